@@ -1,0 +1,61 @@
+"""The async app. Serve it with `duel serve async`, or `uvicorn --factory async_app.main:create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from async_app.database import connect, sessions, writing_sessions
+from async_app.routers import computing, mixed, pages, pitfalls, posts, users, waiting
+from async_app.upstream import open_upstream, scaling_transport
+from shared_models.errors import error_page, on_page
+from shared_models.settings import Settings
+from shared_models.tables import Base
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app on `settings`, or on what the environment says; nothing is opened before it starts."""
+    knobs = settings or Settings.from_environment()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        engine = connect(knobs)
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with (
+            open_upstream(knobs, scaling_transport(knobs)) as upstream,
+            open_upstream(knobs) as plain_upstream,
+        ):
+            yield {
+                "settings": knobs,
+                "reading": sessions(engine),
+                "writing": writing_sessions(engine),
+                "upstream": upstream,
+                "plain_upstream": plain_upstream,
+            }
+        await engine.dispose()
+
+    app = FastAPI(title="The duel blog", lifespan=lifespan)
+
+    # Coroutines in both apps, since FastAPI's own handlers, which they end in, are.
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
+        if on_page(request):
+            return error_page(request, error.status_code, error.detail)
+        return await http_exception_handler(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
+        if on_page(request):
+            return error_page(request, 422, "This address is not valid")
+        return await request_validation_exception_handler(request, error)
+
+    for module in (pages, users, posts, waiting, computing, mixed, pitfalls):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,54 @@
+"""What people write by mistake, or to repair a mistake: labelled, so that it can be measured."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from time import sleep
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession as Session
+
+from async_app.database import Reading
+from async_app.upstream import PlainSlowService
+from shared_models import queries
+from shared_models.errors import found
+from shared_models.schemas import Answer, PathId, PostOut, Seconds
+from shared_models.tables import Post
+
+router = APIRouter(prefix="/pitfalls", tags=["pitfalls"])
+
+
+async def get_session(sessions: Reading) -> AsyncIterator[Session]:
+    """The textbook session: open until the response is sent."""
+    async with sessions() as session:
+        yield session
+
+
+@router.get("/blocking")
+async def block(seconds: Seconds = 0.02) -> Answer:
+    """A blocking call in the route. Harmless in `def`; in `async def` it stops the whole app."""
+    sleep(seconds)
+    return Answer(result="slept")
+
+
+@router.get("/file-inline", response_class=Response)
+async def read_file_inline(request: Request) -> Response:
+    """A blocking read in the route: often the faster one, as long as the disk is."""
+    return Response(request.state.settings.document.read_bytes(), media_type="text/plain")
+
+
+@router.get("/plain-client")
+async def call_upstream_plainly(upstream: PlainSlowService, seconds: Seconds = 0.02) -> Answer:
+    """`upstream` through httpx as it comes, whose async pool slows down as calls in flight grow."""
+    return Answer(result=await upstream.call(seconds))
+
+
+@router.get("/session-dependency/{post_id}", response_model=PostOut)
+async def read_post_textbook(
+    post_id: PathId, session: Annotated[Session, Depends(get_session)]
+) -> Post:
+    """`posts.read` with the textbook session. Under load the sync twin wedges: finished requests
+    hold connections while they wait for a second thread, the others hold the threads."""
+    row = await session.scalar(queries.post(post_id))
+    return found(row, "Post")

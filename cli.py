@@ -1,0 +1,399 @@
+"""The command line: verbs only. Parse, one call, print, exit code.
+
+Nothing heavy is imported before a verb needs it, so that `duel --help` is quick.
+"""
+
+from __future__ import annotations
+
+import enum
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from loadtests.plan import Plan
+    from loadtests.records import Run, RunDirectory
+    from reports.estimates import Readings
+    from reports.verdicts import Verdict
+
+
+class Exit(enum.IntEnum):
+    """What the exit code tells."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    GATE = 3
+    INCONCLUSIVE = 4
+    INVALID = 5
+    UNREADABLE = 6
+    INTERRUPTED = 130
+
+
+EXIT_CODES = """
+Exit codes: 0 done · 1 unexpected error · 2 usage or configuration · 3 gate breached ·
+4 inconclusive (with --strict) · 5 invalid measurement · 6 unreadable run · 130 interrupted
+"""
+
+app = typer.Typer(
+    name="duel",
+    help="Should this FastAPI route be def or async def? Evidence from load tests.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Colour(enum.StrEnum):
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+ColourOption = Annotated[Colour, typer.Option("--color", help="Colour in the output.")]
+JsonOption = Annotated[
+    Optional[str],
+    typer.Option("--json", metavar="FILE|-", help="Write the summary as JSON; - prints it and nothing else."),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of unexpected errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as `duel run` printed it.")]
+ArmOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--arm", metavar="NAME=IMPORT[,key=value…]", help="An arm; the first is the reference."),
+]
+AppDirOption = Annotated[
+    Optional[str], typer.Option("--app-dir", metavar="DIR", help="Where the arms' apps are imported from.")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 4 when a cell is not decided.")]
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"duel {version('fastapi-duel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Should this FastAPI route be def or async def? Evidence from load tests."""
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    quick: Annotated[bool, typer.Option("--quick", help="A demonstration in three minutes.")] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Every level, for hours.")] = False,
+    scenario: Annotated[
+        Optional[list[str]], typer.Option("-s", "--scenario", metavar="NAME,…", help="Scenarios to run.")
+    ] = None,
+    users: Annotated[
+        Optional[str], typer.Option("-u", "--users", metavar="N,…", help="Levels of concurrent users.")
+    ] = None,
+    arm: ArmOption = None,
+    app_dir: AppDirOption = None,
+    window: Annotated[
+        Optional[str], typer.Option("-t", "--window", metavar="TIME", help="Least window of a trial.")
+    ] = None,
+    warmup: Annotated[Optional[str], typer.Option(metavar="TIME", help="Least warm-up of a trial.")] = None,
+    rounds: Annotated[
+        Optional[int], typer.Option(help="Most rounds (to 20); lifts the profile's limit of time.")
+    ] = None,
+    max_time: Annotated[
+        Optional[str], typer.Option(metavar="TIME", help="Begin no further rounds after this (90s, 15m, 2h).")
+    ] = None,
+    margin: Annotated[Optional[float], typer.Option(help="Arms closer than this are equivalent.")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="Fixes orders, requests and delays.")] = None,
+    out: Annotated[
+        Optional[str], typer.Option("-o", "--out", metavar="DIR", help="Where run directories go (runs).")
+    ] = None,
+    config: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Read [tool.duel] from here.")
+    ] = None,
+    json: JsonOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    show_config: Annotated[bool, typer.Option("--show-config", help="Print settings and origins.")] = False,
+    strict: StrictOption = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress at all.")] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColourOption = Colour.AUTO,
+) -> None:
+    """Load the arms in interleaved rounds, then say who wins where, by how much, and how sure."""
+    with answering(verbose):
+        import os
+
+        from loadtests import config as configuration
+        from reports import terminal
+
+        if quick and thorough:
+            usage("--quick and --thorough exclude each other")
+        flags = {
+            "profile": "quick" if quick else "thorough" if thorough else None,
+            "arms": arm,
+            "app-dir": app_dir,
+            "scenarios": ",".join(scenario) if scenario else None,
+            "users": users,
+            "window": window,
+            "warmup": warmup,
+            "rounds": rounds,
+            "max-time": max_time,
+            "margin": margin,
+            "seed": seed,
+            "out": out,
+        }
+        settings = configuration.settle(flags, os.environ, config)
+        plan = configuration.plan(settings)
+        results, notes = consoles(color, json)
+        if show_config:
+            for key in configuration.READERS:
+                setting = settings.get(key)
+                shown = f"{setting.value}  ({setting.origin})" if setting else "not set"
+                results.print(f"{key} = {shown}", markup=False, highlight=False)
+            return
+        if dry_run or not quiet:
+            said = results if dry_run else notes
+            said.print(terminal.plan_text(plan), markup=False, highlight=False)
+        if dry_run:
+            results.print(terminal.cells_text(plan), markup=False, highlight=False)
+            return
+        parent = Path(settings["out"].value) if "out" in settings else Path("runs")
+        measured, directory, readings = measure(plan, parent, notes, progress=not (no_progress or quiet))
+        finish(measured, directory, readings, results, json, strict)
+
+
+@app.command(epilog=EXIT_CODES)
+def report(
+    run: RunArgument,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+    verbose: VerboseOption = False,
+    color: ColourOption = Colour.AUTO,
+) -> None:
+    """Build every output of a run again from its records. Makes no load."""
+    with answering(verbose):
+        from loadtests.records import RunDirectory
+        from reports.estimates import Readings
+
+        directory = RunDirectory(run)
+        results, _ = consoles(color, json)
+        finish(directory.load(), directory, Readings(directory), results, json, strict)
+
+
+@app.command(epilog=EXIT_CODES)
+def serve(
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="sync, async, or NAME=module:attribute[,key=value…]")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    app_dir: AppDirOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Serve one arm by hand, exactly as it is served in a run, with data and a slow service of its own."""
+    with answering(verbose):
+        from loadtests.plan import parse_arm
+        from loadtests.servers import serve_alone
+
+        chosen = parse_arm(arm, str(Path(app_dir or ".").resolve()))
+        typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}, Ctrl-C ends it", err=True)
+        raise typer.Exit(serve_alone(chosen, host, port))
+
+
+@app.command("list")
+def list_(verbose: VerboseOption = False, color: ColourOption = Colour.AUTO) -> None:
+    """List the arms, profiles and scenarios."""
+    with answering(verbose):
+        from loadtests import config as configuration
+        from loadtests.plan import BUILT_IN
+        from loadtests.rounds import known_scenarios
+        from reports import terminal
+
+        results, _ = consoles(color, None)
+        profiles = {name: profile.about for name, profile in configuration.PROFILES.items()}
+        terminal.show_catalogue(results, BUILT_IN, profiles, known_scenarios())
+
+
+@app.command(epilog=EXIT_CODES)
+def check(
+    arm: ArmOption = None,
+    app_dir: AppDirOption = None,
+    verbose: VerboseOption = False,
+    color: ColourOption = Colour.AUTO,
+) -> None:
+    """Say whether this machine and these arms are fit to be measured. Makes no load."""
+    with answering(verbose):
+        import tempfile
+
+        from loadtests import config as configuration
+        from loadtests import machine
+        from loadtests.answers import check_equal
+        from loadtests.servers import Surroundings
+        from reports import terminal
+
+        results, _ = consoles(color, None)
+        arms = configuration.arms(arm or (), app_dir or ".")
+        placement = machine.place(machine.cpus())
+        terminal.show_machine(results, machine.fingerprint(placement), machine.findings())
+        with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
+            with Surroundings(Path(logs), placement) as around:
+                compared = check_equal(arms, around)
+        terminal.show_equality(results, [one.name for one in arms], compared)
+
+
+def measure(plan: Plan, parent: Path, notes: Console, progress: bool) -> tuple[Run, RunDirectory, Readings]:
+    """Carry out the plan, showing progress on `notes`."""
+    from contextlib import ExitStack
+
+    from loadtests.rounds import Silent, Watcher, begin, carry_out
+    from reports.estimates import Readings
+    from reports.terminal import Lines, LiveView
+    from reports.verdicts import decided
+
+    run, directory = begin(plan, parent)
+    readings = Readings(directory)
+    with ExitStack() as showing:
+        watcher: Watcher = Silent()
+        if progress and notes.is_terminal:
+            watcher = showing.enter_context(LiveView(notes, readings))
+        elif progress:
+            watcher = Lines(notes)
+        try:
+            run = carry_out(run, directory, lambda run: decided(run, readings), watcher)
+        except KeyboardInterrupt:
+            raise Interrupted(directory.path) from None
+    return run, directory, readings
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped from outside; `path` holds what was measured."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.path = path
+
+
+def finish(
+    run: Run, directory: RunDirectory, readings: Readings, results: Console, json: str | None, strict: bool
+) -> NoReturn:
+    """Write the report, print the verdicts, leave with the exit code they ask for."""
+    from reports import bundle, terminal, verdicts
+
+    found = verdicts.verdicts(run, readings)
+    bundle.write(run, directory, found)
+    if json is not None and json != "-":
+        write_json(Path(json), bundle.to_json(run, found))
+    if json == "-":
+        sys.stdout.write(bundle.to_json(run, found))
+    else:
+        terminal.show(results, run, found)
+        results.print(f"report: {directory.report}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(exit_code(found, strict))
+
+
+def exit_code(found: list[Verdict], strict: bool) -> Exit:
+    """What the primary verdicts come to."""
+    words = {verdict.verdict for verdict in found if verdict.primary}
+    if "invalid" in words:
+        return Exit.INVALID
+    if strict and "inconclusive" in words:
+        return Exit.INCONCLUSIVE
+    return Exit.DONE
+
+
+def write_json(path: Path, text: str) -> None:
+    from loadtests.records import CannotWrite
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def consoles(colour: Colour, json: str | None) -> tuple[Console, Console]:
+    """Where results go, and where everything else goes."""
+    from rich.console import Console
+
+    forced: dict[str, Any] = {
+        Colour.AUTO: {},
+        Colour.ALWAYS: {"force_terminal": True},
+        Colour.NEVER: {"no_color": True},
+    }[colour]
+    return Console(quiet=json == "-", **forced), Console(stderr=True, **forced)
+
+
+@contextmanager
+def answering(verbose: bool) -> Iterator[None]:
+    """Turn what can go wrong into one clear error and the right exit code."""
+    from loadtests.answers import ArmsDiffer
+    from loadtests.plan import PlanError
+    from loadtests.processes import ChildFailed
+    from loadtests.records import CannotWrite, RecordError
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (PlanError, CannotWrite) as error:
+        fail(Exit.USAGE, error)
+    except (ChildFailed, ArmsDiffer) as error:
+        fail(Exit.INVALID, error)
+    except RecordError as error:
+        fail(Exit.UNREADABLE, error)
+    except Interrupted as error:
+        typer.echo(f"interrupted: what was measured is kept, see it with `duel report {error.path}`", err=True)
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(Exit.DONE) from None
+    except Exception as error:
+        if verbose:
+            raise
+        typer.echo(f"error: {type(error).__name__}: {error}\nhint: pass -v for the traceback", err=True)
+        raise typer.Exit(Exit.UNEXPECTED) from None
+
+
+def interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def fail(code: Exit, error: Exception) -> NoReturn:
+    """The error, its cause, a hint: whatever of them there is."""
+    typer.echo(f"error: {error}", err=True)
+    cause, hint = getattr(error, "cause", ""), getattr(error, "hint", "")
+    if cause:
+        typer.echo("  cause: " + cause.replace("\n", "\n         "), err=True)
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    raise typer.Exit(code) from None
+
+
+def usage(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(Exit.USAGE)
+
+
+def main() -> None:
+    """The `duel` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How the arms are loaded. Produces facts, never opinions."""

@@ -1,0 +1,156 @@
+"""Whether the arms answer alike: a fixed set of requests, sent to each, compared answer by answer.
+
+Arms that do different things cannot be compared, so this comes before any load.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from loadtests.plan import BUILT_IN, Arm
+from loadtests.processes import ChildFailed
+from loadtests.servers import Server, Surroundings
+
+HEADERS = ("content-type", "location", "allow")
+"""Headers that matter to a client."""
+SHOWN = 300
+"""Characters of an answer that are shown where answers differ."""
+
+
+class ArmsDiffer(Exception):
+    """Two arms answered the same request differently."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.hint = "make the arms do the same work; what differs cannot be compared"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request of the fixed set."""
+
+    method: str
+    path: str
+    body: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body is not None else "")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What matters of a response."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __str__(self) -> str:
+        text = self.body.decode("utf-8", "replace")
+        return f"{self.status} {dict(self.headers)} {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}"
+
+
+NEW_USER = {"name": "Ada", "email": "ada@example.org"}
+NEW_POST = {"title": "On waiting", "body": "Wait here.", "author_id": 3, "published_on": "2026-01-02"}
+CHANGED_POST = {**NEW_POST, "title": "On computing"}
+
+QUESTIONS: Sequence[Question] = (
+    Question("GET", "/openapi.json"),
+    Question("GET", "/ping"),
+    Question("GET", "/users?limit=3"),
+    Question("GET", "/users/7"),
+    Question("GET", "/users/999999"),
+    Question("GET", "/users/seven"),
+    Question("GET", "/users/7/posts?limit=2"),
+    Question("POST", "/users", NEW_USER),
+    Question("POST", "/users", NEW_USER),
+    Question("POST", "/users", {"name": "", "email": "nowhere"}),
+    Question("PUT", "/users/201", {"name": "Ada L.", "email": "lovelace@example.org"}),
+    Question("PUT", "/users/201", {"name": "Ada L.", "email": "author1@example.org"}),
+    Question("PATCH", "/users/201", {"name": "Ada Lovelace"}),
+    Question("PATCH", "/users/201", {"nickname": "Ada"}),
+    Question("GET", "/posts?limit=3&offset=5"),
+    Question("GET", "/posts?limit=101"),
+    Question("GET", "/posts/77"),
+    Question("GET", "/posts/999999"),
+    Question("POST", "/posts", NEW_POST),
+    Question("POST", "/posts", {**NEW_POST, "author_id": 999_999}),
+    Question("PUT", "/posts/4001", CHANGED_POST),
+    Question("PATCH", "/posts/4001", {"body": "Compute here."}),
+    Question("PATCH", "/posts/999999", {"body": "Nowhere."}),
+    Question("DELETE", "/posts/4001"),
+    Question("DELETE", "/posts/4001"),
+    Question("DELETE", "/users/3"),
+    Question("GET", "/posts/3"),
+    Question("GET", "/pages"),
+    Question("GET", "/pages/posts/77"),
+    Question("GET", "/pages/users/7"),
+    Question("GET", "/pages/posts/999999"),
+    Question("GET", "/pages/posts/seven"),
+    Question("GET", "/nowhere"),
+    Question("POST", "/ping"),
+    Question("GET", "/sleep?seconds=0.001"),
+    Question("GET", "/sleep?seconds=-1"),
+    Question("GET", "/upstream?seconds=0.001"),
+    Question("GET", "/fan-out?calls=3&seconds=0.001"),
+    Question("GET", "/file"),
+    Question("GET", "/report"),
+    Question("POST", "/background", {"recipient": "reader@example.org"}),
+    Question("GET", "/python?iterations=1000"),
+    Question("GET", "/python?iterations=0"),
+    Question("GET", "/hash?iterations=100"),
+    Question("GET", "/crunch?rows=100"),
+    Question("GET", "/image?width=32"),
+    Question("POST", "/checkout", {"user_id": 1, "post_id": 1}),
+    Question("POST", "/checkout", {"user_id": 1, "post_id": 999_999}),
+    Question("GET", "/pitfalls/blocking?seconds=0.001"),
+    Question("GET", "/pitfalls/file-inline"),
+    Question("GET", "/pitfalls/plain-client?seconds=0.001"),
+    Question("GET", "/pitfalls/session-dependency/77"),
+)
+
+
+def check_equal(arms: Sequence[Arm], around: Surroundings) -> int | None:
+    """Boot every arm in turn and compare its answers with the first arm's.
+
+    Returns how many requests all answered alike; None when an arm is not one of the twin apps, whose
+    requests are not known. Raises ArmsDiffer with the request that shows it, or ChildFailed.
+    """
+    known = all(arm.app in BUILT_IN.values() for arm in arms)
+    expected: list[Answer] = []
+    for arm in arms:
+        with Server(arm, around, f"check.{arm.name}") as server:
+            if not known:
+                continue
+            answers = ask(server, QUESTIONS)
+        for question, first, answer in zip(QUESTIONS, expected, answers, strict=False):
+            if first != answer:
+                raise ArmsDiffer(
+                    f"arms {arms[0].name!r} and {arm.name!r} answer {question} differently",
+                    f"{arms[0].name}: {first}\n{arm.name}: {answer}",
+                )
+        expected = expected or answers
+    return len(QUESTIONS) if known else None
+
+
+def ask(server: Server, questions: Sequence[Question]) -> list[Answer]:
+    """The server's answers, in order, on one connection."""
+    answers = []
+    with httpx.Client(base_url=server.url, timeout=15.0) as client:
+        for question in questions:
+            try:
+                response = client.request(question.method, question.path, json=question.body)
+            except httpx.HTTPError as error:
+                raise ChildFailed(
+                    f"arm {server.arm.name!r} did not answer {question}: {type(error).__name__}",
+                    server.child.last_words(),
+                ) from None
+            headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
+            answers.append(Answer(response.status_code, headers, response.content))
+    return answers

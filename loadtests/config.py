@@ -1,0 +1,242 @@
+"""From flags, environment and pyproject.toml to a Plan: flag > DUEL_* > [tool.duel] > default."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.plan import Arm, Cell, Load, Plan, PlanError, built_in_arms, did_you_mean, parse_arm, validated
+
+MIXES = ("io_bound", "cpu_bound", "mixed")
+ENDPOINTS = (
+    "users.read", "users.list", "users.create", "users.update",
+    "posts.read", "posts.list", "posts.create", "posts.replace", "posts.update",
+    "pages.home", "pages.post",
+    "ping", "sleep", "upstream", "fan-out", "file", "report", "background",
+    "python", "hash", "crunch", "image",
+    "checkout",
+    "blocking", "file-inline", "plain-client", "session-dependency",
+)  # fmt: skip
+"""What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without
+importing Locust, which patches sockets."""
+
+USERS = 64
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named choice of cells and times, in place of fifteen flags. Seconds."""
+
+    about: str
+    cells: tuple[tuple[str, int], ...]
+    warmup: float
+    window: float
+    max_time: float | None
+
+
+def everything(*levels: int) -> tuple[tuple[str, int], ...]:
+    return tuple((scenario, users) for scenario in (*ENDPOINTS, *MIXES) for users in levels)
+
+
+PROFILES: Mapping[str, Profile] = {
+    "quick": Profile(
+        about="a demonstration in three minutes: seven cells, large effects only",
+        cells=(
+            ("ping", USERS), ("posts.read", USERS), ("upstream", 1), ("upstream", 8), ("upstream", USERS),
+            ("python", USERS), ("mixed", USERS),
+        ),
+        warmup=0.6,
+        window=1.0,
+        max_time=180.0,
+    ),
+    "default": Profile(
+        about="every endpoint and the three mixes at 64 users, in about 20 minutes",
+        cells=everything(USERS),
+        warmup=1.0,
+        window=2.0,
+        max_time=1200.0,
+    ),
+    "thorough": Profile(
+        about="the same at 1, 8, 40, 64, 128 and 256 users, for hours",
+        cells=everything(1, 8, 40, USERS, 128, 256),
+        warmup=2.0,
+        window=5.0,
+        max_time=None,
+    ),
+}  # fmt: skip
+
+
+def text(value: Any) -> str:
+    return str(value)
+
+
+def number(value: Any) -> float:
+    return float(value)
+
+
+def whole(value: Any) -> int:
+    found = float(value)
+    if found != int(found):
+        raise ValueError("not a whole number")
+    return int(found)
+
+
+def seconds(value: Any) -> float:
+    """`90`, `90s`, `15m` or `2h`."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", str(value))
+    if not found:
+        raise ValueError("not a time such as 90s, 15m or 2h")
+    return float(found[1]) * {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list, or words with commas between them."""
+    words = value.split(",") if isinstance(value, str) else value
+    return tuple(str(word).strip() for word in words if str(word).strip())
+
+
+def lines(value: Any) -> tuple[str, ...]:
+    """A list whose members may hold commas: in the environment, separated by semicolons."""
+    return tuple(value.split(";")) if isinstance(value, str) else tuple(map(str, value))
+
+
+def wholes(value: Any) -> tuple[int, ...]:
+    return tuple(whole(word) for word in (texts(value) if isinstance(value, str) else value))
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    "profile": text,
+    "arms": lines,
+    "app-dir": text,
+    "scenarios": texts,
+    "users": wholes,
+    "window": seconds,
+    "warmup": seconds,
+    "rounds": whole,
+    "max-time": seconds,
+    "margin": number,
+    "seed": whole,
+    "out": text,
+}
+"""Every key of the configuration and how its value is read."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it came from."""
+
+    value: Any
+    origin: str
+
+
+Settings = Mapping[str, Setting]
+
+
+def settle(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> dict[str, Setting]:
+    """The settings that somebody made; raises PlanError for keys nobody knows and values that are none.
+
+    `flags` holds None for a flag that was not given.
+    """
+    layers = [
+        ("flag", {key: value for key, value in flags.items() if value is not None}),
+        ("environment", from_environment(environment)),
+        (str(file or "pyproject.toml"), from_file(file)),
+    ]
+    settled: dict[str, Setting] = {}
+    for origin, layer in reversed(layers):
+        for key, value in layer.items():
+            if key not in READERS:
+                raise PlanError(f"{origin}: there is no setting {key!r}", did_you_mean(key, list(READERS)))
+            try:
+                settled[key] = Setting(READERS[key](value), origin)
+            except (ValueError, TypeError) as error:
+                raise PlanError(f"{origin}: {key} = {value!r}: {error}") from None
+    return settled
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """`DUEL_MAX_TIME=10m` sets max-time. DUEL_APP_* belongs to the apps."""
+    prefix = "DUEL_"
+    return {
+        key.removeprefix(prefix).lower().replace("_", "-"): value
+        for key, value in environment.items()
+        if key.startswith(prefix) and not key.startswith("DUEL_APP_")
+    }
+
+
+def from_file(path: Path | None) -> dict[str, Any]:
+    """`[tool.duel]` of `path`, or of pyproject.toml in the current directory if there is one."""
+    found = path or Path("pyproject.toml")
+    if path is None and not found.is_file():
+        return {}
+    try:
+        content = tomllib.loads(found.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"cannot read {found}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{found} is not TOML: {error}") from None
+    section = content.get("tool", {}).get("duel", {})
+    if not isinstance(section, dict):
+        raise PlanError(f"{found}: [tool.duel] is not a table")
+    return section
+
+
+def plan(settings: Settings) -> Plan:
+    """The plan that the settings ask for; raises PlanError."""
+    given = {key: setting.value for key, setting in settings.items()}
+    name = given.get("profile", "default")
+    if name not in PROFILES:
+        raise PlanError(f"there is no profile {name!r}", did_you_mean(name, list(PROFILES)))
+    profile = PROFILES[name]
+    rounds = given.get("rounds")
+    # Who asks for a number of rounds wants them, however long they take.
+    max_time = given.get("max-time", profile.max_time if rounds is None else None)
+    most = rounds if rounds is not None else 20
+    chosen = arms(given.get("arms", ()), given.get("app-dir", "."))
+    values = {
+        "profile": name,
+        "seed": given.get("seed", secrets.randbelow(2**31)),
+        "arms": chosen,
+        "cells": cells(profile, given.get("scenarios"), given.get("users")),
+        "warmup": given.get("warmup", profile.warmup),
+        "window": given.get("window", profile.window),
+        "min_rounds": min(first_look(len(chosen)), most),
+        "max_rounds": most,
+        "max_time": max_time,
+        "margin": given.get("margin", 0.10),
+    }
+    return validated(Plan, values, "the plan")  # type: ignore[no-any-return]  # it is a Plan
+
+
+def first_look(block: int) -> int:
+    """The rounds before the first verdict: four at least, and whole blocks."""
+    return -(-4 // block) * block
+
+
+def arms(texts: Sequence[str], app_dir: str) -> tuple[Arm, ...]:
+    """The arms asked for, or the built-in ones."""
+    directory = str(Path(app_dir).resolve())
+    return tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
+
+
+def cells(
+    profile: Profile, scenarios: Sequence[str] | None, users: Sequence[int] | None
+) -> tuple[Cell, ...]:
+    """The profile's cells, or the scenarios and levels asked for in its place."""
+    if not scenarios and not users:
+        pairs = profile.cells
+    else:
+        names = scenarios or list(dict.fromkeys(name for name, _ in profile.cells))
+        pairs = tuple((name, level) for name in names for level in users or (USERS,))
+    for name in dict.fromkeys(name for name, _ in pairs):
+        if name not in ENDPOINTS and name not in MIXES:
+            raise PlanError(f"there is no scenario {name!r}", did_you_mean(name, [*MIXES, *ENDPOINTS]))
+    return tuple(
+        Cell(scenario=name, load=validated(Load, {"users": level}, f"users {level}"))
+        for name, level in dict.fromkeys(pairs)
+    )

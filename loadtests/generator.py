@@ -1,0 +1,203 @@
+"""The long-lived child that runs Locust as a library and records every request.
+
+The only place where gevent lives. Reads one JSON line per trial from stdin, loads the server it
+names, writes the samples to the file it names and answers with what happened.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import random
+import sys
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import gevent
+import numpy as np
+from locust.env import Environment
+from locust.event import EventHook
+
+from loadtests.records import Samples, write_samples
+from loadtests.scenarios import Visitor, scenarios
+
+POLL = 0.02
+"""Seconds between two looks at whether the warm-up is over."""
+WARMUP_TURNS = 3
+"""Requests per user that the warm-up lasts at least."""
+WINDOW_TURNS = 5
+"""Requests per user that the window lasts at least."""
+LONGEST = 10.0
+"""Seconds that a warm-up or a window of a very slow server is stretched to at most."""
+MOST_ERRORS = 50
+"""Kinds of failure that are told apart."""
+
+
+class ScenarioFailed(Exception):
+    """The scenario's own code raised, so its users did not make the load that was asked for."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the parent asks for. Times in seconds."""
+
+    host: str
+    scenario: str
+    users: int
+    warmup: float
+    window: float
+    drain: float
+    seed: int
+    samples: str
+
+
+class Recorder:
+    """Listens to Locust's request event: one row per request, in full precision."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+        self.endpoint = array("H")
+        self.start = array("d")
+        self.end = array("d")
+        self.status = array("H")
+        self.size = array("L")
+        self.error = array("H")
+
+    def record(
+        self, name: str, response_time: float, response_length: int, response: Any = None,
+        exception: BaseException | None = None, **_: Any,
+    ) -> None:  # fmt: skip
+        """One request; `response_time` in milliseconds as Locust has it."""
+        end = perf_counter()
+        endpoints = self.endpoints
+        self.endpoint.append(endpoints.setdefault(name, len(endpoints)))
+        self.start.append(end - response_time / 1000.0)
+        self.end.append(end)
+        self.size.append(response_length or 0)
+        if exception is None:
+            self.status.append(response.status_code)
+            self.error.append(0)
+        else:
+            self.status.append(getattr(response, "status_code", 0) or 0)
+            self.error.append(self.kind(exception))
+
+    def kind(self, exception: BaseException) -> int:
+        text = f"{type(exception).__name__}: {exception}"[:200]
+        if text not in self.errors and len(self.errors) >= MOST_ERRORS:
+            text = "other errors"
+        return self.errors.setdefault(text, len(self.errors) + 1)
+
+    def samples(self, window_start: float) -> Samples:
+        """What was recorded, with times from the window's start, in the order of ends."""
+        return Samples(
+            endpoint=np.array(self.endpoint, dtype=np.uint16),
+            start=np.array(self.start, dtype=np.float64) - window_start,
+            end=np.array(self.end, dtype=np.float64) - window_start,
+            status=np.array(self.status, dtype=np.uint16),
+            size=np.array(self.size, dtype=np.uint32),
+            error=np.array(self.error, dtype=np.uint16),
+        )
+
+
+def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
+    """Run one trial: warm-up, window, drain. Returns the facts that are not in the samples."""
+    user = known[order.scenario]
+    user.begin(order.seed)
+    random.seed(order.seed)
+    environment = Environment(
+        user_classes=[user], host=order.host, stop_timeout=order.drain, catch_exceptions=False
+    )
+    runner = environment.create_local_runner()
+    # In place of the hook that Locust's own statistics, with its rounded percentiles, listen to.
+    environment.events.request = EventHook()
+    recorder = Recorder()
+    environment.events.request.add_listener(recorder.record)
+    crashes: list[str] = []
+    environment.events.user_error.add_listener(
+        lambda exception, **_: crashes.append(f"{type(exception).__name__}: {exception}")
+    )
+    gc.collect()
+    gc.freeze()
+
+    began = perf_counter()
+    runner.start(order.users, spawn_rate=order.users)
+    warm_until(recorder, order, began)
+    opened, cpu = perf_counter(), process_time()
+    tell("opened")
+    rate = len(recorder.end) / (opened - began)
+    turns = WINDOW_TURNS * order.users / rate if rate else order.window
+    gevent.sleep(max(order.window, min(turns, LONGEST)))
+    closed, used = perf_counter(), process_time() - cpu
+    tell("closed")
+    runner.stop()
+    drained = perf_counter()
+    runner.quit()
+
+    if crashes:
+        raise ScenarioFailed(f"scenario {order.scenario!r} raised {crashes[0]}")
+    write_samples(Path(order.samples), recorder.samples(opened))
+    return {
+        "warmup": opened - began,
+        "window": closed - opened,
+        "drain": drained - closed,
+        "generator_cpu": used,
+        "endpoints": list(recorder.endpoints),
+        "errors": list(recorder.errors),
+    }
+
+
+def warm_until(recorder: Recorder, order: Order, began: float) -> None:
+    """Wait for the least warm-up and until the users have had their turns, within reason."""
+    gevent.sleep(order.warmup)
+    while (
+        len(recorder.end) < WARMUP_TURNS * order.users
+        and perf_counter() - began < max(LONGEST, order.warmup)
+    ):  # fmt: skip
+        gevent.sleep(POLL)
+
+
+def described(known: dict[str, type[Visitor]]) -> dict[str, Any]:
+    """What a parent may want to know of the scenarios: whether they write, and their mix."""
+    names = {user.tasks[0]: name for name, user in known.items() if len(set(user.tasks)) == 1}
+    return {
+        name: {
+            "writes": user.writes,
+            "about": (user.__doc__ or "").strip(),
+            "endpoints": {names.get(task, "?"): n for task, n in Counter(user.tasks).items()},
+        }
+        for name, user in known.items()
+    }
+
+
+def tell(event: str, **facts: Any) -> None:
+    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """`python -m loadtests.generator [CPUS]`."""
+    if len(sys.argv) > 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(cpu) for cpu in sys.argv[1].split(",")})
+    logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("locust").setLevel(logging.ERROR)
+    gc.set_threshold(50_000, 20, 100)
+    known = scenarios()
+    tell("ready", scenarios=described(known))
+    # Between trials nothing else runs here, so a blocking read is right.
+    for line in sys.stdin:
+        try:
+            facts = load(Order(**json.loads(line)), known)
+        except ScenarioFailed as failure:
+            sys.exit(str(failure))
+        tell("done", **facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The machine: its fingerprint, where processes run on it, and what else it is doing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from loadtests.records import Machine
+from loadtests.validity import STEAL
+
+PACKAGES = (
+    "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "anyio", "sqlalchemy", "aiosqlite", "httpx",
+    "httpx-aiohttp", "aiohttp", "pydantic", "locust", "gevent", "pillow",
+)  # fmt: skip
+"""What can change a result."""
+
+Placement = Mapping[str, tuple[int, ...]]
+
+
+def cpus() -> tuple[int, ...]:
+    """The CPUs this process may use; empty where the platform does not say."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def place(available: tuple[int, ...]) -> Placement:
+    """Who runs where: the server apart from the generator, two CPUs for it where there are four."""
+    if len(available) < 2:
+        return {}
+    server = available[: 2 if len(available) >= 4 else 1]
+    rest = available[len(server) :]
+    return {"server": server, "generator": rest[:1], "others": rest[1:] or rest[:1]}
+
+
+def fingerprint(placement: Placement) -> Machine:
+    """What this machine is, as far as it can matter to a result."""
+    packages = {}
+    for package in PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        cpu=cpu_model(),
+        cores=psutil.cpu_count() or 1,
+        memory=psutil.virtual_memory().total,
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        packages=packages,
+        placement=placement,
+    )
+
+
+def cpu_model() -> str:
+    """The processor's own name, or its architecture where it has none."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The clocks of the host and of one server at one moment, all in seconds."""
+
+    at: float
+    steal: float
+    total: float
+    idle: float
+    ours: float
+    server: float | None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What happened between two readings."""
+
+    server_cpu: float | None
+    host_steal: float | None
+    host_foreign: float | None
+
+
+class Clocks:
+    """Reads the CPU clocks of the host, of our own processes and of a server."""
+
+    def __init__(self, ours: Iterable[int]) -> None:
+        self.ours = tuple(ours)
+
+    def read(self, server: int) -> Reading:
+        times = psutil.cpu_times()
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        server_cpu = cpu_seconds(server)
+        ours = sum(cpu_seconds(pid) or 0.0 for pid in (os.getpid(), *self.ours))
+        return Reading(
+            at=time.perf_counter(),
+            steal=getattr(times, "steal", 0.0),
+            total=total,
+            idle=times.idle + getattr(times, "iowait", 0.0),
+            ours=ours + (server_cpu or 0.0),
+            server=server_cpu,
+        )
+
+    @staticmethod
+    def between(start: Reading, end: Reading) -> Use:
+        total = end.total - start.total
+        seconds = end.at - start.at
+        steal = end.steal - start.steal
+        foreign = total - (end.idle - start.idle) - steal - (end.ours - start.ours)
+        both = start.server is not None and end.server is not None
+        return Use(
+            server_cpu=end.server - start.server if both else None,  # type: ignore[operator]  # both are numbers here
+            host_steal=steal / total if total > 0 else None,
+            host_foreign=max(0.0, foreign / seconds) if seconds > 0 else None,
+        )
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU seconds of a process and its children; None when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return sum(sum(member.cpu_times()[:2]) for member in family)
+    except psutil.Error:
+        return None
+
+
+def resources(pid: int) -> tuple[int | None, int | None]:
+    """Resident bytes and threads of a process and its children."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return sum(p.memory_info().rss for p in family), sum(p.num_threads() for p in family)
+    except psutil.Error:
+        return None, None
+
+
+def findings(seconds: float = 1.0) -> list[str]:
+    """What speaks against measuring here, each with its remedy. Looks on for `seconds`."""
+    found = []
+    if not place(cpus()):
+        found.append(
+            "server and generator must share their CPUs: use Linux with two cores or more, or read small "
+            "differences with care"
+        )
+    times = psutil.cpu_times()
+    time.sleep(seconds)
+    spent = [after - before for before, after in zip(times, psutil.cpu_times(), strict=True)]
+    total = sum(spent) or 1.0
+    names = times._fields
+    steal = spent[names.index("steal")] / total if "steal" in names else 0.0
+    idle = sum(spent[names.index(name)] for name in ("idle", "iowait") if name in names) / total
+    if steal > STEAL:
+        found.append(f"other guests take {steal:.1%} of this host's CPU time: measure on a quieter machine")
+    if idle < 0.9:
+        found.append(f"this machine is {1 - idle:.0%} busy before any load: stop what else is running")
+    return found

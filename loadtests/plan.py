@@ -1,0 +1,247 @@
+"""What will be measured, and in which order: plain frozen data and pure, seeded functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from random import Random
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+SECRET = "(not recorded)"
+
+
+class PlanError(ValueError):
+    """The plan asks for something impossible; the message says what, `hint` what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Frozen(BaseModel):
+    """Plain data that does not change and knows all its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Serving(Frozen):
+    """How an app is served. Equal for all arms unless an arm says otherwise."""
+
+    threads: Annotated[int, Field(ge=1, le=10_000)] = 40
+    """Tokens of AnyIO's thread limiter."""
+    loop: Literal["uvloop", "asyncio"] = "uvloop"
+    http: Literal["httptools", "h11"] = "httptools"
+    gc: Literal["freeze", "default"] = "freeze"
+    """`freeze`: what start-up built is taken out of the garbage collector's sight."""
+
+
+class Arm(Frozen):
+    """One thing under test: an app and how it is served."""
+
+    name: Name
+    app: str
+    """`module:attribute` of an ASGI app or of a factory."""
+    app_dir: str | None = None
+    """Directory to import it from; None: where our own packages are."""
+    serving: Serving = Serving()
+    env: dict[str, str] = {}
+    """Environment of the server process, beside the one it inherits."""
+
+    @field_serializer("env", when_used="json")
+    def keep_secrets(self, env: dict[str, str]) -> dict[str, str]:
+        """Only our own apps' knobs are recorded with their values."""
+        return {key: value if key.startswith("DUEL_APP_") else SECRET for key, value in env.items()}
+
+
+class Load(Frozen):
+    """A closed loop of `users` without think time."""
+
+    users: Annotated[int, Field(ge=1, le=10_000)]
+
+    def __str__(self) -> str:
+        return f"{self.users} users" if self.users > 1 else "1 user"
+
+
+class Cell(Frozen):
+    """A scenario under a load."""
+
+    scenario: Name
+    load: Load
+
+    def __str__(self) -> str:
+        return f"{self.scenario} at {self.load}"
+
+    @property
+    def key(self) -> str:
+        """A short name for files and seeds."""
+        return f"{self.scenario}@{self.load.users}"
+
+
+class Plan(Frozen):
+    """Everything that a run will do, but for what the noise decides."""
+
+    profile: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=6)]
+    """The first one is the reference that the others are compared with."""
+    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    warmup: Positive
+    """Least warm-up of a trial in seconds."""
+    window: Positive
+    """Least window of a trial in seconds."""
+    drain: Positive = 5.0
+    """Most seconds that requests in flight get after the window."""
+    min_rounds: Annotated[int, Field(ge=1)] = 4
+    max_rounds: Annotated[int, Field(ge=1, le=20)] = 20
+    """Twenty at most: the intervals are made for looks at 4, 6, …, 20 rounds."""
+    max_time: Positive | None = None
+    """Seconds after which no further round is begun."""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """Arms closer than this are equivalent."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Error rate of each cell's primary verdict."""
+
+    @model_validator(mode="after")
+    def names_are_unique(self) -> Self:
+        for what, names in (
+            ("arm", [arm.name for arm in self.arms]),
+            ("cell", [cell.key for cell in self.cells]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what} {twice[0]!r} is planned twice")
+        if self.max_rounds < self.min_rounds:
+            raise ValueError("max_rounds is less than min_rounds")
+        return self
+
+    @property
+    def reference(self) -> Arm:
+        return self.arms[0]
+
+    @property
+    def rivals(self) -> tuple[Arm, ...]:
+        """The arms that are compared with the reference."""
+        return self.arms[1:]
+
+    @property
+    def block(self) -> int:
+        """Rounds after which every arm has stood at every place equally often."""
+        return len(self.arms)
+
+    def orders(self, cell: Cell) -> Iterator[tuple[Arm, ...]]:
+        """The arms' order in each round: a seeded Latin square per block (ABBA or BAAB for two).
+
+        A fixed order turns drift and periodic noise into false verdicts.
+        """
+        random = Random(f"{self.seed}/order/{cell.key}")
+        arms = list(self.arms)
+        while True:
+            random.shuffle(arms)
+            turns = list(range(len(arms)))
+            random.shuffle(turns)
+            for turn in turns:
+                yield tuple(arms[turn:] + arms[:turn])
+
+    def order(self, cell: Cell, round: int) -> tuple[Arm, ...]:
+        """The arms' order in round `round`, counted from 0."""
+        orders = self.orders(cell)
+        for _ in range(round):
+            next(orders)
+        return next(orders)
+
+    def shuffled(self, cells: Sequence[Cell], round: int) -> list[Cell]:
+        """The cells' order in round `round`."""
+        shuffled = list(cells)
+        Random(f"{self.seed}/cells/{round}").shuffle(shuffled)
+        return shuffled
+
+    def trial_seed(self, cell: Cell, round: int) -> int:
+        """The seed of what the users do and the slow service gives: the same for a round's arms."""
+        return Random(f"{self.seed}/trial/{cell.key}/{round}").randrange(2**31)
+
+    def trial_seconds(self) -> float:
+        """What one trial is expected to take, booting and stopping its server included."""
+        return self.warmup + self.window + TRIAL_OVERHEAD
+
+    def expected_seconds(self) -> tuple[float, float]:
+        """Least and most time that the rounds are expected to take."""
+        one_round = len(self.cells) * len(self.arms) * self.trial_seconds()
+        most = one_round * self.max_rounds
+        least = one_round * self.min_rounds
+        if self.max_time is not None:
+            most = max(least, min(most, self.max_time))
+        return least, most
+
+
+TRIAL_OVERHEAD = 1.6
+"""Seconds to boot and stop a server and to save its samples, as seen on two cores."""
+
+BUILT_IN: Mapping[str, str] = {
+    "sync": "sync_app.main:create_app",
+    "async": "async_app.main:create_app",
+}
+"""The arms everybody has, by name."""
+
+
+def built_in_arms() -> tuple[Arm, ...]:
+    return tuple(Arm(name=name, app=app) for name, app in BUILT_IN.items())
+
+
+def parse_arm(text: str, app_dir: str) -> Arm:
+    """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
+
+    Keys: threads, loop, http, gc, app-dir and env.KEY. Raises PlanError.
+    """
+    example = "write NAME=module:attribute[,threads=100][,env.KEY=VALUE]"
+    name, _, rest = text.partition("=")
+    target, *options = rest.split(",")
+    if not rest and name in BUILT_IN:
+        target = name
+    values: dict[str, Any] = {"name": name}
+    if target in BUILT_IN:
+        values["app"] = BUILT_IN[target]
+    elif ":" in target:
+        values |= {"app": target, "app_dir": app_dir}
+    else:
+        raise PlanError(f"arm {text!r} names no app", hint=example)
+    env: dict[str, str] = {}
+    serving: dict[str, str] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise PlanError(f"arm {name!r}: {option!r} is not key=value", hint=example)
+        if key.startswith("env.") and len(key) > 4:
+            env[key[4:]] = value
+        elif key == "app-dir":
+            values["app_dir"] = value
+        elif key in Serving.model_fields:
+            serving[key] = value
+        else:
+            known = [*Serving.model_fields, "app-dir", "env.KEY"]
+            raise PlanError(f"arm {name!r} has no setting {key!r}", hint=did_you_mean(key, known))
+    return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {text!r}")
+
+
+def validated(model: type[Any], values: Mapping[str, Any], what: str) -> Any:
+    """`model` from `values`; raises PlanError that names the first field that is wrong."""
+    try:
+        return model.model_validate(dict(values))
+    except ValueError as error:
+        problems = getattr(error, "errors", lambda: [])()
+        if not problems:
+            raise PlanError(f"{what}: {error}") from None
+        first = problems[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise PlanError(f"{what}: {place + ': ' if place else ''}{message}") from None
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A hint that names the nearest known words, or all of them."""
+    near = get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"

@@ -1,0 +1,140 @@
+"""Child processes: start, speak, stop, and nobody left behind.
+
+Every child reads its stdin to the end, so it goes when its parent goes, however that happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Where our packages are: the checkout, or site-packages."""
+
+LINES_SHOWN = 3
+
+
+class ChildFailed(Exception):
+    """A child process did not do what it was asked to: what, why, and what to do."""
+
+    def __init__(self, message: str, cause: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.hint = hint
+
+
+class Child:
+    """A Python process that speaks JSON lines on its pipes and logs to a file."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._file = log.open("ab")
+        # -P: neither the working directory nor the script's own may shadow a package.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._file,
+            env={**os.environ, **(env or {})},
+            # Ctrl-C reaches us alone, and we stop our children in order.
+            start_new_session=True,
+        )
+        self._pending = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Raises ChildFailed when the child is gone."""
+        assert self._process.stdin is not None  # Popen was given a pipe
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise ChildFailed(f"{self.name} is gone", self.last_words()) from None
+
+    def receive(self, timeout: float) -> dict[str, Any]:
+        """The child's next message; raises ChildFailed when it ends or says nothing for `timeout` seconds."""
+        assert self._process.stdout is not None  # Popen was given a pipe
+        deadline = time.monotonic() + timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._pending:
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise ChildFailed(f"{self.name} said nothing for {timeout:g} s", self.last_words())
+                data = os.read(self._process.stdout.fileno(), 65_536)
+                if not data:
+                    code = self._process.wait()
+                    raise ChildFailed(f"{self.name} ended {how(code)}", self.last_words())
+                self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            # An app may print while it is imported; that is not for us.
+            return self.receive(max(0.001, deadline - time.monotonic()))
+        return message
+
+    def last_words(self) -> str:
+        """The last lines of the child's log, where the cause usually stands."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - 8192))
+                lines = file.read().decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return ""
+        return "\n".join(line.strip() for line in lines[-LINES_SHOWN:])
+
+    def stop(self, grace: float = 4.0) -> None:
+        """End the child: asked first, killed after `grace` seconds."""
+        if self.alive:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(grace)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None and not pipe.closed:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+        self._file.close()
+
+
+def how(code: int) -> str:
+    """An exit code in words."""
+    return f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"

@@ -1,0 +1,282 @@
+"""The records of a run: types and files. A report needs nothing but these.
+
+A run is a directory: `run.json` (schema `duel-run/1`) and, per trial, `samples/NNNN.npz` with one row
+per request. Both are written after every trial, so that an interrupted run is a readable one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from loadtests.plan import Arm, Cell, Frozen, Load, Plan, Serving
+
+__all__ = [
+    "Arm", "CannotWrite", "Cell", "Load", "Machine", "Plan", "RecordError", "Run", "RunDirectory", "Samples", "Serving",
+    "Trial", "Vitals",
+]  # fmt: skip
+
+SCHEMA = "duel-run/1"
+RUN_FILE = "run.json"
+LARGEST_RUN_FILE = 256 * 2**20
+LARGEST_SAMPLES = 2**31
+
+
+class RecordError(Exception):
+    """A run that cannot be read or written: the message says which file and why."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class CannotWrite(RecordError):
+    """There is no writing where the run or its report should go."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One row per request of a trial, warm-up and drain included. Times are seconds from the window's
+    start."""
+
+    endpoint: NDArray[np.uint16]
+    """Index into the trial's endpoints."""
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    status: NDArray[np.uint16]
+    """HTTP status; 0 where there was no answer."""
+    size: NDArray[np.uint32]
+    """Bytes of the body."""
+    error: NDArray[np.uint16]
+    """0 for success, else 1 + index into the trial's errors."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        result: NDArray[np.bool_] = self.error == 0
+        return result
+
+    @property
+    def service_time(self) -> NDArray[np.float64]:
+        """Seconds from the actual start to the end."""
+        return self.end - self.start
+
+
+class Vitals(Frozen):
+    """What the processes did during the window. None where the platform does not tell."""
+
+    server_cpu: float | None = None
+    """CPU seconds of the server and its children."""
+    server_rss: int | None = None
+    """Bytes of resident memory at the window's end."""
+    server_threads: int | None = None
+    """Threads at the window's end."""
+    generator_cpu: float
+    """CPU seconds of the load generator."""
+    host_steal: float | None = None
+    """Part of the host's CPU time that other guests took, 0 to 1."""
+    host_foreign: float | None = None
+    """CPUs' worth of work by processes that are not ours."""
+
+
+class Trial(Frozen):
+    """One arm in one cell in one round."""
+
+    number: Annotated[int, Field(ge=1)]
+    round: Annotated[int, Field(ge=0)]
+    """Counted from 0."""
+    place: Annotated[int, Field(ge=0)]
+    """The arm's place in this round's order, from 0."""
+    attempt: Annotated[int, Field(ge=1)] = 1
+    cell: Cell
+    arm: str
+    began: str
+    """Wall clock, ISO 8601 in UTC."""
+    boot: float
+    """Seconds until the server answered."""
+    warmup: float
+    window: float
+    """Seconds that the window really lasted."""
+    drain: float
+    endpoints: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+    """Kinds of failure, as the samples number them."""
+    vitals: Vitals
+    invalid: tuple[str, ...] = ()
+    """Why the measurement does not count; empty when it does."""
+
+    @property
+    def samples_file(self) -> str:
+        return f"samples/{self.number:04d}.npz"
+
+
+class Machine(Frozen):
+    """What was measured on, as far as it can matter."""
+
+    system: str
+    cpu: str
+    cores: int
+    memory: int | None
+    python: str
+    packages: Mapping[str, str]
+    placement: Mapping[str, tuple[int, ...]]
+    """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
+
+
+class Run(Frozen):
+    """All rounds of a plan, with the machine's fingerprint."""
+
+    format: Annotated[Literal["duel-run/1"], Field(alias="schema")] = "duel-run/1"
+    version: str
+    id: str
+    began: str
+    plan: Plan
+    machine: Machine
+    answers_compared: int | None = None
+    """Requests that all arms answered alike before any load; None where nothing can be compared."""
+    complete: bool = False
+    """Whether the plan was carried through; an interrupted run is not."""
+    elapsed: float = 0.0
+    """Seconds of measuring so far."""
+    trials: tuple[Trial, ...] = ()
+
+    def of(self, cell: Cell, arm: str) -> list[Trial]:
+        """Every attempt of an arm in a cell, in the order of rounds."""
+        return [trial for trial in self.trials if trial.cell == cell and trial.arm == arm]
+
+    def with_trial(self, trial: Trial, elapsed: float) -> Self:
+        return self.model_copy(update={"trials": (*self.trials, trial), "elapsed": elapsed})
+
+
+class RunDirectory:
+    """Where a run lives. Reading trusts nothing; writing replaces files whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, run_id: str) -> Self:
+        """A new directory; raises CannotWrite."""
+        path = parent / run_id
+        try:
+            (path / "samples").mkdir(parents=True, exist_ok=False)
+            (path / "logs").mkdir()
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot create the run directory {path}: {error.strerror or error}",
+                hint="choose another place with --out",
+            ) from None
+        return cls(path)
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    def save(self, run: Run) -> None:
+        """Replace run.json: a reader sees the old one or the new one, also after a power cut."""
+        write_whole(self.path / RUN_FILE, run.model_dump_json(by_alias=True, indent=1).encode())
+
+    def load(self) -> Run:
+        """The run; raises RecordError for anything that is not a whole, valid one."""
+        path = self.path / RUN_FILE
+        try:
+            if path.stat().st_size > LARGEST_RUN_FILE:
+                raise RecordError(f"{path} is larger than any run")
+            content = json.loads(path.read_bytes())
+        except OSError as error:
+            raise RecordError(
+                f"cannot read {path}: {error.strerror or error}",
+                hint="pass a run directory such as runs/20260101-120000-a1b2, as `duel run` printed it",
+            ) from None
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{path} is not JSON: {error}") from None
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            raise RecordError(
+                f"{path} has schema {schema!r}; this version reads {SCHEMA!r}",
+                hint="read it with the version of duel that wrote it",
+            )
+        try:
+            return Run.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise RecordError(f"{path} is not a valid run: {place}: {first['msg']}") from None
+
+    def samples(self, trial: Trial) -> Samples:
+        """The samples of a trial; raises RecordError when they are missing or damaged."""
+        path = self.path / trial.samples_file
+        try:
+            return read_samples(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise RecordError(f"cannot read the samples in {path}: {error}") from None
+
+
+def write_delays(run: Path, number: int, delays: list[float]) -> None:
+    """Save what the slow service gave during a trial, in seconds, where it was called at all."""
+    if delays:
+        with (run / f"samples/{number:04d}.delays.npy").open("wb") as file:
+            np.save(file, np.array(delays, dtype=np.float64), allow_pickle=False)
+
+
+SAMPLE_TYPES: Mapping[str, type[Any]] = {
+    "endpoint": np.uint16,
+    "start": np.float64,
+    "end": np.float64,
+    "status": np.uint16,
+    "size": np.uint32,
+    "error": np.uint16,
+}
+
+
+def write_samples(path: Path, samples: Samples) -> None:
+    """Save as an .npz of plain arrays."""
+    arrays = {field.name: getattr(samples, field.name) for field in fields(samples)}
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_samples(path: Path) -> Samples:
+    """Load and check an .npz; never unpickles. Raises ValueError, KeyError, OSError, BadZipFile."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {}
+        for name, kind in SAMPLE_TYPES.items():
+            array = file[name]
+            if array.dtype != kind or array.ndim != 1 or array.nbytes > LARGEST_SAMPLES:
+                raise ValueError(f"{name} is not a list of {np.dtype(kind).name}")
+            arrays[name] = array
+    if len({len(array) for array in arrays.values()}) != 1:
+        raise ValueError("its columns differ in length")
+    samples = Samples(**arrays)
+    if not (np.isfinite(samples.start).all() and (samples.end >= samples.start).all()):
+        raise ValueError("its times are not times")
+    return samples
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside, fsync, rename."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,267 @@
+"""Runs a plan: serve, load, record; saves after every trial.
+
+What the records mean is not known here. Which cells are decided is asked of `decided`, a function
+of the run so far that the caller brings.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from loadtests import machine
+from loadtests.answers import check_equal
+from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
+from loadtests.processes import Child, ChildFailed
+from loadtests.records import Run, RunDirectory, Trial, Vitals, write_delays
+from loadtests.servers import BOOT_TIMEOUT, OUR_PACKAGES, Server, Surroundings
+from loadtests.validity import faults
+
+MOST_ATTEMPTS = 3
+"""Tries at a trial whose measurement failed."""
+SLACK = 90.0
+"""Seconds beyond its planned time after which a silent generator is given up."""
+
+Decided = Callable[[Run], set[Cell]]
+
+
+class Watcher(Protocol):
+    """Who looks on. All calls come from the measuring thread, between windows."""
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
+
+    def trial_ends(self, run: Run, trial: Trial) -> None: ...
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None: ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
+
+    def trial_ends(self, run: Run, trial: Trial) -> None: ...
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None: ...
+
+
+class Bench:
+    """What a run keeps open: the surroundings of its servers, and the generator."""
+
+    def __init__(self, logs: Path) -> None:
+        self.around = Surroundings(logs, machine.place(machine.cpus()))
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            opening.enter_context(self.around)
+            self.generator = opening.enter_context(generator(self.around.logs, self.around.placement))
+            self.scenarios: Mapping[str, Any] = self.generator.receive(BOOT_TIMEOUT)["scenarios"]
+            self.clocks = machine.Clocks([self.generator.pid, self.around.slow_child.pid])
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+
+def generator(logs: Path, placement: machine.Placement) -> Child:
+    """The load generator's process; its first message names its scenarios."""
+    arguments = ["-m", "loadtests.generator"]
+    if placement:
+        arguments.append(",".join(map(str, placement["generator"])))
+    return Child("the load generator", arguments, logs / "generator.log", env=OUR_PACKAGES)
+
+
+def known_scenarios() -> Mapping[str, Any]:
+    """What the generator can run, by name: whether it writes, and its endpoints with their weights."""
+    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, generator(Path(logs), {}) as child:
+        scenarios: Mapping[str, Any] = child.receive(BOOT_TIMEOUT)["scenarios"]
+    return scenarios
+
+
+def new_run(plan: Plan, placement: machine.Placement) -> Run:
+    now = datetime.now(UTC)
+    try:
+        release = version("fastapi-duel")
+    except PackageNotFoundError:
+        release = "unknown"
+    return Run.model_validate(
+        {
+            "schema": "duel-run/1",
+            "version": release,
+            "id": f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            "began": now.isoformat(timespec="seconds"),
+            "plan": plan,
+            "machine": machine.fingerprint(placement),
+        }
+    )
+
+
+def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
+    """A run of `plan` without trials, in a new directory under `parent`. Raises CannotWrite."""
+    run = new_run(plan, machine.place(machine.cpus()))
+    directory = RunDirectory.create(parent, run.id)
+    directory.save(run)
+    return run, directory
+
+
+def carry_out(run: Run, directory: RunDirectory, decided: Decided, watcher: Watcher | None = None) -> Run:
+    """Measure the rounds of a run that `begin` made.
+
+    Ends when all cells are decided, at the plan's most rounds, or when no further block of rounds
+    fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
+    PlanError, ChildFailed, ArmsDiffer, CannotWrite.
+    """
+    plan = run.plan
+    with Bench(directory.logs) as bench:
+        for cell in plan.cells:
+            if cell.scenario not in bench.scenarios:
+                hint = did_you_mean(cell.scenario, list(bench.scenarios))
+                raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
+        run = run.model_copy(update={"answers_compared": check_equal(plan.arms, bench.around)})
+        return Rounds(run, directory, bench, decided, watcher or Silent()).carry_out()
+
+
+class Rounds:
+    """The rounds of one run."""
+
+    def __init__(
+        self, run: Run, directory: RunDirectory, bench: Bench, decided: Decided, watcher: Watcher
+    ) -> None:
+        self.run = run
+        self.plan = run.plan
+        self.directory = directory
+        self.bench = bench
+        self.decided = decided
+        self.watcher = watcher
+        self.began = time.perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.began
+
+    def carry_out(self) -> Run:
+        plan = self.plan
+        open_cells = list(plan.cells)
+        round = 0
+        while open_cells and round < plan.max_rounds:
+            # Later blocks are begun only when they can be finished: half a block has no balanced order.
+            if round >= plan.min_rounds and round % plan.block == 0 and not self.fits(open_cells, round):
+                break
+            for cell in plan.shuffled(open_cells, round):
+                self.measure(cell, round)
+            round += 1
+            if round >= plan.min_rounds and round % plan.block == 0:
+                settled = self.decided(self.run)
+                open_cells = [cell for cell in open_cells if cell not in settled]
+            self.watcher.round_ends(self.run, round, open_cells, self.seconds_left(open_cells, round))
+        self.run = self.run.model_copy(update={"complete": True, "elapsed": self.elapsed})
+        self.directory.save(self.run)
+        return self.run
+
+    def round_seconds(self, cells: list[Cell]) -> float:
+        """What a round of these cells is expected to take, from the trials so far."""
+        trials = self.run.trials
+        trial = self.elapsed / len(trials) if trials else self.plan.trial_seconds()
+        return trial * len(cells) * len(self.plan.arms)
+
+    def fits(self, cells: list[Cell], round: int) -> bool:
+        """Whether one more block of rounds fits the plan's rounds and time."""
+        if round + self.plan.block > self.plan.max_rounds:
+            return False
+        if self.plan.max_time is None:
+            return True
+        return self.elapsed + self.round_seconds(cells) * self.plan.block <= self.plan.max_time
+
+    def seconds_left(self, cells: list[Cell], round: int) -> float:
+        """An upper estimate of the time still to go."""
+        left = self.round_seconds(cells) * max(0, self.plan.max_rounds - round)
+        if self.plan.max_time is not None:
+            least = self.round_seconds(cells) * max(0, self.plan.min_rounds - round)
+            left = max(least, min(left, self.plan.max_time - self.elapsed))
+        return max(0.0, left)
+
+    def measure(self, cell: Cell, round: int) -> None:
+        """All arms of a cell, back to back; again, in the same order, for those whose measurement failed."""
+        for place, arm in enumerate(self.plan.order(cell, round)):
+            for attempt in range(1, MOST_ATTEMPTS + 1):
+                self.watcher.trial_begins(self.run, cell, arm, round)
+                trial = self.attempt(cell, arm, round, place, attempt)
+                self.run = self.run.with_trial(trial, self.elapsed)
+                # Now, not at the end: whatever happens next, this trial is on disk.
+                self.directory.save(self.run)
+                self.watcher.trial_ends(self.run, trial)
+                if not trial.invalid:
+                    break
+
+    def attempt(self, cell: Cell, arm: Arm, round: int, place: int, attempt: int) -> Trial:
+        plan, bench = self.plan, self.bench
+        number = len(self.run.trials) + 1
+        seed = plan.trial_seed(cell, round)
+        began = datetime.now(UTC).isoformat(timespec="milliseconds")
+        stream = f"{seed}.{number}"
+        with Server(arm, bench.around, stream) as server:
+            bench.generator.send(
+                {
+                    "host": server.url,
+                    "scenario": cell.scenario,
+                    "users": cell.load.users,
+                    "warmup": plan.warmup,
+                    "window": plan.window,
+                    "drain": plan.drain,
+                    "seed": seed,
+                    "samples": str(self.directory.path / f"samples/{number:04d}.npz"),
+                }
+            )
+            patience = plan.warmup + plan.window + plan.drain + SLACK
+            expect(bench.generator, "opened", patience)
+            start = bench.clocks.read(server.child.pid)
+            expect(bench.generator, "closed", patience)
+            use = bench.clocks.between(start, bench.clocks.read(server.child.pid))
+            rss, threads = machine.resources(server.child.pid)
+            facts = expect(bench.generator, "done", patience)
+        write_delays(self.directory.path, number, bench.around.delays_given(stream))
+        vitals = Vitals(
+            server_cpu=use.server_cpu,
+            server_rss=rss,
+            server_threads=threads,
+            generator_cpu=facts["generator_cpu"],
+            host_steal=use.host_steal,
+            host_foreign=use.host_foreign,
+        )
+        return Trial(
+            number=number,
+            round=round,
+            place=place,
+            attempt=attempt,
+            cell=cell,
+            arm=arm.name,
+            began=began,
+            boot=server.boot,
+            warmup=facts["warmup"],
+            window=facts["window"],
+            drain=facts["drain"],
+            endpoints=tuple(facts["endpoints"]),
+            errors=tuple(facts["errors"]),
+            vitals=vitals,
+            invalid=faults(vitals, facts["window"]),
+        )
+
+
+def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:
+    """The child's next message, which must be `event`."""
+    message = child.receive(timeout)
+    if message.get("event") != event:
+        raise ChildFailed(f"{child.name} said {message.get('event')!r} instead of {event!r}", child.last_words())
+    return message

@@ -1,0 +1,157 @@
+"""The child process that serves one ASGI app under uvicorn with exact serving knobs.
+
+Runs as a file (`python -P serve.py shop.main:app …`), in any environment that has uvicorn and
+anyio: the arm under test may live in another virtual environment or another Python. It therefore
+imports nothing of ours.
+
+Speaks to its parent in two ways: one JSON line on stdout once it accepts requests, and the end of
+stdin, which tells it that the parent is gone and it must go too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import importlib
+import inspect
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from anyio.to_thread import current_default_thread_limiter
+
+GRACE = 2.0
+"""Seconds that requests in flight get when the server is told to stop."""
+
+
+class UnusableApp(Exception):
+    """The import string leads to nothing that can be served."""
+
+
+def load(target: str) -> Any:
+    """The ASGI app at `module:attribute`; a function without parameters is called to make it."""
+    module_name, _, attribute = target.partition(":")
+    if not attribute:
+        raise UnusableApp(f"{target!r} is not of the form module:attribute")
+    found: Any = importlib.import_module(module_name)
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise UnusableApp(f"module {module_name!r} has no attribute {attribute!r}") from None
+    return found() if is_factory(found) else found
+
+
+def is_factory(found: Any) -> bool:
+    """A function that needs no argument makes an app; an app takes scope, receive and send."""
+    if not inspect.isfunction(found):
+        return False
+    parameters = inspect.signature(found).parameters.values()
+    return not any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
+
+    def __init__(self, config: uvicorn.Config, threads: int, gc_mode: str) -> None:
+        super().__init__(config)
+        self.threads = threads
+        self.gc_mode = gc_mode
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        current_default_thread_limiter().total_tokens = self.threads
+        await super().startup(sockets=sockets)
+        if self.gc_mode == "freeze":
+            # What was built at start-up lives until the end: no full collection need look at it.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000, 20, 100)
+        if sockets:
+            report({"ready": sockets[0].getsockname()[1], "pid": os.getpid()})
+
+
+def report(message: dict[str, Any]) -> None:
+    """One line to the parent."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def leave_with_parent() -> None:
+    """Stop when stdin ends, which it does when the parent dies, however it dies."""
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(GRACE + 1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="duel-watch").start()
+
+
+def listen(host: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(backlog)
+    listener.set_inheritable(True)
+    return listener
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Serve one ASGI app under uvicorn.")
+    parser.add_argument("app", help="module:attribute of an ASGI app or of a factory")
+    parser.add_argument("--app-dir", help="directory to import the app from, before all others")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--cpus", help="comma-separated CPUs to run on")
+    parser.add_argument("--loop", default="uvloop")
+    parser.add_argument("--http", default="httptools")
+    parser.add_argument("--threads", type=int, default=40, help="tokens of AnyIO's thread limiter")
+    parser.add_argument("--backlog", type=int, default=2048)
+    parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
+    parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
+    parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
+    options = parser.parse_args(arguments)
+
+    if options.cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
+    if options.app_dir:
+        sys.path.insert(0, options.app_dir)
+    if not options.alone:
+        leave_with_parent()
+    try:
+        app = load(options.app)
+    except UnusableApp as error:
+        sys.exit(f"UnusableApp: {error}")
+    config = uvicorn.Config(
+        app,
+        loop=options.loop,
+        http=options.http,
+        ws="none",
+        lifespan="auto",
+        access_log=False,
+        log_level="warning",
+        backlog=options.backlog,
+        timeout_keep_alive=options.keep_alive,
+        timeout_graceful_shutdown=round(GRACE),
+    )
+    listener = listen(options.host, options.port, options.backlog)
+    server = Server(config, options.threads, options.gc)
+    try:
+        server.run(sockets=[listener])
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        pass
+    finally:
+        listener.close()
+
+
+if __name__ == "__main__":
+    main()

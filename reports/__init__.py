@@ -1,0 +1,1 @@
+"""What the records mean. Pure, but for the writers; needs nothing but a run directory."""

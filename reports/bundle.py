@@ -1,0 +1,35 @@
+"""The report directory: every output of a run, written from its records alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from loadtests.records import CannotWrite, Run, RunDirectory, write_whole
+from reports import markdown
+from reports.charts import charts, render
+from reports.summary import summary
+from reports.verdicts import Verdict
+
+
+def write(run: Run, directory: RunDirectory, verdicts: Sequence[Verdict]) -> list[str]:
+    """Write the report beside the records; the names of its files. Raises CannotWrite."""
+    files: dict[str, bytes] = {
+        "summary.json": to_json(run, verdicts).encode(),
+        "report.md": markdown.report(run, verdicts).encode(),
+    }
+    for stem, figure in charts(run, verdicts):
+        for kind in ("svg", "png"):
+            files[f"{stem}.{kind}"] = render(figure, kind)
+    try:
+        directory.report.mkdir(exist_ok=True)
+        for name, content in files.items():
+            write_whole(directory.report / name, content)
+    except OSError as error:
+        raise CannotWrite(f"cannot write the report to {directory.report}: {error.strerror or error}") from None
+    return sorted(files)
+
+
+def to_json(run: Run, verdicts: Sequence[Verdict]) -> str:
+    """The summary as JSON text."""
+    return json.dumps(summary(run, list(verdicts)), indent=2) + "\n"

@@ -1,0 +1,164 @@
+"""Records → estimates: what each trial showed, and each arm's ratio to the reference over rounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.records import Cell, Run, RunDirectory, Samples, Trial
+from reports.statistics import Interval, geometric_mean, percentile, repeated_interval
+
+Metric = Literal["throughput", "p50", "p95", "p99"]
+METRICS: tuple[Metric, ...] = ("throughput", "p50", "p95", "p99")
+PARTS: Mapping[Metric, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+ALL = "all"
+"""Stands for all endpoints of a mixed scenario together."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one trial showed of one endpoint, or of all. Seconds, and requests per second."""
+
+    requests: int
+    """Requests in flight during the window."""
+    failures: int
+    """Those of them that failed or were never answered."""
+    throughput: float
+    """Successful requests that ended in the window per second."""
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+    def value(self, metric: Metric) -> float | None:
+        result: float | None = getattr(self, metric)
+        return result
+
+
+def read(samples: Samples, window: float, chosen: NDArray[np.bool_] | None = None) -> Reading:
+    """A trial's samples, or the `chosen` ones of them, in numbers.
+
+    Latency is the service time of successful requests that started in the window, from the sorted
+    raw samples.
+    """
+    if chosen is None:
+        chosen = np.ones(len(samples), dtype=np.bool_)
+    ok = samples.ok & chosen
+    during = chosen & (samples.start < window) & (samples.end >= 0.0)
+    ended = ok & (samples.end >= 0.0) & (samples.end < window)
+    started = ok & (samples.start >= 0.0) & (samples.start < window)
+    latency = np.sort(samples.service_time[started])
+    return Reading(
+        requests=int(during.sum()),
+        failures=int((during & ~samples.ok).sum()),
+        throughput=float(ended.sum()) / window,
+        p50=percentile(latency, 0.50),
+        p95=percentile(latency, 0.95),
+        p99=percentile(latency, 0.99),
+    )
+
+
+class Readings:
+    """The readings of a run's trials, each computed once from its samples file."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self._known: dict[int, dict[str, Reading]] = {}
+
+    def of(self, trial: Trial) -> dict[str, Reading]:
+        """By endpoint; a trial of several endpoints has `all` besides. Raises RecordError."""
+        if trial.number not in self._known:
+            self._known[trial.number] = self._read(trial)
+        return self._known[trial.number]
+
+    def _read(self, trial: Trial) -> dict[str, Reading]:
+        samples = self.directory.samples(trial)
+        if len(trial.endpoints) == 1:
+            return {trial.endpoints[0]: read(samples, trial.window)}
+        readings = {ALL: read(samples, trial.window)}
+        for number, name in enumerate(trial.endpoints):
+            readings[name] = read(samples, trial.window, samples.endpoint == number)
+        return readings
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A cell's rounds in which both arms were measured, and what became of the others."""
+
+    rounds: tuple[int, ...]
+    reference: tuple[Trial, ...]
+    rival: tuple[Trial, ...]
+    invalid: int
+    """Rounds that were lost to failed measurements."""
+    faults: tuple[str, ...]
+    """The reasons, each once."""
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether more than a fifth of the rounds was lost."""
+        total = len(self.rounds) + self.invalid
+        return total > 0 and self.invalid / total > 0.20
+
+
+def pair(run: Run, cell: Cell, rival: str) -> Pairs:
+    """The pairs of a cell, from whole blocks of rounds only: half a block has no balanced order."""
+    reference = run.plan.reference.name
+    last = {arm: {trial.round: trial for trial in run.of(cell, arm)} for arm in (reference, rival)}
+    both = sorted(last[reference].keys() & last[rival].keys())
+    if len(both) >= run.plan.block:
+        both = both[: len(both) // run.plan.block * run.plan.block]
+    valid = [r for r in both if not last[reference][r].invalid and not last[rival][r].invalid]
+    faults = {fault: None for r in both for arm in last for fault in last[arm][r].invalid}
+    return Pairs(
+        rounds=tuple(valid),
+        reference=tuple(last[reference][r] for r in valid),
+        rival=tuple(last[rival][r] for r in valid),
+        invalid=len(both) - len(valid),
+        faults=tuple(faults),
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric of an arm against the reference: the arm's value ÷ the reference's, per round."""
+
+    metric: Metric
+    reference: float | None
+    """The reference's value, the geometric mean over rounds; None where it cannot be stated."""
+    rival: float | None
+    differences: tuple[float, ...]
+    """Logarithms of the ratio, one per round."""
+    interval: Interval | None
+
+    @property
+    def ratio(self) -> float | None:
+        if self.reference is None or self.rival is None:
+            return None
+        return self.rival / self.reference
+
+
+def estimate(
+    metric: Metric, reference: list[Reading], rival: list[Reading], level: float
+) -> Estimate:
+    """The ratio over rounds. A round without a value on both sides leaves no estimate at all:
+    choosing rounds by their values would bend it."""
+    ours = [reading.value(metric) for reading in reference]
+    theirs = [reading.value(metric) for reading in rival]
+    ref, riv = mean_of(ours), mean_of(theirs)
+    if ref is None or riv is None:
+        return Estimate(metric, ref, riv, (), None)
+    differences = tuple(
+        math.log(theirs[i] / ours[i])  # type: ignore[operator]  # mean_of found no None among them
+        for i in range(len(ours))
+    )
+    return Estimate(metric, ref, riv, differences, repeated_interval(differences, level))
+
+
+def mean_of(values: list[float | None]) -> float | None:
+    """The geometric mean, where every round has a positive value."""
+    known = [value for value in values if value is not None and value > 0.0]
+    return geometric_mean(known) if known and len(known) == len(values) else None

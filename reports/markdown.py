@@ -1,0 +1,53 @@
+"""The verdicts as Markdown: for a README, a summary or a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.records import Run
+from reports import units
+from reports.terminal import sentence, warnings
+from reports.verdicts import Verdict
+
+
+def report(run: Run, found: Sequence[Verdict]) -> str:
+    """Sentences, table, warnings, machine."""
+    primaries = [verdict for verdict in found if verdict.primary]
+    reference = run.plan.reference.name
+    lines = ["# Verdicts", ""]
+    lines += [f"- {plain(sentence(verdict, reference))}" for verdict in primaries]
+    lines += ["", table(run, found), ""]
+    lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
+    lines += ["", machine_text(run), ""]
+    return "\n".join(lines)
+
+
+def table(run: Run, found: Sequence[Verdict]) -> str:
+    """The primary verdicts, one row a cell."""
+    reference = run.plan.reference.name
+    rows = [f"| cell | {plain(reference)} | arm | ratio | interval | n | verdict |", "|---|---:|---:|---:|---:|---:|---|"]
+    for row in (verdict for verdict in found if verdict.primary):
+        arm = f"{plain(row.arm)} {units.rate(row.values.get(row.arm))}"
+        cells = [plain(str(row.cell)), units.rate(row.values.get(reference)), arm]
+        cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n), row.verdict]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def machine_text(run: Run) -> str:
+    """The machine and the method in one sentence."""
+    machine = run.machine
+    server = machine.placement.get("server", ())
+    placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
+    return (
+        f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, {plain(machine.python)}; "
+        f"windows of {run.plan.window:g} s, {1 - run.plan.level:.0%} repeated confidence intervals; "
+        f"run {plain(run.id)}."
+    )
+
+
+def plain(text: str) -> str:
+    """Text that Markdown does not read as markup."""
+    for sign in "\\`*_[]<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", " ")

@@ -1,0 +1,300 @@
+"""For the terminal: the plan, the live view, the verdicts as sentences and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.records import Arm, Cell, Machine, Plan, Run, Trial
+from reports import units
+from reports.estimates import Readings
+from reports.verdicts import Verdict, Word, verdicts
+
+MARKS: dict[Word, str] = {
+    "faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "~", "failing": "✗", "invalid": "!",
+}  # fmt: skip
+STYLES: dict[Word, str] = {
+    "faster": "bold", "slower": "bold", "equivalent": "", "inconclusive": "dim", "failing": "red",
+    "invalid": "red",
+}  # fmt: skip
+
+
+def plan_text(plan: Plan) -> str:
+    """What will happen and how long it takes, in three lines."""
+    least, most = plan.expected_seconds()
+    trials = len(plan.cells) * len(plan.arms) * plan.min_rounds
+    arms = " against ".join(arm.name for arm in plan.arms)
+    lines = [
+        f"{arms}, reference {plan.reference.name}: {counted(len(plan.cells), 'cell')}, windows of "
+        f"{plan.window:g} s after {plan.warmup:g} s of warm-up, a fresh server and database for every trial.",
+        f"{plan.min_rounds} rounds ({trials} trials), then more where undecided, up to {plan.max_rounds}: "
+        + (f"{units.span(least)} to {units.span(most)}." if most > least * 1.05 else f"about {units.span(least)}."),
+    ]
+    if plan.profile == "quick":
+        lines.append(
+            "The quick profile is a demonstration: it settles large effects and leaves small ones undecided."
+        )
+    return "\n".join(lines)
+
+
+def cells_text(plan: Plan) -> str:
+    """The cells, one scenario a line with its loads."""
+    loads: dict[str, list[str]] = {}
+    for cell in plan.cells:
+        loads.setdefault(cell.scenario, []).append(str(cell.load.users))
+    return "\n".join(f"  {scenario} at {', '.join(users)} users" for scenario, users in loads.items())
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sentence(verdict: Verdict, reference: str) -> str:
+    """A verdict in words."""
+    where = str(verdict.cell)
+    n = f"n = {verdict.n}"
+    if verdict.ratio is None or verdict.low is None:
+        reason = f": {verdict.warnings[0]}" if verdict.warnings else ""
+        return f"{where}: {verdict.verdict}{reason}"
+    numbers = f"({units.ratio(verdict.ratio)}, {units.interval(verdict.low, verdict.high)}, {n})"
+    match verdict.verdict:
+        case "faster":
+            return f"{where}: {verdict.arm} serves {units.figures(verdict.ratio)} times as much as {reference} {numbers}"
+        case "slower":
+            return (
+                f"{where}: {reference} serves {units.figures(1 / verdict.ratio)} times as much as {verdict.arm} {numbers}"
+            )
+        case "equivalent":
+            ahead = verdict.arm if verdict.ratio > 1 else reference
+            by = abs(verdict.ratio - 1)
+            lead = f", {ahead} ahead by {by:.0%}" if by >= 0.005 else ""
+            return f"{where}: equivalent{lead} {numbers}"
+        case "inconclusive":
+            return f"{where}: not decided {numbers}"
+        case word:
+            return f"{where}: {word}: {'; '.join(verdict.warnings)}"
+
+
+def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
+    """The primary verdicts with intervals; p50 and p95 besides where there is room."""
+    rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    several = len(run.plan.rivals) > 1
+    arms = [arm.name for arm in run.plan.arms]
+    reference = run.plan.reference.name
+    rich_table.add_column("cell", no_wrap=True)
+    if several:
+        rich_table.add_column("arm", no_wrap=True)
+        shown = [reference, "arm"]
+    else:
+        shown = arms
+    for name in shown:
+        rich_table.add_column(name, justify="right", no_wrap=True)
+    rich_table.add_column("ratio", justify="right", no_wrap=True)
+    rich_table.add_column("interval", justify="right", no_wrap=True)
+    rich_table.add_column("n", justify="right")
+    rich_table.add_column("verdict", no_wrap=True)
+    wide = width >= 110
+    latencies = {
+        (v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)
+    }
+    if wide:
+        rich_table.add_column(f"p50 {' / '.join(shown)}", justify="right", no_wrap=True)
+        rich_table.add_column(f"p95 {' / '.join(shown)}", justify="right", no_wrap=True)
+    for row in (v for v in found if v.primary):
+        cells: list[RenderableType] = [escape(str(row.cell))]
+        if several:
+            cells.append(escape(row.arm))
+        cells += [units.rate(row.values.get(reference)), units.rate(row.values.get(row.arm))]
+        cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n)]
+        cells.append(Text(f"{MARKS[row.verdict]} {row.verdict}", style=STYLES[row.verdict]))
+        if wide:
+            for metric in ("p50", "p95"):
+                other = latencies.get((row.cell, row.arm, metric))
+                values = other.values if other else {}
+                pair = (units.duration(values.get(reference)), units.duration(values.get(row.arm)))
+                cells.append(" / ".join(pair))
+        rich_table.add_row(*cells)
+    return rich_table
+
+
+def first_endpoint(found: Sequence[Verdict], cell: Cell) -> str | None:
+    """The endpoint that a cell's primary verdict is about."""
+    return next((v.endpoint for v in found if v.cell == cell and v.primary), None)
+
+
+def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
+    """Sentences, then the table, then the warnings with their remedies."""
+    primaries = [verdict for verdict in found if verdict.primary]
+    for verdict in primaries:
+        console.print(sentence(verdict, run.plan.reference.name), markup=False, highlight=False, soft_wrap=True)
+    if primaries:
+        console.print()
+        console.print("throughput: successful requests per second", style="dim", highlight=False)
+        console.print(table(run, found, console.width), highlight=False)
+        console.print()
+    for line in warnings(run, found):
+        console.print(f"warning: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
+    """What a reader must know besides the verdicts: of primaries, each thing once with its cells."""
+    said: dict[str, list[str]] = {}
+    for verdict in found:
+        if verdict.primary:
+            for warning in verdict.warnings:
+                said.setdefault(warning, []).append(str(verdict.cell))
+    lines = [f"{', '.join(cells)}: {warning}" for warning, cells in said.items()]
+    if not run.complete:
+        lines.insert(0, "this run was interrupted: what is shown rests on its finished rounds")
+    if not run.machine.placement:
+        lines.append(
+            "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
+            "use a Linux machine with two cores or more"
+        )
+    if len(run.plan.cells) > 1 and found:
+        lines.append(
+            f"each verdict errs with {run.plan.level:.0%}; over {len(run.plan.cells)} cells together more may: "
+            "see the intervals"
+        )
+    return lines
+
+
+class Lines:
+    """Progress without a terminal: a line per finished round and trial that failed."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
+
+    def trial_ends(self, run: Run, trial: Trial) -> None:
+        for fault in trial.invalid:
+            text = f"  {trial.cell}, {trial.arm}, round {trial.round + 1}: does not count: {fault}"
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
+        left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
+        text = f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: " + (
+            left if open_cells else "every cell is decided"
+        )
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveView:
+    """Progress on a terminal: what runs now, and each cell's ratio so far."""
+
+    def __init__(self, console: Console, readings: Readings) -> None:
+        self.console = console
+        self.readings = readings
+        self.now = Text("starting")
+        self.latest: Table | None = None
+        self.progress = Progress(
+            TextColumn("round {task.fields[round]}"), BarColumn(), TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(), console=console,
+        )  # fmt: skip
+        self.task = self.progress.add_task("", round=1, left="", total=None)
+        # Drawn at most four times a second: the view must cost no load.
+        self.live = Live(self.view(), console=console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def view(self) -> Group:
+        return Group(*([self.latest, Text()] if self.latest else []), self.progress, self.now)
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None:
+        plan = run.plan
+        if not run.trials:
+            self.progress.update(self.task, total=len(plan.cells) * len(plan.arms) * plan.min_rounds)
+        self.now = Text(f"now: {cell}, {arm.name}")
+        self.progress.update(self.task, round=f"{round + 1} of {plan.min_rounds} to {plan.max_rounds}")
+        self.live.update(self.view())
+
+    def trial_ends(self, run: Run, trial: Trial) -> None:
+        busy = trial.vitals.generator_cpu / trial.window
+        self.now = Text(f"last: {trial.cell}, {trial.arm}; generator at {busy:.0%} of its core")
+        for fault in trial.invalid:
+            self.console.print(f"{trial.cell}, {trial.arm}: does not count: {fault}", markup=False)
+        self.progress.advance(self.task)
+        self.live.update(self.view())
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
+        self.latest = table(run, verdicts(run, self.readings), self.console.width)
+        task = self.progress.tasks[0]
+        more = len(open_cells) * len(run.plan.arms)
+        self.progress.update(
+            self.task,
+            left=f"at most {units.span(seconds_left)} left",
+            total=max(task.total or 0.0, task.completed + more),
+        )
+        self.live.update(self.view())
+
+
+def show_catalogue(
+    console: Console, arms: Mapping[str, str], profiles: Mapping[str, str], scenarios: Mapping[str, Any]
+) -> None:
+    """What can be named on the command line."""
+    listing(console, "arms", [(name, app) for name, app in arms.items()])
+    listing(console, "profiles", list(profiles.items()))
+    mixes = {name: of for name, of in scenarios.items() if len(of["endpoints"]) > 1}
+    listing(console, "mixed scenarios", [(name, mix_text(of)) for name, of in mixes.items()])
+    singles = {name: of for name, of in scenarios.items() if name not in mixes}
+    listing(
+        console,
+        "scenarios of one endpoint",
+        [(name, "writes" if of["writes"] else "reads") for name, of in singles.items()],
+    )
+
+
+def mix_text(scenario: Mapping[str, Any]) -> str:
+    """`posts.read 40, posts.list 10`: weights as parts of a hundred or so."""
+    return f"{scenario['about']} ({', '.join(f'{name} {n}' for name, n in scenario['endpoints'].items())})"
+
+
+def listing(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    console.print(title, style="bold", highlight=False)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for name, text in rows:
+        grid.add_row(f"  {escape(name)}", escape(text))
+    console.print(grid, highlight=False)
+    console.print()
+
+
+def show_machine(console: Console, machine: Machine, findings: Sequence[str]) -> None:
+    """The fingerprint, and what speaks against measuring here."""
+    placed = ", ".join(f"{who} on {list(cpus)}" for who, cpus in machine.placement.items())
+    rows = [
+        ("processor", f"{machine.cpu}, {machine.cores} cores"),
+        ("memory", units.memory(machine.memory)),
+        ("system", machine.system),
+        ("python", machine.python),
+        ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
+        ("placement", placed or "none: processes cannot be bound to CPUs here"),
+    ]
+    listing(console, "machine", rows)
+    for finding in findings:
+        console.print(f"warning: {finding}", markup=False, highlight=False, soft_wrap=True)
+    if not findings:
+        console.print("the machine is quiet enough", highlight=False)
+
+
+def show_equality(console: Console, arms: Sequence[str], compared: int | None) -> None:
+    names = " and ".join(arms)
+    if compared is None:
+        text = f"{names} start; their answers were not compared, since their requests are not known here"
+    else:
+        text = f"{names} answer {compared} requests alike"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

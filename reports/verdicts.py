@@ -1,0 +1,176 @@
+"""Estimates and validity → verdicts: what a user of the arm would notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from loadtests.records import Cell, Run
+from reports.estimates import ALL, METRICS, PARTS, Estimate, Metric, Pairs, Reading, Readings, estimate, pair
+from reports.statistics import ENOUGH_IN_TAIL, FIRST_LOOK, autocorrelation, outliers, position, rounds_to_decide
+
+Word = Literal["faster", "slower", "equivalent", "inconclusive", "failing", "invalid"]
+
+MOST_FAILURES = 0.01
+"""Part of an arm's requests that may fail before the arm itself is failing."""
+RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
+"""Endpoints whose work runs on as many cores as there are."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One arm against the reference, in one cell, for one endpoint and metric."""
+
+    cell: Cell
+    endpoint: str
+    metric: Metric
+    primary: bool
+    """Whether it is this metric that decides when the cell stops; the stated error rate is its own."""
+    arm: str
+    verdict: Word
+    ratio: float | None
+    """The arm's value ÷ the reference's."""
+    low: float | None
+    high: float | None
+    n: int
+    """Rounds."""
+    values: dict[str, float | None]
+    """Of the reference and the arm: requests per second, or seconds."""
+    warnings: tuple[str, ...] = ()
+
+
+def verdicts(run: Run, readings: Readings) -> list[Verdict]:
+    """Every verdict of a run, in the plan's order of cells."""
+    return [
+        verdict
+        for cell in run.plan.cells
+        for rival in run.plan.rivals
+        for verdict in of_pair(run, readings, cell, rival.name)
+    ]
+
+
+def decided(run: Run, readings: Readings) -> set[Cell]:
+    """The cells that need no further round: every rival's primary verdict is settled."""
+    undecided = {v.cell for v in verdicts(run, readings) if v.primary and v.verdict == "inconclusive"}
+    return {cell for cell in run.plan.cells if cell not in undecided}
+
+
+def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdict]:
+    """All verdicts of one arm in one cell: every metric of every endpoint, the primary one first."""
+    pairs = pair(run, cell, rival)
+    ours = [readings.of(trial) for trial in pairs.reference]
+    theirs = [readings.of(trial) for trial in pairs.rival]
+    endpoints = endpoints_of(ours + theirs) or [cell.scenario]
+    found = []
+    for endpoint in endpoints:
+        whole = endpoint == endpoints[0]
+        # In a closed loop all endpoints of a mix rise and fall together: only the whole has a throughput.
+        for metric in METRICS if whole else tuple(PARTS):
+            ref = [reading.get(endpoint, NOTHING) for reading in ours]
+            riv = [reading.get(endpoint, NOTHING) for reading in theirs]
+            found.append(judge(run, cell, rival, endpoint, metric, pairs, ref, riv))
+    return found
+
+
+NOTHING = Reading(requests=0, failures=0, throughput=0.0, p50=None, p95=None, p99=None)
+
+
+def endpoints_of(trials: list[dict[str, Reading]]) -> list[str]:
+    """`all` first where there is one, then by name."""
+    names = {name for trial in trials for name in trial}
+    return sorted(names, key=lambda name: (name != ALL, name))
+
+
+def judge(
+    run: Run, cell: Cell, rival: str, endpoint: str, metric: Metric, pairs: Pairs,
+    reference: list[Reading], rival_readings: list[Reading],
+) -> Verdict:  # fmt: skip
+    """The verdict on one metric, with every reservation a reader needs."""
+    plan = run.plan
+    level = plan.level / max(1, len(plan.rivals))
+    found = estimate(metric, reference, rival_readings, level)
+    word, warnings = decide(run, found, pairs, reference, rival_readings, rival, level)
+    if endpoint in RELEASES_GIL and len(run.machine.placement.get("server", ())) == 1:
+        warnings.append(
+            "this work releases the GIL and the server had one core: with more, threads could gain"
+        )
+    interval = found.interval
+    return Verdict(
+        cell=cell,
+        endpoint=endpoint,
+        metric=metric,
+        primary=metric == "throughput",
+        arm=rival,
+        verdict=word,
+        ratio=found.ratio,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        n=len(pairs.rounds),
+        values={plan.reference.name: found.reference, rival: found.rival},
+        warnings=tuple(warnings),
+    )
+
+
+def decide(
+    run: Run, found: Estimate, pairs: Pairs, reference: list[Reading], rival_readings: list[Reading],
+    rival: str, level: float,
+) -> tuple[Word, list[str]]:  # fmt: skip
+    """The word, and the warnings that go with it."""
+    if pairs.spoilt:
+        total = len(pairs.rounds) + pairs.invalid
+        return "invalid", [f"{pairs.invalid} of {total} rounds do not count: {'; '.join(pairs.faults)}"]
+    failing = [
+        f"{name} failed {rate:.1%} of its requests"
+        for name, rate in (
+            (run.plan.reference.name, failure_rate(reference)),
+            (rival, failure_rate(rival_readings)),
+        )
+        if rate is not None and rate > MOST_FAILURES
+    ]
+    if failing:
+        return "failing", failing
+    warnings = reservations(found)
+    interval = found.interval
+    if interval is None:
+        return "inconclusive", [missing(found, len(pairs.rounds), rival_readings + reference), *warnings]
+    place = position(interval, run.plan.margin)
+    if place == "within":
+        return "equivalent", warnings
+    if place == "open":
+        needed = rounds_to_decide(found.differences, run.plan.margin, level)
+        remedy = f"about {needed} rounds would decide" if needed else "more rounds alone will hardly decide"
+        return "inconclusive", [f"{remedy}, or longer windows (--window)", *warnings]
+    higher_is_better = found.metric == "throughput"
+    return ("faster" if (place == "above") == higher_is_better else "slower"), warnings
+
+
+def failure_rate(readings: list[Reading]) -> float | None:
+    """Part of the requests that failed, those never answered included; None without requests."""
+    requests = sum(reading.requests for reading in readings)
+    return sum(reading.failures for reading in readings) / requests if requests else None
+
+
+def missing(found: Estimate, rounds: int, readings: list[Reading]) -> str:
+    """Why there is no interval, and what would give one."""
+    if rounds < FIRST_LOOK:
+        return f"{rounds} rounds are too few for an interval: use --rounds {FIRST_LOOK} or more"
+    if found.metric in PARTS:
+        needed = round(ENOUGH_IN_TAIL / (1.0 - PARTS[found.metric]))
+        fewest = round(min((reading.throughput for reading in readings), default=0.0))
+        return (
+            f"{found.metric} needs {needed:,} requests in every window, and one had only about "
+            f"{fewest:,} a second: use a longer --window"
+        )
+    return "an arm answered nothing in one of the rounds"
+
+
+def reservations(found: Estimate) -> list[str]:
+    """What speaks against taking the interval at its word."""
+    said = []
+    far = outliers(found.differences)
+    if far:
+        said.append(f"round {far[0] + 1} lies far from the others (it counts all the same)")
+    correlation = autocorrelation(found.differences)
+    if correlation is not None and correlation > 0.3:
+        said.append(f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})")
+    return said

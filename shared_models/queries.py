@@ -1,0 +1,63 @@
+"""The SQL of both apps, as functions that return statements: written once, so it is identical.
+
+`selectinload` everywhere a relationship is read, since tables.py lets nothing load lazily.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import selectinload
+
+from shared_models.tables import Post, User
+
+
+def user(user_id: int) -> Select[User]:
+    """One user by key."""
+    return select(User).where(User.id == user_id)
+
+
+def users(limit: int, offset: int) -> Select[User]:
+    """A page of users in the order in which they joined."""
+    return select(User).order_by(User.id).limit(limit).offset(offset)
+
+
+def post(post_id: int) -> Select[Post]:
+    """One post by key, with its author."""
+    return select(Post).where(Post.id == post_id).options(selectinload(Post.author))
+
+
+def posts(limit: int, offset: int) -> Select[Post]:
+    """A page of posts, newest first, with their authors."""
+    return (
+        select(Post)
+        .order_by(Post.id.desc())
+        .limit(limit)
+        .offset(offset)
+        .options(selectinload(Post.author))
+    )
+
+
+def posts_of(user_id: int, limit: int, offset: int) -> Select[Post]:
+    """A page of one author's posts, newest first, with the author."""
+    return posts(limit, offset).where(Post.author_id == user_id)
+
+
+def report() -> Select[Any]:
+    """Every author's posts counted and measured: reads the whole table, the database does the work."""
+    return (
+        select(
+            User.id.label("author_id"),
+            User.name,
+            func.count(Post.id).label("posts"),
+            func.sum(func.length(Post.body)).label("characters"),
+            func.max(func.length(Post.body)).label("longest"),
+            func.min(Post.published_on).label("first_published"),
+            func.max(Post.published_on).label("last_published"),
+        )
+        .join(Post, Post.author_id == User.id)
+        .group_by(User.id, User.name)
+        .order_by(func.sum(func.length(Post.body)).desc(), User.id)
+        .limit(10)
+    )

@@ -1,0 +1,106 @@
+"""The bodies that come in and go out."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Email = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+
+# Ids and numbers that SQLite's 64-bit integers can hold; anything else is a 422, not a 500.
+Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+PathId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+Seconds = Annotated[float, Query(ge=0, le=5)]
+
+
+class Incoming(BaseModel):
+    """A body that names a field we do not know is a mistake, and gets 422."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class UserIn(Incoming):
+    name: Name
+    email: Email
+
+
+class UserChange(Incoming):
+    """What PATCH may change; what is left out stays as it is."""
+
+    name: Name = Field(default="")
+    email: Email = Field(default="")
+
+
+class PostIn(Incoming):
+    title: Title
+    body: Body
+    author_id: Id
+    published_on: date = Field(default_factory=date.today)
+
+
+class PostChange(Incoming):
+    """What PATCH may change; what is left out stays as it is."""
+
+    title: Title = Field(default="")
+    body: Body = Field(default="")
+    published_on: date = Field(default_factory=date.today)
+
+
+class CheckoutIn(Incoming):
+    user_id: Id
+    post_id: Id
+
+
+class MailIn(Incoming):
+    recipient: Email
+
+
+class Outgoing(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class UserOut(Outgoing):
+    id: int
+    name: str
+    email: str
+
+
+class PostOut(Outgoing):
+    id: int
+    title: str
+    body: str
+    published_on: date
+    author: UserOut
+
+
+class OrderOut(Outgoing):
+    id: int
+    user_id: int
+    post_id: int
+    receipt: str
+
+
+class AuthorReport(Outgoing):
+    """One line of the heavy report: an author's posts, counted and measured."""
+
+    author_id: int
+    name: str
+    posts: int
+    characters: int
+    longest: int
+    first_published: date
+    last_published: date
+
+
+class Answer(Outgoing):
+    """What a computing or waiting endpoint found out."""
+
+    result: str

@@ -1,0 +1,79 @@
+"""The apps' own knobs, equal for both apps, read once from the environment.
+
+What belongs to serving (workers, loop, thread tokens, GC) is not here: it works for any ASGI app
+and lives in `loadtests.serve`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+PREFIX = "DUEL_APP_"
+DATABASE = "duel.db"
+DOCUMENT = "document.txt"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One field per knob; `DUEL_APP_<FIELD>` in the environment sets it."""
+
+    data: str = "duel-data"
+    """Directory that `shared_models.seed` filled: the SQLite file and the document that `file` reads."""
+    pool_size: int = 20
+    """Connections kept open."""
+    max_overflow: int = 0
+    """Connections opened beyond pool_size when all are in use."""
+    pool_timeout: float = 30.0
+    """Seconds a request may queue for a connection."""
+    busy_timeout: float = 30.0
+    """Seconds a statement waits for SQLite's write lock before "database is locked"."""
+    synchronous: str = "NORMAL"
+    """SQLite's fsync level; NORMAL is durable enough under WAL."""
+    upstream: str = "http://127.0.0.1:9/"
+    """URL of the slow service, with its trailing slash."""
+    upstream_connections: int = 256
+    """Connections that the HTTP client may hold to the slow service."""
+    upstream_timeout: float = 10.0
+    """Seconds one call to the slow service may take."""
+    fan_out_limit: int = 40
+    """Calls that all `fan-out` requests together may have in flight."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Settings from `DUEL_APP_*`; raises ValueError that names the variable it cannot read."""
+        values: dict[str, str | int | float] = {}
+        for field in fields(cls):
+            variable = PREFIX + field.name.upper()
+            text = environment.get(variable)
+            if text is None:
+                continue
+            kind = type(field.default)
+            try:
+                values[field.name] = kind(text)
+            except ValueError:
+                raise ValueError(f"{variable}={text!r} is not {kind.__name__}") from None
+        return cls(**values)  # type: ignore[arg-type]  # each value was made by its field's own type
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return Path(self.data, DATABASE)
+
+    @property
+    def document(self) -> Path:
+        """The file that `file` reads, about 16 KB of text."""
+        return Path(self.data, DOCUMENT)
+
+    @property
+    def pragmas(self) -> tuple[str, ...]:
+        """The statements that every new SQLite connection runs first."""
+        return (
+            "PRAGMA journal_mode=WAL",
+            f"PRAGMA synchronous={self.synchronous}",
+            f"PRAGMA busy_timeout={round(self.busy_timeout * 1000)}",
+            "PRAGMA foreign_keys=ON",
+        )

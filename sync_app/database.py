@@ -1,0 +1,68 @@
+"""The engine, and the sessions that a route opens in its own body.
+
+A route leaves its session before it returns, so that no connection is held while FastAPI
+validates and sends the response (a session opened by a dependency is, and under load that
+wedges a sync app: see the `session-dependency` pitfall).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from shared_models.settings import Settings
+
+
+def connect(settings: Settings) -> Engine:
+    """An engine on the SQLite file, with the same pragmas on every connection."""
+    engine = create_engine(
+        f"sqlite+pysqlite:///{settings.database}",
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+        pool_timeout=settings.pool_timeout,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in settings.pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def take_write_lock(connection: Connection) -> None:
+        # A transaction that reads and then writes must queue for the lock before it reads;
+        # upgraded half-way it fails at once with "database is locked".
+        if connection.get_execution_options().get("writes"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions that read."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def writing_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions that write: their transactions hold SQLite's write lock from the start."""
+    return sessionmaker(engine.execution_options(writes=True), expire_on_commit=False)
+
+
+# `async def` in both apps: they wait for nothing, and as `def` each would cost a thread hop.
+async def get_reading(request: Request) -> sessionmaker[Session]:
+    return request.state.reading  # type: ignore[no-any-return]  # lifespan state is untyped
+
+
+async def get_writing(request: Request) -> sessionmaker[Session]:
+    return request.state.writing  # type: ignore[no-any-return]  # lifespan state is untyped
+
+
+Reading = Annotated[sessionmaker[Session], Depends(get_reading)]
+Writing = Annotated[sessionmaker[Session], Depends(get_writing)]

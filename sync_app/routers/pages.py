@@ -1,0 +1,41 @@
+"""The blog as HTML pages, errors included."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from shared_models import queries
+from shared_models.errors import found, templates
+from shared_models.schemas import PathId
+from shared_models.tables import User
+from sync_app.database import Reading
+
+router = APIRouter(prefix="/pages", tags=["pages"], default_response_class=HTMLResponse)
+
+
+@router.get("")
+def home_page(request: Request, sessions: Reading) -> Response:
+    """The ten newest posts, rendered. Templates compute: in the async twin they hold the loop."""
+    with sessions() as session:
+        rows = session.scalars(queries.posts(limit=10, offset=0))
+        posts = rows.all()
+    return templates.TemplateResponse(request, "home.html", {"posts": posts})
+
+
+@router.get("/posts/{post_id}")
+def post_page(request: Request, post_id: PathId, sessions: Reading) -> Response:
+    """One post as a page."""
+    with sessions() as session:
+        post = session.scalar(queries.post(post_id))
+    return templates.TemplateResponse(request, "post.html", {"post": found(post, "Post")})
+
+
+@router.get("/users/{user_id}")
+def user_page(request: Request, user_id: PathId, sessions: Reading) -> Response:
+    """An author and the author's ten newest posts."""
+    with sessions() as session:
+        user = found(session.get(User, user_id), "User")
+        rows = session.scalars(queries.posts_of(user_id, limit=10, offset=0))
+        posts = rows.all()
+    return templates.TemplateResponse(request, "user.html", {"user": user, "posts": posts})

@@ -1,0 +1,54 @@
+"""What people write by mistake, or to repair a mistake: labelled, so that it can be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import sleep
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy.orm import Session
+
+from shared_models import queries
+from shared_models.errors import found
+from shared_models.schemas import Answer, PathId, PostOut, Seconds
+from shared_models.tables import Post
+from sync_app.database import Reading
+from sync_app.upstream import PlainSlowService
+
+router = APIRouter(prefix="/pitfalls", tags=["pitfalls"])
+
+
+def get_session(sessions: Reading) -> Iterator[Session]:
+    """The textbook session: open until the response is sent."""
+    with sessions() as session:
+        yield session
+
+
+@router.get("/blocking")
+def block(seconds: Seconds = 0.02) -> Answer:
+    """A blocking call in the route. Harmless in `def`; in `async def` it stops the whole app."""
+    sleep(seconds)
+    return Answer(result="slept")
+
+
+@router.get("/file-inline", response_class=Response)
+def read_file_inline(request: Request) -> Response:
+    """A blocking read in the route: often the faster one, as long as the disk is."""
+    return Response(request.state.settings.document.read_bytes(), media_type="text/plain")
+
+
+@router.get("/plain-client")
+def call_upstream_plainly(upstream: PlainSlowService, seconds: Seconds = 0.02) -> Answer:
+    """`upstream` through httpx as it comes, whose async pool slows down as calls in flight grow."""
+    return Answer(result=upstream.call(seconds))
+
+
+@router.get("/session-dependency/{post_id}", response_model=PostOut)
+def read_post_textbook(
+    post_id: PathId, session: Annotated[Session, Depends(get_session)]
+) -> Post:
+    """`posts.read` with the textbook session. Under load the sync twin wedges: finished requests
+    hold connections while they wait for a second thread, the others hold the threads."""
+    row = session.scalar(queries.post(post_id))
+    return found(row, "Post")

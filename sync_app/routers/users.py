@@ -1,0 +1,93 @@
+"""Users: create, read, list, replace, update, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from sqlalchemy.exc import IntegrityError
+
+from shared_models import queries
+from shared_models.errors import EmailTaken, found
+from shared_models.schemas import Limit, Offset, PathId, PostOut, UserChange, UserIn, UserOut
+from shared_models.tables import Post, User
+from sync_app.database import Reading, Writing
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.post("", status_code=HTTPStatus.CREATED, response_model=UserOut)
+def create_user(user: UserIn, sessions: Writing) -> User:
+    """A sign-up: one insert. Expect the sync twin ahead on SQLite, which has one writer at a time."""
+    row = User(**user.model_dump())
+    with sessions() as session:
+        session.add(row)
+        try:
+            session.commit()
+        except IntegrityError:
+            raise EmailTaken from None
+    return row
+
+
+@router.get("", response_model=list[UserOut])
+def list_users(sessions: Reading, limit: Limit = 50, offset: Offset = 0) -> Sequence[User]:
+    """A page of users: one query, many rows; most of the time goes to building objects."""
+    with sessions() as session:
+        rows = session.scalars(queries.users(limit, offset))
+        return rows.all()
+
+
+@router.get("/{user_id}", response_model=UserOut)
+def read_user(user_id: PathId, sessions: Reading) -> User:
+    """One row by key: the smallest database read. Expect the driver's own cost to decide."""
+    with sessions() as session:
+        row = session.get(User, user_id)
+    return found(row, "User")
+
+
+@router.get("/{user_id}/posts", response_model=list[PostOut])
+def list_posts_of_user(
+    user_id: PathId, sessions: Reading, limit: Limit = 50, offset: Offset = 0
+) -> Sequence[Post]:
+    """One author's posts: a check that the author exists, then a page with a relationship."""
+    with sessions() as session:
+        found(session.get(User, user_id), "User")
+        rows = session.scalars(queries.posts_of(user_id, limit, offset))
+        return rows.all()
+
+
+@router.put("/{user_id}", response_model=UserOut)
+def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User:
+    """Read, then write in the same transaction, which therefore takes the write lock first."""
+    with sessions() as session:
+        row = found(session.get(User, user_id), "User")
+        row.name, row.email = user.name, user.email
+        try:
+            session.commit()
+        except IntegrityError:
+            raise EmailTaken from None
+    return row
+
+
+@router.patch("/{user_id}", response_model=UserOut)
+def update_user(user_id: PathId, change: UserChange, sessions: Writing) -> User:
+    """As replace, for the fields that were sent."""
+    with sessions() as session:
+        row = found(session.get(User, user_id), "User")
+        for field, value in change.model_dump(exclude_unset=True).items():
+            setattr(row, field, value)
+        try:
+            session.commit()
+        except IntegrityError:
+            raise EmailTaken from None
+    return row
+
+
+@router.delete("/{user_id}", status_code=HTTPStatus.NO_CONTENT)
+def delete_user(user_id: PathId, sessions: Writing) -> None:
+    """A user goes, and the database removes the posts with the user (cascade)."""
+    with sessions() as session:
+        row = found(session.get(User, user_id), "User")
+        session.delete(row)
+        session.commit()
