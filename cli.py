@@ -66,7 +66,9 @@ JsonOption = Annotated[
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks of unexpected errors.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as `duel run` printed it.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory, as `duel run` printed it.")
+]
 ArmOption = Annotated[
     Optional[list[str]],
     typer.Option("--arm", metavar="NAME=IMPORT[,key=value…]", help="An arm; the first is the reference."),
@@ -196,7 +198,9 @@ def report(
 
 @app.command(epilog=EXIT_CODES)
 def serve(
-    arm: Annotated[str, typer.Argument(metavar="ARM", help="sync, async, or NAME=module:attribute[,key=value…]")],
+    arm: Annotated[
+        str, typer.Argument(metavar="ARM", help="sync, async, or NAME=module:attribute[,key=value…]")
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
     app_dir: AppDirOption = None,
@@ -355,7 +359,9 @@ def answering(verbose: bool) -> Iterator[None]:
     except RecordError as error:
         fail(Exit.UNREADABLE, error)
     except Interrupted as error:
-        typer.echo(f"interrupted: what was measured is kept, see it with `duel report {error.path}`", err=True)
+        typer.echo(
+            f"interrupted: what was measured is kept, see it with `duel report {error.path}`", err=True
+        )
         raise typer.Exit(Exit.INTERRUPTED) from None
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

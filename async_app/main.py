@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     knobs = settings or Settings.from_environment()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         engine = connect(knobs)
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)

@@ -184,16 +184,22 @@ class Client:
         return self.request("DELETE", path, **options)
 
     def request(
-        self, method: str, path: str, *, name: str | None = None, json: Any = None,
+        self,
+        method: str,
+        path: str,
+        *,
+        name: str | None = None,
+        json: Any = None,
         headers: dict[str, str] | None = None,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """One request, reported to Locust as `name` (the path without one).
 
         Never raises for what the server does: a failure is a Response with `status_code` 0 or the
         error's own, and an exception in the request event, as with Locust's own clients.
         """
         message = self._message(method, path, json, headers)
-        response, failure = Response(), None
+        response = Response()
+        failure: Exception | None = None
         wall = time.time()
         start = perf_counter()
         try:
@@ -228,9 +234,15 @@ class Client:
         return head.encode("latin-1") + content
 
     def _report(
-        self, method: str, path: str, name: str | None, wall: float, seconds: float,
-        response: Response, failure: Exception | None,
-    ) -> None:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        name: str | None,
+        wall: float,
+        seconds: float,
+        response: Response,
+        failure: Exception | None,
+    ) -> None:
         self.fire(
             request_type=method,
             name=name or path,

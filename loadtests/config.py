@@ -14,14 +14,34 @@ from loadtests.plan import Arm, Cell, Load, Plan, PlanError, built_in_arms, did_
 
 MIXES = ("io_bound", "cpu_bound", "mixed")
 ENDPOINTS = (
-    "users.read", "users.list", "users.create", "users.update",
-    "posts.read", "posts.list", "posts.create", "posts.replace", "posts.update",
-    "pages.home", "pages.post",
-    "ping", "sleep", "upstream", "fan-out", "file", "report", "background",
-    "python", "hash", "crunch", "image",
+    "users.read",
+    "users.list",
+    "users.create",
+    "users.update",
+    "posts.read",
+    "posts.list",
+    "posts.create",
+    "posts.replace",
+    "posts.update",
+    "pages.home",
+    "pages.post",
+    "ping",
+    "sleep",
+    "upstream",
+    "fan-out",
+    "file",
+    "report",
+    "background",
+    "python",
+    "hash",
+    "crunch",
+    "image",
     "checkout",
-    "blocking", "file-inline", "plain-client", "session-dependency",
-)  # fmt: skip
+    "blocking",
+    "file-inline",
+    "plain-client",
+    "session-dependency",
+)
 """What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without
 importing Locust, which patches sockets."""
 
@@ -224,9 +244,7 @@ def arms(texts: Sequence[str], app_dir: str) -> tuple[Arm, ...]:
     return tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
 
 
-def cells(
-    profile: Profile, scenarios: Sequence[str] | None, users: Sequence[int] | None
-) -> tuple[Cell, ...]:
+def cells(profile: Profile, scenarios: Sequence[str] | None, users: Sequence[int] | None) -> tuple[Cell, ...]:
     """The profile's cells, or the scenarios and levels asked for in its place."""
     if not scenarios and not users:
         pairs = profile.cells

@@ -71,9 +71,14 @@ class Recorder:
         self.error = array("H")
 
     def record(
-        self, name: str, response_time: float, response_length: int, response: Any = None,
-        exception: BaseException | None = None, **_: Any,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        response_time: float,
+        response_length: int,
+        response: Any = None,
+        exception: BaseException | None = None,
+        **_: Any,
+    ) -> None:
         """One request; `response_time` in milliseconds as Locust has it."""
         end = perf_counter()
         endpoints = self.endpoints
@@ -156,10 +161,9 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
 def warm_until(recorder: Recorder, order: Order, began: float) -> None:
     """Wait for the least warm-up and until the users have had their turns, within reason."""
     gevent.sleep(order.warmup)
-    while (
-        len(recorder.end) < WARMUP_TURNS * order.users
-        and perf_counter() - began < max(LONGEST, order.warmup)
-    ):  # fmt: skip
+    while len(recorder.end) < WARMUP_TURNS * order.users and perf_counter() - began < max(
+        LONGEST, order.warmup
+    ):
         gevent.sleep(POLL)
 
 

@@ -16,9 +16,22 @@ from loadtests.records import Machine
 from loadtests.validity import STEAL
 
 PACKAGES = (
-    "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "anyio", "sqlalchemy", "aiosqlite", "httpx",
-    "httpx-aiohttp", "aiohttp", "pydantic", "locust", "gevent", "pillow",
-)  # fmt: skip
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "anyio",
+    "sqlalchemy",
+    "aiosqlite",
+    "httpx",
+    "httpx-aiohttp",
+    "aiohttp",
+    "pydantic",
+    "locust",
+    "gevent",
+    "pillow",
+)
 """What can change a result."""
 
 Placement = Mapping[str, tuple[int, ...]]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_valid
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-SECRET = "(not recorded)"
+HIDDEN = "(not recorded)"
 
 
 class PlanError(ValueError):
@@ -55,7 +55,7 @@ class Arm(Frozen):
     @field_serializer("env", when_used="json")
     def keep_secrets(self, env: dict[str, str]) -> dict[str, str]:
         """Only our own apps' knobs are recorded with their values."""
-        return {key: value if key.startswith("DUEL_APP_") else SECRET for key, value in env.items()}
+        return {key: value if key.startswith("DUEL_APP_") else HIDDEN for key, value in env.items()}
 
 
 class Load(Frozen):
@@ -232,7 +232,7 @@ def validated(model: type[Any], values: Mapping[str, Any], what: str) -> Any:
     try:
         return model.model_validate(dict(values))
     except ValueError as error:
-        problems = getattr(error, "errors", lambda: [])()
+        problems = getattr(error, "errors", list)()
         if not problems:
             raise PlanError(f"{what}: {error}") from None
         first = problems[0]

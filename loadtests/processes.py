@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -55,6 +56,9 @@ class Child:
             # Ctrl-C reaches us alone, and we stop our children in order.
             start_new_session=True,
         )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("Popen was given pipes")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._pending = b""
 
     def __enter__(self) -> Self:
@@ -75,24 +79,22 @@ class Child:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Raises ChildFailed when the child is gone."""
-        assert self._process.stdin is not None  # Popen was given a pipe
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
+            self._stdin.write(json.dumps(message).encode() + b"\n")
+            self._stdin.flush()
         except OSError:
             raise ChildFailed(f"{self.name} is gone", self.last_words()) from None
 
     def receive(self, timeout: float) -> dict[str, Any]:
         """The child's next message; raises ChildFailed when it ends or says nothing for `timeout` seconds."""
-        assert self._process.stdout is not None  # Popen was given a pipe
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(self._stdout, selectors.EVENT_READ)
             while b"\n" not in self._pending:
                 left = deadline - time.monotonic()
                 if left <= 0 or not selector.select(left):
                     raise ChildFailed(f"{self.name} said nothing for {timeout:g} s", self.last_words())
-                data = os.read(self._process.stdout.fileno(), 65_536)
+                data = os.read(self._stdout.fileno(), 65_536)
                 if not data:
                     code = self._process.wait()
                     raise ChildFailed(f"{self.name} ended {how(code)}", self.last_words())
@@ -126,12 +128,9 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None and not pipe.closed:
-                try:
-                    pipe.close()
-                except OSError:
-                    pass
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
         self._file.close()
 
 

@@ -21,8 +21,8 @@ from pydantic import Field, ValidationError
 from loadtests.plan import Arm, Cell, Frozen, Load, Plan, Serving
 
 __all__ = [
-    "Arm", "CannotWrite", "Cell", "Load", "Machine", "Plan", "RecordError", "Run", "RunDirectory", "Samples", "Serving",
-    "Trial", "Vitals",
+    "Arm", "CannotWrite", "Cell", "Load", "Machine", "Plan", "RecordError", "Run", "RunDirectory",
+    "Samples", "Serving", "Trial", "Vitals",
 ]  # fmt: skip
 
 SCHEMA = "duel-run/1"

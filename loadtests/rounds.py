@@ -263,5 +263,7 @@ def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:
     """The child's next message, which must be `event`."""
     message = child.receive(timeout)
     if message.get("event") != event:
-        raise ChildFailed(f"{child.name} said {message.get('event')!r} instead of {event!r}", child.last_words())
+        raise ChildFailed(
+            f"{child.name} said {message.get('event')!r} instead of {event!r}", child.last_words()
+        )
     return message

@@ -49,6 +49,11 @@ class Visitor(LeanUser):
 Endpoint = Callable[[Any], object]
 
 
+def mix(weights: dict[Endpoint, int]) -> list[Endpoint]:
+    """What Locust draws from: every endpoint as often as its weight says."""
+    return [endpoint for endpoint, weight in weights.items() for _ in range(weight)]
+
+
 def users_read(user: Visitor) -> None:
     user.client.get(f"/users/{user.random.randint(1, USERS)}", name="users.read")
 
@@ -180,17 +185,31 @@ class IoBound(Visitor):
 
     scenario = "io_bound"
     writes = True
-    tasks: ClassVar = {
-        posts_read: 40, posts_list: 10, users_read: 15, pages_post: 10, upstream: 15, posts_create: 5,
-        users_update: 5,
-    }  # fmt: skip
+    tasks = mix(
+        {
+            posts_read: 40,
+            posts_list: 10,
+            users_read: 15,
+            pages_post: 10,
+            upstream: 15,
+            posts_create: 5,
+            users_update: 5,
+        }
+    )
 
 
 class CpuBound(Visitor):
     """An app that computes: half of it holds the GIL, half releases it."""
 
     scenario = "cpu_bound"
-    tasks: ClassVar = {python: 30, crunch: 20, hash: 30, image: 20}
+    tasks = mix(
+        {
+            python: 30,
+            crunch: 20,
+            hash: 30,
+            image: 20,
+        }
+    )
 
 
 class Mixed(Visitor):
@@ -198,152 +217,161 @@ class Mixed(Visitor):
 
     scenario = "mixed"
     writes = True
-    tasks: ClassVar = {
-        ping: 10, posts_read: 35, posts_list: 8, users_read: 10, upstream: 15, posts_create: 5,
-        checkout: 5, python: 7, hash: 5,
-    }  # fmt: skip
+    tasks = mix(
+        {
+            ping: 10,
+            posts_read: 35,
+            posts_list: 8,
+            users_read: 10,
+            upstream: 15,
+            posts_create: 5,
+            checkout: 5,
+            python: 7,
+            hash: 5,
+        }
+    )
 
 
 class UsersRead(Visitor):
     scenario = "users.read"
-    tasks: ClassVar = [users_read]
+    tasks = [users_read]
 
 
 class UsersList(Visitor):
     scenario = "users.list"
-    tasks: ClassVar = [users_list]
+    tasks = [users_list]
 
 
 class UsersCreate(Visitor):
     scenario = "users.create"
     writes = True
-    tasks: ClassVar = [users_create]
+    tasks = [users_create]
 
 
 class UsersUpdate(Visitor):
     scenario = "users.update"
     writes = True
-    tasks: ClassVar = [users_update]
+    tasks = [users_update]
 
 
 class PostsRead(Visitor):
     scenario = "posts.read"
-    tasks: ClassVar = [posts_read]
+    tasks = [posts_read]
 
 
 class PostsList(Visitor):
     scenario = "posts.list"
-    tasks: ClassVar = [posts_list]
+    tasks = [posts_list]
 
 
 class PostsCreate(Visitor):
     scenario = "posts.create"
     writes = True
-    tasks: ClassVar = [posts_create]
+    tasks = [posts_create]
 
 
 class PostsReplace(Visitor):
     scenario = "posts.replace"
     writes = True
-    tasks: ClassVar = [posts_replace]
+    tasks = [posts_replace]
 
 
 class PostsUpdate(Visitor):
     scenario = "posts.update"
     writes = True
-    tasks: ClassVar = [posts_update]
+    tasks = [posts_update]
 
 
 class PagesHome(Visitor):
     scenario = "pages.home"
-    tasks: ClassVar = [pages_home]
+    tasks = [pages_home]
 
 
 class PagesPost(Visitor):
     scenario = "pages.post"
-    tasks: ClassVar = [pages_post]
+    tasks = [pages_post]
 
 
 class Ping(Visitor):
     scenario = "ping"
-    tasks: ClassVar = [ping]
+    tasks = [ping]
 
 
 class Sleep(Visitor):
     scenario = "sleep"
-    tasks: ClassVar = [sleep]
+    tasks = [sleep]
 
 
 class Upstream(Visitor):
     scenario = "upstream"
-    tasks: ClassVar = [upstream]
+    tasks = [upstream]
 
 
 class FanOut(Visitor):
     scenario = "fan-out"
-    tasks: ClassVar = [fan_out]
+    tasks = [fan_out]
 
 
 class File(Visitor):
     scenario = "file"
-    tasks: ClassVar = [file]
+    tasks = [file]
 
 
 class Report(Visitor):
     scenario = "report"
-    tasks: ClassVar = [report]
+    tasks = [report]
 
 
 class Background(Visitor):
     scenario = "background"
     writes = True
-    tasks: ClassVar = [background]
+    tasks = [background]
 
 
 class Python(Visitor):
     scenario = "python"
-    tasks: ClassVar = [python]
+    tasks = [python]
 
 
 class Hash(Visitor):
     scenario = "hash"
-    tasks: ClassVar = [hash]
+    tasks = [hash]
 
 
 class Crunch(Visitor):
     scenario = "crunch"
-    tasks: ClassVar = [crunch]
+    tasks = [crunch]
 
 
 class Image(Visitor):
     scenario = "image"
-    tasks: ClassVar = [image]
+    tasks = [image]
 
 
 class Checkout(Visitor):
     scenario = "checkout"
     writes = True
-    tasks: ClassVar = [checkout]
+    tasks = [checkout]
 
 
 class Blocking(Visitor):
     scenario = "blocking"
-    tasks: ClassVar = [blocking]
+    tasks = [blocking]
 
 
 class FileInline(Visitor):
     scenario = "file-inline"
-    tasks: ClassVar = [file_inline]
+    tasks = [file_inline]
 
 
 class PlainClient(Visitor):
     scenario = "plain-client"
-    tasks: ClassVar = [plain_client]
+    tasks = [plain_client]
 
 
 class SessionDependency(Visitor):
     scenario = "session-dependency"
-    tasks: ClassVar = [session_dependency]
+    tasks = [session_dependency]
 
 
 def scenarios() -> dict[str, type[Visitor]]:

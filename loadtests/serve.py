@@ -54,7 +54,9 @@ def is_factory(found: Any) -> bool:
     if not inspect.isfunction(found):
         return False
     parameters = inspect.signature(found).parameters.values()
-    return not any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    return not any(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
+    )
 
 
 class Server(uvicorn.Server):

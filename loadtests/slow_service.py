@@ -38,7 +38,7 @@ class SlowService:
             self.streams[key] = Stream(Random(key.rsplit(".", 1)[0]))
         return self.streams[key]
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         key, _, action = scope["path"].strip("/").partition("/")

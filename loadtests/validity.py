@@ -16,7 +16,7 @@ def faults(vitals: Vitals, window: float) -> tuple[str, ...]:
     busy = vitals.generator_cpu / window
     if busy > GENERATOR_BUSY:
         found.append(
-            f"the load generator used {busy:.0%} of its core (more than {GENERATOR_BUSY:.0%}), so it may have "
+            f"the load generator used {busy:.0%} of its core (more than {GENERATOR_BUSY:.0%}) and may have "
             "measured itself: use fewer users"
         )
     if vitals.host_steal is not None and vitals.host_steal > STEAL:

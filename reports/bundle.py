@@ -26,7 +26,9 @@ def write(run: Run, directory: RunDirectory, verdicts: Sequence[Verdict]) -> lis
         for name, content in files.items():
             write_whole(directory.report / name, content)
     except OSError as error:
-        raise CannotWrite(f"cannot write the report to {directory.report}: {error.strerror or error}") from None
+        raise CannotWrite(
+            f"cannot write the report to {directory.report}: {error.strerror or error}"
+        ) from None
     return sorted(files)
 
 

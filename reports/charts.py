@@ -104,15 +104,24 @@ def forest(run: Run, verdicts: Sequence[Verdict]) -> Figure:
             reach += [row.ratio * 1.1, row.ratio / 1.1, min(high, 16.0), max(low, 1 / 16)]
             axes.plot([low, high], [height, height], color=look.colour, linewidth=1.6, zorder=2)
             axes.plot(
-                [row.ratio], [height], look.marker, color=look.colour, zorder=3,
+                [row.ratio],
+                [height],
+                look.marker,
+                color=look.colour,
+                zorder=3,
                 markerfacecolor=look.colour if settled else "white",
-            )  # fmt: skip
+            )
         word = WORDS[row.verdict]
         text = f"{units.ratio(row.ratio)}  {word}" if row.ratio is not None else word
         axes.annotate(
-            text, (1.0, height), xycoords=("axes fraction", "data"), xytext=(6, 0), va="center",
-            textcoords="offset points", color=look.text if settled else FAINT,
-        )  # fmt: skip
+            text,
+            (1.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            va="center",
+            textcoords="offset points",
+            color=look.text if settled else FAINT,
+        )
     several = len(run.plan.rivals) > 1
     names = [f"{row.cell}{f' · {row.arm}' if several else ''}" for row in reversed(rows)]
     axes.set_yticks(range(len(rows)), names)
@@ -174,9 +183,7 @@ def throughput_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figu
         placed: list[float] = []
         for name, look in style.items():
             points = sorted(
-                (row.cell.load.users, value)
-                for row in rows
-                if (value := row.values.get(name)) is not None
+                (row.cell.load.users, value) for row in rows if (value := row.values.get(name)) is not None
             )
             points = sorted(set(points))
             if not points:
@@ -191,9 +198,14 @@ def throughput_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figu
                 height -= 0.09 * top
             placed.append(height)
             axes.annotate(
-                f"{name} {units.rate(values[-1])}", (users[-1], height), xytext=(7, 0), va="center",
-                textcoords="offset points", color=look.text, annotation_clip=False,
-            )  # fmt: skip
+                f"{name} {units.rate(values[-1])}",
+                (users[-1], height),
+                xytext=(7, 0),
+                va="center",
+                textcoords="offset points",
+                color=look.text,
+                annotation_clip=False,
+            )
         levels = sorted({row.cell.load.users for row in rows})
         axes.set_xscale("log")
         axes.set_xticks(levels, [str(level) for level in levels])
@@ -231,7 +243,9 @@ def throughput_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
     for height, cell in enumerate(reversed(cells)):
         values = {name: v for row in rows if row.cell == cell for name, v in row.values.items() if v}
         if values:
-            axes.plot([min(values.values()), max(values.values())], [height, height], color="#bbbbbb", zorder=1)
+            axes.plot(
+                [min(values.values()), max(values.values())], [height, height], color="#bbbbbb", zorder=1
+            )
         for name, value in values.items():
             axes.plot([value], [height], style[name].marker, color=style[name].colour, zorder=2)
     axes.set_yticks(range(len(cells)), [str(cell) for cell in reversed(cells)])
@@ -269,9 +283,14 @@ def latency(run: Run, verdicts: Sequence[Verdict]) -> Figure:
             axes.plot(values, [level] * len(values), look.line, color=look.colour, linewidth=1.2, zorder=1)
             for place, value in enumerate(values):
                 axes.plot(
-                    [value], [level], look.marker, color=look.colour, markersize=5, zorder=2,
+                    [value],
+                    [level],
+                    look.marker,
+                    color=look.colour,
+                    markersize=5,
+                    zorder=2,
                     markerfacecolor=look.colour if place == 0 else "white",
-                )  # fmt: skip
+                )
     axes.set_yticks(range(len(cells)), [str(cell) for cell in reversed(cells)])
     axes.set_ylim(-0.6, len(cells) - 0.4)
     axes.tick_params(axis="y", length=0)
@@ -285,7 +304,7 @@ def latency(run: Run, verdicts: Sequence[Verdict]) -> Figure:
     axes.set_title(f"What a request takes: {key(run)}", fontsize=11, color=INK)
     caption(
         figure,
-        "From left to right p50 (filled), p95 and p99; a percentile is left out where fewer than ten samples lie "
+        "From left to right p50 (filled), p95 and p99; left out where fewer than ten samples lie "
         "beyond it. Geometric means over rounds.",
     )
     return figure
@@ -324,9 +343,15 @@ def ends(axes: Axes, left: str, right: str) -> None:
     """What lies to either side, above the plot."""
     for x, text, side in ((0.0, left, "left"), (1.0, right, "right")):
         axes.annotate(
-            text, (x, 1.0), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points", ha=side,
-            color=FAINT, fontsize=8,
-        )  # fmt: skip
+            text,
+            (x, 1.0),
+            xycoords="axes fraction",
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha=side,
+            color=FAINT,
+            fontsize=8,
+        )
 
 
 def ratio_axis(axes: Axes, low: float, high: float) -> None:

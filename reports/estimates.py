@@ -141,9 +141,7 @@ class Estimate:
         return self.rival / self.reference
 
 
-def estimate(
-    metric: Metric, reference: list[Reading], rival: list[Reading], level: float
-) -> Estimate:
+def estimate(metric: Metric, reference: list[Reading], rival: list[Reading], level: float) -> Estimate:
     """The ratio over rounds. A round without a value on both sides leaves no estimate at all:
     choosing rounds by their values would bend it."""
     ours = [reading.value(metric) for reading in reference]

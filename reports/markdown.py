@@ -25,7 +25,10 @@ def report(run: Run, found: Sequence[Verdict]) -> str:
 def table(run: Run, found: Sequence[Verdict]) -> str:
     """The primary verdicts, one row a cell."""
     reference = run.plan.reference.name
-    rows = [f"| cell | {plain(reference)} | arm | ratio | interval | n | verdict |", "|---|---:|---:|---:|---:|---:|---|"]
+    rows = [
+        f"| cell | {plain(reference)} | arm | ratio | interval | n | verdict |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
     for row in (verdict for verdict in found if verdict.primary):
         arm = f"{plain(row.arm)} {units.rate(row.values.get(row.arm))}"
         cells = [plain(str(row.cell)), units.rate(row.values.get(reference)), arm]
@@ -40,7 +43,8 @@ def machine_text(run: Run) -> str:
     server = machine.placement.get("server", ())
     placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
     return (
-        f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, {plain(machine.python)}; "
+        f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
+        f"{plain(machine.python)}; "
         f"windows of {run.plan.window:g} s, {1 - run.plan.level:.0%} repeated confidence intervals; "
         f"run {plain(run.id)}."
     )

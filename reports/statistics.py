@@ -53,7 +53,7 @@ Position = Literal["above", "below", "within", "open"]
 
 
 def nominal_level(level: float) -> float:
-    """The error of one look so that all looks together err at `level`; the next stricter one that is known."""
+    """The error of one look so that all looks together err at `level`, or at less."""
     stricter = [known for known in NOMINAL if known <= level + 1e-12]
     if not stricter:
         raise ValueError(f"no boundary is known for an error rate of {level:g} or less")
@@ -117,6 +117,8 @@ def percentile(ordered: NDArray[np.float64], part: float) -> float | None:
 
 def outliers(differences: Sequence[float]) -> list[int]:
     """Rounds further than 10 · 1.4826 · MAD from the median: flagged, never dropped."""
+    if not differences:
+        return []
     values = np.asarray(differences, dtype=np.float64)
     distance = np.abs(values - np.median(values))
     limit = 10.0 * 1.4826 * float(np.median(distance))

@@ -38,6 +38,6 @@ def of_verdict(verdict: Verdict) -> dict[str, Any]:
         "n": verdict.n,
         "verdict": verdict.verdict,
         "values": verdict.values,
-        "bottlenecks": {name: None for name in verdict.values},
+        "bottlenecks": dict.fromkeys(verdict.values),
         "warnings": list(verdict.warnings),
     }

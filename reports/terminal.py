@@ -35,7 +35,11 @@ def plan_text(plan: Plan) -> str:
         f"{arms}, reference {plan.reference.name}: {counted(len(plan.cells), 'cell')}, windows of "
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, a fresh server and database for every trial.",
         f"{plan.min_rounds} rounds ({trials} trials), then more where undecided, up to {plan.max_rounds}: "
-        + (f"{units.span(least)} to {units.span(most)}." if most > least * 1.05 else f"about {units.span(least)}."),
+        + (
+            f"{units.span(least)} to {units.span(most)}."
+            if most > least * 1.05
+            else f"about {units.span(least)}."
+        ),
     ]
     if plan.profile == "quick":
         lines.append(
@@ -64,13 +68,12 @@ def sentence(verdict: Verdict, reference: str) -> str:
         reason = f": {verdict.warnings[0]}" if verdict.warnings else ""
         return f"{where}: {verdict.verdict}{reason}"
     numbers = f"({units.ratio(verdict.ratio)}, {units.interval(verdict.low, verdict.high)}, {n})"
+    factor = units.figures(max(verdict.ratio, 1 / verdict.ratio))
     match verdict.verdict:
         case "faster":
-            return f"{where}: {verdict.arm} serves {units.figures(verdict.ratio)} times as much as {reference} {numbers}"
+            return f"{where}: {verdict.arm} serves {factor} times as much as {reference} {numbers}"
         case "slower":
-            return (
-                f"{where}: {reference} serves {units.figures(1 / verdict.ratio)} times as much as {verdict.arm} {numbers}"
-            )
+            return f"{where}: {reference} serves {factor} times as much as {verdict.arm} {numbers}"
         case "equivalent":
             ahead = verdict.arm if verdict.ratio > 1 else reference
             by = abs(verdict.ratio - 1)
@@ -101,9 +104,7 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     rich_table.add_column("n", justify="right")
     rich_table.add_column("verdict", no_wrap=True)
     wide = width >= 110
-    latencies = {
-        (v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)
-    }
+    latencies = {(v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)}
     if wide:
         rich_table.add_column(f"p50 {' / '.join(shown)}", justify="right", no_wrap=True)
         rich_table.add_column(f"p95 {' / '.join(shown)}", justify="right", no_wrap=True)
@@ -133,7 +134,9 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
     """Sentences, then the table, then the warnings with their remedies."""
     primaries = [verdict for verdict in found if verdict.primary]
     for verdict in primaries:
-        console.print(sentence(verdict, run.plan.reference.name), markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            sentence(verdict, run.plan.reference.name), markup=False, highlight=False, soft_wrap=True
+        )
     if primaries:
         console.print()
         console.print("throughput: successful requests per second", style="dim", highlight=False)
@@ -160,8 +163,8 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
         )
     if len(run.plan.cells) > 1 and found:
         lines.append(
-            f"each verdict errs with {run.plan.level:.0%}; over {len(run.plan.cells)} cells together more may: "
-            "see the intervals"
+            f"each verdict errs with a probability of {run.plan.level:.0%}, so of {len(run.plan.cells)} "
+            "one may well be wrong: trust those whose interval is far from 1"
         )
     return lines
 
@@ -196,9 +199,12 @@ class LiveView:
         self.now = Text("starting")
         self.latest: Table | None = None
         self.progress = Progress(
-            TextColumn("round {task.fields[round]}"), BarColumn(), TextColumn("{task.fields[left]}"),
-            TimeElapsedColumn(), console=console,
-        )  # fmt: skip
+            TextColumn("round {task.fields[round]}"),
+            BarColumn(),
+            TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
         self.task = self.progress.add_task("", round=1, left="", total=None)
         # Drawn at most four times a second: the view must cost no load.
         self.live = Live(self.view(), console=console, refresh_per_second=2, transient=True)
@@ -211,7 +217,8 @@ class LiveView:
         self.live.stop()
 
     def view(self) -> Group:
-        return Group(*([self.latest, Text()] if self.latest else []), self.progress, self.now)
+        parts: list[RenderableType] = [self.latest, Text()] if self.latest else []
+        return Group(*parts, self.progress, self.now)
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None:
         plan = run.plan

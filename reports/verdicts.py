@@ -7,7 +7,14 @@ from typing import Literal
 
 from loadtests.records import Cell, Run
 from reports.estimates import ALL, METRICS, PARTS, Estimate, Metric, Pairs, Reading, Readings, estimate, pair
-from reports.statistics import ENOUGH_IN_TAIL, FIRST_LOOK, autocorrelation, outliers, position, rounds_to_decide
+from reports.statistics import (
+    ENOUGH_IN_TAIL,
+    FIRST_LOOK,
+    autocorrelation,
+    outliers,
+    position,
+    rounds_to_decide,
+)
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "failing", "invalid"]
 
@@ -82,9 +89,15 @@ def endpoints_of(trials: list[dict[str, Reading]]) -> list[str]:
 
 
 def judge(
-    run: Run, cell: Cell, rival: str, endpoint: str, metric: Metric, pairs: Pairs,
-    reference: list[Reading], rival_readings: list[Reading],
-) -> Verdict:  # fmt: skip
+    run: Run,
+    cell: Cell,
+    rival: str,
+    endpoint: str,
+    metric: Metric,
+    pairs: Pairs,
+    reference: list[Reading],
+    rival_readings: list[Reading],
+) -> Verdict:
     """The verdict on one metric, with every reservation a reader needs."""
     plan = run.plan
     level = plan.level / max(1, len(plan.rivals))
@@ -112,9 +125,14 @@ def judge(
 
 
 def decide(
-    run: Run, found: Estimate, pairs: Pairs, reference: list[Reading], rival_readings: list[Reading],
-    rival: str, level: float,
-) -> tuple[Word, list[str]]:  # fmt: skip
+    run: Run,
+    found: Estimate,
+    pairs: Pairs,
+    reference: list[Reading],
+    rival_readings: list[Reading],
+    rival: str,
+    level: float,
+) -> tuple[Word, list[str]]:
     """The word, and the warnings that go with it."""
     if pairs.spoilt:
         total = len(pairs.rounds) + pairs.invalid

@@ -13,6 +13,7 @@ Row = TypeVar("Row")
 
 templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
 
+
 class EmailTaken(HTTPException):
     """409: emails are unique."""
 

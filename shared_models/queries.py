@@ -31,11 +31,7 @@ def post(post_id: int) -> Select[Post]:
 def posts(limit: int, offset: int) -> Select[Post]:
     """A page of posts, newest first, with their authors."""
     return (
-        select(Post)
-        .order_by(Post.id.desc())
-        .limit(limit)
-        .offset(offset)
-        .options(selectinload(Post.author))
+        select(Post).order_by(Post.id.desc()).limit(limit).offset(offset).options(selectinload(Post.author))
     )
 
 

@@ -19,9 +19,10 @@ USERS = 200
 POSTS = 4_000
 FIRST_DAY = date(2024, 1, 1)
 WORDS = (
-    "await loop thread token queue route socket latency tail pool cursor commit rollback cache "
-    "session worker request response stream buffer signal future task lock event schedule"
-).split()
+    "await", "loop", "thread", "token", "queue", "route", "socket", "latency", "tail", "pool", "cursor",
+    "commit", "rollback", "cache", "session", "worker", "request", "response", "stream", "buffer", "signal",
+    "future", "task", "lock", "event", "schedule",
+)  # fmt: skip
 
 
 def users() -> list[dict[str, object]]:

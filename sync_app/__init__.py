@@ -1,1 +1,4 @@
-"""The sync twin: `def` routes on the thread pool, blocking SQLAlchemy. Compare: diff -r sync_app async_app."""
+"""The sync twin: `def` routes on the thread pool, blocking SQLAlchemy.
+
+Compare: diff -r sync_app async_app.
+"""

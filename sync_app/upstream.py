@@ -47,9 +47,7 @@ def scaling_transport(settings: Settings) -> httpx.BaseTransport:
 
 
 @contextmanager
-def open_upstream(
-    settings: Settings, transport: httpx.BaseTransport | None = None
-) -> Iterator[Upstream]:
+def open_upstream(settings: Settings, transport: httpx.BaseTransport | None = None) -> Iterator[Upstream]:
     """An Upstream on `transport`; without one on httpx as it comes, as the tutorials show it."""
     with (
         httpx.Client(
