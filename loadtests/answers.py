@@ -140,9 +140,10 @@ def check_equal(arms: Sequence[Arm], around: Surroundings) -> int | None:
 
 
 def ask(server: Server, questions: Sequence[Question]) -> list[Answer]:
-    """The server's answers, in order, on one connection."""
+    """The server's answers, in order, each on a connection of its own, since a 500 may end one."""
     answers = []
-    with httpx.Client(base_url=server.url, timeout=15.0) as client:
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=server.url, timeout=15.0, limits=limits) as client:
         for question in questions:
             try:
                 response = client.request(question.method, question.path, json=question.body)

@@ -165,6 +165,7 @@ class Client:
         self.address = (parts.hostname, parts.port or 80)
         self.fire = environment.events.request.fire
         self.base_url = base_url.rstrip("/")
+        self.prefix = parts.path.rstrip("/")
         self.tail = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n"
         self.connection: Connection | None = None
 
@@ -224,7 +225,7 @@ class Client:
         return response
 
     def _message(self, method: str, path: str, body: Any, headers: dict[str, str] | None) -> bytes:
-        head = f"{method} {path}{self.tail}"
+        head = f"{method} {self.prefix}{path}{self.tail}"
         if headers:
             head += "".join(f"{key}: {value}\r\n" for key, value in headers.items())
         if body is None:

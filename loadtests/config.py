@@ -230,7 +230,7 @@ def plan(settings: Settings) -> Plan:
         "max_time": max_time,
         "margin": given.get("margin", 0.10),
     }
-    return validated(Plan, values, "the plan")  # type: ignore[no-any-return]  # it is a Plan
+    return validated(Plan, values, "the plan")
 
 
 def first_look(block: int) -> int:

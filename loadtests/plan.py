@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from random import Random
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -227,15 +227,15 @@ def parse_arm(text: str, app_dir: str) -> Arm:
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {text!r}")
 
 
-def validated(model: type[Any], values: Mapping[str, Any], what: str) -> Any:
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: Mapping[str, Any], what: str) -> Model:
     """`model` from `values`; raises PlanError that names the first field that is wrong."""
     try:
         return model.model_validate(dict(values))
-    except ValueError as error:
-        problems = getattr(error, "errors", list)()
-        if not problems:
-            raise PlanError(f"{what}: {error}") from None
-        first = problems[0]
+    except ValidationError as error:
+        first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise PlanError(f"{what}: {place + ': ' if place else ''}{message}") from None

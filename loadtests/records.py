@@ -257,7 +257,7 @@ def write_samples(path: Path, samples: Samples) -> None:
 
 def read_samples(path: Path) -> Samples:
     """Load and check an .npz; never unpickles. Raises ValueError, KeyError, OSError, BadZipFile."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {}
         for name, kind in SAMPLE_TYPES.items():
             array = file[name]

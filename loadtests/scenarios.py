@@ -11,6 +11,7 @@ from itertools import count
 from random import Random
 from typing import Any, ClassVar
 
+from locust import TaskSet
 from locust.env import Environment
 
 from loadtests.client import LeanUser
@@ -46,7 +47,7 @@ class Visitor(LeanUser):
         return f"visitor{self.seed}.{self.number}.{next(self.fresh)}@example.org"
 
 
-Endpoint = Callable[[Any], object]
+Endpoint = TaskSet | Callable[..., Any]
 
 
 def mix(weights: dict[Endpoint, int]) -> list[Endpoint]:

@@ -89,7 +89,9 @@ def leave_with_parent() -> None:
     """Stop when stdin ends, which it does when the parent dies, however it dies."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Unbuffered: a thread inside sys.stdin would abort the interpreter when it ends first.
+        while os.read(0, 4096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(GRACE + 1.0)
         os._exit(1)

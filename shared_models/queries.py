@@ -40,7 +40,7 @@ def posts_of(user_id: int, limit: int, offset: int) -> Select[Post]:
     return posts(limit, offset).where(Post.author_id == user_id)
 
 
-def report() -> Select[Any]:
+def report() -> Select[*tuple[Any, ...]]:
     """Every author's posts counted and measured: reads the whole table, the database does the work."""
     return (
         select(

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 PREFIX = "DUEL_APP_"
 DATABASE = "duel.db"
@@ -51,7 +51,7 @@ class Settings:
             text = environment.get(variable)
             if text is None:
                 continue
-            kind = type(field.default)
+            kind: Any = type(field.default)
             try:
                 values[field.name] = kind(text)
             except ValueError:

@@ -1,0 +1,40 @@
+"""Servers whose throughput is known: requests pass a gate one by one, at planted gaps.
+
+The gaps are drawn around their mean, so that windows differ as real ones do; the gate's clock runs on
+whatever the machine's speed, so the mean rate is exact.
+"""
+
+import asyncio
+import os
+from random import Random
+from time import perf_counter
+from typing import Any
+
+
+class Gate:
+    """`/ping` answers once every `gap` seconds in the mean, whoever asks."""
+
+    def __init__(self, gap: float) -> None:
+        self.gap = gap
+        self.random = Random(os.getpid())
+        self.next = 0.0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        now = perf_counter()
+        # Behind by more than a second is a pause without requests, not a debt.
+        self.next = (self.next if self.next > now - 1.0 else now) + self.gap * self.random.uniform(0.5, 1.5)
+        await asyncio.sleep(max(0.0, self.next - now))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+def fast() -> Gate:
+    """400 requests per second."""
+    return Gate(0.0025)
+
+
+def slow() -> Gate:
+    """200 requests per second: half of `fast`."""
+    return Gate(0.005)

@@ -1,0 +1,97 @@
+"""Run directories: whole ones load as they were saved, others are refused with one clear error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from loadtests.plan import Arm
+from loadtests.records import RecordError, Run, RunDirectory, read_samples
+from tests import scripted
+from tests.scripted import Told
+
+
+def script(arm: str, cell: object, round: int) -> Told:
+    return Told()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return scripted.run(tmp_path, scripted.plan(), script)[1]
+
+
+def test_a_run_loads_as_it_was_saved(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), script)
+    assert directory.load() == run
+    assert len(directory.samples(run.trials[0])) == 400
+
+
+def test_a_run_file_follows_its_published_schema(directory: RunDirectory) -> None:
+    content = json.loads((directory.path / "run.json").read_text())
+    jsonschema.validate(content, Run.model_json_schema(by_alias=True, mode="serialization"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"schema": "duel-run/2"}',
+        b'{"schema": "duel-run/1"}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"schema": NaN}',
+    ],
+)
+def test_a_damaged_run_file_is_refused_with_its_name(directory: RunDirectory, content: bytes) -> None:
+    (directory.path / "run.json").write_bytes(content)
+    with pytest.raises(RecordError, match=r"run\.json"):
+        directory.load()
+
+
+def test_a_missing_run_is_refused_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="No such file") as caught:
+        RunDirectory(tmp_path / "nowhere").load()
+    assert "run directory" in caught.value.hint
+
+
+def test_damaged_samples_are_refused(directory: RunDirectory) -> None:
+    trial = directory.load().trials[0]
+    path = directory.path / trial.samples_file
+    whole = path.read_bytes()
+    for content in (b"", b"PK", whole[: len(whole) // 2], whole[:100] + b"\0" * 200 + whole[300:]):
+        path.write_bytes(content)
+        with pytest.raises(RecordError, match="samples"):
+            directory.samples(trial)
+    path.unlink()
+    with pytest.raises(RecordError, match="samples"):
+        directory.samples(trial)
+
+
+def test_samples_of_a_wrong_type_or_with_objects_in_them_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0001.npz"
+    np.savez(path, endpoint=np.zeros(3), start=np.zeros(3))
+    with pytest.raises((ValueError, KeyError)):
+        read_samples(path)
+    np.savez(path, allow_pickle=True, endpoint=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_samples(path)
+
+
+def test_environment_values_that_may_be_secret_are_not_recorded() -> None:
+    arm = Arm(name="a", app="m:a", env={"TOKEN": "hunter2", "DUEL_APP_POOL_SIZE": "5"})
+    text = arm.model_dump_json()
+    assert "hunter2" not in text
+    assert '"DUEL_APP_POOL_SIZE":"5"' in text
+
+
+def test_saving_replaces_the_file_whole(directory: RunDirectory) -> None:
+    """Nothing partial is left beside it."""
+    directory.save(directory.load())
+    assert not list(directory.path.rglob("*.partial"))

@@ -1,0 +1,119 @@
+"""Whole runs: real servers, real Locust, known truths."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtests.records import RunDirectory
+from tests.conftest import APPS
+from tests.test_cli import DUEL, PLAIN, duel
+
+GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--json", "-"]
+
+
+def test_two_arms_that_are_the_same_app_are_not_told_apart(tmp_path: Path) -> None:
+    """A/A on a real endpoint: no faster or slower, and an interval within 25 %."""
+    arms = ["--arm", "a=async", "--arm", "b=async"]
+    done = duel(
+        "run", "-s", "posts.read", "-u", "8", "-t", "1", "--warmup", "0.5", "--rounds", "12", "--seed", "1",
+        "--json", "-", *arms, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
+    assert verdict["verdict"] in ("equivalent", "inconclusive")
+    assert (verdict["high"] / verdict["low"]) ** 0.5 - 1 <= 0.25
+
+
+def test_a_planted_doubling_is_found_and_the_interval_holds_the_truth(tmp_path: Path) -> None:
+    """Gates of 400 and 200 a second: the truth is one half, whatever the machine's speed."""
+    arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+    done = duel("run", *GATES, "--rounds", "4", "--seed", "1", *arms, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
+    assert (verdict["verdict"], verdict["n"]) == ("slower", 4)
+    assert verdict["low"] < 0.5 < verdict["high"]
+
+
+def test_a_run_directory_holds_all_that_the_report_needs(tmp_path: Path) -> None:
+    """Moved elsewhere, its report is the same; nothing of the run is left outside it."""
+    arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+    done = duel("run", *GATES, "--rounds", "1", *arms, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (where,) = (tmp_path / "runs").iterdir()
+    run = RunDirectory(where).load()
+    assert run.complete
+    assert len(run.trials) == 2
+    assert {trial.arm for trial in run.trials} == {"fast", "slow"}
+    moved = where.rename(tmp_path / "elsewhere")
+    again = duel("report", str(moved), "--json", "-", cwd=tmp_path)
+    assert again.stdout == done.stdout
+
+
+def test_arms_that_answer_differently_are_not_measured(tmp_path: Path) -> None:
+    """A twin without its data starts, and finds nobody."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arms = ["--arm", "sync", "--arm", f"async=async,env.DUEL_APP_DATA={empty}"]
+    done = duel("run", "-s", "ping", "--rounds", "1", *arms, cwd=tmp_path)
+    assert done.returncode == 5
+    assert "answer GET /users?limit=3 differently" in done.stderr
+    (where,) = (tmp_path / "runs").iterdir()
+    assert RunDirectory(where).load().trials == ()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
+    arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+    process = subprocess.Popen(
+        [*DUEL, "run", *GATES, "--rounds", "20", *arms],
+        cwd=tmp_path,
+        env={**os.environ, **PLAIN},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/samples/0002.npz")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    process.send_signal(sign)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    (where,) = (tmp_path / "runs").iterdir()
+    run = RunDirectory(where).load()
+    assert not run.complete
+    assert len(run.trials) >= 2
+    assert str(where.relative_to(tmp_path)) in errors
+    assert duel("report", str(where), cwd=tmp_path).returncode == 0
+
+
+def test_children_go_when_the_parent_is_killed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*DUEL, "run", *GATES, "--rounds", "20", "--arm", "fast=gate:fast", "--arm", "slow=gate:slow"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/samples/0001.npz")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=40)
+    assert not alive

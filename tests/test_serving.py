@@ -1,0 +1,244 @@
+"""Real servers and a real generator, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import psutil
+import pytest
+
+from loadtests.config import ENDPOINTS, MIXES
+from loadtests.plan import Arm, Serving
+from loadtests.processes import Child, ChildFailed
+from loadtests.records import read_samples
+from loadtests.rounds import expect, generator
+from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, serve_arguments
+from reports.estimates import read
+from shared_models import seed
+from tests.conftest import APPS
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as surroundings:
+        yield surroundings
+
+
+@pytest.fixture(scope="module")
+def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, dict[str, Any]]]:
+    """The generator, and what it says when it is ready."""
+    with generator(tmp_path_factory.mktemp("logs"), {}) as child:
+        yield child, child.receive(BOOT_TIMEOUT)
+
+
+def app(name: str, module: str = "odd", **options: Any) -> Arm:
+    return Arm(name=name, app=f"{module}:{name}", app_dir=str(APPS), **options)
+
+
+def loaded(child: Child, url: str, path: Path, **changes: Any) -> dict[str, Any]:
+    order = {
+        "host": url,
+        "scenario": "ping",
+        "users": 8,
+        "warmup": 0.3,
+        "window": 1.0,
+        "drain": 2.0,
+        "seed": 1,
+        "samples": str(path),
+    }
+    child.send({**order, **changes})
+    for event in ("opened", "closed"):
+        expect(child, event, 30)
+    return expect(child, "done", 30)
+
+
+def get(url: str) -> bytes:
+    with urlopen(url, timeout=10) as answer:  # noqa: S310  # our own http:// address
+        content: bytes = answer.read()
+    return content
+
+
+def test_the_server_counts_as_many_requests_as_the_generator(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Nothing is lost between the socket and the file, warm-up and drain included."""
+    with Server(app("counting"), around, "s.1") as server:
+        loaded(locust[0], server.url, tmp_path / "s.npz", users=16)
+        assert len(read_samples(tmp_path / "s.npz")) == int(get(f"{server.url}/count"))
+
+
+def test_a_gate_of_400_a_second_is_read_as_400(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Within the planted gaps' own scatter: 1.4 % at 400 requests, tested at four times that."""
+    with Server(app("fast", "gate"), around, "s.2") as server:
+        facts = loaded(locust[0], server.url, tmp_path / "s.npz")
+    reading = read(read_samples(tmp_path / "s.npz"), facts["window"])
+    assert reading.throughput == pytest.approx(400, rel=0.06)
+    assert reading.failures == 0
+
+
+def test_the_latencies_of_the_slow_service_are_read_as_it_logged_them(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The users call it directly. The hang guard aside, only the difference of medians is bounded."""
+    url = f"{around.slow_url}/77.1"
+    facts = loaded(locust[0], url, tmp_path / "s.npz", window=1.5)
+    given = np.array(around.delays_given("77.1"))
+    reading = read(read_samples(tmp_path / "s.npz"), facts["window"])
+    assert reading.p50 is not None
+    assert 0.0 <= reading.p50 - np.median(given) < 0.25 * np.median(given)
+
+
+def test_a_server_that_only_fails_is_recorded_as_failures_with_their_kind(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    with Server(app("failing"), around, "s.3") as server:
+        facts = loaded(locust[0], server.url, tmp_path / "s.npz")
+    samples = read_samples(tmp_path / "s.npz")
+    assert len(samples)
+    assert not samples.ok.any()
+    assert set(samples.status) == {503}
+    assert facts["errors"] == ["RequestFailed: 503 for ping"]
+
+
+def test_a_server_that_is_gone_is_recorded_as_failures_and_the_generator_lives_on(
+    locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    facts = loaded(locust[0], "http://127.0.0.1:9", tmp_path / "s.npz", users=2, window=0.2)
+    samples = read_samples(tmp_path / "s.npz")
+    assert not samples.ok.any()
+    assert "ECONNREFUSED" in facts["errors"][0]
+    assert locust[0].alive
+
+
+def test_a_request_that_is_never_answered_is_kept_with_its_censored_latency(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """A stopped server: every user hangs, and every one of them is in the record."""
+    with Server(app("counting"), around, "s.4") as server:
+        server.child._process.send_signal(signal.SIGSTOP)
+        facts = loaded(locust[0], server.url, tmp_path / "s.npz", users=4, window=0.3, drain=0.3, warmup=0.1)
+        server.child._process.send_signal(signal.SIGCONT)
+    samples = read_samples(tmp_path / "s.npz")
+    assert facts["errors"] == ["Unfinished: "]
+    assert len(samples) == 4
+    assert samples.service_time.min() > 0.3
+
+
+def test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows(
+    locust: tuple[Child, dict[str, Any]],
+) -> None:
+    scenarios = locust[1]["scenarios"]
+    assert set(scenarios) == {*ENDPOINTS, *MIXES}
+    for name in ENDPOINTS:
+        assert scenarios[name]["endpoints"] == {name: 1}
+    for name in MIXES:
+        assert set(scenarios[name]["endpoints"]) <= set(ENDPOINTS)
+        assert scenarios[name]["about"]
+
+
+def test_every_scenario_is_answered_without_an_error_by_both_twins(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Users of every endpoint and mix, on fresh data; also that they write only where they say so."""
+    for twin in ("sync", "async"):
+        arm = Arm(name=twin, app=f"{twin}_app.main:create_app")
+        with Server(arm, around, f"9.{twin}") as server:
+            for scenario in (*ENDPOINTS, *MIXES):
+                facts = loaded(
+                    locust[0],
+                    server.url,
+                    tmp_path / "s.npz",
+                    scenario=scenario,
+                    users=3,
+                    warmup=0.05,
+                    window=0.1,
+                )
+                samples = read_samples(tmp_path / "s.npz")
+                assert facts["errors"] == [], f"{twin} {scenario}"
+                assert len(samples) >= 3, f"{twin} {scenario}"
+
+
+def test_the_scenarios_ask_for_what_the_seed_put_there() -> None:
+    """scenarios.py cannot import the seed, so its two numbers are held equal here."""
+    text = (Path(__file__).parent.parent / "loadtests" / "scenarios.py").read_text()
+    assert f"\nUSERS = {seed.USERS:_}\n" in text
+    assert f"\nPOSTS = {seed.POSTS:_}\n" in text
+
+
+def test_an_app_that_dies_on_import_is_reported_with_its_cause(around: Surroundings) -> None:
+    with pytest.raises(ChildFailed) as caught:
+        Server(app("app", "broken"), around, "s.5")
+    assert "arm 'app' (broken:app) did not start" in str(caught.value)
+    assert "a_package_that_nobody_has" in caught.value.cause
+    assert "duel check" in caught.value.hint
+
+
+@pytest.mark.parametrize("target", ["odd:nothing", "odd", "nowhere:app"])
+def test_an_app_that_is_not_there_is_reported_with_its_cause(around: Surroundings, target: str) -> None:
+    with pytest.raises(ChildFailed) as caught:
+        Server(Arm(name="a", app=target, app_dir=str(APPS)), around, "s.6")
+    assert target.partition(":")[0] in caught.value.cause
+
+
+def test_the_thread_limit_is_the_one_asked_for(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Two tokens and a sleep of 20 ms: never more than 100 a second, however many users."""
+    arm = Arm(name="two", app="sync_app.main:create_app", serving=Serving(threads=2))
+    with Server(arm, around, "s.7") as server:
+        facts = loaded(locust[0], server.url, tmp_path / "s.npz", scenario="sleep", users=16)
+    reading = read(read_samples(tmp_path / "s.npz"), facts["window"])
+    assert 40 < reading.throughput <= 101
+
+
+def test_a_server_goes_when_its_parent_closes_the_pipe(tmp_path: Path) -> None:
+    """However the parent dies, its end of stdin closes."""
+    child = Child("a server", serve_arguments(app("counting")), tmp_path / "log")
+    child.receive(BOOT_TIMEOUT)
+    child._stdin.close()
+    assert psutil.Process(child.pid).wait(timeout=10) is not None or not psutil.pid_exists(child.pid)
+    child.stop()
+
+
+def test_every_trial_gets_data_of_its_own_and_leaves_none_behind(around: Surroundings) -> None:
+    arm = Arm(name="sync", app="sync_app.main:create_app")
+    with Server(arm, around, "s.8") as first, Server(arm, around, "s.9") as second:
+        assert first.data != second.data
+        assert first.data.is_dir()
+    assert not first.data.exists()
+    assert not second.data.exists()
+
+
+def test_the_slow_service_gives_every_arm_of_a_round_the_same_delays(around: Surroundings) -> None:
+    """The stream's seed is what stands before the dot."""
+    given = []
+    for stream in ("5.1", "5.2", "6.3"):
+        for _ in range(5):
+            get(f"{around.slow_url}/{stream}/?delay=0.05")
+        given.append(around.delays_given(stream))
+    first, second, other = (np.array(delays) for delays in given)
+    assert np.corrcoef(first, second)[0, 1] > 0.9
+    assert np.abs(first - other).max() > 3 * np.abs(first - second).max()
+
+
+def test_the_slow_service_forgets_a_stream_once_its_log_was_read(around: Surroundings) -> None:
+    get(f"{around.slow_url}/8.1/?delay=0.001")
+    assert len(json.loads(get(f"{around.slow_url}/8.1/log"))) == 1
+    assert json.loads(get(f"{around.slow_url}/8.1/log")) == []
+
+
+def test_a_child_that_says_nothing_is_given_up_in_time(tmp_path: Path) -> None:
+    with Child("a mute", ["-c", "import time; time.sleep(60)"], tmp_path / "log") as child:
+        began = time.monotonic()
+        with pytest.raises(ChildFailed, match=r"said nothing for 0\.5 s"):
+            child.receive(0.5)
+        assert time.monotonic() - began < 30

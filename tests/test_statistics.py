@@ -1,0 +1,167 @@
+"""The mathematics against known answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from reports.statistics import (
+    LAST_LOOK,
+    NOMINAL,
+    Interval,
+    autocorrelation,
+    critical,
+    geometric_mean,
+    nominal_level,
+    outliers,
+    percentile,
+    position,
+    repeated_interval,
+    rounds_to_decide,
+)
+
+LOOKS = range(4, LAST_LOOK + 1, 2)
+
+
+def test_the_interval_is_students_at_the_nominal_level() -> None:
+    """By hand for 4 values: mean 0.1, s = 0.0129, c_4 = t(1 − .01093/2, 3)."""
+    differences = [0.085, 0.095, 0.105, 0.115]
+    found = repeated_interval(differences, 0.05)
+    assert found is not None
+    assert found.n == 4
+    assert found.ratio == pytest.approx(math.exp(0.1))
+    s = np.std(differences, ddof=1)
+    assert math.log(found.high) - 0.1 == pytest.approx(critical(4, 0.05) * s / 2)
+    assert math.log(found.high) - 0.1 == pytest.approx(0.1 - math.log(found.low))
+
+
+@pytest.mark.parametrize(("n", "factor"), [(4, 5.7), (6, 4.0), (8, 3.4)])
+def test_the_critical_factors_are_those_of_the_method(n: int, factor: float) -> None:
+    assert critical(n, 0.05) == pytest.approx(factor, abs=0.1)
+
+
+def test_the_shipped_levels_err_as_often_as_they_say() -> None:
+    """Nine looks at noise without effect: false alarms within three standard errors of the level."""
+    random = np.random.default_rng(20_260_101)
+    sequences = 200_000
+    values = random.standard_normal((sequences, LAST_LOOK))
+    for level in NOMINAL:
+        alarmed = np.zeros(sequences, dtype=bool)
+        for n in LOOKS:
+            seen = values[:, :n]
+            t = seen.mean(axis=1) / (seen.std(axis=1, ddof=1) / math.sqrt(n))
+            alarmed |= np.abs(t) > critical(n, level)
+        assert alarmed.mean() == pytest.approx(level, abs=3 * math.sqrt(level / sequences))
+
+
+def simulate(effect: float, noise: float, runs: int, margin: float, seed: int) -> tuple[float, float]:
+    """Parts of simulated runs that found a difference, and whose interval at the stop held the truth."""
+    random = np.random.default_rng(seed)
+    found = covered = 0
+    for _ in range(runs):
+        values = random.normal(effect, noise, LAST_LOOK)
+        for n in LOOKS:
+            interval = repeated_interval(list(values[:n]), 0.05)
+            assert interval is not None
+            if position(interval, margin) != "open":
+                break
+        found += position(interval, margin) in ("above", "below")
+        covered += math.log(interval.low) <= effect <= math.log(interval.high)
+    return found / runs, covered / runs
+
+
+def test_simulated_runs_without_a_difference_find_one_in_at_most_six_per_cent() -> None:
+    """Stopped as a real run is: at the first look that decides."""
+    found, covered = simulate(effect=0.0, noise=0.07, runs=2_000, margin=0.10, seed=7)
+    assert found <= 0.06
+    assert covered >= 0.94
+
+
+@pytest.mark.parametrize("effect", [0.03, 0.0953, 0.2, 0.69])
+def test_the_interval_at_the_stop_covers_a_planted_effect(effect: float) -> None:
+    _, covered = simulate(effect, noise=0.07, runs=1_000, margin=0.10, seed=11)
+    assert covered >= 0.94
+
+
+def test_a_doubling_is_found_at_the_first_look_and_ten_per_cent_in_about_eight_rounds() -> None:
+    random = np.random.default_rng(3)
+    for effect, most in ((math.log(2.0), 4.5), (math.log(1.1), 11.0)):
+        stops = []
+        for _ in range(500):
+            values = random.normal(effect, 0.07, LAST_LOOK)
+            for n in LOOKS:
+                interval = repeated_interval(list(values[:n]), 0.05)
+                assert interval is not None
+                if interval.low > 1.0:
+                    break
+            stops.append(n)
+        assert np.mean(stops) <= most
+
+
+def test_there_is_no_interval_before_the_first_look() -> None:
+    assert repeated_interval([0.1, 0.1, 0.1], 0.05) is None
+
+
+def test_a_level_without_a_boundary_is_an_error_and_others_take_the_stricter_one() -> None:
+    assert nominal_level(0.03) == NOMINAL[0.025]
+    with pytest.raises(ValueError, match="no boundary"):
+        nominal_level(0.001)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "place"),
+    [
+        (0.95, 1.05, "within"),
+        (1.01, 1.05, "within"),  # proven small: that it is not zero does not matter
+        (1.05, 1.20, "above"),
+        (0.80, 0.95, "below"),
+        (0.85, 1.05, "open"),
+        (0.50, 2.00, "open"),
+    ],
+)
+def test_where_an_interval_lies(low: float, high: float, place: str) -> None:
+    assert position(Interval(math.sqrt(low * high), low, high, 4), 0.10) == place
+
+
+def test_a_percentile_is_the_nearest_rank_and_needs_ten_samples_beyond_it() -> None:
+    values = np.arange(1.0, 1001.0)
+    assert percentile(values, 0.50) == 500.0
+    assert percentile(values, 0.99) == 990.0
+    assert percentile(values[:999], 0.99) is None
+    assert percentile(values[:20], 0.50) == 10.0
+    assert percentile(values[:19], 0.50) is None
+    assert percentile(values[:0], 0.50) is None
+
+
+def test_rounds_to_decide_grow_with_the_noise_and_end_somewhere() -> None:
+    calm = rounds_to_decide([0.2, 0.3, 0.1, 0.25], 0.10, 0.05)
+    wild = rounds_to_decide([0.5, -0.2, 0.9, -0.4], 0.10, 0.05)
+    assert calm is not None
+    assert wild is not None
+    assert 4 < calm < wild
+    edge = math.log(1.1) / 2
+    assert rounds_to_decide([edge + 30, edge - 30, edge + 30, edge - 30], 0.10, 0.05) is None
+
+
+def test_an_outlier_is_flagged_and_ordinary_noise_is_not() -> None:
+    assert outliers([0.01, 0.02, 0.015, 0.9, 0.012, 0.018]) == [3]
+    assert outliers([0.01, 0.02, 0.015, 0.03, 0.012, 0.018]) == []
+    assert outliers([]) == []
+
+
+def test_a_drift_shows_as_autocorrelation() -> None:
+    drift = autocorrelation([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    swing = autocorrelation([0.1, -0.1, 0.1, -0.1, 0.1, -0.1])
+    assert drift is not None
+    assert swing is not None
+    assert drift > 0.3
+    assert swing < 0.0
+    assert autocorrelation([1.0, 2.0]) is None
+
+
+def test_the_geometric_mean_of_rounds_has_the_mean_ratio() -> None:
+    ours, theirs = [100.0, 110.0, 90.0], [50.0, 60.0, 45.0]
+    logs = [math.log(b / a) for a, b in zip(ours, theirs, strict=True)]
+    assert geometric_mean(theirs) / geometric_mean(ours) == pytest.approx(math.exp(np.mean(logs)))

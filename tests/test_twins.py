@@ -1,0 +1,197 @@
+"""The twins are equal in everything but style."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+import async_app.main
+import sync_app.main
+from loadtests import machine
+from loadtests.answers import QUESTIONS, check_equal
+from loadtests.plan import built_in_arms
+from loadtests.servers import Surroundings
+from shared_models.settings import Settings
+from tests.conftest import CREATE, opened
+
+ROOT = Path(__file__).parent.parent
+
+WAITS_FOR_NOTHING = {"get_reading", "get_writing", "get_upstream", "get_plain_upstream"}
+"""Dependencies that are coroutines in both twins: as `def` each would cost a thread hop."""
+
+ALLOWED = {
+    "main.py": {
+        "connection.run_sync(Base.metadata.create_all)": "Base.metadata.create_all(connection)",
+    },
+    "database.py": {
+        "engine.sync_engine": "engine",
+        "sqlite+aiosqlite": "sqlite+pysqlite",
+    },
+    "routers/pitfalls.py": {"AsyncIterator[Session]": "Iterator[Session]"},
+    "upstream.py": {
+        "httpx.AsyncClient": "httpx.Client",
+        "httpx.AsyncBaseTransport": "httpx.BaseTransport",
+        "AiohttpTransport": "httpx.HTTPTransport",
+        "AsyncIterator[Upstream]": "Iterator[Upstream]",
+        "asynccontextmanager": "contextmanager",
+        "bound: Semaphore": "bound: ThreadPoolExecutor",
+    },
+}
+"""What may differ once `async` and `await` are gone: the other style's name for the same thing."""
+
+OWN_WAY = {("upstream.py", "call_many"), ("upstream.py", "open_upstream")}
+"""Functions whose bodies are the lesson: a gather under a semaphore against a bounded pool of threads."""
+
+
+class Styleless(ast.NodeTransformer):
+    """Takes `async`, `await`, imports and docstrings out of a syntax tree."""
+
+    def __init__(self, own_way: set[str]) -> None:
+        self.own_way = own_way
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # ast's own name
+        return self.visit_FunctionDef(ast.FunctionDef(**{name: getattr(node, name) for name in node._fields}))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # as above
+        if node.name in self.own_way:
+            node.body = [ast.Pass()]
+        return self.without_docstring(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # as above
+        return self.without_docstring(node)
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:  # as above
+        return self.without_docstring(node)
+
+    def without_docstring(self, node: ast.FunctionDef | ast.ClassDef | ast.Module) -> ast.AST:
+        self.generic_visit(node)
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:  # as above
+        return self.generic_visit(ast.With(items=node.items, body=node.body))
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:  # as above
+        return self.generic_visit(ast.For(**{name: getattr(node, name) for name in node._fields}))
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:  # as above
+        self.generic_visit(node)
+        return node.value
+
+    def visit_Import(self, node: ast.Import) -> None:  # as above
+        return None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # as above
+        return None
+
+
+def files(app: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT / app)) for path in (ROOT / app).rglob("*.py"))
+
+
+def styleless(path: Path, own_way: set[str]) -> str:
+    tree = Styleless(own_way).visit(ast.parse(path.read_text(encoding="utf-8")))
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def test_both_twins_have_the_same_files() -> None:
+    assert files("sync_app") == files("async_app")
+
+
+@pytest.mark.parametrize("name", files("sync_app"))
+def test_the_twins_differ_in_nothing_but_style(name: str) -> None:
+    """Equal syntax trees without async and await; every allowed difference is listed, and is used."""
+    own_way = {function for file, function in OWN_WAY if file == name}
+    ours = styleless(ROOT / "sync_app" / name, own_way)
+    theirs = styleless(ROOT / "async_app" / name, own_way)
+    for there, here in ALLOWED.get(name, {}).items():
+        changed = theirs.replace(there, here)
+        assert changed != theirs, f"the allowed difference {there!r} is no longer used"
+        theirs = changed
+    assert theirs == ours
+
+
+@pytest.mark.parametrize(("name", "function"), sorted(OWN_WAY))
+def test_a_function_that_goes_its_own_way_really_does(name: str, function: str) -> None:
+    """An exception that is no longer needed must go."""
+    own_way = {other for file, other in OWN_WAY if file == name and other != function}
+    bodies = []
+    for app in ("sync_app", "async_app"):
+        text = styleless(ROOT / app / name, own_way)
+        for there, here in ALLOWED[name].items():
+            text = text.replace(there, here)
+        bodies.append(text)
+    assert bodies[0] != bodies[1]
+
+
+def routes(app: FastAPI) -> Iterator[APIRoute]:
+    for context in iter_route_contexts(app.router.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            yield route
+
+
+def test_every_route_and_dependency_has_its_twins_style() -> None:
+    """`def` in the sync twin, `async def` in the async twin; only what waits for nothing is async in both."""
+    for create, is_async in ((sync_app.main.create_app, False), (async_app.main.create_app, True)):
+        found = list(routes(create(Settings())))
+        assert len(found) > 20
+        for route in found:
+            assert inspect.iscoroutinefunction(route.endpoint) is is_async, route.path
+            for dependency in route.dependant.dependencies:
+                call = dependency.call
+                assert call is not None
+                name = call.__name__  # type: ignore[attr-defined]  # all of ours are functions
+                if name in WAITS_FOR_NOTHING:
+                    assert inspect.iscoroutinefunction(call)
+                else:
+                    assert inspect.isasyncgenfunction(call) is is_async, name
+
+
+def test_both_twins_publish_the_same_openapi_document() -> None:
+    """The docstrings are part of it, so they too must be equal."""
+    assert sync_app.main.create_app(Settings()).openapi() == async_app.main.create_app(Settings()).openapi()
+
+
+def test_every_endpoint_says_what_it_stands_for() -> None:
+    for route in routes(sync_app.main.create_app(Settings())):
+        assert route.description, route.path
+
+
+def test_the_served_twins_answer_the_fixed_requests_alike() -> None:
+    """Real servers, answers compared byte for byte; 404, 405, 409 and 422 among them."""
+    with tempfile.TemporaryDirectory() as logs, Surroundings(Path(logs), machine.place(())) as around:
+        assert check_equal(built_in_arms(), around) == len(QUESTIONS)
+
+
+def test_the_fixed_requests_reach_every_route() -> None:
+    """A route that no request reaches could differ unseen."""
+    app = sync_app.main.create_app(Settings())
+    reached = set()
+    for question in QUESTIONS:
+        scope = {"type": "http", "method": question.method, "path": question.path.partition("?")[0]}
+        for route in routes(app):
+            match, _ = route.matches(scope)
+            if match.name == "FULL":
+                reached.add((route.path, *sorted(route.methods)))
+    assert reached == {(route.path, *sorted(route.methods)) for route in routes(app)}
+
+
+def test_no_coroutine_is_left_unawaited(settings: Settings) -> None:
+    """Warnings are errors here, so starting and stopping both apps is enough to show one."""
+
+    async def main() -> None:
+        for create in CREATE.values():
+            async with opened(create(settings)) as client:
+                assert (await client.get("/ping")).json() == {"result": "pong"}
+
+    asyncio.run(main())

@@ -1,0 +1,196 @@
+"""Scripted trials in, verdicts out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from loadtests.records import Cell, Samples
+from reports.estimates import Readings, read
+from reports.summary import summary
+from reports.verdicts import Verdict, decided, verdicts
+from tests import scripted
+from tests.scripted import Told
+
+
+def judged(tmp_path: Path, script: scripted.Script, plan: scripted.Plan | None = None) -> list[Verdict]:
+    run, directory = scripted.run(tmp_path, plan or scripted.plan(), script)
+    return verdicts(run, Readings(directory))
+
+
+def primary(found: list[Verdict]) -> Verdict:
+    (verdict,) = (verdict for verdict in found if verdict.primary)
+    return verdict
+
+
+def ratio(async_to_sync: float, noise: float = 0.01, latency: float = 0.01) -> scripted.Script:
+    """The async arm serves so many times as much, and each request takes so much less time."""
+
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        factor = async_to_sync if arm == "async" else 1.0
+        wobble = math.exp(Random(f"{arm}{round}").gauss(0.0, noise))
+        return Told(requests=round_to(2000 * factor * wobble), latency=latency / factor)
+
+    return script
+
+
+def round_to(number: float) -> int:
+    return int(number + 0.5)
+
+
+def test_twice_the_throughput_is_faster_and_half_is_slower(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    twice = primary(judged(tmp_path / "a", ratio(2.0)))
+    assert (twice.verdict, twice.n) == ("faster", 4)
+    assert twice.low is not None
+    assert twice.high is not None
+    assert twice.low < 2.0 < twice.high
+    half = primary(judged(tmp_path, ratio(0.5)))
+    assert half.verdict == "slower"
+
+
+def test_lower_latency_is_faster_although_its_ratio_is_below_one(tmp_path: Path) -> None:
+    found = {verdict.metric: verdict for verdict in judged(tmp_path, ratio(2.0))}
+    assert found["p50"].verdict == "faster"
+    assert found["p50"].ratio == pytest.approx(0.5)
+    assert not found["p50"].primary
+
+
+def test_a_proven_small_difference_is_equivalent(tmp_path: Path) -> None:
+    assert primary(judged(tmp_path, ratio(1.03, noise=0.002))).verdict == "equivalent"
+
+
+def test_noise_leaves_a_cell_undecided_and_says_what_would_decide(tmp_path: Path) -> None:
+    verdict = primary(judged(tmp_path, ratio(1.1, noise=0.2)))
+    assert verdict.verdict == "inconclusive"
+    assert "rounds would decide" in verdict.warnings[0]
+
+
+def test_an_arm_that_fails_more_than_one_per_cent_is_failing_whatever_its_speed(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(requests=1000, failures=20 if arm == "async" else 0)
+
+    verdict = primary(judged(tmp_path, script))
+    assert verdict.verdict == "failing"
+    assert verdict.warnings == ("async failed 2.0% of its requests",)
+
+
+def test_one_per_cent_of_failures_is_still_judged_and_they_do_not_count_as_served(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(requests=1000, failures=10 if arm == "async" else 0)
+
+    verdict = primary(judged(tmp_path, script))
+    assert verdict.values == {"sync": pytest.approx(1000.0), "async": pytest.approx(990.0)}
+
+
+def test_a_saturated_generator_makes_the_cell_invalid_and_says_why(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(generator_cpu=0.95 if arm == "async" else 0.1)
+
+    verdict = primary(judged(tmp_path, script))
+    assert verdict.verdict == "invalid"
+    assert "95% of its core" in verdict.warnings[0]
+    assert verdict.ratio is None
+
+
+def test_a_round_lost_to_a_fault_leaves_the_others_to_judge(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        fault = arm == "sync" and round == 2
+        return Told(requests=800 if arm == "async" else 400, generator_cpu=0.95 if fault else 0.1)
+
+    verdict = primary(judged(tmp_path, script, scripted.plan(rounds=6)))
+    assert (verdict.verdict, verdict.n) == ("faster", 5)
+
+
+def test_a_percentile_without_ten_samples_beyond_it_has_no_value_and_says_what_it_needs(
+    tmp_path: Path,
+) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(requests=400)
+
+    found = {verdict.metric: verdict for verdict in judged(tmp_path, script)}
+    assert found["p95"].values["sync"] is not None
+    assert found["p99"].values == {"sync": None, "async": None}
+    assert found["p99"].verdict == "inconclusive"
+    assert "needs 1,000 requests" in found["p99"].warnings[0]
+
+
+def test_a_mix_is_judged_as_a_whole_and_its_endpoints_by_latency_only(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(requests=800, endpoints=("ping", "posts.read"))
+
+    found = judged(tmp_path, script, scripted.plan(cells=[("mixed", 64)]))
+    assert primary(found).endpoint == "all"
+    rest = {(verdict.endpoint, verdict.metric) for verdict in found if verdict.endpoint != "all"}
+    assert rest == {(e, m) for e in ("ping", "posts.read") for m in ("p50", "p95", "p99")}
+
+
+def test_three_arms_are_each_judged_against_the_first_at_half_the_error(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(
+            requests={"sync": 400, "async": 800, "more": 420}[arm] + Random(f"{arm}{round}").randint(0, 9)
+        )
+
+    plan = scripted.plan(arms=("sync", "async", "more"), rounds=6)
+    found = [verdict for verdict in judged(tmp_path, script, plan) if verdict.primary]
+    assert [(verdict.arm, verdict.verdict) for verdict in found] == [
+        ("async", "faster"),
+        ("more", "equivalent"),
+    ]
+
+
+def test_half_a_block_of_rounds_is_not_counted(tmp_path: Path) -> None:
+    """Five rounds of two arms: the fifth has no counterpart in the order, so four count."""
+    run, directory = scripted.run(tmp_path, scripted.plan(), ratio(2.0), rounds=5)
+    assert primary(verdicts(run, Readings(directory))).n == 4
+
+
+def test_a_decided_cell_needs_no_more_rounds_and_an_open_one_does(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        if cell.scenario == "ping":
+            return ratio(2.0)(arm, cell, round)
+        return ratio(1.1, noise=0.2)(arm, cell, round)
+
+    plan = scripted.plan(cells=[("ping", 64), ("sleep", 64)])
+    run, directory = scripted.run(tmp_path, plan, script)
+    assert decided(run, Readings(directory)) == {plan.cells[0]}
+
+
+def test_only_what_ended_in_the_window_is_served_and_only_what_started_in_it_is_timed() -> None:
+    """Rows: ended before; began before and ended within; within; began within and ended after; failed."""
+    samples = Samples(
+        endpoint=np.zeros(5, dtype=np.uint16),
+        start=np.array([-0.5, -0.1, 0.2, 0.9, 0.3]),
+        end=np.array([-0.1, 0.1, 0.3, 1.4, 0.5]),
+        status=np.array([200, 200, 200, 200, 500], dtype=np.uint16),
+        size=np.zeros(5, dtype=np.uint32),
+        error=np.array([0, 0, 0, 0, 1], dtype=np.uint16),
+    )
+    reading = read(samples, window=1.0)
+    assert reading.throughput == 2.0
+    assert (reading.requests, reading.failures) == (4, 1)
+
+
+def test_every_number_of_the_summary_can_be_recomputed_from_the_run_directory(tmp_path: Path) -> None:
+    """From the raw samples with numpy alone, to 1e-9."""
+    run, directory = scripted.run(tmp_path, scripted.plan(), ratio(1.5))
+    stated = summary(run, verdicts(run, Readings(directory)))["verdicts"]
+    logs: dict[str, list[float]] = {"throughput": [], "p50": []}
+    for round in range(4):
+        values = {}
+        for trial in run.trials:
+            if trial.round == round:
+                with np.load(directory.path / trial.samples_file) as file:
+                    inside = (file["end"] >= 0) & (file["end"] < trial.window)
+                    started = (file["start"] >= 0) & (file["start"] < trial.window)
+                    times = np.sort((file["end"] - file["start"])[started])
+                    values[trial.arm] = inside.sum() / trial.window, times[math.ceil(len(times) / 2) - 1]
+        logs["throughput"].append(math.log(values["async"][0] / values["sync"][0]))
+        logs["p50"].append(math.log(values["async"][1] / values["sync"][1]))
+    for row in stated:
+        if row["metric"] in logs:
+            assert row["ratio"] == pytest.approx(math.exp(np.mean(logs[row["metric"]])), rel=1e-9)
