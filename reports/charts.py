@@ -6,7 +6,7 @@ Style never rests on colour alone: every arm has a marker and a line of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -156,7 +156,7 @@ def finding(run: Run, rows: Sequence[Verdict]) -> str:
         if others:
             parts.append(f"not decided in {others}")
         words.append(", ".join(parts) + f" of {len(mine)}")
-    return "; ".join(words)
+    return "\n".join(words)
 
 
 def throughput(run: Run, verdicts: Sequence[Verdict]) -> Figure:
@@ -250,10 +250,10 @@ def throughput_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
             axes.plot([value], [height], style[name].marker, color=style[name].colour, zorder=2)
     axes.set_yticks(range(len(cells)), [str(cell) for cell in reversed(cells)])
     axes.tick_params(axis="y", length=0)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.grid(axis="x", color=BAND)
-    axes.set_axisbelow(True)
+    log_axis(axes, lambda value: f"{value:,.0f}")
+    shown = [value for row in rows for value in row.values.values() if value]
+    if shown:
+        axes.set_xlim(10 ** math.floor(math.log10(min(shown))), 10 ** math.ceil(math.log10(max(shown))))
     axes.set_xlabel("requests per second")
     axes.set_title(f"Throughput: {key(run)}", fontsize=11, color=INK)
     caption(figure, f"{rounds_text(rows)}; geometric means over rounds.")
@@ -294,12 +294,7 @@ def latency(run: Run, verdicts: Sequence[Verdict]) -> Figure:
     axes.set_yticks(range(len(cells)), [str(cell) for cell in reversed(cells)])
     axes.set_ylim(-0.6, len(cells) - 0.4)
     axes.tick_params(axis="y", length=0)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_duration(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(axis="x", color=BAND)
-    axes.set_axisbelow(True)
+    log_axis(axes, plain_duration)
     axes.set_xlabel("service time")
     axes.set_title(f"What a request takes: {key(run)}", fontsize=11, color=INK)
     caption(
@@ -361,6 +356,16 @@ def ratio_axis(axes: Axes, low: float, high: float) -> None:
     ticks = [t for t in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2 / 3, 1, 1.5, 2, 4, 8, 16) if low <= t <= high]
     axes.set_xticks(ticks, [f"×{t:.3g}" if t >= 1 else f"×{t:.2g}" for t in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def log_axis(axes: Axes, label: Callable[[float], str]) -> None:
+    """A log10 axis with ticks at 1, 2 and 5."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(axis="x", color=BAND)
+    axes.set_axisbelow(True)
 
 
 def plain_duration(seconds: float) -> str:

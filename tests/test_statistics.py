@@ -67,6 +67,7 @@ def simulate(effect: float, noise: float, runs: int, margin: float, seed: int) -
             assert interval is not None
             if position(interval, margin) != "open":
                 break
+        assert interval is not None
         found += position(interval, margin) in ("above", "below")
         covered += math.log(interval.low) <= effect <= math.log(interval.high)
     return found / runs, covered / runs

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from loadtests.records import Cell, Samples
+from loadtests.records import Cell, Plan, Samples
 from reports.estimates import Readings, read
 from reports.summary import summary
 from reports.verdicts import Verdict, decided, verdicts
@@ -17,7 +17,7 @@ from tests import scripted
 from tests.scripted import Told
 
 
-def judged(tmp_path: Path, script: scripted.Script, plan: scripted.Plan | None = None) -> list[Verdict]:
+def judged(tmp_path: Path, script: scripted.Script, plan: Plan | None = None) -> list[Verdict]:
     run, directory = scripted.run(tmp_path, plan or scripted.plan(), script)
     return verdicts(run, Readings(directory))
 

@@ -1,0 +1,234 @@
+"""The lean client against real and hostile servers; in a child process, since Locust patches sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from loadtests.plan import Arm, Serving
+from loadtests.servers import OUR_PACKAGES, Server, Surroundings
+
+TALK = """
+import json, sys
+from locust.env import Environment
+from loadtests.client import Client
+
+environment = Environment()
+fired = []
+environment.events.request.add_listener(
+    lambda name, exception, response_time, **_: fired.append([name, exception and type(exception).__name__])
+)
+client = Client(environment, sys.argv[1])
+answers = []
+for method, path, options in json.loads(sys.argv[2]):
+    response = client.request(method, path, **options)
+    answers.append([response.status_code, response.text, response.headers])
+print(json.dumps({"answers": answers, "fired": fired}))
+"""
+
+Ask = tuple[str, str, dict[str, Any]]
+
+
+def talk(url: str, *asks: Ask) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", TALK, url, json.dumps(asks)],
+        env={**os.environ, **OUR_PACKAGES},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@contextmanager
+def scripted_server(*replies: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that sends the next reply, whatever it is asked, and closes after `CLOSE`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    heard: list[bytes] = []
+
+    def answer() -> None:
+        pending = list(replies)
+        while pending:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                while pending:
+                    try:
+                        asked = connection.recv(65_536)
+                    except OSError:
+                        break
+                    if not asked:
+                        break
+                    heard.append(asked)
+                    reply = pending.pop(0)
+                    for piece in reply.split(b"|PAUSE|"):
+                        connection.sendall(piece.replace(b"CLOSE", b""))
+                    if reply.endswith(b"CLOSE"):
+                        break
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
+    finally:
+        listener.close()
+        thread.join(10)
+
+
+def ok(body: bytes, headers: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (headers, len(body), body)
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as surroundings:
+        yield surroundings
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+def test_it_speaks_with_both_of_uvicorns_parsers(around: Surroundings, http: Any) -> None:
+    arm = Arm(name=http, app="async_app.main:create_app", serving=Serving(http=http))
+    new = {"name": "Ada", "email": "ada@example.org"}
+    with Server(arm, around, f"c.{http}") as server:
+        said = talk(
+            server.url,
+            ("GET", "/users/1", {"name": "users.read"}),
+            ("POST", "/users", {"json": new}),
+            ("GET", "/posts?limit=100", {}),
+            ("DELETE", "/users/1", {}),
+            ("GET", "/users/1", {}),
+        )
+    statuses = [answer[0] for answer in said["answers"]]
+    assert statuses == [200, 201, 200, 204, 404]
+    assert json.loads(said["answers"][0][1])["name"] == "Author 1"
+    assert json.loads(said["answers"][1][1])["email"] == "ada@example.org"
+    assert len(json.loads(said["answers"][2][1])) == 100
+    assert said["answers"][0][2]["content-type"] == "application/json"
+    assert said["fired"][0] == ["users.read", None]
+    assert said["fired"][4] == ["/users/1", "RequestFailed"]
+
+
+def test_one_connection_serves_many_requests() -> None:
+    with scripted_server(ok(b"a"), ok(b"b"), ok(b"c")) as (url, heard):
+        said = talk(url, ("GET", "/1", {}), ("GET", "/2", {}), ("GET", "/3", {}))
+    assert [answer[1] for answer in said["answers"]] == ["a", "b", "c"]
+    assert [line.split(b"\r\n")[0] for line in heard] == [b"GET /%d HTTP/1.1" % n for n in (1, 2, 3)]
+
+
+def test_an_answer_in_chunks_and_pieces_is_put_together() -> None:
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Enc|PAUSE|oding: chunked\r\n\r\n"
+        b"5\r\nhel|PAUSE|lo\r\n6\r\n world\r\n0\r\n\r\n"
+    )
+    with scripted_server(chunked, ok(b"next")) as (url, _):
+        said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
+    assert [answer[1] for answer in said["answers"]] == ["hello world", "next"]
+
+
+def test_an_interim_answer_is_not_the_answer() -> None:
+    with scripted_server(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok(b"real")) as (url, _):
+        said = talk(url, ("GET", "/", {}))
+    assert said["answers"] == [[200, "real", {"content-length": "4"}]]
+
+
+def test_a_server_that_closes_gets_a_new_connection() -> None:
+    replies = ok(b"a", b"Connection: close\r\n") + b"CLOSE", ok(b"b")
+    with scripted_server(*replies) as (url, _):
+        said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
+    assert [answer[0] for answer in said["answers"]] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (b"garbage\r\n\r\nCLOSE", "HttpParserInvalidStatusLineError|HttpParserError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshortCLOSE", "ConnectionResetError"),
+        (b"CLOSE", "ConnectionResetError"),
+    ],
+)
+def test_a_malformed_answer_is_a_failure_and_the_user_goes_on(reply: bytes, kind: str) -> None:
+    with scripted_server(reply, ok(b"fine")) as (url, _):
+        said = talk(url, ("GET", "/bad", {}), ("GET", "/good", {}))
+    assert said["fired"][0][0] == "/bad"
+    assert said["fired"][0][1] in kind.split("|")
+    assert said["fired"][1] == ["/good", None]
+
+
+def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path: Path) -> None:
+    """Headless, with Locust's statistics and CSV files, as its users expect."""
+    root = Path(__file__).parent.parent
+    with Server(Arm(name="sync", app="sync_app.main:create_app"), around, "l.1") as server:
+        done = locust(
+            tmp_path, "-f", str(root / "loadtests" / "locustfile.py"), "Mixed", "--headless", "-u", "4",
+            "-r", "4", "-t", "2s", "--host", server.url, "--csv", "out",
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    stats = (tmp_path / "out_stats.csv").read_text()
+    assert "posts.read" in stats
+    assert "Aggregated" in stats
+    assert not [line for line in done.stderr.splitlines() if "Error" in line or "Traceback" in line]
+
+
+def test_locusts_web_ui_starts_and_lists_the_scenarios(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "locust", "-f", str(root / "loadtests" / "locustfile.py"), "--web-host",
+            "127.0.0.1", "--web-port", str(port), "--class-picker", "--host", "http://127.0.0.1:9",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        page = fetched(lambda: socket.create_connection(("127.0.0.1", port), timeout=1), port)
+    finally:
+        process.terminate()
+        process.wait(20)
+    for name in ("IoBound", "CpuBound", "Mixed"):
+        assert name in page
+
+
+def fetched(connect: Callable[[], socket.socket], port: int) -> str:
+    """The UI's front page, once it answers."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connect().close()
+            with urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:  # our own address
+                page: bytes = answer.read()
+            return page.decode()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def locust(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "locust", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

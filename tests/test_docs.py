@@ -1,0 +1,66 @@
+"""What the documents say is true: commands run, targets and files exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli import Exit
+from tests.test_cli import duel
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def shell_lines() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+DUEL_LINES = [line for line in shell_lines() if line.startswith("duel ")]
+
+
+@pytest.mark.parametrize("line", DUEL_LINES)
+def test_every_duel_command_of_the_readme_is_understood(line: str, tmp_path: Path) -> None:
+    arguments = shlex.split(line)[1:]
+    if arguments[0] == "run" and "--dry-run" not in arguments:
+        arguments.append("--dry-run")
+    done = duel(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z-]+)", README + CONTRIBUTING))))
+def test_every_make_target_the_documents_name_exists(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README + CONTRIBUTING))))
+def test_every_file_the_documents_link_to_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_readme_shows_a_real_run() -> None:
+    """Its table is the one `make readme` writes: a row a cell, with intervals and rounds."""
+    section = README.partition("<!-- run:")[2].partition("<!-- /run -->")[0]
+    rows = re.findall(
+        r"^\| .+ users? \| .+ \| ×[\d.]+ \| [\d.]+–[\d.]+ \| \d+ \| \w+ \|$", section, re.MULTILINE
+    )
+    assert len(rows) == 7
+
+
+def test_every_module_of_the_house_is_in_its_guide() -> None:
+    for package in ("loadtests", "reports"):
+        for path in (ROOT / package).glob("*.py"):
+            if path.name not in ("__init__.py", "locustfile.py"):
+                assert f"`{path.name}`" in CONTRIBUTING, path
+
+
+def test_every_exit_code_is_in_the_readme() -> None:
+    for code in Exit:
+        assert re.search(rf"^\| {code.value} \| .+ \|$", README, re.MULTILINE), code

@@ -1,0 +1,152 @@
+"""What is installed: the wheel, beside whatever a user has in the current directory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHORT = ["-s", "ping", "-u", "2", "-t", "0.3", "--warmup", "0.1", "--rounds", "1", "--json", "-"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    (built,) = out.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel in it; what it needs is borrowed from this one."""
+    where = tmp_path_factory.mktemp("installed") / "venv"
+    venv.create(where, with_pip=True)
+    python = where / "bin" / "python"
+    site = Path(
+        subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+    )
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    return where / "bin" / "duel"
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.partition("/")[0] for name in names}
+    ours = {"cli.py", "sync_app", "async_app", "shared_models", "loadtests", "reports"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == ours
+    assert "shared_models/templates/post.html" in names
+
+
+def test_an_installed_duel_runs_beside_a_users_own_packages_of_the_same_names(
+    installed: Path, tmp_path: Path
+) -> None:
+    """A user's cli.py, reports/ and shared_models/ are neither used nor in the way."""
+    for name in ("cli.py", "reports/__init__.py", "shared_models/__init__.py", "loadtests/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise RuntimeError('this is the user\\'s own')\n")
+    done = subprocess.run(
+        [
+            installed,
+            "run",
+            "-s",
+            "ping",
+            "-u",
+            "2",
+            "-t",
+            "0.3",
+            "--warmup",
+            "0.1",
+            "--rounds",
+            "1",
+            "--json",
+            "-",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["arms"] == ["sync", "async"]
+
+
+def test_a_users_own_app_sees_the_users_own_packages(installed: Path, tmp_path: Path) -> None:
+    """An app that imports a `reports` of its own gets that, not ours."""
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "__init__.py").write_text("ANSWER = b'mine'\n")
+    (tmp_path / "shop.py").write_text(
+        "from fastapi import FastAPI, Response\n"
+        "from reports import ANSWER\n"
+        "app = FastAPI()\n"
+        "@app.get('/ping')\n"
+        "async def ping(): return Response(ANSWER)\n"
+    )
+    done = subprocess.run(
+        [
+            installed, "run", *SHORT, "--arm", "one=shop:app", "--arm", "two=shop:app",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (primary,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
+    assert primary["values"]["one"] > 0
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """What makes a command line slow is what it imports."""
+    code = "import sys, cli; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"numpy", "scipy", "matplotlib", "pydantic", "fastapi", "locust", "gevent", "sqlalchemy", "httpx"}
+    assert not heavy & {name.partition(".")[0] for name in loaded}
+
+
+def test_the_lock_names_no_host_and_hashes_everything() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert not [line for line in lines if "://" in line or "index-url" in line or "find-links" in line]
+    pins = [number for number, line in enumerate(lines) if re.match(r"[a-z0-9]", line)]
+    assert len(pins) > 50
+    for number in pins:
+        assert "==" in lines[number]
+        assert "--hash=sha256:" in lines[number + 1]
+
+
+def test_the_lock_holds_every_direct_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(d for extra in project["optional-dependencies"].values() for d in extra),
+    ]
+    lock = (ROOT / "requirements.lock").read_text()
+    for requirement in wanted:
+        name = re.match(r"[A-Za-z0-9_-]+", requirement)
+        assert name is not None
+        assert f"\n{name[0].lower()}==" in lock, requirement
