@@ -218,6 +218,11 @@ def plan(settings: Settings) -> Plan:
     max_time = given.get("max-time", profile.max_time if rounds is None else None)
     most = rounds if rounds is not None else 20
     chosen = arms(given.get("arms", ()), given.get("app-dir", "."))
+    if len(chosen) < 2:
+        raise PlanError(
+            f"one arm alone, {chosen[0].name!r}, cannot be compared",
+            "give a second --arm, such as --arm sync",
+        )
     values = {
         "profile": name,
         "seed": given.get("seed", secrets.randbelow(2**31)),
@@ -239,7 +244,7 @@ def first_look(block: int) -> int:
 
 
 def arms(texts: Sequence[str], app_dir: str) -> tuple[Arm, ...]:
-    """The arms asked for, or the built-in ones."""
+    """The arms asked for, or the built-in ones. Raises PlanError."""
     directory = str(Path(app_dir).resolve())
     return tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
 

@@ -87,11 +87,14 @@ def sentence(verdict: Verdict, reference: str) -> str:
 
 def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     """The primary verdicts with intervals; p50 and p95 besides where there is room."""
-    rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    wide = width >= 110
+    padding = (0, 2 if width >= 90 else 1, 0, 0)
+    rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=padding)
     several = len(run.plan.rivals) > 1
     arms = [arm.name for arm in run.plan.arms]
     reference = run.plan.reference.name
-    rich_table.add_column("cell", no_wrap=True)
+    rich_table.add_column("scenario", overflow="fold")
+    rich_table.add_column("users", justify="right", no_wrap=True)
     if several:
         rich_table.add_column("arm", no_wrap=True)
         shown = [reference, "arm"]
@@ -103,13 +106,12 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     rich_table.add_column("interval", justify="right", no_wrap=True)
     rich_table.add_column("n", justify="right")
     rich_table.add_column("verdict", no_wrap=True)
-    wide = width >= 110
     latencies = {(v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)}
     if wide:
         rich_table.add_column(f"p50 {' / '.join(shown)}", justify="right", no_wrap=True)
         rich_table.add_column(f"p95 {' / '.join(shown)}", justify="right", no_wrap=True)
     for row in (v for v in found if v.primary):
-        cells: list[RenderableType] = [escape(str(row.cell))]
+        cells: list[RenderableType] = [escape(row.cell.scenario), str(row.cell.load.users)]
         if several:
             cells.append(escape(row.arm))
         cells += [units.rate(row.values.get(reference)), units.rate(row.values.get(row.arm))]
@@ -148,12 +150,14 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
 
 def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
     """What a reader must know besides the verdicts: of primaries, each thing once with its cells."""
+    several = len(run.plan.rivals) > 1
     said: dict[str, list[str]] = {}
     for verdict in found:
         if verdict.primary:
+            where = f"{verdict.cell}, {verdict.arm}" if several else str(verdict.cell)
             for warning in verdict.warnings:
-                said.setdefault(warning, []).append(str(verdict.cell))
-    lines = [f"{', '.join(cells)}: {warning}" for warning, cells in said.items()]
+                said.setdefault(warning, []).append(where)
+    lines = [f"{'; '.join(cells)}: {warning}" for warning, cells in said.items()]
     if not run.complete:
         lines.insert(0, "this run was interrupted: what is shown rests on its finished rounds")
     if not run.machine.placement:

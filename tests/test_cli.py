@@ -145,11 +145,17 @@ def test_an_invalid_measurement_exits_5_and_strict_makes_undecided_ones_exit_4(t
 
 
 def test_a_narrow_terminal_cuts_nothing_off(tmp_path: Path) -> None:
-    _, directory = scripted.run(tmp_path, scripted.plan(cells=[("session-dependency", 256)]), script)
-    shown = duel("report", str(directory.path), cwd=tmp_path, COLUMNS="80").stdout
-    table = [line for line in shown.splitlines() if line.startswith("session-dependency at 256 users ")]
-    assert len(table) == 1
-    assert table[0].rstrip().endswith("▲ faster")
+    for number, arms in enumerate((("sync", "async"), ("sync", "async", "more"))):
+        parent = tmp_path / str(number)
+        parent.mkdir()
+        plan = scripted.plan(arms, [("session-dependency", 256)], rounds=6)
+        _, directory = scripted.run(parent, plan, script)
+        shown = duel("report", str(directory.path), cwd=tmp_path, COLUMNS="80").stdout
+        table = shown.partition("successful requests per second")[2]
+        rows = [line.rstrip() for line in table.splitlines() if "×" in line and line.startswith("session")]
+        assert [row.rpartition(" ")[2] for row in rows] == ["faster", "equivalent"][: len(rows)]
+        assert len(rows) == len(arms) - 1
+        assert max(map(len, rows)) <= 80
     assert "…" not in shown
 
 

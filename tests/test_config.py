@@ -103,6 +103,7 @@ def test_three_arms_are_first_judged_after_six_rounds() -> None:
         ({"window": "0"}, "window"),
         ({"margin": 0}, "margin"),
         ({"arms": ["sync", "sync"]}, "planned twice"),
+        ({"arms": ["sync"]}, "one arm alone"),
     ],
 )
 def test_an_impossible_plan_is_one_clear_error(flags: dict[str, object], message: str) -> None:
