@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from loadtests.records import Run
 from reports import units
-from reports.terminal import sentence, warnings
+from reports.terminal import sentence, together, warnings
 from reports.verdicts import Verdict
 
 
@@ -16,7 +16,7 @@ def report(run: Run, found: Sequence[Verdict]) -> str:
     reference = run.plan.reference.name
     lines = ["# Verdicts", ""]
     lines += [f"- {plain(sentence(verdict, reference))}" for verdict in primaries]
-    lines += ["", table(run, found), ""]
+    lines += ["", table(run, found), "", plain(together(run, found)), ""]
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)

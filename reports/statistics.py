@@ -14,18 +14,22 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 FIRST_LOOK = 4
 """Rounds before the first interval."""
 LAST_LOOK = 20
+LOOKS = 9
+"""At n = 4, 6, …, 20."""
 
 NOMINAL: Mapping[float, float] = {
+    0.10: 0.02439,
     0.05: 0.01093,
     0.025: 0.00501,
     0.05 / 3: 0.00320,
     0.0125: 0.00233,
     0.01: 0.00182,
+    0.005: 0.00086,
 }
 """Overall error of looks at n = 4, 6, …, 20 → error of each single look (Pocock's constant nominal
 level, for t). From 4 million simulated sequences of normal noise; a test recomputes it."""
@@ -78,6 +82,41 @@ def repeated_interval(differences: Sequence[float], level: float) -> Interval | 
     mean = float(values.mean())
     reach = critical(n, level) * float(values.std(ddof=1)) / math.sqrt(n)
     return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach), n)
+
+
+def repeated_p(differences: Sequence[float]) -> float | None:
+    """The smallest overall error rate at which the repeated interval would exclude a ratio of 1.
+
+    Between the shipped levels interpolated in the logarithms; below them bounded by the nine looks
+    (Bonferroni). None before the first look.
+    """
+    n = len(differences)
+    if n < FIRST_LOOK:
+        return None
+    values = np.asarray(differences, dtype=np.float64)
+    spread = float(values.std(ddof=1))
+    if spread == 0.0:
+        return 1.0 if float(values.mean()) == 0.0 else 0.0
+    t = abs(float(values.mean())) / (spread / math.sqrt(n))
+    single = 2.0 * float(stdtr(n - 1, -t))
+    nominal = sorted([*NOMINAL.values(), 1.0])
+    if single < nominal[0]:
+        return min(LOOKS * single, *NOMINAL)
+    overall = sorted([*NOMINAL, 1.0])
+    return math.exp(float(np.interp(math.log(single), np.log(nominal), np.log(overall))))
+
+
+def holm(p_values: Sequence[float], level: float) -> list[bool]:
+    """Which of several findings stand when all together may err with probability `level`.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure (1979).
+    """
+    stands = [False] * len(p_values)
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        if p_values[index] > level / (len(p_values) - rank):
+            break
+        stands[index] = True
+    return stands
 
 
 def position(interval: Interval, margin: float) -> Position:

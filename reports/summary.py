@@ -36,6 +36,7 @@ def of_verdict(verdict: Verdict) -> dict[str, Any]:
         "low": verdict.low,
         "high": verdict.high,
         "n": verdict.n,
+        "p": verdict.p,
         "verdict": verdict.verdict,
         "values": verdict.values,
         "bottlenecks": dict.fromkeys(verdict.values),

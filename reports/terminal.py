@@ -15,7 +15,7 @@ from rich.text import Text
 from loadtests.records import Arm, Cell, Machine, Plan, Run, Trial
 from reports import units
 from reports.estimates import Readings
-from reports.verdicts import Verdict, Word, verdicts
+from reports.verdicts import Verdict, Word, standing, verdicts
 
 MARKS: dict[Word, str] = {
     "faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "~", "failing": "✗", "invalid": "!",
@@ -144,8 +144,22 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
         console.print("throughput: successful requests per second", style="dim", highlight=False)
         console.print(table(run, found, console.width), highlight=False)
         console.print()
+    line = together(run, found)
+    if line:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for line in warnings(run, found):
         console.print(f"warning: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def together(run: Run, found: Sequence[Verdict]) -> str:
+    """What is left of the differences when all cells together may err as often as one; "" for one cell."""
+    differences, stand = standing(found, run.plan.level)
+    if len(run.plan.cells) < 2 or not differences:
+        return ""
+    return (
+        f"Each verdict errs with a probability of {run.plan.level:.0%} at most. All cells taken together "
+        f"(Holm), {stand} of the {counted(differences, 'difference')} found stand{'s' if stand == 1 else ''}."
+    )
 
 
 def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
@@ -164,11 +178,6 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
         lines.append(
             "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
             "use a Linux machine with two cores or more"
-        )
-    if len(run.plan.cells) > 1 and found:
-        lines.append(
-            f"each verdict errs with a probability of {run.plan.level:.0%}, so of {len(run.plan.cells)} "
-            "one may well be wrong: trust those whose interval is far from 1"
         )
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,10 @@ from reports.statistics import (
     ENOUGH_IN_TAIL,
     FIRST_LOOK,
     autocorrelation,
+    holm,
     outliers,
     position,
+    repeated_p,
     rounds_to_decide,
 )
 
@@ -43,6 +46,8 @@ class Verdict:
     """Rounds."""
     values: dict[str, float | None]
     """Of the reference and the arm: requests per second, or seconds."""
+    p: float | None = None
+    """The error rate at which the interval would just exclude a ratio of 1, all looks counted."""
     warnings: tuple[str, ...] = ()
 
 
@@ -80,6 +85,16 @@ def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdic
 
 
 NOTHING = Reading(requests=0, failures=0, throughput=0.0, p50=None, p95=None, p99=None)
+
+
+def standing(found: Sequence[Verdict], level: float) -> tuple[int, int]:
+    """How many primary differences there are, and how many of them stand when all cells together may
+    err with probability `level` (Holm)."""
+    judged = [verdict for verdict in found if verdict.primary and verdict.p is not None]
+    stands = holm([verdict.p or 0.0 for verdict in judged], level)
+    differences = [verdict.verdict in ("faster", "slower") for verdict in judged]
+    both = [difference and stand for difference, stand in zip(differences, stands, strict=True)]
+    return sum(differences), sum(both)
 
 
 def endpoints_of(trials: list[dict[str, Reading]]) -> list[str]:
@@ -120,6 +135,7 @@ def judge(
         high=interval.high if interval else None,
         n=len(pairs.rounds),
         values={plan.reference.name: found.reference, rival: found.rival},
+        p=repeated_p(found.differences),
         warnings=tuple(warnings),
     )
 

@@ -14,11 +14,13 @@ from reports.statistics import (
     autocorrelation,
     critical,
     geometric_mean,
+    holm,
     nominal_level,
     outliers,
     percentile,
     position,
     repeated_interval,
+    repeated_p,
     rounds_to_decide,
 )
 
@@ -99,6 +101,26 @@ def test_a_doubling_is_found_at_the_first_look_and_ten_per_cent_in_about_eight_r
                     break
             stops.append(n)
         assert np.mean(stops) <= most
+
+
+def test_the_repeated_p_value_is_the_level_at_which_the_interval_just_excludes_one() -> None:
+    random = np.random.default_rng(5)
+    for level in NOMINAL:
+        values = random.standard_normal(8)
+        values = (values - values.mean()) / values.std(ddof=1)
+        edge = list(values + critical(8, level) / math.sqrt(8))
+        found = repeated_interval(edge, level)
+        assert found is not None
+        assert found.low == pytest.approx(1.0)
+        assert repeated_p(edge) == pytest.approx(level)
+    assert repeated_p([0.1, 0.1, 0.1]) is None
+    assert repeated_p([0.5, 0.5, 0.5, 0.5]) == 0.0
+
+
+def test_holm_keeps_what_stands_among_many() -> None:
+    """By hand: .01 < .05/4, .012 < .05/3, .03 > .05/2, so .04 falls with it."""
+    assert holm([0.04, 0.01, 0.03, 0.012], 0.05) == [False, True, False, True]
+    assert holm([], 0.05) == []
 
 
 def test_there_is_no_interval_before_the_first_look() -> None:

@@ -12,7 +12,7 @@ import pytest
 from loadtests.records import Cell, Plan, Samples
 from reports.estimates import Readings, read
 from reports.summary import summary
-from reports.verdicts import Verdict, decided, verdicts
+from reports.verdicts import Verdict, decided, standing, verdicts
 from tests import scripted
 from tests.scripted import Told
 
@@ -158,6 +158,20 @@ def test_a_decided_cell_needs_no_more_rounds_and_an_open_one_does(tmp_path: Path
     plan = scripted.plan(cells=[("ping", 64), ("sleep", 64)])
     run, directory = scripted.run(tmp_path, plan, script)
     assert decided(run, Readings(directory)) == {plan.cells[0]}
+
+
+def test_differences_are_also_counted_as_one_family(tmp_path: Path) -> None:
+    """A clear difference stands among many cells; one at the edge of its own 5 % does not."""
+
+    def edge(arm: str, cell: Cell, round: int) -> Told:
+        if cell.load.users == 1:
+            return ratio(2.0)(arm, cell, round)
+        return Told(requests=2000 + (arm == "async") * (560 + (round % 2) * 340))
+
+    plan = scripted.plan(cells=[("ping", users) for users in (1, 2, 3, 4)])
+    found = judged(tmp_path, edge, plan)
+    assert {v.verdict for v in found if v.primary} == {"faster"}
+    assert standing(found, 0.05) == (4, 1)
 
 
 def test_only_what_ended_in_the_window_is_served_and_only_what_started_in_it_is_timed() -> None:
