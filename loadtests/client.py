@@ -37,7 +37,7 @@ class RequestFailed(Exception):
 
 
 class Unfinished(Exception):
-    """The request was still unanswered when its user was stopped: its latency is censored."""
+    """The request was still unanswered when its user's time to stop was over: its latency is censored."""
 
 
 class Response:
@@ -163,6 +163,7 @@ class Client:
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"the lean client speaks http://host:port only, not {base_url!r}")
         self.address = (parts.hostname, parts.port or 80)
+        self.environment = environment
         self.fire = environment.events.request.fire
         self.base_url = base_url.rstrip("/")
         self.prefix = parts.path.rstrip("/")
@@ -219,7 +220,9 @@ class Client:
             self.close()
         except gevent.GreenletExit:
             self.close()
-            self._report(method, path, name, wall, perf_counter() - start, response, Unfinished())
+            # Who stops at once, as Locust does unless told otherwise, does not want to hear of it.
+            if self.environment.stop_timeout:
+                self._report(method, path, name, wall, perf_counter() - start, response, Unfinished())
             raise
         self._report(method, path, name, wall, end - start, response, failure)
         return response
