@@ -165,13 +165,13 @@ def run(
             for key in configuration.READERS:
                 setting = settings.get(key)
                 shown = f"{setting.value}  ({setting.origin})" if setting else "not set"
-                results.print(f"{key} = {shown}", markup=False, highlight=False)
+                terminal.say(results, f"{key} = {shown}")
             return
         if dry_run or not quiet:
             said = results if dry_run else notes
-            said.print(terminal.plan_text(plan), markup=False, highlight=False)
+            terminal.say(said, terminal.plan_text(plan))
         if dry_run:
-            results.print(terminal.cells_text(plan), markup=False, highlight=False)
+            terminal.say(results, terminal.cells_text(plan))
             return
         parent = Path(settings["out"].value) if "out" in settings else Path("runs")
         measured, directory, readings = measure(plan, parent, notes, progress=not (no_progress or quiet))
@@ -303,7 +303,7 @@ def finish(
         sys.stdout.write(bundle.to_json(run, found))
     else:
         terminal.show(results, run, found)
-        results.print(f"report: {directory.report}", markup=False, highlight=False, soft_wrap=True)
+        terminal.say(results, f"report: {directory.report}")
     raise typer.Exit(exit_code(found, strict))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from reports import units
 from reports.estimates import Readings
 from reports.verdicts import Verdict, Word, standing, verdicts
 
+DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-dependency|io_bound|mixed")
+"""Scenarios of the twin apps in which the database takes part."""
 MARKS: dict[Word, str] = {
     "faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "~", "failing": "✗", "invalid": "!",
 }  # fmt: skip
@@ -132,13 +135,16 @@ def first_endpoint(found: Sequence[Verdict], cell: Cell) -> str | None:
     return next((v.endpoint for v in found if v.cell == cell and v.primary), None)
 
 
+def say(console: Console, text: str) -> None:
+    """A line of text, wrapped between words on a terminal and left whole in a file."""
+    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
 def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
     """Sentences, then the table, then the warnings with their remedies."""
     primaries = [verdict for verdict in found if verdict.primary]
     for verdict in primaries:
-        console.print(
-            sentence(verdict, run.plan.reference.name), markup=False, highlight=False, soft_wrap=True
-        )
+        say(console, sentence(verdict, run.plan.reference.name))
     if primaries:
         console.print()
         console.print("throughput: successful requests per second", style="dim", highlight=False)
@@ -146,9 +152,9 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
         console.print()
     line = together(run, found)
     if line:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
     for line in warnings(run, found):
-        console.print(f"warning: {line}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"warning: {line}")
 
 
 def together(run: Run, found: Sequence[Verdict]) -> str:
@@ -158,7 +164,7 @@ def together(run: Run, found: Sequence[Verdict]) -> str:
         return ""
     return (
         f"Each verdict errs with a probability of {run.plan.level:.0%} at most. All cells taken together "
-        f"(Holm), {stand} of the {counted(differences, 'difference')} found stand{'s' if stand == 1 else ''}."
+        f"(Holm), {stand} of {counted(differences, 'difference')} can be relied on."
     )
 
 
@@ -174,6 +180,12 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
     lines = [f"{'; '.join(cells)}: {warning}" for warning, cells in said.items()]
     if not run.complete:
         lines.insert(0, "this run was interrupted: what is shown rests on its finished rounds")
+    ours = any(arm.app.startswith(("sync_app.", "async_app.")) for arm in run.plan.arms)
+    if ours and any(DATABASE.match(cell.scenario) for cell in run.plan.cells):
+        lines.append(
+            "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on "
+            "database endpoints do not carry over to PostgreSQL"
+        )
     if not run.machine.placement:
         lines.append(
             "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
@@ -193,14 +205,14 @@ class Lines:
     def trial_ends(self, run: Run, trial: Trial) -> None:
         for fault in trial.invalid:
             text = f"  {trial.cell}, {trial.arm}, round {trial.round + 1}: does not count: {fault}"
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(self.console, text)
 
     def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
         left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
         text = f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: " + (
             left if open_cells else "every cell is decided"
         )
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
 
 class LiveView:
@@ -306,7 +318,7 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str]) ->
     ]
     listing(console, "machine", rows)
     for finding in findings:
-        console.print(f"warning: {finding}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"warning: {finding}")
     if not findings:
         console.print("the machine is quiet enough", highlight=False)
 
@@ -317,4 +329,4 @@ def show_equality(console: Console, arms: Sequence[str], compared: int | None) -
         text = f"{names} start; their answers were not compared, since their requests are not known here"
     else:
         text = f"{names} answer {compared} requests alike"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(console, text)
