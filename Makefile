@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install bench bench-help test lint types lock wheel readme clean
+.PHONY: help install bench bench-help bench-generator bars test lint types lock wheel readme clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
 	@echo "make test     set up, then all tests"
 	@echo "make install  set up only"
 	@echo "make lint     ruff and mypy"
+	@echo "make bench-generator, bench-help   how fast the tool itself is"
+	@echo "make bars     whether the generator reads known latencies and rates as they are"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
 	@echo "make lock     resolve requirements.lock again (needs uv)"
 
@@ -39,6 +41,12 @@ wheel: $(READY)
 
 bench-help: $(READY)
 	$(BIN)/python -m benchmarks.help
+
+bench-generator: $(READY)
+	$(BIN)/python -m benchmarks.generator
+
+bars: $(READY)
+	$(BIN)/python -m benchmarks.accuracy
 
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme

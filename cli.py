@@ -273,7 +273,7 @@ def measure(plan: Plan, parent: Path, notes: Console, progress: bool) -> tuple[R
         if progress and notes.is_terminal:
             watcher = showing.enter_context(LiveView(notes, readings))
         elif progress:
-            watcher = Lines(notes)
+            watcher = Lines(notes, readings)
         try:
             run = carry_out(run, directory, lambda run: decided(run, readings), watcher)
         except KeyboardInterrupt:

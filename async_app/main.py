@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
+from multiprocessing import get_context
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -32,13 +34,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             open_upstream(knobs, scaling_transport(knobs)) as upstream,
             open_upstream(knobs) as plain_upstream,
         ):
+            # Spawned, since a forked child of a process with threads may hang; started by the first job.
+            processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
             yield {
                 "settings": knobs,
                 "reading": sessions(engine),
                 "writing": writing_sessions(engine),
                 "upstream": upstream,
                 "plain_upstream": plain_upstream,
+                "processes": processes,
             }
+            processes.shutdown(wait=False, cancel_futures=True)
         await engine.dispose()
 
     app = FastAPI(title="The duel blog", lifespan=lifespan)

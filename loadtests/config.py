@@ -38,6 +38,8 @@ ENDPOINTS = (
     "image",
     "checkout",
     "blocking",
+    "offloaded",
+    "process",
     "file-inline",
     "plain-client",
     "session-dependency",

@@ -35,6 +35,8 @@ WINDOW_TURNS = 5
 """Requests per user that the window lasts at least."""
 LONGEST = 10.0
 """Seconds that a warm-up or a window of a very slow server is stretched to at most."""
+BEAT = 0.01
+"""Seconds between two timers that tell how late the generator is."""
 MOST_ERRORS = 50
 """Kinds of failure that are told apart."""
 
@@ -132,14 +134,17 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
     gc.freeze()
 
     began = perf_counter()
+    heartbeat = gevent.spawn(beat, lags := array("d"))
     runner.start(order.users, spawn_rate=order.users)
     warm_until(recorder, order, began)
+    del lags[:]
     opened, cpu = perf_counter(), process_time()
     tell("opened")
     rate = len(recorder.end) / (opened - began)
     turns = WINDOW_TURNS * order.users / rate if rate else order.window
     gevent.sleep(max(order.window, min(turns, LONGEST)))
     closed, used = perf_counter(), process_time() - cpu
+    heartbeat.kill()
     tell("closed")
     runner.stop()
     drained = perf_counter()
@@ -153,9 +158,19 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
         "window": closed - opened,
         "drain": drained - closed,
         "generator_cpu": used,
+        "generator_lag": float(np.quantile(lags, 0.9)) if lags else None,
         "endpoints": list(recorder.endpoints),
         "errors": list(recorder.errors),
     }
+
+
+def beat(lags: array[float]) -> None:
+    """Note how late a timer comes, a hundred times a second: a starved generator's are."""
+    due = perf_counter()
+    while True:
+        due = max(due + BEAT, perf_counter())
+        gevent.sleep(due - perf_counter())
+        lags.append(perf_counter() - due)
 
 
 def warm_until(recorder: Recorder, order: Order, began: float) -> None:

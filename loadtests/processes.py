@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 """Where our packages are: the checkout, or site-packages."""
 
@@ -120,7 +122,8 @@ class Child:
         return "\n".join(line.strip() for line in lines[-LINES_SHOWN:])
 
     def stop(self, grace: float = 4.0) -> None:
-        """End the child: asked first, killed after `grace` seconds."""
+        """End the child, asked first and killed after `grace` seconds, and what it started in its turn."""
+        family = descendants(self.pid)
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -128,10 +131,21 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        for orphan in family:
+            with suppress(psutil.Error):
+                orphan.kill()
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
                 pipe.close()
         self._file.close()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes that `pid` started, directly or not."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def how(code: int) -> str:

@@ -84,6 +84,8 @@ class Vitals(Frozen):
     """Threads at the window's end."""
     generator_cpu: float
     """CPU seconds of the load generator."""
+    generator_lag: float | None = None
+    """Seconds by which nine in ten of the generator's own timers were late at most."""
     host_steal: float | None = None
     """Part of the host's CPU time that other guests took, 0 to 1."""
     host_foreign: float | None = None

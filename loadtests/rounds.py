@@ -21,7 +21,7 @@ from loadtests import machine
 from loadtests.answers import check_equal
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
 from loadtests.processes import Child, ChildFailed
-from loadtests.records import Run, RunDirectory, Trial, Vitals, write_delays
+from loadtests.records import Run, RunDirectory, Trial, Vitals, read_samples, write_delays
 from loadtests.servers import BOOT_TIMEOUT, OUR_PACKAGES, Server, Surroundings
 from loadtests.validity import faults
 
@@ -232,11 +232,13 @@ class Rounds:
             rss, threads = machine.resources(server.child.pid)
             facts = expect(bench.generator, "done", patience)
         write_delays(self.directory.path, number, bench.around.delays_given(stream))
+        samples = self.directory.path / f"samples/{number:04d}.npz"
         vitals = Vitals(
             server_cpu=use.server_cpu,
             server_rss=rss,
             server_threads=threads,
             generator_cpu=facts["generator_cpu"],
+            generator_lag=facts["generator_lag"],
             host_steal=use.host_steal,
             host_foreign=use.host_foreign,
         )
@@ -255,7 +257,7 @@ class Rounds:
             endpoints=tuple(facts["endpoints"]),
             errors=tuple(facts["errors"]),
             vitals=vitals,
-            invalid=faults(vitals, facts["window"]),
+            invalid=faults(vitals, read_samples(samples), facts["window"], cell.load.users),
         )
 
 

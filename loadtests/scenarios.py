@@ -168,6 +168,14 @@ def blocking(user: Visitor) -> None:
     user.client.get("/pitfalls/blocking", name="blocking")
 
 
+def offloaded(user: Visitor) -> None:
+    user.client.get("/pitfalls/offloaded", name="offloaded")
+
+
+def process(user: Visitor) -> None:
+    user.client.get("/pitfalls/process", name="process")
+
+
 def file_inline(user: Visitor) -> None:
     user.client.get("/pitfalls/file-inline", name="file-inline")
 
@@ -358,6 +366,16 @@ class Checkout(Visitor):
 class Blocking(Visitor):
     scenario = "blocking"
     tasks = [blocking]
+
+
+class Offloaded(Visitor):
+    scenario = "offloaded"
+    tasks = [offloaded]
+
+
+class Process(Visitor):
+    scenario = "process"
+    tasks = [process]
 
 
 class FileInline(Visitor):

@@ -30,7 +30,9 @@ class Stream:
 class SlowService:
     """An ASGI app, so that a well-kept server carries it."""
 
-    def __init__(self) -> None:
+    def __init__(self, median: float = 0.02) -> None:
+        self.median = median
+        """Seconds waited where the query names no delay."""
         self.streams: dict[str, Stream] = {}
 
     def stream(self, key: str) -> Stream:
@@ -52,7 +54,8 @@ class SlowService:
         await send({"type": "http.response.body", "body": body})
 
     async def wait(self, stream: Stream, query: bytes) -> bytes:
-        median = float(parse_qs(query.decode("latin-1")).get("delay", ["0.02"])[0])
+        asked = parse_qs(query.decode("latin-1")).get("delay")
+        median = float(asked[0]) if asked else self.median
         start = time.perf_counter()
         await asyncio.sleep(median * stream.random.lognormvariate(0, SPREAD))
         stream.given.append(time.perf_counter() - start)

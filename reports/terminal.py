@@ -20,6 +20,8 @@ from reports.verdicts import Verdict, Word, standing, verdicts
 
 DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-dependency|io_bound|mixed")
 """Scenarios of the twin apps in which the database takes part."""
+PATIENCE = 30.0
+"""Seconds of silence after which a reader without a terminal wants to hear something."""
 MARKS: dict[Word, str] = {
     "faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "~", "failing": "✗", "invalid": "!",
 }  # fmt: skip
@@ -195,24 +197,39 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
 
 
 class Lines:
-    """Progress without a terminal: a line per finished round and trial that failed."""
+    """Progress without a terminal: a line per decided cell, per round, and now and then between them."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, readings: Readings) -> None:
         self.console = console
+        self.readings = readings
+        self.spoken = 0.0
+        self.open: list[Cell] | None = None
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
 
     def trial_ends(self, run: Run, trial: Trial) -> None:
         for fault in trial.invalid:
-            text = f"  {trial.cell}, {trial.arm}, round {trial.round + 1}: does not count: {fault}"
-            say(self.console, text)
+            where = f"{trial.cell}, {trial.arm}, round {trial.round + 1}"
+            say(self.console, f"  {where}: does not count: {fault}")
+        if run.elapsed - self.spoken > PATIENCE:
+            self.spoken = run.elapsed
+            done = counted(len(run.trials), "trial")
+            say(self.console, f"  round {trial.round + 1}, {done} done after {units.span(run.elapsed)}")
 
     def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
+        self.spoken = run.elapsed
+        closed = set(self.open if self.open is not None else run.plan.cells) - set(open_cells)
+        self.open = open_cells
+        if closed:
+            for verdict in verdicts(run, self.readings):
+                if verdict.primary and verdict.cell in closed:
+                    say(self.console, f"  {sentence(verdict, run.plan.reference.name)}")
         left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
-        text = f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: " + (
-            left if open_cells else "every cell is decided"
+        say(
+            self.console,
+            f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: "
+            + (left if open_cells else "every cell is decided"),
         )
-        say(self.console, text)
 
 
 class LiveView:

@@ -41,6 +41,8 @@ class Settings:
     """Seconds one call to the slow service may take."""
     fan_out_limit: int = 40
     """Calls that all `fan-out` requests together may have in flight."""
+    processes: int = 2
+    """Processes of the pool that `process` computes in."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -111,5 +111,5 @@ def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str)
         endpoints=told.endpoints,
         errors=("RequestFailed: 500",) if told.failures else (),
         vitals=vitals,
-        invalid=faults(vitals, 1.0),
+        invalid=faults(vitals, samples(told), 1.0, users=0),
     )

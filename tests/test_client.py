@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from benchmarks.nginx import NGINX, nginx
 from loadtests.plan import Arm, Serving
 from loadtests.servers import OUR_PACKAGES, Server, Surroundings
 
@@ -25,15 +26,20 @@ import json, sys
 from locust.env import Environment
 from loadtests.client import Client
 
-environment = Environment()
+environment = Environment(stop_timeout=1)
 fired = []
 environment.events.request.add_listener(
     lambda name, exception, response_time, **_: fired.append([name, exception and type(exception).__name__])
 )
-client = Client(environment, sys.argv[1])
+client = Client(environment, sys.argv[1], timeout=20.0)
 answers = []
 for method, path, options in json.loads(sys.argv[2]):
-    response = client.request(method, path, **options)
+    check = options.pop("check", None)
+    if check is None:
+        response = client.request(method, path, **options)
+    else:
+        with client.request(method, path, catch_response=True, **options) as response:
+            getattr(response, check)(*["wrong"] if check == "failure" else [])
     answers.append([response.status_code, response.text, response.headers])
 print(json.dumps({"answers": answers, "fired": fired}))
 """
@@ -169,6 +175,93 @@ def test_a_malformed_answer_is_a_failure_and_the_user_goes_on(reply: bytes, kind
     assert said["fired"][0][0] == "/bad"
     assert said["fired"][0][1] in kind.split("|")
     assert said["fired"][1] == ["/good", None]
+
+
+def test_an_answer_without_a_length_ends_with_its_stream() -> None:
+    with scripted_server(b"HTTP/1.1 200 OK\r\n\r\nall of itCLOSE", ok(b"next")) as (url, _):
+        said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
+    assert [answer[1] for answer in said["answers"]] == ["all of it", "next"]
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_an_answer_without_a_body_leaves_the_connection_in_use(status: bytes) -> None:
+    with scripted_server(b"HTTP/1.1 %s\r\n\r\n" % status, ok(b"next")) as (url, heard):
+        said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
+    assert [answer[0] for answer in said["answers"]] == [int(status[:3]), 200]
+    assert len(heard) == 2
+
+
+def test_a_head_has_the_length_of_a_body_and_no_body() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with scripted_server(head, ok(b"body"), head) as (url, _):
+        said = talk(url, ("HEAD", "/", {}), ("GET", "/", {}), ("HEAD", "/", {}))
+    assert [answer[:2] for answer in said["answers"]] == [[200, ""], [200, "body"], [200, ""]]
+    assert said["answers"][0][2]["content-length"] == "1000"
+
+
+def test_query_headers_and_bodies_are_sent_as_given() -> None:
+    with scripted_server(ok(b""), ok(b"")) as (url, heard):
+        talk(
+            url + "/base",
+            ("GET", "/a?b=1", {"params": {"q": "x y", "n": 2}, "headers": {"X-Token": "t"}}),
+            ("PUT", "/c", {"json": {"k": [1]}}),
+        )
+    first, second = heard
+    assert first.startswith(b"GET /base/a?b=1&q=x+y&n=2 HTTP/1.1\r\n")
+    assert b"\r\nX-Token: t\r\n" in first
+    assert second.startswith(b"PUT /base/c HTTP/1.1\r\n")
+    assert b"\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n" in second
+    assert second.endswith(b'\r\n\r\n{"k": [1]}')
+
+
+def test_a_large_body_arrives_whole() -> None:
+    body = bytes(range(65, 91)) * 200_000
+    with scripted_server(ok(body)) as (url, _):
+        said = talk(url, ("GET", "/", {}))
+    assert said["answers"][0][1].encode() == body
+
+
+def test_a_connection_that_died_while_idle_is_replaced_for_what_may_be_repeated() -> None:
+    """A GET is sent again and a POST is not: it may have been carried out."""
+    with scripted_server(ok(b"a") + b"CLOSE", ok(b"b")) as (url, _):
+        said = talk(url, ("GET", "/1", {}), ("GET", "/2", {}))
+    assert [answer[1] for answer in said["answers"]] == ["a", "b"]
+    with scripted_server(ok(b"a") + b"CLOSE", ok(b"b")) as (url, _):
+        said = talk(url, ("GET", "/1", {}), ("POST", "/2", {"json": 1}))
+    assert said["answers"][1][0] == 0
+    assert said["fired"][1][1] in ("ConnectionResetError", "BrokenPipeError")
+
+
+def test_a_server_that_stalls_is_given_up_at_the_time_limit_and_the_user_goes_on() -> None:
+    with scripted_server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", ok(b"fine")) as (url, _):
+        said = talk(url, ("GET", "/stalls", {"timeout": 0.3}), ("GET", "/goes on", {}))
+    assert said["fired"][0] == ["/stalls", "TimeoutError"]
+    assert said["fired"][1][1] is None
+
+
+def test_a_scenario_may_judge_an_answer_itself() -> None:
+    not_found = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    with scripted_server(ok(b"odd"), not_found) as (url, _):
+        said = talk(url, ("GET", "/odd", {"check": "failure"}), ("GET", "/none", {"check": "success"}))
+    assert said["fired"] == [["/odd", "RequestFailed"], ["/none", None]]
+
+
+@pytest.mark.skipif(not NGINX, reason="nginx is not installed")
+def test_it_speaks_with_nginx(tmp_path: Path) -> None:
+    """Keep-alive, HEAD, a file of a megabyte, errors."""
+    (tmp_path / "big").write_bytes(b"n" * 2**20)
+    with nginx(tmp_path, keepalive_requests=2) as url:
+        said = talk(
+            url,
+            ("GET", "/ping", {}),
+            ("HEAD", "/big", {}),
+            ("GET", "/big", {}),
+            ("GET", "/none", {}),
+            ("POST", "/ping", {"json": {}}),
+        )
+    assert [answer[0] for answer in said["answers"]] == [200, 200, 200, 404, 200]
+    assert len(said["answers"][2][1]) == 2**20
+    assert said["answers"][1][2]["content-length"] == str(2**20)
 
 
 def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path: Path) -> None:

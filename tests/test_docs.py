@@ -66,3 +66,26 @@ def test_every_module_of_the_house_is_in_its_guide() -> None:
 def test_every_exit_code_is_in_the_readme() -> None:
     for code in Exit:
         assert re.search(rf"^\| {code.value} \| .+ \|$", README, re.MULTILINE), code
+
+
+CONVERTING = (ROOT / "docs" / "converting.md").read_text(encoding="utf-8")
+APPS_OF = {", sync": ["sync_app"], ", async": ["async_app"], ", both": ["sync_app", "async_app"], "": ["."]}
+SHOWN = [
+    (str(Path(app, file)), line)
+    for file, style, code in re.findall(
+        r"^`([\w/.]+)`(, \w+)?:\n\n```python\n(.*?)```", CONVERTING, re.M | re.S
+    )
+    for app in APPS_OF[style]
+    for line in code.splitlines()
+]
+
+
+@pytest.mark.parametrize(("path", "line"), SHOWN)
+def test_every_line_of_the_conversion_stands_in_the_file_it_is_said_to(path: str, line: str) -> None:
+    lines = [real.strip() for real in (ROOT / path).read_text(encoding="utf-8").splitlines()]
+    assert line.strip() in lines
+
+
+def test_the_conversion_shows_every_block_it_means_to() -> None:
+    """A block that the test above overlooked would go stale unseen."""
+    assert len(BLOCKS) == CONVERTING.count("```python") > 10

@@ -236,6 +236,23 @@ def test_the_slow_service_forgets_a_stream_once_its_log_was_read(around: Surroun
     assert json.loads(get(f"{around.slow_url}/8.1/log")) == []
 
 
+def test_what_a_child_started_goes_with_it(tmp_path: Path) -> None:
+    """Also when the child itself is killed and cannot clean up, as a pool of processes may need."""
+    code = (
+        "import json, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "grandchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(json.dumps({'pid': grandchild.pid}), flush=True)\n"
+        "time.sleep(60)"
+    )
+    child = Child("a parent", ["-c", code], tmp_path / "log")
+    grandchild = psutil.Process(child.receive(30)["pid"])
+    child.stop(grace=0.2)
+    _, alive = psutil.wait_procs([grandchild], timeout=10)
+    assert not child.alive
+    assert not alive
+
+
 def test_a_child_that_says_nothing_is_given_up_in_time(tmp_path: Path) -> None:
     with Child("a mute", ["-c", "import time; time.sleep(60)"], tmp_path / "log") as child:
         began = time.monotonic()

@@ -24,7 +24,7 @@ from tests.conftest import CREATE, opened
 
 ROOT = Path(__file__).parent.parent
 
-WAITS_FOR_NOTHING = {"get_reading", "get_writing", "get_upstream", "get_plain_upstream"}
+WAITS_FOR_NOTHING = {"get_reading", "get_writing", "get_upstream", "get_plain_upstream", "get_processes"}
 """Dependencies that are coroutines in both twins: as `def` each would cost a thread hop."""
 
 ALLOWED = {
@@ -35,7 +35,13 @@ ALLOWED = {
         "engine.sync_engine": "engine",
         "sqlite+aiosqlite": "sqlite+pysqlite",
     },
-    "routers/pitfalls.py": {"AsyncIterator[Session]": "Iterator[Session]"},
+    "routers/pitfalls.py": {
+        "AsyncIterator[Session]": "Iterator[Session]",
+        "run_in_threadpool(sleep, seconds)": "sleep(seconds)",
+        "get_running_loop().run_in_executor(processes, work.python, iterations)": (
+            "processes.submit(work.python, iterations).result()"
+        ),
+    },
     "upstream.py": {
         "httpx.AsyncClient": "httpx.Client",
         "httpx.AsyncBaseTransport": "httpx.BaseTransport",

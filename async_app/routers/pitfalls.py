@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
 from time import sleep
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.ext.asyncio import AsyncSession as Session
 
 from async_app.database import Reading
 from async_app.upstream import PlainSlowService
-from shared_models import queries
+from shared_models import queries, work
 from shared_models.errors import found
 from shared_models.schemas import Answer, PathId, PostOut, Seconds
 from shared_models.tables import Post
 
 router = APIRouter(prefix="/pitfalls", tags=["pitfalls"])
+
+Iterations = Annotated[int, Query(ge=1, le=5_000_000)]
+
+
+# `async def` in both apps: it waits for nothing, and as `def` it would cost a thread hop.
+async def get_processes(request: Request) -> ProcessPoolExecutor:
+    return request.state.processes  # type: ignore[no-any-return]  # lifespan state is untyped
+
+
+Processes = Annotated[ProcessPoolExecutor, Depends(get_processes)]
 
 
 async def get_session(sessions: Reading) -> AsyncIterator[Session]:
@@ -30,6 +43,21 @@ async def block(seconds: Seconds = 0.02) -> Answer:
     """A blocking call in the route. Harmless in `def`; in `async def` it stops the whole app."""
     sleep(seconds)
     return Answer(result="slept")
+
+
+@router.get("/offloaded")
+async def offload(seconds: Seconds = 0.02) -> Answer:
+    """`blocking`, repaired: the call runs on a pool thread, and the 40 tokens bound it in either style."""
+    await run_in_threadpool(sleep, seconds)
+    return Answer(result="slept")
+
+
+@router.get("/process")
+async def compute_in_process(processes: Processes, iterations: Iterations = work.PYTHON_ITERATIONS) -> Answer:
+    """`python`, repaired: another process computes, so neither GIL nor loop is held here; it costs the
+    hop between processes, and gains only where there is a core to gain."""
+    result = await get_running_loop().run_in_executor(processes, work.python, iterations)
+    return Answer(result=str(result))
 
 
 @router.get("/file-inline", response_class=Response)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from time import sleep
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from shared_models import queries
+from shared_models import queries, work
 from shared_models.errors import found
 from shared_models.schemas import Answer, PathId, PostOut, Seconds
 from shared_models.tables import Post
@@ -17,6 +18,16 @@ from sync_app.database import Reading
 from sync_app.upstream import PlainSlowService
 
 router = APIRouter(prefix="/pitfalls", tags=["pitfalls"])
+
+Iterations = Annotated[int, Query(ge=1, le=5_000_000)]
+
+
+# `async def` in both apps: it waits for nothing, and as `def` it would cost a thread hop.
+async def get_processes(request: Request) -> ProcessPoolExecutor:
+    return request.state.processes  # type: ignore[no-any-return]  # lifespan state is untyped
+
+
+Processes = Annotated[ProcessPoolExecutor, Depends(get_processes)]
 
 
 def get_session(sessions: Reading) -> Iterator[Session]:
@@ -30,6 +41,21 @@ def block(seconds: Seconds = 0.02) -> Answer:
     """A blocking call in the route. Harmless in `def`; in `async def` it stops the whole app."""
     sleep(seconds)
     return Answer(result="slept")
+
+
+@router.get("/offloaded")
+def offload(seconds: Seconds = 0.02) -> Answer:
+    """`blocking`, repaired: the call runs on a pool thread, and the 40 tokens bound it in either style."""
+    sleep(seconds)
+    return Answer(result="slept")
+
+
+@router.get("/process")
+def compute_in_process(processes: Processes, iterations: Iterations = work.PYTHON_ITERATIONS) -> Answer:
+    """`python`, repaired: another process computes, so neither GIL nor loop is held here; it costs the
+    hop between processes, and gains only where there is a core to gain."""
+    result = processes.submit(work.python, iterations).result()
+    return Answer(result=str(result))
 
 
 @router.get("/file-inline", response_class=Response)

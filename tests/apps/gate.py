@@ -14,8 +14,9 @@ from typing import Any
 class Gate:
     """`/ping` answers once every `gap` seconds in the mean, whoever asks."""
 
-    def __init__(self, gap: float) -> None:
+    def __init__(self, gap: float, scatter: float = 0.5) -> None:
         self.gap = gap
+        self.scatter = scatter
         self.random = Random(os.getpid())
         self.next = 0.0
 
@@ -24,7 +25,9 @@ class Gate:
             return
         now = perf_counter()
         # Behind by more than a second is a pause without requests, not a debt.
-        self.next = (self.next if self.next > now - 1.0 else now) + self.gap * self.random.uniform(0.5, 1.5)
+        self.next = (self.next if self.next > now - 1.0 else now) + self.gap * self.random.uniform(
+            1.0 - self.scatter, 1.0 + self.scatter
+        )
         await asyncio.sleep(max(0.0, self.next - now))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -38,3 +41,8 @@ def fast() -> Gate:
 def slow() -> Gate:
     """200 requests per second: half of `fast`."""
     return Gate(0.005)
+
+
+def even() -> Gate:
+    """200 requests per second at even gaps."""
+    return Gate(0.005, scatter=0.0)

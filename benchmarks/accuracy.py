@@ -1,0 +1,151 @@
+"""Whether the generator reads latencies and rates as they are: `make bars`.
+
+The bars: p50 and p99 within max(0.3 ms, 2 %) of the delays that the server logged, at 10, 100 and 500
+users, and p50 within 5 % of wrk's; a gate that lets 200 requests through a second read as 200 ± 1 %.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+
+from loadtests import machine
+from loadtests.plan import Arm
+from loadtests.processes import ROOT, Child
+from loadtests.records import Samples, read_samples
+from loadtests.rounds import expect, generator
+from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
+
+OUT = Path("runs") / "accuracy.json"
+LEVELS = ((10, "at_20_ms"), (100, "at_20_ms"), (500, "at_200_ms"))
+ROUNDS = 3
+WINDOW = 5.0
+GATE_WINDOW = 20.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One comparison; times in seconds."""
+
+    what: str
+    read: float
+    truth: float
+    tolerance: float
+
+    @property
+    def met(self) -> bool:
+        return abs(self.read - self.truth) <= self.tolerance
+
+    def __str__(self) -> str:
+        word = "met" if self.met else "MISSED"
+        return f"{self.what:34}{self.read:12.5f}{self.truth:12.5f}  ± {self.tolerance:.5f}  {word}"
+
+
+class Bars:
+    """The generator, and servers whose truth is known, each on a CPU of its own."""
+
+    def __init__(self, child: Child, around: Surroundings, scratch: Path) -> None:
+        self.child = child
+        self.around = around
+        self.samples = scratch / "samples.npz"
+
+    def load(self, url: str, users: int, window: float) -> tuple[dict[str, Any], Samples]:
+        self.child.send(
+            {
+                "host": url, "scenario": "ping", "users": users, "warmup": 1.0, "window": window,
+                "drain": 5.0, "seed": 1, "samples": str(self.samples),
+            }
+        )  # fmt: skip
+        for event in ("opened", "closed"):
+            expect(self.child, event, 120)
+        return expect(self.child, "done", 120), read_samples(self.samples)
+
+    def latencies(self, users: int, app: str) -> list[Figure]:
+        """Medians of ROUNDS: read by the generator, logged by the server, read by wrk."""
+        rows = []
+        for number in range(ROUNDS):
+            arm = Arm(name="delays", app=f"benchmarks.delays:{app}", app_dir=str(ROOT))
+            with Server(arm, self.around, "unused") as server:
+                facts, samples = self.load(f"{server.url}/{number}.lean", users, WINDOW)
+                logged = np.array(fetch(f"{server.url}/{number}.lean/log"))
+                theirs = wrk(f"{server.url}/{number}.wrk/ping", users, self.around.placement)
+            busy = facts["generator_cpu"] / facts["window"]
+            if busy > 0.5:
+                print(f"  the generator was at {busy:.0%} of its core: this level says nothing")
+            mine = samples.service_time[samples.ok]
+            rows.append([*np.quantile(mine, [0.5, 0.99]), *np.quantile(logged, [0.5, 0.99]), theirs])
+        p50, p99, true_p50, true_p99, wrk_p50 = (float(value) for value in np.median(rows, axis=0))
+        figures = [
+            Figure(f"p50 at {users} users, s", p50, true_p50, max(0.0003, 0.02 * true_p50)),
+            Figure(f"p99 at {users} users, s", p99, true_p99, max(0.0003, 0.02 * true_p99)),
+        ]
+        if wrk_p50 > 0:
+            figures.append(Figure(f"p50 at {users} users beside wrk, s", p50, wrk_p50, 0.05 * wrk_p50))
+        return figures
+
+    def gate(self) -> Figure:
+        """A server that lets one request through every 5 ms."""
+        arm = Arm(name="gate", app="gate:even", app_dir=str(ROOT / "tests" / "apps"))
+        with Server(arm, self.around, "unused") as server:
+            facts, samples = self.load(server.url, 16, GATE_WINDOW)
+        inside = (samples.end >= 0) & (samples.end < facts["window"]) & samples.ok
+        return Figure("gate of 200 a second, 1/s", float(inside.sum()) / facts["window"], 200.0, 2.0)
+
+
+def fetch(url: str) -> Any:
+    with urlopen(url, timeout=10) as answer:  # noqa: S310  # our own http:// address
+        return json.load(answer)
+
+
+def wrk(url: str, users: int, placement: machine.Placement) -> float:
+    """wrk's p50 in seconds; 0 where wrk is not installed."""
+    if shutil.which("wrk") is None:
+        return 0.0
+    pinned = (
+        ["taskset", "-c", str(placement["generator"][0])] if placement and shutil.which("taskset") else []
+    )
+    command = [*pinned, "wrk", "-t1", f"-c{users}", f"-d{WINDOW:.0f}s", "--latency", url]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"50%\s+([\d.]+)(us|ms|s)", text)
+    if found is None:
+        return 0.0
+    return float(found[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[found[2]]
+
+
+def main() -> None:
+    placement = machine.place(machine.cpus())
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        with Surroundings(scratch, placement) as around, generator(scratch, placement) as child:
+            child.receive(BOOT_TIMEOUT)
+            bars = Bars(child, around, scratch)
+            print(f"{'':34}{'read':>12}{'truth':>12}")
+            figures = []
+            for users, app in LEVELS:
+                for figure in bars.latencies(users, app):
+                    figures.append(figure)
+                    print(figure)
+            figures.append(bars.gate())
+            print(figures[-1])
+    OUT.parent.mkdir(exist_ok=True)
+    result = {
+        "machine": machine.fingerprint(placement).model_dump(mode="json"),
+        "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
+    }
+    OUT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {OUT}")
+    sys.exit(0 if all(figure.met for figure in figures) else 1)
+
+
+if __name__ == "__main__":
+    main()
