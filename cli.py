@@ -116,7 +116,7 @@ def run(
         Optional[int], typer.Option(help="Most rounds (to 20); lifts the profile's limit of time.")
     ] = None,
     max_time: Annotated[
-        Optional[str], typer.Option(metavar="TIME", help="Begin no further rounds after this (90s, 15m, 2h).")
+        Optional[str], typer.Option(metavar="TIME", help="End after this (90s, 15m, 2h).")
     ] = None,
     margin: Annotated[Optional[float], typer.Option(help="Arms closer than this are equivalent.")] = None,
     seed: Annotated[Optional[int], typer.Option(help="Fixes orders, requests and delays.")] = None,

@@ -235,6 +235,8 @@ def plan(settings: Settings) -> Plan:
         "min_rounds": min(first_look(len(chosen)), most),
         "max_rounds": most,
         "max_time": max_time,
+        # The profile's limit keeps extra rounds down; one that somebody sets holds for all.
+        "deadline": given.get("max-time"),
         "margin": given.get("margin", 0.10),
     }
     return validated(Plan, values, "the plan")

@@ -100,7 +100,9 @@ class Plan(Frozen):
     max_rounds: Annotated[int, Field(ge=1, le=20)] = 20
     """Twenty at most: the intervals are made for looks at 4, 6, …, 20 rounds."""
     max_time: Positive | None = None
-    """Seconds after which no further round is begun."""
+    """Seconds after which no rounds beyond the least are begun."""
+    deadline: Positive | None = None
+    """Seconds after which no further cell is begun, whatever is still missing."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """Arms closer than this are equivalent."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
@@ -175,6 +177,8 @@ class Plan(Frozen):
         least = one_round * self.min_rounds
         if self.max_time is not None:
             most = max(least, min(most, self.max_time))
+        if self.deadline is not None:
+            least, most = min(least, self.deadline), min(most, self.deadline)
         return least, most
 
 

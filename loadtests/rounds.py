@@ -160,12 +160,23 @@ class Rounds:
             if round >= plan.min_rounds and round % plan.block == 0 and not self.fits(open_cells, round):
                 break
             for cell in plan.shuffled(open_cells, round):
+                if self.late:
+                    return self.finished()
                 self.measure(cell, round)
             round += 1
             if round >= plan.min_rounds and round % plan.block == 0:
                 settled = self.decided(self.run)
                 open_cells = [cell for cell in open_cells if cell not in settled]
             self.watcher.round_ends(self.run, round, open_cells, self.seconds_left(open_cells, round))
+        return self.finished()
+
+    @property
+    def late(self) -> bool:
+        """Whether the time that was given is over."""
+        return self.plan.deadline is not None and self.elapsed >= self.plan.deadline
+
+    def finished(self) -> Run:
+        """The run, marked as carried through as far as its plan goes."""
         self.run = self.run.model_copy(update={"complete": True, "elapsed": self.elapsed})
         self.directory.save(self.run)
         return self.run

@@ -62,8 +62,9 @@ def is_factory(found: Any) -> bool:
 class Server(uvicorn.Server):
     """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
 
-    def __init__(self, config: uvicorn.Config, threads: int, gc_mode: str) -> None:
+    def __init__(self, config: uvicorn.Config, threads: int, gc_mode: str, parent: int) -> None:
         super().__init__(config)
+        self.parent = parent
         self.threads = threads
         self.gc_mode = gc_mode
 
@@ -76,13 +77,18 @@ class Server(uvicorn.Server):
             gc.freeze()
             gc.set_threshold(10_000, 20, 100)
         if sockets:
-            report({"ready": sockets[0].getsockname()[1], "pid": os.getpid()})
+            ready = {"ready": sockets[0].getsockname()[1], "pid": os.getpid()}
+            os.write(self.parent, json.dumps(ready).encode() + b"\n")
 
 
-def report(message: dict[str, Any]) -> None:
-    """One line to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+def take_stdout() -> int:
+    """A descriptor of the real stdout for ourselves; what the app prints goes to stderr from now on.
+
+    Nobody reads the app's prints: they would fill the pipe and block it, or be taken for a message.
+    """
+    parent = os.dup(1)
+    os.dup2(2, 1)
+    return parent
 
 
 def leave_with_parent() -> None:
@@ -127,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
+    parent = take_stdout()
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
     if not options.alone:
@@ -148,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout_graceful_shutdown=round(GRACE),
     )
     listener = listen(options.host, options.port, options.backlog)
-    server = Server(config, options.threads, options.gc)
+    server = Server(config, options.threads, options.gc, parent)
     try:
         server.run(sockets=[listener])
     except (KeyboardInterrupt, asyncio.CancelledError):

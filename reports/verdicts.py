@@ -11,6 +11,7 @@ from reports.estimates import ALL, METRICS, PARTS, Estimate, Metric, Pairs, Read
 from reports.statistics import (
     ENOUGH_IN_TAIL,
     FIRST_LOOK,
+    LAST_LOOK,
     autocorrelation,
     holm,
     outliers,
@@ -172,10 +173,17 @@ def decide(
         return "equivalent", warnings
     if place == "open":
         needed = rounds_to_decide(found.differences, run.plan.margin, level)
-        remedy = f"about {needed} rounds would decide" if needed else "more rounds alone will hardly decide"
-        return "inconclusive", [f"{remedy}, or longer windows (--window)", *warnings]
+        return "inconclusive", [remedy(needed), *warnings]
     higher_is_better = found.metric == "throughput"
     return ("faster" if (place == "above") == higher_is_better else "slower"), warnings
+
+
+def remedy(needed: int | None) -> str:
+    """What would decide an open cell, given about how many rounds it needs."""
+    if needed is not None and needed <= LAST_LOOK:
+        return f"about {needed} rounds would decide: use --rounds {needed}"
+    rounds = f"about {needed}" if needed is not None else "more than 1,000"
+    return f"{rounds} rounds like these would be needed, and {LAST_LOOK} is the most: use a longer --window"
 
 
 def failure_rate(readings: list[Reading]) -> float | None:
@@ -187,7 +195,10 @@ def failure_rate(readings: list[Reading]) -> float | None:
 def missing(found: Estimate, rounds: int, readings: list[Reading]) -> str:
     """Why there is no interval, and what would give one."""
     if rounds < FIRST_LOOK:
-        return f"{rounds} rounds are too few for an interval: use --rounds {FIRST_LOOK} or more"
+        return (
+            f"{rounds} of the {FIRST_LOOK} rounds that an interval needs: use --rounds {FIRST_LOOK} or more, "
+            "or a longer --max-time"
+        )
     if found.metric in PARTS:
         needed = round(ENOUGH_IN_TAIL / (1.0 - PARTS[found.metric]))
         fewest = round(min((reading.throughput for reading in readings), default=0.0))

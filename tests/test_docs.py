@@ -70,11 +70,10 @@ def test_every_exit_code_is_in_the_readme() -> None:
 
 CONVERTING = (ROOT / "docs" / "converting.md").read_text(encoding="utf-8")
 APPS_OF = {", sync": ["sync_app"], ", async": ["async_app"], ", both": ["sync_app", "async_app"], "": ["."]}
+BLOCKS = re.findall(r"^`([\w/.]+)`(, \w+)?:\n\n```python\n(.*?)```", CONVERTING, re.MULTILINE | re.DOTALL)
 SHOWN = [
     (str(Path(app, file)), line)
-    for file, style, code in re.findall(
-        r"^`([\w/.]+)`(, \w+)?:\n\n```python\n(.*?)```", CONVERTING, re.M | re.S
-    )
+    for file, style, code in BLOCKS
     for app in APPS_OF[style]
     for line in code.splitlines()
 ]

@@ -69,6 +69,19 @@ def test_arms_that_answer_differently_are_not_measured(tmp_path: Path) -> None:
     assert RunDirectory(where).load().trials == ()
 
 
+def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None:
+    """After one second no further cell is begun: the first is measured, and says what it lacks."""
+    arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+    done = duel("run", *GATES, "--max-time", "1s", *arms, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    (verdict,) = (v for v in summary["verdicts"] if v["primary"])
+    assert (verdict["verdict"], verdict["n"]) == ("inconclusive", 1)
+    assert "1 of the 4 rounds that an interval needs" in verdict["warnings"][0]
+    assert summary["complete"]
+    assert "are too short for 4 rounds" in done.stderr
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
     tmp_path: Path, sign: signal.Signals

@@ -74,6 +74,16 @@ def test_the_server_counts_as_many_requests_as_the_generator(
         assert len(read_samples(tmp_path / "s.npz")) == int(get(f"{server.url}/count"))
 
 
+def test_an_app_that_prints_is_neither_blocked_nor_believed(
+    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
+) -> None:
+    """More than a pipe holds, and a line that looks like a server's own message."""
+    with Server(app("talkative"), around, "s.0") as server:
+        facts = loaded(locust[0], server.url, tmp_path / "s.npz", window=0.5)
+    assert facts["errors"] == []
+    assert len(read_samples(tmp_path / "s.npz")) > 100
+
+
 def test_a_gate_of_400_a_second_is_read_as_400(
     around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:

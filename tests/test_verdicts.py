@@ -12,7 +12,7 @@ import pytest
 from loadtests.records import Cell, Plan, Samples
 from reports.estimates import Readings, read
 from reports.summary import summary
-from reports.verdicts import Verdict, decided, standing, verdicts
+from reports.verdicts import Verdict, decided, remedy, standing, verdicts
 from tests import scripted
 from tests.scripted import Told
 
@@ -67,7 +67,13 @@ def test_a_proven_small_difference_is_equivalent(tmp_path: Path) -> None:
 def test_noise_leaves_a_cell_undecided_and_says_what_would_decide(tmp_path: Path) -> None:
     verdict = primary(judged(tmp_path, ratio(1.1, noise=0.2)))
     assert verdict.verdict == "inconclusive"
-    assert "rounds would decide" in verdict.warnings[0]
+    assert "use a longer --window" in verdict.warnings[0]
+
+
+def test_an_open_cell_says_how_many_rounds_would_decide_it_where_so_many_are_allowed() -> None:
+    assert remedy(14) == "about 14 rounds would decide: use --rounds 14"
+    assert remedy(37).startswith("about 37 rounds like these would be needed, and 20 is the most")
+    assert remedy(None).startswith("more than 1,000 rounds")
 
 
 def test_an_arm_that_fails_more_than_one_per_cent_is_failing_whatever_its_speed(tmp_path: Path) -> None:

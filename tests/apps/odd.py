@@ -22,4 +22,11 @@ async def counting(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def talkative(scope: Any, receive: Any, send: Any) -> None:
+    """Prints a kilobyte a request, as an app under debugging does, and JSON while it is imported."""
+    print("x" * 1000)
+    await counting(scope, receive, send)
+
+
+print('{"ready": "not at all"}')
 counting.seen = 0  # type: ignore[attr-defined]  # as above
