@@ -49,8 +49,8 @@ def plan_text(plan: Plan) -> str:
     needed = len(plan.cells) * len(plan.arms) * plan.min_rounds * plan.trial_seconds()
     if plan.deadline is not None and needed > plan.deadline:
         lines.append(
-            f"{units.span(plan.deadline)} are too short for {plan.min_rounds} rounds of all cells, which take "
-            f"about {units.span(needed)}: some will stay undecided. Give more time, or fewer cells with -s and -u."
+            f"{units.span(plan.deadline)} are too short for {plan.min_rounds} rounds of all cells, about "
+            f"{units.span(needed)}: some will stay undecided. Give more time, or fewer cells (-s, -u)."
         )
     if plan.profile == "quick":
         lines.append(
