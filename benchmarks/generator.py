@@ -30,21 +30,21 @@ BARS = {"wrk": 0.25, "FastHttpUser": 5.0}
 
 CHILD = """
 import json, sys
-from collections.abc import Mapping
 import loadtests.generator as generator
-from locust import FastHttpUser, HttpUser, task
+from locust import FastHttpUser, HttpUser
 from loadtests.scenarios import Ping
 
 generator.tell = lambda *_, **__: None
 
+def ping(user): user.client.get("/ping", name="ping")
+
 class Stock:
+    tasks = [ping]
     @classmethod
     def begin(cls, seed): ...
-    @task
-    def ping(self): self.client.get("/ping", name="ping")
 
-class Fast(Stock, FastHttpUser): ...
-class Plain(Stock, HttpUser): ...
+class Fast(Stock, FastHttpUser): tasks = [ping]
+class Plain(Stock, HttpUser): tasks = [ping]
 
 users = {"LeanUser": Ping, "FastHttpUser": Fast, "HttpUser": Plain}
 order = generator.Order(**json.loads(sys.argv[1]))

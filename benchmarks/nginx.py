@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 CONFIGURATION = """
+{user}
 worker_processes 1;
 daemon off;
 pid {directory}/nginx.pid;
@@ -44,7 +46,13 @@ def nginx(
         port = free.getsockname()[1]
     file = directory / "nginx.conf"
     file.write_text(
-        CONFIGURATION.format(directory=directory, port=port, keepalive_requests=keepalive_requests)
+        CONFIGURATION.format(
+            # As root its workers would become somebody who may not read a temporary directory.
+            user="user root;" if os.geteuid() == 0 else "",
+            directory=directory,
+            port=port,
+            keepalive_requests=keepalive_requests,
+        )
     )
     directory.chmod(0o755)
     command = [*prefix, str(NGINX), "-c", str(file), "-e", str(directory / "error.log")]

@@ -74,7 +74,8 @@ async def call_upstream_plainly(upstream: PlainSlowService, seconds: Seconds = 0
 
 @router.get("/session-dependency/{post_id}", response_model=PostOut)
 async def read_post_textbook(post_id: PathId, session: Annotated[Session, Depends(get_session)]) -> Post:
-    """`posts.read` with the textbook session. Under load the sync twin wedges: finished requests
-    hold connections while they wait for a second thread, the others hold the threads."""
+    """`posts.read` with the textbook session. With more requests in flight than threads and connections
+    together the sync twin wedges: finished requests hold connections while they wait for a second
+    thread, the others hold the threads."""
     row = await session.scalar(queries.post(post_id))
     return found(row, "Post")
