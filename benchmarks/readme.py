@@ -20,7 +20,7 @@ PICTURES = ("verdicts.svg", "throughput.svg", "latency.svg")
 def measured() -> Path:
     """A new quick run's directory."""
     subprocess.run([Path(sys.executable).with_name("duel"), "run", "--quick"], cwd=ROOT, check=True)
-    return max((ROOT / "runs").iterdir(), key=lambda path: path.name)
+    return max(path.parent for path in (ROOT / "runs").glob("*/run.json"))
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from loadtests.machine import cpus, place
 from loadtests.records import RunDirectory
 from tests.conftest import APPS
 from tests.test_cli import DUEL, PLAIN, duel
@@ -67,6 +69,29 @@ def test_arms_that_answer_differently_are_not_measured(tmp_path: Path) -> None:
     assert "answer GET /users?limit=3 differently" in done.stderr
     (where,) = (tmp_path / "runs").iterdir()
     assert RunDirectory(where).load().trials == ()
+
+
+@pytest.mark.skipif(not place(cpus()), reason="processes cannot be bound to CPUs here")
+def test_a_generator_that_is_starved_of_its_cpu_makes_the_measurement_invalid(tmp_path: Path) -> None:
+    """Nine busy processes beside it leave it a tenth of its core."""
+    (cpu,) = place(cpus())["generator"]
+    code = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile os.getppid() == {os.getpid()}: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(9)]
+    try:
+        arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+        done = duel("run", *GATES, "--rounds", "1", *arms, cwd=tmp_path)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert done.returncode == 5, done.stderr
+    (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
+    assert verdict["verdict"] == "invalid"
+    assert "other processes used" in verdict["warnings"][0]
+    (where,) = (tmp_path / "runs").iterdir()
+    trials = RunDirectory(where).load().trials
+    assert [trial.attempt for trial in trials] == [1, 2, 3, 1, 2, 3]
+    assert all(trial.invalid for trial in trials)
 
 
 def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None:
