@@ -36,10 +36,12 @@ def plan_text(plan: Plan) -> str:
     least, most = plan.expected_seconds()
     trials = len(plan.cells) * len(plan.arms) * plan.min_rounds
     arms = " against ".join(arm.name for arm in plan.arms)
+    further = plan.max_rounds - plan.min_rounds >= plan.block
+    more = f", then more where undecided, up to {plan.max_rounds}" if further else ""
     lines = [
         f"{arms}, reference {plan.reference.name}: {counted(len(plan.cells), 'cell')}, windows of "
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, a fresh server and database for every trial.",
-        f"{plan.min_rounds} rounds ({trials} trials), then more where undecided, up to {plan.max_rounds}: "
+        f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: "
         + (
             f"{units.span(least)} to {units.span(most)}."
             if most > least * 1.05
