@@ -164,7 +164,7 @@ def decide(
     ]
     if failing:
         return "failing", failing
-    warnings = reservations(found)
+    warnings = reservations(found, pairs.rounds)
     interval = found.interval
     if interval is None:
         return "inconclusive", [missing(found, len(pairs.rounds), rival_readings + reference), *warnings]
@@ -209,12 +209,12 @@ def missing(found: Estimate, rounds: int, readings: list[Reading]) -> str:
     return "an arm answered nothing in one of the rounds"
 
 
-def reservations(found: Estimate) -> list[str]:
-    """What speaks against taking the interval at its word."""
+def reservations(found: Estimate, rounds: Sequence[int]) -> list[str]:
+    """What speaks against taking the interval at its word; `rounds` are those that count, from 0."""
     said = []
     far = outliers(found.differences)
     if far:
-        said.append(f"round {far[0] + 1} lies far from the others (it counts all the same)")
+        said.append(f"round {rounds[far[0]] + 1} lies far from the others (it counts all the same)")
     correlation = autocorrelation(found.differences)
     if correlation is not None and correlation > 0.3:
         said.append(f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})")

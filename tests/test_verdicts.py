@@ -112,6 +112,19 @@ def test_a_round_lost_to_a_fault_leaves_the_others_to_judge(tmp_path: Path) -> N
     assert (verdict.verdict, verdict.n) == ("faster", 5)
 
 
+def test_a_round_that_lies_far_off_is_named_by_its_own_number(tmp_path: Path) -> None:
+    """Also when a round before it does not count."""
+
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        far = 4 if arm == "async" and round == 4 else 1
+        wobble = 7 * round % 5 if arm == "async" else 0
+        return Told(requests=(400 + wobble) * far, generator_cpu=0.95 if round == 1 else 0.1)
+
+    verdict = primary(judged(tmp_path, script, scripted.plan(rounds=8)))
+    assert verdict.n == 7
+    assert "round 5 lies far from the others (it counts all the same)" in verdict.warnings
+
+
 def test_a_percentile_without_ten_samples_beyond_it_has_no_value_and_says_what_it_needs(
     tmp_path: Path,
 ) -> None:
