@@ -76,6 +76,10 @@ ArmOption = Annotated[
 AppDirOption = Annotated[
     Optional[str], typer.Option("--app-dir", metavar="DIR", help="Where the arms' apps are imported from.")
 ]
+DatabaseOption = Annotated[
+    Optional[str],
+    typer.Option(metavar="URL", help="sqlite, postgresql (a server of our own) or postgresql://…"),
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 4 when a cell is not decided.")]
 
 
@@ -108,6 +112,7 @@ def run(
     ] = None,
     arm: ArmOption = None,
     app_dir: AppDirOption = None,
+    database: DatabaseOption = None,
     window: Annotated[
         Optional[str], typer.Option("-t", "--window", metavar="TIME", help="Least window of a trial.")
     ] = None,
@@ -148,6 +153,7 @@ def run(
             "profile": "quick" if quick else "thorough" if thorough else None,
             "arms": arm,
             "app-dir": app_dir,
+            "database": database,
             "scenarios": ",".join(scenario) if scenario else None,
             "users": users,
             "window": window,
@@ -164,7 +170,7 @@ def run(
         if show_config:
             for key in configuration.READERS:
                 setting = settings.get(key)
-                shown = f"{setting.value}  ({setting.origin})" if setting else "not set"
+                shown = configuration.shown(key, setting) if setting else "not set"
                 terminal.say(results, f"{key} = {shown}")
             return
         if dry_run or not quiet:
@@ -174,7 +180,9 @@ def run(
             terminal.say(results, terminal.cells_text(plan))
             return
         parent = Path(settings["out"].value) if "out" in settings else Path("runs")
-        measured, directory, readings = measure(plan, parent, notes, progress=not (no_progress or quiet))
+        where = configuration.database(settings)
+        progress = not (no_progress or quiet)
+        measured, directory, readings = measure(plan, parent, where, notes, progress)
         finish(measured, directory, readings, results, json, strict)
 
 
@@ -204,16 +212,20 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
     app_dir: AppDirOption = None,
+    database: DatabaseOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve one arm by hand, exactly as it is served in a run, with data and a slow service of its own."""
     with answering(verbose):
-        from loadtests.plan import parse_arm
+        import os
+
+        from loadtests import config as configuration
         from loadtests.servers import serve_alone
 
-        chosen = parse_arm(arm, str(Path(app_dir or ".").resolve()))
+        settings = configuration.settle({"database": database}, os.environ, None)
+        chosen, where = configuration.arms([arm], app_dir or ".")[0], configuration.database(settings)
         typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}, Ctrl-C ends it", err=True)
-        raise typer.Exit(serve_alone(chosen, host, port))
+        raise typer.Exit(serve_alone(chosen, host, port, where))
 
 
 @app.command("list")
@@ -227,18 +239,24 @@ def list_(verbose: VerboseOption = False, color: ColourOption = Colour.AUTO) -> 
 
         results, _ = consoles(color, None)
         profiles = {name: profile.about for name, profile in configuration.PROFILES.items()}
-        terminal.show_catalogue(results, BUILT_IN, profiles, known_scenarios())
+        arms = {
+            name: arm.app + "".join(f",env.{k}={v}" for k, v in arm.env.items())
+            for name, arm in BUILT_IN.items()
+        }
+        terminal.show_catalogue(results, arms, profiles, known_scenarios())
 
 
 @app.command(epilog=EXIT_CODES)
 def check(
     arm: ArmOption = None,
     app_dir: AppDirOption = None,
+    database: DatabaseOption = None,
     verbose: VerboseOption = False,
     color: ColourOption = Colour.AUTO,
 ) -> None:
     """Say whether this machine and these arms are fit to be measured. Makes no load."""
     with answering(verbose):
+        import os
         import tempfile
 
         from loadtests import config as configuration
@@ -248,16 +266,19 @@ def check(
         from reports import terminal
 
         results, _ = consoles(color, None)
+        settings = configuration.settle({"database": database}, os.environ, None)
         arms = configuration.arms(arm or (), app_dir or ".")
         placement = machine.place(machine.cpus())
         terminal.show_machine(results, machine.fingerprint(placement), machine.findings())
         with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
-            with Surroundings(Path(logs), placement) as around:
+            with Surroundings(Path(logs), placement, configuration.database(settings)) as around:
                 compared = check_equal(arms, around)
         terminal.show_equality(results, [one.name for one in arms], compared)
 
 
-def measure(plan: Plan, parent: Path, notes: Console, progress: bool) -> tuple[Run, RunDirectory, Readings]:
+def measure(
+    plan: Plan, parent: Path, database: str | None, notes: Console, progress: bool
+) -> tuple[Run, RunDirectory, Readings]:
     """Carry out the plan, showing progress on `notes`."""
     from contextlib import ExitStack
 
@@ -275,7 +296,7 @@ def measure(plan: Plan, parent: Path, notes: Console, progress: bool) -> tuple[R
         elif progress:
             watcher = Lines(notes, readings)
         try:
-            run = carry_out(run, directory, lambda run: decided(run, readings), watcher)
+            run = carry_out(run, directory, lambda run: decided(run, readings), watcher, database)
         except KeyboardInterrupt:
             raise Interrupted(directory.path) from None
     return run, directory, readings

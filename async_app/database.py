@@ -10,40 +10,25 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine as Engine
 from sqlalchemy.ext.asyncio import AsyncSession as Session
 from sqlalchemy.ext.asyncio import async_sessionmaker as sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as create_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from shared_models import sqlite
 from shared_models.settings import Settings
 
 
 def connect(settings: Settings) -> Engine:
-    """An engine on the SQLite file, with the same pragmas on every connection."""
+    """An engine on the database that the settings name."""
     engine = create_engine(
-        f"sqlite+aiosqlite:///{settings.database}",
+        settings.url("aiosqlite"),
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout,
     )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        for pragma in settings.pragmas:
-            cursor.execute(pragma)
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def take_write_lock(connection: Connection) -> None:
-        # A transaction that reads and then writes must queue for the lock before it reads;
-        # upgraded half-way it fails at once with "database is locked".
-        if connection.get_execution_options().get("writes"):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+    if engine.dialect.name == "sqlite":
+        sqlite.prepare(engine.sync_engine, settings)
     return engine
 
 
@@ -53,7 +38,7 @@ def sessions(engine: Engine) -> sessionmaker[Session]:
 
 
 def writing_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions that write: their transactions hold SQLite's write lock from the start."""
+    """Sessions that write: on SQLite their transactions hold the write lock from the start."""
     return sessionmaker(engine.execution_options(writes=True), expire_on_commit=False)
 
 

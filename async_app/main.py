@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from async_app.database import connect, sessions, writing_sessions
 from async_app.routers import computing, mixed, pages, pitfalls, posts, users, waiting
 from async_app.upstream import open_upstream, scaling_transport
-from shared_models.errors import error_page, on_page
+from shared_models.errors import error_page, on_page, sayable
 from shared_models.settings import Settings
 from shared_models.tables import Base
 
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "plain_upstream": plain_upstream,
                 "processes": processes,
             }
-            processes.shutdown(wait=False, cancel_futures=True)
+            processes.shutdown(cancel_futures=True)
         await engine.dispose()
 
     app = FastAPI(title="The duel blog", lifespan=lifespan)
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
         if on_page(request):
             return error_page(request, 422, "This address is not valid")
-        return await request_validation_exception_handler(request, error)
+        return await request_validation_exception_handler(request, sayable(error))
 
     for module in (pages, users, posts, waiting, computing, mixed, pitfalls):
         app.include_router(module.router)

@@ -19,8 +19,8 @@ from statistics import median
 
 from benchmarks.nginx import NGINX, nginx
 from loadtests import machine
+from loadtests.processes import OUR_PACKAGES
 from loadtests.records import read_samples
-from loadtests.servers import OUR_PACKAGES
 
 USERS = 64
 SECONDS = 3

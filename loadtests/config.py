@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.plan import Arm, Cell, Load, Plan, PlanError, built_in_arms, did_you_mean, parse_arm, validated
+from loadtests.postgresql import checked, without_secrets
 
 MIXES = ("io_bound", "cpu_bound", "mixed")
 ENDPOINTS = (
@@ -135,6 +136,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "profile": text,
     "arms": lines,
     "app-dir": text,
+    "database": text,
     "scenarios": texts,
     "users": wholes,
     "window": seconds,
@@ -225,11 +227,19 @@ def plan(settings: Settings) -> Plan:
             f"one arm alone, {chosen[0].name!r}, cannot be compared",
             "give a second --arm, such as --arm sync",
         )
+    if database(settings) is None:
+        for arm in chosen:
+            if "DUEL_APP_DRIVER" in arm.env:
+                raise PlanError(
+                    f"arm {arm.name!r} speaks to PostgreSQL through {arm.env['DUEL_APP_DRIVER']}",
+                    "add --database postgresql, or leave this arm out",
+                )
     values = {
         "profile": name,
         "seed": given.get("seed", secrets.randbelow(2**31)),
         "arms": chosen,
         "cells": cells(profile, given.get("scenarios"), given.get("users")),
+        "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
         "window": given.get("window", profile.window),
         "min_rounds": min(first_look(len(chosen)), most),
@@ -240,6 +250,18 @@ def plan(settings: Settings) -> Plan:
         "margin": given.get("margin", 0.10),
     }
     return validated(Plan, values, "the plan")
+
+
+def database(settings: Settings) -> str | None:
+    """Where the twin apps' data goes: None for SQLite, else as Surroundings takes it. Raises PlanError."""
+    given = settings["database"].value if "database" in settings else "sqlite"
+    return None if given == "sqlite" else checked(given)
+
+
+def shown(key: str, setting: Setting) -> str:
+    """A setting as it may be printed: no password, and where it came from."""
+    value = without_secrets(setting.value) if key == "database" else setting.value
+    return f"{value}  ({setting.origin})"
 
 
 def first_look(block: int) -> int:

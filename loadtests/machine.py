@@ -24,6 +24,8 @@ PACKAGES = (
     "anyio",
     "sqlalchemy",
     "aiosqlite",
+    "psycopg",
+    "asyncpg",
     "httpx",
     "httpx-aiohttp",
     "aiohttp",
@@ -107,8 +109,10 @@ class Use:
 class Clocks:
     """Reads the CPU clocks of the host, of our own processes and of a server."""
 
-    def __init__(self, ours: Iterable[int]) -> None:
+    def __init__(self, ours: Iterable[int], all_known: bool = True) -> None:
         self.ours = tuple(ours)
+        self.all_known = all_known
+        """False where processes that work for us cannot be told from foreign ones."""
 
     def read(self, server: int) -> Reading:
         times = psutil.cpu_times()
@@ -124,8 +128,7 @@ class Clocks:
             server=server_cpu,
         )
 
-    @staticmethod
-    def between(start: Reading, end: Reading) -> Use:
+    def between(self, start: Reading, end: Reading) -> Use:
         total = end.total - start.total
         seconds = end.at - start.at
         steal = end.steal - start.steal
@@ -134,7 +137,7 @@ class Clocks:
         return Use(
             server_cpu=end.server - start.server if both else None,  # type: ignore[operator]  # both are numbers here
             host_steal=steal / total if total > 0 else None,
-            host_foreign=max(0.0, foreign / seconds) if seconds > 0 else None,
+            host_foreign=max(0.0, foreign / seconds) if seconds > 0 and self.all_known else None,
         )
 
 

@@ -54,8 +54,11 @@ class Arm(Frozen):
 
     @field_serializer("env", when_used="json")
     def keep_secrets(self, env: dict[str, str]) -> dict[str, str]:
-        """Only our own apps' knobs are recorded with their values."""
-        return {key: value if key.startswith("DUEL_APP_") else HIDDEN for key, value in env.items()}
+        """Only our own apps' knobs are recorded with their values; a database's URL holds a password."""
+        return {
+            key: value if key.startswith("DUEL_APP_") and key != "DUEL_APP_DATABASE" else HIDDEN
+            for key, value in env.items()
+        }
 
 
 class Load(Frozen):
@@ -90,6 +93,8 @@ class Plan(Frozen):
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=6)]
     """The first one is the reference that the others are compared with."""
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    database: Literal["sqlite", "postgresql"] = "sqlite"
+    """What the twin apps keep their data in; where it is, is no part of the plan, since it may be secret."""
     warmup: Positive
     """Least warm-up of a trial in seconds."""
     window: Positive
@@ -185,15 +190,20 @@ class Plan(Frozen):
 TRIAL_OVERHEAD = 1.6
 """Seconds to boot and stop a server and to save its samples, as seen on two cores."""
 
-BUILT_IN: Mapping[str, str] = {
-    "sync": "sync_app.main:create_app",
-    "async": "async_app.main:create_app",
+BUILT_IN: Mapping[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm(name="sync", app="sync_app.main:create_app"),
+        Arm(name="async", app="async_app.main:create_app"),
+        Arm(name="async-asyncpg", app="async_app.main:create_app", env={"DUEL_APP_DRIVER": "asyncpg"}),
+    )
 }
 """The arms everybody has, by name."""
 
 
 def built_in_arms() -> tuple[Arm, ...]:
-    return tuple(Arm(name=name, app=app) for name, app in BUILT_IN.items())
+    """The two that are measured where none are named: one driver, or one database file, for both."""
+    return BUILT_IN["sync"], BUILT_IN["async"]
 
 
 def parse_arm(text: str, app_dir: str) -> Arm:
@@ -208,12 +218,12 @@ def parse_arm(text: str, app_dir: str) -> Arm:
         target = name
     values: dict[str, Any] = {"name": name}
     if target in BUILT_IN:
-        values["app"] = BUILT_IN[target]
+        values["app"] = BUILT_IN[target].app
     elif ":" in target:
         values |= {"app": target, "app_dir": app_dir}
     else:
         raise PlanError(f"arm {text!r} names no app", hint=example)
-    env: dict[str, str] = {}
+    env = dict(BUILT_IN[target].env) if target in BUILT_IN else {}
     serving: dict[str, str] = {}
     for option in options:
         key, equals, value = option.partition("=")

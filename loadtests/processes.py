@@ -22,8 +22,12 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where our packages are: the checkout, or site-packages."""
+OUR_PACKAGES = {"PYTHONPATH": str(ROOT)}
+"""Environment that lets a child find our packages from a checkout that is not installed."""
 
 LINES_SHOWN = 3
+TIDYING = 1.0
+"""Seconds that the children of a child get to end by themselves once it has ended."""
 
 
 class ChildFailed(Exception):
@@ -131,6 +135,10 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        # What the child started may still be tidying up, as multiprocessing's resource tracker does.
+        deadline = time.monotonic() + TIDYING
+        while any(map(at_work, family)) and time.monotonic() < deadline:
+            time.sleep(0.005)
         for orphan in family:
             with suppress(psutil.Error):
                 orphan.kill()
@@ -146,6 +154,14 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+
+
+def at_work(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that waits to be reaped by an idle init does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def how(code: int) -> str:

@@ -132,6 +132,8 @@ class Machine(Frozen):
     memory: int | None
     python: str
     packages: Mapping[str, str]
+    database: str | None = None
+    """Name and version of the database that the twin apps used; None before the first trial."""
     placement: Mapping[str, tuple[int, ...]]
     """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
 

@@ -20,9 +20,9 @@ from typing import Any, Protocol, Self
 from loadtests import machine
 from loadtests.answers import check_equal
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
-from loadtests.processes import Child, ChildFailed
+from loadtests.processes import OUR_PACKAGES, Child, ChildFailed
 from loadtests.records import Run, RunDirectory, Trial, Vitals, read_samples, write_delays
-from loadtests.servers import BOOT_TIMEOUT, OUR_PACKAGES, Server, Surroundings
+from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from loadtests.validity import faults
 
 MOST_ATTEMPTS = 3
@@ -56,8 +56,8 @@ class Silent:
 class Bench:
     """What a run keeps open: the surroundings of its servers, and the generator."""
 
-    def __init__(self, logs: Path) -> None:
-        self.around = Surroundings(logs, machine.place(machine.cpus()))
+    def __init__(self, logs: Path, database: str | None = None) -> None:
+        self.around = Surroundings(logs, machine.place(machine.cpus()), database)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class Bench:
             opening.enter_context(self.around)
             self.generator = opening.enter_context(generator(self.around.logs, self.around.placement))
             self.scenarios: Mapping[str, Any] = self.generator.receive(BOOT_TIMEOUT)["scenarios"]
-            self.clocks = machine.Clocks([self.generator.pid, self.around.slow_child.pid])
+            self.clocks = machine.Clocks([self.generator.pid, *self.around.pids], self.around.all_known)
             self._open = opening.pop_all()
         return self
 
@@ -116,20 +116,28 @@ def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
     return run, directory
 
 
-def carry_out(run: Run, directory: RunDirectory, decided: Decided, watcher: Watcher | None = None) -> Run:
-    """Measure the rounds of a run that `begin` made.
+def carry_out(
+    run: Run,
+    directory: RunDirectory,
+    decided: Decided,
+    watcher: Watcher | None = None,
+    database: str | None = None,
+) -> Run:
+    """Measure the rounds of a run that `begin` made; `database` as Surroundings takes it.
 
     Ends when all cells are decided, at the plan's most rounds, or when no further block of rounds
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
     plan = run.plan
-    with Bench(directory.logs) as bench:
+    with Bench(directory.logs, database) as bench:
         for cell in plan.cells:
             if cell.scenario not in bench.scenarios:
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))
                 raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
-        run = run.model_copy(update={"answers_compared": check_equal(plan.arms, bench.around)})
+        used = run.machine.model_copy(update={"database": bench.around.database_version})
+        compared = check_equal(plan.arms, bench.around)
+        run = run.model_copy(update={"machine": used, "answers_compared": compared})
         return Rounds(run, directory, bench, decided, watcher or Silent()).carry_out()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -17,21 +18,30 @@ from urllib.request import urlopen
 
 from loadtests.machine import Placement
 from loadtests.plan import Arm
-from loadtests.processes import ROOT, Child, ChildFailed
+from loadtests.postgresql import OWN, Databases, own_server
+from loadtests.processes import OUR_PACKAGES, ROOT, Child, ChildFailed
 
 SERVE = Path(__file__).with_name("serve.py")
 BOOT_TIMEOUT = 30.0
 """Seconds that a server may take until it answers."""
-OUR_PACKAGES = {"PYTHONPATH": str(ROOT)}
-"""Environment that lets a child find our packages from a checkout that is not installed."""
 
 
 class Surroundings:
-    """What all servers of a run share: the data they get copies of, and the slow service they call."""
+    """What all servers of a run share: the data they get copies of, and the slow service they call.
 
-    def __init__(self, logs: Path, placement: Placement) -> None:
+    `database` is what `--database` says: None for SQLite, `postgresql` for a server of our own, or the
+    URL of one.
+    """
+
+    def __init__(self, logs: Path, placement: Placement, database: str | None = None) -> None:
         self.logs = logs
         self.placement = placement
+        self.database = database
+        self.databases: Databases | None = None
+        self.pids: list[int] = []
+        """Processes of the surroundings, whose CPU time is ours; see `all_known`."""
+        self.all_known = True
+        """False where the database works in processes that cannot be told from foreign ones."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -44,12 +54,15 @@ class Surroundings:
             )
             self.scratch = Path(opening.enter_context(temporary))
             self.seeded = self.scratch / "seeded"
-            seed(self.seeded)
+            if self.database is not None:
+                self.open_databases(self.database, opening)
+            seed(self.seeded, self.databases)
             slow = Arm(name="slow-service", app="loadtests.slow_service:create_app")
             arguments = serve_arguments(slow, self.placement.get("others", ()))
             log = self.logs / "slow-service.log"
             self.slow_child = opening.enter_context(Child("the slow service", arguments, log))
             self.slow_url = f"http://127.0.0.1:{self.slow_child.receive(BOOT_TIMEOUT)['ready']}"
+            self.pids.append(self.slow_child.pid)
             self._open = opening.pop_all()
         return self
 
@@ -57,6 +70,24 @@ class Surroundings:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def open_databases(self, database: str, opening: ExitStack) -> None:
+        """The databases of the run, on a server that was given or on one of our own."""
+        if database == OWN:
+            cpus = self.placement.get("others", ())
+            url, keeper = opening.enter_context(own_server(self.logs, cpus))
+            self.databases = opening.enter_context(Databases(url))
+            self.pids.append(keeper.pid)
+            return
+        self.databases = opening.enter_context(Databases(database))
+        server = self.databases.server_pid()
+        self.all_known = server is not None
+        self.pids += [server] if server is not None else []
+
+    @property
+    def database_version(self) -> str:
+        """`SQLite 3.46.1` or `PostgreSQL 15.9`."""
+        return self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
 
     def delays_given(self, stream: str) -> list[float]:
         """What the slow service logged for `stream`, in seconds; forgets it there."""
@@ -72,6 +103,8 @@ class Server:
         self.arm = arm
         self.data = Path(tempfile.mkdtemp(prefix="data-", dir=around.scratch))
         shutil.copytree(around.seeded, self.data, dirs_exist_ok=True)
+        self.databases = around.databases
+        self.database = around.databases.fresh() if around.databases else None
         began = time.perf_counter()
         self.child = Child(
             f"arm {arm.name!r}",
@@ -80,6 +113,7 @@ class Server:
             env={
                 "DUEL_APP_DATA": str(self.data),
                 "DUEL_APP_UPSTREAM": f"{around.slow_url}/{stream}/",
+                "DUEL_APP_DATABASE": self.database_url or "",
                 # FastAPI traces by itself once a provider is configured; that would be measured too.
                 "OTEL_SDK_DISABLED": "true",
                 **arm.env,
@@ -110,9 +144,16 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def database_url(self) -> str | None:
+        """The URL of this trial's own database; None on SQLite, whose file lies in `data`."""
+        return self.databases.url_of(self.database) if self.databases and self.database else None
+
     def stop(self) -> None:
         self.child.stop()
         shutil.rmtree(self.data, ignore_errors=True)
+        if self.databases and self.database:
+            self.databases.drop(self.database)
 
 
 def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list[str]:
@@ -126,21 +167,27 @@ def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list
     return arguments
 
 
-def seed(directory: Path) -> None:
-    """Build the deterministic data in `directory`."""
+def seed(directory: Path, databases: Databases | None = None) -> None:
+    """Build the deterministic data in `directory`, and in the databases' template where there is one."""
     command = [sys.executable, "-P", "-m", "shared_models.seed", str(directory)]
-    done = run_command(
-        command, env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, check=False
-    )
+    env = {**os.environ, **OUR_PACKAGES}
+    env.pop("DUEL_APP_DATABASE", None)
+    if databases:
+        env["DUEL_APP_DATABASE"] = databases.url_of(databases.template)
+    done = run_command(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ChildFailed("the database could not be seeded", done.stderr.strip()[-400:])
 
 
-def serve_alone(arm: Arm, host: str, port: int) -> int:
+def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> int:
     """Serve one arm in the foreground, with data and a slow service, until it ends; its exit code."""
-    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, Surroundings(Path(logs), {}) as around:
+    with ExitStack() as opening:
+        logs = opening.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-"))
+        around = opening.enter_context(Surroundings(Path(logs), {}, database))
         command = [sys.executable, "-P", *serve_arguments(arm, port=port), "--host", host, "--alone"]
         env = {"DUEL_APP_DATA": str(around.seeded), "DUEL_APP_UPSTREAM": f"{around.slow_url}/alone/"}
+        if around.databases:
+            env["DUEL_APP_DATABASE"] = around.databases.url_of(around.databases.fresh())
         try:
             return run_command(command, env={**os.environ, **env, **arm.env}, check=False).returncode
         except KeyboardInterrupt:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from jinja2 import DictLoader, Environment
 from starlette.templating import Jinja2Templates
 
 Row = TypeVar("Row")
 
-templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
+# Read once: a template looked up in its file for every page would be a blocking call in every page.
+pages = Environment(
+    loader=DictLoader(
+        {path.name: path.read_text("utf-8") for path in Path(__file__).with_name("templates").iterdir()}
+    ),
+    autoescape=True,
+    auto_reload=False,
+)
+templates = Jinja2Templates(env=pages)
 
 
 class EmailTaken(HTTPException):
@@ -33,6 +44,25 @@ def found(row: Row | None, what: str) -> Row:
     if row is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{what} not found")
     return row
+
+
+def sayable(error: RequestValidationError) -> RequestValidationError:
+    """The error with inputs that its JSON answer can repeat. FastAPI repeats any input, and would answer
+    500 to a body such as NaN or half a surrogate pair."""
+    return RequestValidationError(
+        [{**fault, "input": fault["input"] if is_json(fault["input"]) else repr(fault["input"])}
+         for fault in error.errors()],
+        body=error.body,
+    )  # fmt: skip
+
+
+def is_json(value: object) -> bool:
+    """Whether a value can be written as strict JSON in UTF-8; bytes cannot."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def on_page(request: Request) -> bool:

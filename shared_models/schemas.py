@@ -8,10 +8,12 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-Email = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
-Body = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+# PostgreSQL's text holds any character but NUL.
+TEXT = r"^[^\x00]*$"
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=TEXT)]
+Email = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$")]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=TEXT)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=TEXT)]
 
 # Ids and numbers that SQLite's 64-bit integers can hold; anything else is a 422, not a 500.
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]

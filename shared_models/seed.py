@@ -1,18 +1,20 @@
 """Builds the deterministic data of both apps, once a run; every trial then gets its own copy.
 
-`python -m shared_models.seed DIRECTORY` writes it. The same version writes the same content.
+`python -m shared_models.seed DIRECTORY` writes it; with `DUEL_APP_DATABASE` in the environment it
+fills that PostgreSQL database besides. The same version writes the same content.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import Engine, column, create_engine, func, insert, select, text
 
-from shared_models.settings import DATABASE, DOCUMENT
+from shared_models.settings import DOCUMENT, SQLITE_FILE, Settings
 from shared_models.tables import Base, Post, User
 
 USERS = 200
@@ -55,19 +57,34 @@ def document() -> str:
 
 
 def build(directory: Path) -> None:
-    """Write the seeded database, as one file without -wal or -shm beside it, and the document."""
+    """Write the seeded SQLite database, as one file without -wal or -shm beside it, and the document."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / DATABASE
+    path = directory / SQLITE_FILE
     path.unlink(missing_ok=True)
-    engine = create_engine(f"sqlite:///{path}")
+    fill(create_engine(f"sqlite:///{path}"))
+    (directory / DOCUMENT).write_text(document(), encoding="utf-8")
+
+
+def fill(engine: Engine) -> None:
+    """Create the tables in an empty database and fill them; closes the engine."""
     with engine.begin() as connection:
         Base.metadata.create_all(connection)
         connection.execute(insert(User), users())
         connection.execute(insert(Post), posts())
+        if engine.dialect.name == "postgresql":
+            # Rows that bring their ids leave the sequences behind.
+            for table in ("users", "posts"):
+                connection.execute(
+                    select(
+                        func.setval(func.pg_get_serial_sequence(table, "id"), func.max(column("id")))
+                    ).select_from(text(table))
+                )
         connection.execute(text("ANALYZE"))
     engine.dispose()
-    (directory / DOCUMENT).write_text(document(), encoding="utf-8")
 
 
 if __name__ == "__main__":
     build(Path(sys.argv[1]))
+    if "DUEL_APP_DATABASE" in os.environ:
+        # By the environment, since a command line with a password in it is read by everybody.
+        fill(create_engine(Settings.from_environment().url("pysqlite")))

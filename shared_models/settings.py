@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from sqlalchemy import URL, make_url
+
 PREFIX = "DUEL_APP_"
-DATABASE = "duel.db"
+SQLITE_FILE = "duel.db"
 DOCUMENT = "document.txt"
 
 
@@ -23,6 +25,10 @@ class Settings:
 
     data: str = "duel-data"
     """Directory that `shared_models.seed` filled: the SQLite file and the document that `file` reads."""
+    database: str = ""
+    """URL of a PostgreSQL database; empty: the SQLite file in `data`."""
+    driver: str = "psycopg"
+    """PostgreSQL's driver: psycopg, which has both styles, or asyncpg, which has one."""
     pool_size: int = 20
     """Connections kept open."""
     max_overflow: int = 0
@@ -60,10 +66,16 @@ class Settings:
                 raise ValueError(f"{variable}={text!r} is not {kind.__name__}") from None
         return cls(**values)  # type: ignore[arg-type]  # each value was made by its field's own type
 
+    def url(self, sqlite_driver: str) -> URL:
+        """What SQLAlchemy connects to. SQLite's driver is the style's own; PostgreSQL's is a knob."""
+        if not self.database:
+            return URL.create(f"sqlite+{sqlite_driver}", database=str(self.sqlite_file))
+        return make_url(self.database).set(drivername=f"postgresql+{self.driver}")
+
     @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return Path(self.data, DATABASE)
+    def sqlite_file(self) -> Path:
+        """The SQLite database."""
+        return Path(self.data, SQLITE_FILE)
 
     @property
     def document(self) -> Path:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
     """The metadata of all tables."""
+
+    # 64 bits everywhere, as ids are in the API; SQLite's own integers have them under this name alone.
+    type_annotation_map = {int: BigInteger().with_variant(Integer(), "sqlite")}  # noqa: RUF012  # SQLAlchemy reads a plain dict
 
 
 class User(Base):

@@ -13,7 +13,7 @@ from fastapi.exception_handlers import http_exception_handler, request_validatio
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from shared_models.errors import error_page, on_page
+from shared_models.errors import error_page, on_page, sayable
 from shared_models.settings import Settings
 from shared_models.tables import Base
 from sync_app.database import connect, sessions, writing_sessions
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "plain_upstream": plain_upstream,
                 "processes": processes,
             }
-            processes.shutdown(wait=False, cancel_futures=True)
+            processes.shutdown(cancel_futures=True)
         engine.dispose()
 
     app = FastAPI(title="The duel blog", lifespan=lifespan)
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
         if on_page(request):
             return error_page(request, 422, "This address is not valid")
-        return await request_validation_exception_handler(request, error)
+        return await request_validation_exception_handler(request, sayable(error))
 
     for module in (pages, users, posts, waiting, computing, mixed, pitfalls):
         app.include_router(module.router)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import settings as examples
+from sqlalchemy import create_engine, text
 
 import async_app.main
 import sync_app.main
+from loadtests.postgresql import Databases, own_server
+from loadtests.postgresql_server import program
+from loadtests.servers import seed
 from shared_models.seed import build
 from shared_models.settings import Settings
+
+examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
 
@@ -26,7 +35,32 @@ CREATE: dict[str, Callable[[Settings], FastAPI]] = {
     "async": async_app.main.create_app,
 }
 
+
+@dataclass(frozen=True)
+class Variant:
+    """A twin on a database, through a driver."""
+
+    style: str
+    database: str = "sqlite"
+    driver: str = "psycopg"
+
+    def __str__(self) -> str:
+        return f"{self.style}-{self.database if self.database == 'sqlite' else self.driver}"
+
+    def app(self, settings: Settings) -> FastAPI:
+        return CREATE[self.style](settings)
+
+
+VARIANTS = (
+    Variant("sync"),
+    Variant("async"),
+    Variant("sync", "postgresql"),
+    Variant("async", "postgresql"),
+    Variant("async", "postgresql", "asyncpg"),
+)
+
 Talk = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
+Opening = Callable[[Variant], AbstractContextManager[Settings]]
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +71,66 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Seeded databases on the server that DUEL_TEST_DATABASE names, or on one of our own."""
+    given = os.environ.get("DUEL_TEST_DATABASE")
+    if not given and not program("postgres") and not os.environ.get("CI"):
+        pytest.skip("PostgreSQL's server is not installed, and DUEL_TEST_DATABASE names none")
+    logs = tmp_path_factory.mktemp("postgresql")
+    with (
+        nullcontext((given, None)) if given else own_server(logs, ()) as (url, _),
+        Databases(url) as databases,
+    ):
+        seed(logs, databases)
+        yield databases
+
+
 @pytest.fixture
-def settings(seeded: Path, tmp_path: Path) -> Settings:
-    """The apps' knobs on a fresh copy of the data."""
-    data = tmp_path / "data"
-    shutil.copytree(seeded, data)
-    return replace(Settings(), data=str(data))
+def fresh(seeded: Path, request: pytest.FixtureRequest) -> Opening:
+    """Knobs on a fresh copy of the data, for one variant of the twins, as long as the block lasts."""
+
+    @contextmanager
+    def opening(variant: Variant) -> Iterator[Settings]:
+        with TemporaryDirectory() as scratch:
+            data = Path(scratch, "data")
+            shutil.copytree(seeded, data)
+            if variant.database == "sqlite":
+                yield replace(Settings(), data=str(data))
+                return
+            databases: Databases = request.getfixturevalue("postgresql")
+            name = databases.fresh()
+            try:
+                url = databases.url_of(name)
+                yield replace(Settings(), data=str(data), database=url, driver=variant.driver)
+            finally:
+                databases.drop(name)
+
+    return opening
+
+
+@pytest.fixture(params=VARIANTS, ids=str)
+def variant(request: pytest.FixtureRequest) -> Variant:
+    """Every twin on every database through every driver, in turn."""
+    chosen: Variant = request.param
+    return chosen
+
+
+@pytest.fixture
+def settings(fresh: Opening, variant: Variant) -> Iterator[Settings]:
+    """The variant's knobs, on a fresh copy of the data."""
+    with fresh(variant) as knobs:
+        yield knobs
+
+
+def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    """What a query finds in the database of `settings`."""
+    engine = create_engine(replace(settings, driver="psycopg").url("pysqlite"))
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
 
 
 @asynccontextmanager
@@ -65,13 +153,13 @@ class StateApp:
         await self.app({**scope, "state": dict(self.state)}, receive, send)
 
 
-@pytest.fixture(params=["sync", "async"])
-def talk(request: pytest.FixtureRequest, settings: Settings) -> Callable[[Talk], None]:
-    """Runs a conversation with one twin, then with the other."""
+@pytest.fixture
+def talk(variant: Variant, settings: Settings) -> Callable[[Talk], None]:
+    """Runs a conversation with each variant of the twins in turn."""
 
     def converse(conversation: Talk) -> None:
         async def main() -> None:
-            async with opened(CREATE[request.param](settings)) as client:
+            async with opened(variant.app(settings)) as client:
                 await conversation(client)
 
         asyncio.run(main())

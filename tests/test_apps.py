@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 
 import httpx
 
 from shared_models.settings import Settings
-from tests.conftest import Talk
+from tests.conftest import Talk, rows
 
 Converse = Callable[[Talk], None]
 NEW_POST = {"title": "T", "body": "B", "author_id": 5, "published_on": "2026-01-02"}
@@ -63,9 +62,7 @@ def test_deleting_a_user_deletes_the_users_posts(talk: Converse, settings: Setti
         assert (await client.delete("/users/9")).status_code == 204
 
     talk(conversation)
-    with sqlite3.connect(settings.database) as connection:
-        assert connection.execute("SELECT count(*) FROM posts WHERE author_id = 9").fetchone() == (0,)
-    connection.close()
+    assert rows(settings, "SELECT count(*) FROM posts WHERE author_id = 9") == [(0,)]
 
 
 def test_an_email_belongs_to_one_user(talk: Converse) -> None:
@@ -133,9 +130,7 @@ def test_a_mail_is_accepted_at_once_and_sent_afterwards(talk: Converse, settings
         assert answer.status_code == 202
 
     talk(conversation)
-    with sqlite3.connect(settings.database) as connection:
-        assert connection.execute("SELECT recipient FROM mails").fetchall() == [("reader@example.org",)]
-    connection.close()
+    assert rows(settings, "SELECT recipient FROM mails") == [("reader@example.org",)]
 
 
 def test_an_upstream_that_is_down_gives_502_and_a_checkout_leaves_no_order(
@@ -150,9 +145,7 @@ def test_an_upstream_that_is_down_gives_502_and_a_checkout_leaves_no_order(
         assert order.status_code == 502
 
     talk(conversation)
-    with sqlite3.connect(settings.database) as connection:
-        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
-    connection.close()
+    assert rows(settings, "SELECT count(*) FROM orders") == [(0,)]
 
 
 def test_numbers_out_of_bounds_are_refused_with_422(talk: Converse) -> None:

@@ -29,12 +29,15 @@ LOADTESTS: dict[str, set[str]] = {
     "loadtests.locustfile": {"loadtests.scenarios"},
     "loadtests.records": {"loadtests.plan"},
     "loadtests.validity": {"loadtests.records"},
-    "loadtests.config": {"loadtests.plan"},
+    "loadtests.config": {"loadtests.plan", "loadtests.postgresql"},
+    "loadtests.postgresql": {"loadtests.plan", "loadtests.processes"},
+    "loadtests.postgresql_server": set(),
     "loadtests.generator": {"loadtests.records", "loadtests.scenarios"},
 }
 ONLY_HERE = {
     "locust": {"loadtests.client", "loadtests.scenarios", "loadtests.generator"},
     "gevent": {"loadtests.client", "loadtests.generator"},
+    "psycopg": {"loadtests.postgresql", "loadtests.postgresql_server"},
     "matplotlib": {"reports.charts"},
     "typer": {"cli"},
 }

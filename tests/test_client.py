@@ -19,7 +19,8 @@ import pytest
 
 from benchmarks.nginx import NGINX, nginx
 from loadtests.plan import Arm, Serving
-from loadtests.servers import OUR_PACKAGES, Server, Surroundings
+from loadtests.processes import OUR_PACKAGES
+from loadtests.servers import Server, Surroundings
 
 TALK = """
 import json, sys

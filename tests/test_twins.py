@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import inspect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -20,7 +20,7 @@ from loadtests.answers import QUESTIONS, check_equal
 from loadtests.plan import built_in_arms
 from loadtests.servers import Surroundings
 from shared_models.settings import Settings
-from tests.conftest import CREATE, opened
+from tests.conftest import Talk
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +33,7 @@ ALLOWED = {
     },
     "database.py": {
         "engine.sync_engine": "engine",
-        "sqlite+aiosqlite": "sqlite+pysqlite",
+        "aiosqlite": "pysqlite",
     },
     "routers/pitfalls.py": {
         "AsyncIterator[Session]": "Iterator[Session]",
@@ -192,12 +192,10 @@ def test_the_fixed_requests_reach_every_route() -> None:
     assert reached == {(route.path, *sorted(route.methods or ())) for route in routes(app)}
 
 
-def test_no_coroutine_is_left_unawaited(settings: Settings) -> None:
-    """Warnings are errors here, so starting and stopping both apps is enough to show one."""
+def test_no_coroutine_is_left_unawaited(talk: Callable[[Talk], None]) -> None:
+    """Warnings are errors here, so starting and stopping each app is enough to show one."""
 
-    async def main() -> None:
-        for create in CREATE.values():
-            async with opened(create(settings)) as client:
-                assert (await client.get("/ping")).json() == {"result": "pong"}
+    async def conversation(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/ping")).json() == {"result": "pong"}
 
-    asyncio.run(main())
+    talk(conversation)

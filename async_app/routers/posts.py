@@ -49,7 +49,7 @@ async def read_post(post_id: PathId, sessions: Reading) -> Post:
 async def replace_post(post_id: PathId, post: PostIn, sessions: Writing) -> Post:
     """Read, then write in the same transaction, which therefore takes the write lock first."""
     async with sessions() as session:
-        row = found(await session.get(Post, post_id), "Post")
+        row = found(await session.get(Post, post_id, with_for_update=True), "Post")
         found(await session.get(User, post.author_id), "Author")
         for field, value in post.model_dump().items():
             setattr(row, field, value)
@@ -62,7 +62,7 @@ async def replace_post(post_id: PathId, post: PostIn, sessions: Writing) -> Post
 async def update_post(post_id: PathId, change: PostChange, sessions: Writing) -> Post:
     """As replace, for the fields that were sent."""
     async with sessions() as session:
-        row = found(await session.scalar(queries.post(post_id)), "Post")
+        row = found(await session.scalar(queries.post(post_id).with_for_update()), "Post")
         for field, value in change.model_dump(exclude_unset=True).items():
             setattr(row, field, value)
         await session.commit()
@@ -73,6 +73,6 @@ async def update_post(post_id: PathId, change: PostChange, sessions: Writing) ->
 async def delete_post(post_id: PathId, sessions: Writing) -> None:
     """Read by key, then delete, in one transaction."""
     async with sessions() as session:
-        row = found(await session.get(Post, post_id), "Post")
+        row = found(await session.get(Post, post_id, with_for_update=True), "Post")
         await session.delete(row)
         await session.commit()

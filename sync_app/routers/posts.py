@@ -49,7 +49,7 @@ def read_post(post_id: PathId, sessions: Reading) -> Post:
 def replace_post(post_id: PathId, post: PostIn, sessions: Writing) -> Post:
     """Read, then write in the same transaction, which therefore takes the write lock first."""
     with sessions() as session:
-        row = found(session.get(Post, post_id), "Post")
+        row = found(session.get(Post, post_id, with_for_update=True), "Post")
         found(session.get(User, post.author_id), "Author")
         for field, value in post.model_dump().items():
             setattr(row, field, value)
@@ -62,7 +62,7 @@ def replace_post(post_id: PathId, post: PostIn, sessions: Writing) -> Post:
 def update_post(post_id: PathId, change: PostChange, sessions: Writing) -> Post:
     """As replace, for the fields that were sent."""
     with sessions() as session:
-        row = found(session.scalar(queries.post(post_id)), "Post")
+        row = found(session.scalar(queries.post(post_id).with_for_update()), "Post")
         for field, value in change.model_dump(exclude_unset=True).items():
             setattr(row, field, value)
         session.commit()
@@ -73,6 +73,6 @@ def update_post(post_id: PathId, change: PostChange, sessions: Writing) -> Post:
 def delete_post(post_id: PathId, sessions: Writing) -> None:
     """Read by key, then delete, in one transaction."""
     with sessions() as session:
-        row = found(session.get(Post, post_id), "Post")
+        row = found(session.get(Post, post_id, with_for_update=True), "Post")
         session.delete(row)
         session.commit()

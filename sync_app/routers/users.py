@@ -61,7 +61,7 @@ def list_posts_of_user(
 def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User:
     """Read, then write in the same transaction, which therefore takes the write lock first."""
     with sessions() as session:
-        row = found(session.get(User, user_id), "User")
+        row = found(session.get(User, user_id, with_for_update=True), "User")
         row.name, row.email = user.name, user.email
         try:
             session.commit()
@@ -74,7 +74,7 @@ def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User:
 def update_user(user_id: PathId, change: UserChange, sessions: Writing) -> User:
     """As replace, for the fields that were sent."""
     with sessions() as session:
-        row = found(session.get(User, user_id), "User")
+        row = found(session.get(User, user_id, with_for_update=True), "User")
         for field, value in change.model_dump(exclude_unset=True).items():
             setattr(row, field, value)
         try:
@@ -88,6 +88,6 @@ def update_user(user_id: PathId, change: UserChange, sessions: Writing) -> User:
 def delete_user(user_id: PathId, sessions: Writing) -> None:
     """A user goes, and the database removes the posts with the user (cascade)."""
     with sessions() as session:
-        row = found(session.get(User, user_id), "User")
+        row = found(session.get(User, user_id, with_for_update=True), "User")
         session.delete(row)
         session.commit()

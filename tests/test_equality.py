@@ -1,0 +1,239 @@
+"""The twins do the same: answers, SQL and data, for whatever is asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+from blockbuster import blockbuster_ctx
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import Session
+
+import async_app.database
+import async_app.main
+from loadtests.answers import HEADERS, QUESTIONS, Question
+from loadtests.servers import Surroundings
+from shared_models.settings import Settings
+from shared_models.tables import Base, Post
+from sync_app.main import create_app
+from tests.conftest import CREATE, VARIANTS, Opening, Variant, opened, rows
+from tests.generated import Request, requests
+
+ON_SQLITE = tuple(variant for variant in VARIANTS if variant.database == "sqlite")
+ON_POSTGRESQL = tuple(variant for variant in VARIANTS if variant.database == "postgresql")
+PLACEHOLDER = re.compile(r"\$\d+(::[A-Z]+)?|%\((\w+)\)s(::[A-Z]+)?|\?")
+
+REQUESTS = requests(create_app(Settings()).openapi())
+
+
+@pytest.fixture(scope="module")
+def slow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A slow service for both twins to call."""
+    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as around:
+        yield around.slow_url
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one request came to: the answer, and what the database was asked and told."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    statements: tuple[str, ...]
+
+
+@dataclass
+class Ledger:
+    """Statements, commits and rollbacks of every engine, by the database it is connected to."""
+
+    entries: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, connection: Connection, entry: str) -> None:
+        self.entries.setdefault(str(connection.engine.url.database), []).append(entry)
+
+    def on_execute(self, connection: Connection, _: Any, statement: str, parameters: Any, *__: Any) -> None:
+        values = parameters.values() if isinstance(parameters, dict) else parameters
+        self.note(connection, f"{PLACEHOLDER.sub('?', statement)} {list(values)}")
+
+    def on_commit(self, connection: Connection) -> None:
+        self.note(connection, "COMMIT")
+
+    def on_rollback(self, connection: Connection) -> None:
+        self.note(connection, "ROLLBACK")
+
+    def taken(self, knobs: Settings) -> tuple[str, ...]:
+        """The entries since the last time."""
+        return tuple(self.entries.pop(str(knobs.url("any").database), ()))
+
+
+@contextmanager
+def ledger() -> Iterator[Ledger]:
+    """Listens to every engine as long as the block lasts."""
+    made = Ledger()
+    listeners: dict[str, Callable[..., None]] = {
+        "before_cursor_execute": made.on_execute,
+        "commit": made.on_commit,
+        "rollback": made.on_rollback,
+    }
+    for name, listener in listeners.items():
+        event.listen(Engine, name, listener)
+    try:
+        yield made
+    finally:
+        for name, listener in listeners.items():
+            event.remove(Engine, name, listener)
+
+
+async def outcome(
+    client: httpx.AsyncClient, request: Request, newest: dict[str, int], book: Ledger, knobs: Settings
+) -> Outcome:
+    headers = {"content-type": request.content_type} if request.content_type else {}
+    response = await client.request(request.method, request.at(newest), content=request.body, headers=headers)
+    if response.status_code == 201:
+        newest[request.kind] = response.json()["id"]
+    kept = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
+    return Outcome(response.status_code, kept, response.content, book.taken(knobs))
+
+
+async def outcomes(
+    variant: Variant, knobs: Settings, sequence: Sequence[Request], book: Ledger
+) -> list[Outcome]:
+    """What a sequence of requests comes to on one variant of the twins."""
+    newest: dict[str, int] = {}
+    async with opened(variant.app(knobs)) as client:
+        book.taken(knobs)
+        return [await outcome(client, request, newest, book, knobs) for request in sequence]
+
+
+def content(knobs: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that is in the database."""
+    return {name: rows(knobs, f"SELECT * FROM {name} ORDER BY id") for name in Base.metadata.tables}  # noqa: S608  # our own tables
+
+
+def assert_equal(
+    variants: Sequence[Variant], fresh: Opening, slow_url: str, sequence: Sequence[Request]
+) -> None:
+    """All variants answer a sequence alike, with the same SQL, and leave the same data behind."""
+    first: list[Outcome] = []
+    data: dict[str, list[tuple[Any, ...]]] = {}
+    for variant in variants:
+        with fresh(variant) as plain, ledger() as book:
+            knobs = replace(plain, upstream=f"{slow_url}/equality/")
+            found = asyncio.run(outcomes(variant, knobs, sequence, book))
+            left = content(knobs)
+        for request, ours, theirs in zip(sequence, first, found, strict=False):
+            assert theirs == ours, f"{variants[0]} and {variant} differ on {request}"
+        for request, theirs in zip(sequence, found, strict=True):
+            assert theirs.status < 500, f"{variant} broke on {request}: {theirs}"
+        assert left == (data or left), f"{variants[0]} and {variant} leave different data"
+        first, data = first or found, data or left
+
+
+@pytest.mark.parametrize(
+    ("variants", "most", "least"),
+    [(ON_SQLITE, 40, 1000), (ON_POSTGRESQL, 10, 200)],
+    ids=["sqlite", "postgresql"],
+)
+def test_generated_sequences_are_answered_alike_with_the_same_sql_and_leave_the_same_data(
+    variants: Sequence[Variant], most: int, least: int, fresh: Opening, slow_url: str
+) -> None:
+    """Creating, reading, changing and deleting, right and wrong; each sequence on fresh data.
+
+    `pytest --hypothesis-profile=long` (make bars-long) asks for ten times as much, from new seeds.
+    """
+    asked = 0
+    long = examples.get_current_profile_name() == "long"
+
+    @examples(
+        max_examples=most * (10 if long else 1),
+        derandomize=not long,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    )
+    @given(st.lists(REQUESTS, min_size=20, max_size=40))
+    def check(sequence: list[Request]) -> None:
+        nonlocal asked
+        asked += len(sequence)
+        assert_equal(variants, fresh, slow_url, sequence)
+
+    check()
+    assert asked >= least * (10 if long else 1)
+
+
+def test_an_app_that_answers_alike_but_asks_the_database_otherwise_is_found(
+    fresh: Opening, slow_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: an async twin that does not take the write lock before it reads."""
+
+    def forgetful(knobs: Settings) -> FastAPI:
+        app = async_app.main.create_app(knobs)
+        app.dependency_overrides[async_app.database.get_writing] = async_app.database.get_reading
+        return app
+
+    monkeypatch.setitem(CREATE, "async", forgetful)
+    with pytest.raises(AssertionError, match="sync-sqlite and async-sqlite differ on"):
+        assert_equal(ON_SQLITE, fresh, slow_url, [Request("DELETE", "/posts/7", "posts")])
+
+
+def as_request(question: Question) -> Request:
+    body = None if question.body is None else json.dumps(question.body).encode()
+    kind = "application/json" if body else None
+    return Request(question.method, question.path, question.path.split("/")[1], body, kind)
+
+
+@pytest.mark.parametrize("variants", [ON_SQLITE, ON_POSTGRESQL], ids=["sqlite", "postgresql"])
+def test_the_fixed_requests_reach_every_endpoint_with_the_same_sql(
+    variants: Sequence[Variant], fresh: Opening, slow_url: str
+) -> None:
+    assert_equal(variants, fresh, slow_url, [as_request(question) for question in QUESTIONS])
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v.style == "async"], ids=str)
+def test_nothing_blocks_the_loop_of_the_async_twin_but_the_labelled_pitfalls(
+    variant: Variant, fresh: Opening, slow_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocking calls raise here; computing holds the loop too, but that is what it is there for."""
+    # The route has the function by its name, which was bound before blocking calls began to raise.
+    monkeypatch.setattr("async_app.routers.pitfalls.sleep", lambda seconds: time.sleep(seconds))
+
+    async def conversation(knobs: Settings) -> set[str]:
+        async with opened(variant.app(knobs)) as client:
+            with blockbuster_ctx():
+                answers = {
+                    question.path.partition("?")[0]: await client.request(
+                        question.method, question.path, json=question.body
+                    )
+                    for question in QUESTIONS
+                }
+        return {path for path, answer in answers.items() if answer.status_code == 500}
+
+    with fresh(variant) as knobs:
+        blocking = asyncio.run(conversation(replace(knobs, upstream=f"{slow_url}/equality/")))
+    # Pillow asks for the working directory before it computes.
+    assert blocking == {"/pitfalls/blocking", "/pitfalls/file-inline", "/image"}
+
+
+def test_a_relationship_that_no_query_loaded_is_an_error_and_not_a_hidden_query(fresh: Opening) -> None:
+    with fresh(VARIANTS[0]) as settings:
+        engine = create_engine(settings.url("pysqlite"))
+        with Session(engine) as session:
+            post = session.get_one(Post, 1)
+            with pytest.raises(InvalidRequestError, match="lazy='raise'"):
+                _ = post.author
+        engine.dispose()
