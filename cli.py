@@ -269,10 +269,13 @@ def check(
         settings = configuration.settle({"database": database}, os.environ, None)
         arms = configuration.arms(arm or (), app_dir or ".")
         placement = machine.place(machine.cpus())
-        terminal.show_machine(results, machine.fingerprint(placement), machine.findings())
+        found = machine.findings()
         with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
             with Surroundings(Path(logs), placement, configuration.database(settings)) as around:
                 compared = check_equal(arms, around)
+                version = around.database_version
+        used = machine.fingerprint(placement).model_copy(update={"database": version})
+        terminal.show_machine(results, used, found)
         terminal.show_equality(results, [one.name for one in arms], compared)
 
 

@@ -32,12 +32,25 @@ class Frozen(BaseModel):
 class Serving(Frozen):
     """How an app is served. Equal for all arms unless an arm says otherwise."""
 
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that accept from the same socket."""
     threads: Annotated[int, Field(ge=1, le=10_000)] = 40
-    """Tokens of AnyIO's thread limiter."""
+    """Tokens of AnyIO's thread limiter, in each worker."""
     loop: Literal["uvloop", "asyncio"] = "uvloop"
     http: Literal["httptools", "h11"] = "httptools"
     gc: Literal["freeze", "default"] = "freeze"
     """`freeze`: what start-up built is taken out of the garbage collector's sight."""
+    gc_threshold: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """Objects made between two young collections; None: 10,000 with `freeze`, else Python's own."""
+    backlog: Annotated[int, Field(ge=1, le=65_535)] = 2048
+    """Connections that may wait to be accepted."""
+    keep_alive: Annotated[int, Field(ge=1, le=86_400)] = 75
+    """Seconds that an idle connection is kept."""
+
+    def arguments(self) -> list[str]:
+        """As flags of serve.py."""
+        said = [(name, value) for name, value in self if value is not None]
+        return [text for name, value in said for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 class Arm(Frozen):
@@ -209,7 +222,7 @@ def built_in_arms() -> tuple[Arm, ...]:
 def parse_arm(text: str, app_dir: str) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
-    Keys: threads, loop, http, gc, app-dir and env.KEY. Raises PlanError.
+    Keys: those of Serving with hyphens, app-dir and env.KEY. Raises PlanError.
     """
     example = "write NAME=module:attribute[,threads=100][,env.KEY=VALUE]"
     name, _, rest = text.partition("=")
@@ -233,10 +246,10 @@ def parse_arm(text: str, app_dir: str) -> Arm:
             env[key[4:]] = value
         elif key == "app-dir":
             values["app_dir"] = value
-        elif key in Serving.model_fields:
-            serving[key] = value
+        elif key in (knobs := {field.replace("_", "-"): field for field in Serving.model_fields}):
+            serving[knobs[key]] = value
         else:
-            known = [*Serving.model_fields, "app-dir", "env.KEY"]
+            known = [*knobs, "app-dir", "env.KEY"]
             raise PlanError(f"arm {name!r} has no setting {key!r}", hint=did_you_mean(key, known))
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {text!r}")
 

@@ -17,8 +17,10 @@ import importlib
 import inspect
 import json
 import os
+import selectors
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -62,23 +64,32 @@ def is_factory(found: Any) -> bool:
 class Server(uvicorn.Server):
     """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
 
-    def __init__(self, config: uvicorn.Config, threads: int, gc_mode: str, parent: int) -> None:
+    def __init__(
+        self, config: uvicorn.Config, threads: int, freeze: bool, gc_threshold: int | None, parent: int
+    ) -> None:
         super().__init__(config)
         self.parent = parent
         self.threads = threads
-        self.gc_mode = gc_mode
+        self.freeze = freeze
+        self.gc_threshold = gc_threshold
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         current_default_thread_limiter().total_tokens = self.threads
         await super().startup(sockets=sockets)
-        if self.gc_mode == "freeze":
+        if self.freeze:
             # What was built at start-up lives until the end: no full collection need look at it.
             gc.collect()
             gc.freeze()
             gc.set_threshold(10_000, 20, 100)
+        if self.gc_threshold is not None:
+            gc.set_threshold(self.gc_threshold)
         if sockets:
-            ready = {"ready": sockets[0].getsockname()[1], "pid": os.getpid()}
-            os.write(self.parent, json.dumps(ready).encode() + b"\n")
+            say_ready(self.parent, sockets[0])
+
+
+def say_ready(parent: int, listener: socket.socket) -> None:
+    """Tell the parent, in one line, the port where requests are accepted."""
+    os.write(parent, json.dumps({"ready": listener.getsockname()[1]}).encode() + b"\n")
 
 
 def take_stdout() -> int:
@@ -115,6 +126,36 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
+def supervise(workers: int, listener: socket.socket, arguments: Sequence[str]) -> None:
+    """Keep `workers` processes that accept from one socket, ready when all are; when one ends, all do.
+
+    None is started again, as a process manager would: its requests would be missing from the numbers.
+    """
+    parent = take_stdout()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    fd = listener.fileno()
+    command = [sys.executable, "-P", __file__, *arguments, "--workers", "1", "--fd", str(fd)]
+    family = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(fd,))
+        for _ in range(workers)
+    ]
+    try:
+        with selectors.DefaultSelector() as selector:
+            for worker in family:
+                if not worker.stdout or not worker.stdout.readline():
+                    sys.exit("a worker did not start")
+                selector.register(worker.stdout, selectors.EVENT_READ)
+            say_ready(parent, listener)
+            # A worker says nothing more, so this returns when one has ended.
+            selector.select()
+            sys.exit("a worker ended")
+    finally:
+        for worker in family:
+            worker.terminate()
+        for worker in family:
+            worker.wait()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Serve one ASGI app under uvicorn.")
     parser.add_argument("app", help="module:attribute of an ASGI app or of a factory")
@@ -124,20 +165,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cpus", help="comma-separated CPUs to run on")
     parser.add_argument("--loop", default="uvloop")
     parser.add_argument("--http", default="httptools")
+    parser.add_argument("--workers", type=int, default=1, help="processes that accept from one socket")
+    parser.add_argument("--fd", type=int, help="a listening socket in place of host and port")
     parser.add_argument("--threads", type=int, default=40, help="tokens of AnyIO's thread limiter")
     parser.add_argument("--backlog", type=int, default=2048)
     parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
     parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
+    parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     options = parser.parse_args(arguments)
 
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
+    if not options.alone:
+        leave_with_parent()
+    if options.fd is None:
+        listener = listen(options.host, options.port, options.backlog)
+    else:
+        listener = socket.socket(fileno=options.fd)
+    if options.workers > 1:
+        # Workers watch their own pipe, whose other end is here.
+        chosen = sys.argv[1:] if arguments is None else arguments
+        supervise(options.workers, listener, [word for word in chosen if word != "--alone"])
     parent = take_stdout()
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
-    if not options.alone:
-        leave_with_parent()
     try:
         app = load(options.app)
     except UnusableApp as error:
@@ -154,8 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout_keep_alive=options.keep_alive,
         timeout_graceful_shutdown=round(GRACE),
     )
-    listener = listen(options.host, options.port, options.backlog)
-    server = Server(config, options.threads, options.gc, parent)
+    server = Server(config, options.threads, options.gc == "freeze", options.gc_threshold, parent)
     try:
         server.run(sockets=[listener])
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -158,10 +158,8 @@ class Server:
 
 def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list[str]:
     """The command line of serve.py for an arm."""
-    serving = arm.serving
     arguments = [str(SERVE), arm.app, "--app-dir", arm.app_dir or str(ROOT), "--port", str(port)]
-    arguments += ["--threads", str(serving.threads), "--loop", serving.loop, "--http", serving.http]
-    arguments += ["--gc", serving.gc]
+    arguments += arm.serving.arguments()
     if cpus:
         arguments += ["--cpus", ",".join(map(str, cpus))]
     return arguments

@@ -44,7 +44,7 @@ def machine_text(run: Run) -> str:
     placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
     return (
         f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
-        f"{plain(machine.python)}; "
+        f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
         f"windows of {run.plan.window:g} s, {1 - run.plan.level:.0%} repeated confidence intervals; "
         f"run {plain(run.id)}."
     )

@@ -41,4 +41,5 @@ def of_verdict(verdict: Verdict) -> dict[str, Any]:
         "values": verdict.values,
         "bottlenecks": dict.fromkeys(verdict.values),
         "warnings": list(verdict.warnings),
+        "clients": verdict.clients,
     }

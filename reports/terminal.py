@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +14,10 @@ from rich.text import Text
 
 from loadtests.records import Arm, Cell, Machine, Plan, Run, Trial
 from reports import units
+from reports.catalogue import DATABASE, is_twin
 from reports.estimates import Readings
 from reports.verdicts import Verdict, Word, standing, verdicts
 
-DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-dependency|io_bound|mixed")
-"""Scenarios of the twin apps in which the database takes part."""
 PATIENCE = 30.0
 """Seconds of silence after which a reader without a terminal wants to hear something."""
 MARKS: dict[Word, str] = {
@@ -29,6 +27,19 @@ STYLES: dict[Word, str] = {
     "faster": "bold", "slower": "bold", "equivalent": "", "inconclusive": "dim", "failing": "red",
     "invalid": "red",
 }  # fmt: skip
+
+
+WHICH_DATABASE = {
+    "sqlite": (
+        "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on database "
+        "endpoints do not carry over to PostgreSQL (see --database)"
+    ),
+    "postgresql": (
+        "PostgreSQL ran on this machine beside the load generator: a server of its own, farther away, would "
+        "make the waiting longer for both styles"
+    ),
+}
+"""What a verdict on a database endpoint does not carry over to."""
 
 
 def plan_text(plan: Plan) -> str:
@@ -74,6 +85,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def sentence(verdict: Verdict, reference: str) -> str:
+    """A verdict in words, with the HTTP clients where another service is called."""
+    return finding(verdict, reference) + (f"; {verdict.clients}" if verdict.clients else "")
+
+
+def finding(verdict: Verdict, reference: str) -> str:
     """A verdict in words."""
     where = str(verdict.cell)
     n = f"n = {verdict.n}"
@@ -190,12 +206,8 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
     lines = [f"{'; '.join(cells)}: {warning}" for warning, cells in said.items()]
     if not run.complete:
         lines.insert(0, "this run was interrupted: what is shown rests on its finished rounds")
-    ours = any(arm.app.startswith(("sync_app.", "async_app.")) for arm in run.plan.arms)
-    if ours and any(DATABASE.match(cell.scenario) for cell in run.plan.cells):
-        lines.append(
-            "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on "
-            "database endpoints do not carry over to PostgreSQL"
-        )
+    if any(map(is_twin, run.plan.arms)) and any(DATABASE.match(cell.scenario) for cell in run.plan.cells):
+        lines.append(WHICH_DATABASE[run.plan.database])
     if not run.machine.placement:
         lines.append(
             "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
@@ -339,6 +351,7 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str]) ->
         ("system", machine.system),
         ("python", machine.python),
         ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
+        ("database", machine.database or "not used yet"),
         ("placement", placed or "none: processes cannot be bound to CPUs here"),
     ]
     listing(console, "machine", rows)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtests.records import Cell, Run
+from loadtests.records import Arm, Cell, Run
+from reports.catalogue import RELEASES_GIL, http_client
 from reports.estimates import ALL, METRICS, PARTS, Estimate, Metric, Pairs, Reading, Readings, estimate, pair
 from reports.statistics import (
     ENOUGH_IN_TAIL,
@@ -24,8 +25,6 @@ Word = Literal["faster", "slower", "equivalent", "inconclusive", "failing", "inv
 
 MOST_FAILURES = 0.01
 """Part of an arm's requests that may fail before the arm itself is failing."""
-RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
-"""Endpoints whose work runs on as many cores as there are."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class Verdict:
     p: float | None = None
     """The error rate at which the interval would just exclude a ratio of 1, all looks counted."""
     warnings: tuple[str, ...] = ()
+    clients: str | None = None
+    """The HTTP clients that the arms call another service with, which decide as much as the style."""
 
 
 def verdicts(run: Run, readings: Readings) -> list[Verdict]:
@@ -138,7 +139,16 @@ def judge(
         values={plan.reference.name: found.reference, rival: found.rival},
         p=repeated_p(found.differences),
         warnings=tuple(warnings),
+        clients=clients([plan.reference, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
     )
+
+
+def clients(arms: Sequence[Arm], scenario: str) -> str | None:
+    """`httpx.Client for sync, httpx.AsyncClient on aiohttp for async`; None where nothing is called."""
+    named = [(http_client(arm, scenario), arm.name) for arm in arms]
+    if not any(client for client, _ in named):
+        return None
+    return ", ".join(f"{client or 'unknown'} for {name}" for client, name in named)
 
 
 def decide(

@@ -20,8 +20,9 @@ from shared_models.settings import Settings
 
 def connect(settings: Settings) -> Engine:
     """An engine on the database that the settings name."""
+    url = settings.url("pysqlite")
     engine = create_engine(
-        settings.url("pysqlite"),
+        url,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout,

@@ -210,7 +210,7 @@ def test_nothing_blocks_the_loop_of_the_async_twin_but_the_labelled_pitfalls(
 ) -> None:
     """Blocking calls raise here; computing holds the loop too, but that is what it is there for."""
     # The route has the function by its name, which was bound before blocking calls began to raise.
-    monkeypatch.setattr("async_app.routers.pitfalls.sleep", lambda seconds: time.sleep(seconds))
+    monkeypatch.setattr("async_app.routers.pitfalls.sleep", lambda seconds: time.sleep(seconds))  # noqa: PLW0108  # late-bound on purpose
 
     async def conversation(knobs: Settings) -> set[str]:
         async with opened(variant.app(knobs)) as client:

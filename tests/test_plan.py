@@ -80,8 +80,8 @@ def test_a_wrong_arm_is_one_clear_error(text: str, message: str) -> None:
 
 def test_an_unknown_setting_of_an_arm_gets_the_nearest_known_one() -> None:
     with pytest.raises(PlanError) as caught:
-        parse_arm("a=m:x,thread=4", "/here")
-    assert caught.value.hint == "did you mean threads?"
+        parse_arm("a=m:x,loops=4", "/here")
+    assert caught.value.hint == "did you mean loop?"
 
 
 def test_arms_and_cells_must_be_told_apart() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,6 +210,48 @@ def test_the_thread_limit_is_the_one_asked_for(
         facts = loaded(locust[0], server.url, tmp_path / "s.npz", scenario="sleep", users=16)
     reading = read(read_samples(tmp_path / "s.npz"), facts["window"])
     assert 40 < reading.throughput <= 101
+
+
+@pytest.mark.parametrize(
+    ("serving", "frozen", "youngest"),
+    [
+        (Serving(), True, 10_000),
+        (Serving(gc="default"), False, gc.get_threshold()[0]),
+        (Serving(gc_threshold=1234), True, 1234),
+    ],
+)
+def test_the_garbage_collector_is_set_as_asked_for(
+    around: Surroundings, serving: Serving, frozen: bool, youngest: int
+) -> None:
+    with Server(app("knobs", serving=serving), around, "s.10") as server:
+        told = json.loads(get(server.url))
+    assert (told["frozen"], told["thresholds"][0]) == (frozen, youngest)
+
+
+def test_an_idle_connection_is_kept_as_long_as_asked_for(around: Surroundings) -> None:
+    with Server(app("knobs", serving=Serving(keep_alive=1)), around, "s.11") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: duel\r\n\r\n")
+            with connection.makefile("rb") as answers:
+                # Read to its end, which is where the server closes the connection.
+                assert answers.read().startswith(b"HTTP/1.1 200")
+
+
+def test_several_workers_share_the_requests_and_go_together(around: Surroundings) -> None:
+    """Each worker says who it is; when one is killed, the others and the server end."""
+    with Server(app("knobs", serving=Serving(workers=3)), around, "s.12") as server:
+        deadline = time.monotonic() + 30
+        seen: set[int] = set()
+        while len(seen) < 3 and time.monotonic() < deadline:
+            seen.add(json.loads(get(server.url))["pid"])
+        family = {child.pid for child in psutil.Process(server.child.pid).children(recursive=True)}
+        assert len(seen) == 3
+        assert seen <= family
+        victim, *others = [psutil.Process(pid) for pid in seen]
+        victim.kill()
+        _, alive = psutil.wait_procs(others, timeout=20)
+        assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+        psutil.Process(server.child.pid).wait(timeout=20)
 
 
 def test_a_server_goes_when_its_parent_closes_the_pipe(tmp_path: Path) -> None:
