@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install bench bench-help bench-generator bars test lint types lock wheel readme clean
+.PHONY: help install bench bench-help bench-generator bench-minimal bench-transports bars bars-long test lint types lock wheel readme clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -12,6 +12,8 @@ help:
 	@echo "make install  set up only"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench-generator, bench-help   how fast the tool itself is"
+	@echo "make bench-minimal, bench-transports   what the twins cost, and what their HTTP clients do"
+	@echo "make bars-long  the long series: every endpoint loaded, 10,000 generated requests (an hour)"
 	@echo "make bars     whether the generator reads known latencies and rates as they are"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
 	@echo "make lock     resolve requirements.lock again (needs uv)"
@@ -47,6 +49,17 @@ bench-generator: $(READY)
 
 bars: $(READY)
 	$(BIN)/python -m benchmarks.accuracy
+
+bench-minimal: $(READY)
+	$(BIN)/python -m benchmarks.minimal
+
+bench-transports: $(READY)
+	$(BIN)/python -m benchmarks.transports
+
+bars-long: $(READY)
+	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
+	$(BIN)/python -m benchmarks.endurance
+	$(BIN)/python -m benchmarks.endurance postgresql
 
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme

@@ -261,7 +261,7 @@ def check(
 
         from loadtests import config as configuration
         from loadtests import machine
-        from loadtests.answers import check_equal
+        from loadtests.answers import check_equal, fixed_questions, published_questions
         from loadtests.servers import Surroundings
         from reports import terminal
 
@@ -272,7 +272,8 @@ def check(
         found = machine.findings()
         with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
             with Surroundings(Path(logs), placement, configuration.database(settings)) as around:
-                compared = check_equal(arms, around)
+                questions = fixed_questions(arms) or published_questions(arms[0], around)
+                compared = check_equal(arms, around, questions)
                 version = around.database_version
         used = machine.fingerprint(placement).model_copy(update={"database": version})
         terminal.show_machine(results, used, found)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -20,6 +22,15 @@ HEADERS = ("content-type", "location", "allow")
 """Headers that matter to a client."""
 SHOWN = 300
 """Characters of an answer that are shown where answers differ."""
+SHOWN_BEFORE = 60
+"""Those of them that both answers still share."""
+VALUES = {
+    "integer": ("1", "999999"),
+    "number": ("0.5", "-1"),
+    "boolean": ("true", "false"),
+    "string": ("a", "1"),
+}
+"""What is asked in place of a parameter, by its type."""
 
 
 class ArmsDiffer(Exception):
@@ -51,9 +62,11 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def __str__(self) -> str:
-        text = self.body.decode("utf-8", "replace")
-        return f"{self.status} {dict(self.headers)} {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}"
+    def shown(self, start: int) -> str:
+        """Status, headers and the body from byte `start`, at a length for people."""
+        text = self.body[start:].decode("utf-8", "replace")
+        before, after = "…" if start else "", "…" if len(text) > SHOWN else ""
+        return f"{self.status} {dict(self.headers)} {before}{text[:SHOWN]}{after}"
 
 
 NEW_USER = {"name": "Ada", "email": "ada@example.org"}
@@ -119,27 +132,85 @@ QUESTIONS: Sequence[Question] = (
 )
 
 
-def check_equal(arms: Sequence[Arm], around: Surroundings) -> int | None:
+def fixed_questions(arms: Sequence[Arm]) -> Sequence[Question]:
+    """The fixed set, where all arms are twin apps; nothing where an arm is somebody else's."""
+    return QUESTIONS if {arm.app for arm in arms} <= {arm.app for arm in BUILT_IN.values()} else ()
+
+
+def published_questions(arm: Arm, around: Surroundings) -> list[Question]:
+    """What an app's OpenAPI document says can be read: its GETs, each with a value that may be there and
+    one that may not. Left out is what two fresh servers of the same arm answer differently, such as a
+    time of day. Empty without a document. Raises ChildFailed.
+    """
+    answers: list[list[Answer]] = []
+    questions: list[Question] = []
+    for attempt in ("first", "second"):
+        with Server(arm, around, f"check.{attempt}") as server:
+            if not answers:
+                questions = readable(ask(server, [Question("GET", "/openapi.json")])[0])
+            answers.append(ask(server, questions))
+    return [question for question, one, other in zip(questions, *answers, strict=True) if one == other]
+
+
+def readable(document: Answer) -> list[Question]:
+    """The GETs of an OpenAPI document, with values in place of their parameters."""
+    try:
+        paths = json.loads(document.body)["paths"] if document.status == HTTPStatus.OK else {}
+        found = [
+            Question("GET", filled(path, methods["get"].get("parameters", []), which))
+            for path, methods in paths.items()
+            if "get" in methods
+            for which in (0, 1)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return list(dict.fromkeys(found))
+
+
+def filled(path: str, parameters: Sequence[Any], which: int) -> str:
+    """`path` with the parameters that it needs: the first or the second value of each."""
+    query = []
+    for parameter in parameters:
+        kind = parameter.get("schema", {}).get("type")
+        value = VALUES.get(kind, VALUES["string"])[which]
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", value)
+        elif parameter["in"] == "query" and parameter.get("required"):
+            query.append(f"{quote(parameter['name'])}={value}")
+    return path + ("?" + "&".join(query) if query else "")
+
+
+def check_equal(arms: Sequence[Arm], around: Surroundings, questions: Sequence[Question]) -> int | None:
     """Boot every arm in turn and compare its answers with the first arm's.
 
-    Returns how many requests all answered alike; None when an arm is not one of the twin apps, whose
-    requests are not known. Raises ArmsDiffer with the request that shows it, or ChildFailed.
+    Returns how many requests all answered alike; None where there was nothing to ask. Raises ArmsDiffer
+    with the request that shows it, or ChildFailed.
     """
-    known = {arm.app for arm in arms} <= {arm.app for arm in BUILT_IN.values()}
     expected: list[Answer] = []
     for arm in arms:
         with Server(arm, around, f"check.{arm.name}") as server:
-            if not known:
-                continue
-            answers = ask(server, QUESTIONS)
-        for question, first, answer in zip(QUESTIONS, expected, answers, strict=False):
+            answers = ask(server, questions)
+        for question, first, answer in zip(questions, expected, answers, strict=False):
             if first != answer:
                 raise ArmsDiffer(
                     f"arms {arms[0].name!r} and {arm.name!r} answer {question} differently",
-                    f"{arms[0].name}: {first}\n{arm.name}: {answer}",
+                    "\n".join(
+                        f"{name}: {shown}"
+                        for name, shown in zip((arms[0].name, arm.name), apart(first, answer), strict=True)
+                    ),
                 )
         expected = expected or answers
-    return len(QUESTIONS) if known else None
+    return len(questions) or None
+
+
+def apart(first: Answer, second: Answer) -> tuple[str, str]:
+    """Two answers, their bodies from shortly before the place where they part."""
+    same = next(
+        (at for at, (a, b) in enumerate(zip(first.body, second.body, strict=False)) if a != b),
+        min(len(first.body), len(second.body)),
+    )
+    start = max(0, same - SHOWN_BEFORE) if same > SHOWN - SHOWN_BEFORE else 0
+    return first.shown(start), second.shown(start)
 
 
 def ask(server: Server, questions: Sequence[Question]) -> list[Answer]:

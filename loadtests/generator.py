@@ -29,10 +29,6 @@ from loadtests.scenarios import Visitor, scenarios
 
 POLL = 0.02
 """Seconds between two looks at whether the warm-up is over."""
-WARMUP_TURNS = 3
-"""Requests per user that the warm-up lasts at least."""
-WINDOW_TURNS = 5
-"""Requests per user that the window lasts at least."""
 LONGEST = 10.0
 """Seconds that a warm-up or a window of a very slow server is stretched to at most."""
 BEAT = 0.01
@@ -57,6 +53,10 @@ class Order:
     drain: float
     seed: int
     samples: str
+    warmup_turns: int = 3
+    """Requests per user that the warm-up lasts at least."""
+    window_turns: int = 5
+    """Requests per user that the window lasts at least."""
 
 
 class Recorder:
@@ -141,7 +141,7 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
     opened, cpu = perf_counter(), process_time()
     tell("opened")
     rate = len(recorder.end) / (opened - began)
-    turns = WINDOW_TURNS * order.users / rate if rate else order.window
+    turns = order.window_turns * order.users / rate if rate else order.window
     gevent.sleep(max(order.window, min(turns, LONGEST)))
     closed, used = perf_counter(), process_time() - cpu
     heartbeat.kill()
@@ -176,7 +176,7 @@ def beat(lags: array[float]) -> None:
 def warm_until(recorder: Recorder, order: Order, began: float) -> None:
     """Wait for the least warm-up and until the users have had their turns, within reason."""
     gevent.sleep(order.warmup)
-    while len(recorder.end) < WARMUP_TURNS * order.users and perf_counter() - began < max(
+    while len(recorder.end) < order.warmup_turns * order.users and perf_counter() - began < max(
         LONGEST, order.warmup
     ):
         gevent.sleep(POLL)

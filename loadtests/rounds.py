@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from loadtests import machine
-from loadtests.answers import check_equal
+from loadtests.answers import check_equal, fixed_questions
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
 from loadtests.processes import OUR_PACKAGES, Child, ChildFailed
 from loadtests.records import Run, RunDirectory, Trial, Vitals, read_samples, write_delays
@@ -136,7 +136,7 @@ def carry_out(
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))
                 raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
         used = run.machine.model_copy(update={"database": bench.around.database_version})
-        compared = check_equal(plan.arms, bench.around)
+        compared = check_equal(plan.arms, bench.around, fixed_questions(plan.arms))
         run = run.model_copy(update={"machine": used, "answers_compared": compared})
         return Rounds(run, directory, bench, decided, watcher or Silent()).carry_out()
 

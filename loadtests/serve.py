@@ -89,7 +89,8 @@ class Server(uvicorn.Server):
 
 def say_ready(parent: int, listener: socket.socket) -> None:
     """Tell the parent, in one line, the port where requests are accepted."""
-    os.write(parent, json.dumps({"ready": listener.getsockname()[1]}).encode() + b"\n")
+    ready = {"ready": listener.getsockname()[1], "pid": os.getpid()}
+    os.write(parent, json.dumps(ready).encode() + b"\n")
 
 
 def take_stdout() -> int:

@@ -364,7 +364,7 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str]) ->
 def show_equality(console: Console, arms: Sequence[str], compared: int | None) -> None:
     names = " and ".join(arms)
     if compared is None:
-        text = f"{names} start; their answers were not compared, since their requests are not known here"
+        text = f"{names} start; their answers were not compared, since no OpenAPI document says what to ask"
     else:
         text = f"{names} answer {compared} requests alike"
     say(console, text)

@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             return error_page(request, 422, "This address is not valid")
         return await request_validation_exception_handler(request, sayable(error))
 
-    for module in (pages, users, posts, waiting, computing, mixed, pitfalls):
+    # The lightest first: a request is matched against the routes in their order, about 2 µs each.
+    for module in (waiting, posts, users, computing, mixed, pages, pitfalls):
         app.include_router(module.router)
     return app

@@ -204,3 +204,25 @@ def gone_in_time(pid: int) -> None:
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.pid_exists(pid)
+
+
+def test_check_asks_a_foreign_pair_what_it_publishes_and_names_the_request_that_differs(
+    tmp_path: Path,
+) -> None:
+    """What an app answers otherwise each time, such as the time, is no difference between arms."""
+    arms = ("--app-dir", str(APPS), "--arm", "before=shop:before")
+    same = duel("check", *arms, "--arm", "again=shop:before", cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert "before and again answer 2 requests alike" in same.stdout
+    differing = duel("check", *arms, "--arm", "after=shop:after", cwd=tmp_path)
+    assert differing.returncode == 5
+    assert "arms 'before' and 'after' answer GET /items/999999 differently" in differing.stderr
+    assert "after: 404" in differing.stderr
+
+
+def test_an_app_without_a_document_is_only_started(tmp_path: Path) -> None:
+    done = duel(
+        "check", "--app-dir", str(APPS), "--arm", "a=odd:counting", "--arm", "b=odd:counting", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a and b start" in done.stdout

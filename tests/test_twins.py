@@ -176,7 +176,7 @@ def test_every_endpoint_says_what_it_stands_for() -> None:
 def test_the_served_twins_answer_the_fixed_requests_alike() -> None:
     """Real servers, answers compared byte for byte; 404, 405, 409 and 422 among them."""
     with tempfile.TemporaryDirectory() as logs, Surroundings(Path(logs), machine.place(())) as around:
-        assert check_equal(built_in_arms(), around) == len(QUESTIONS)
+        assert check_equal(built_in_arms(), around, QUESTIONS) == len(QUESTIONS)
 
 
 def test_the_fixed_requests_reach_every_route() -> None:

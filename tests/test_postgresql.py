@@ -1,0 +1,164 @@
+"""PostgreSQL for a run: a database for every trial, nothing left behind, nothing secret told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+import pytest
+
+from loadtests import machine
+from loadtests.plan import BUILT_IN, PlanError
+from loadtests.postgresql import OWN, Databases, checked, own_server, without_secrets
+from loadtests.processes import ChildFailed
+from loadtests.records import RunDirectory
+from loadtests.servers import Server, Surroundings
+from shared_models.seed import POSTS
+from tests.test_cli import duel
+
+
+def names(url: str) -> set[str]:
+    """The databases that runs have made on a server."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+    return {str(name) for (name,) in rows if str(name).startswith("duel_")}
+
+
+def test_every_trial_gets_a_seeded_database_of_its_own_and_leaves_none_behind(postgresql: Databases) -> None:
+    before = names(postgresql.url)
+    first, second = postgresql.fresh(), postgresql.fresh()
+    with psycopg.connect(postgresql.url_of(first)) as connection:
+        connection.execute("DELETE FROM posts")
+    connected = psycopg.connect(postgresql.url_of(second))
+    assert connected.execute("SELECT count(*) FROM posts").fetchone() == (POSTS,)
+    for name in (first, second):
+        postgresql.drop(name)  # whoever is still connected
+    connected.close()
+    assert names(postgresql.url) == before
+
+
+def test_what_a_killed_run_left_is_dropped_by_the_next_one_and_a_living_run_keeps_its_own(
+    postgresql: Databases,
+) -> None:
+    left = f"duel_{2**31 - 1}_3"
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{left}"'.encode())
+    ours = names(postgresql.url) - {left}
+    with Databases(postgresql.url) as other:
+        assert names(postgresql.url) == ours | {other.template}
+    assert names(postgresql.url) == ours
+
+
+def test_the_work_of_the_server_counts_as_ours(postgresql: Databases) -> None:
+    pid = postgresql.server_pid()
+    assert pid is not None
+    assert psutil.Process(pid).name() in {"postgres", "postmaster"}
+
+
+def test_where_the_database_works_unseen_nothing_is_called_foreign() -> None:
+    clocks = machine.Clocks([], all_known=False)
+    start = clocks.read(1)
+    assert clocks.between(start, clocks.read(1)).host_foreign is None
+
+
+def test_a_server_of_our_own_goes_with_its_keeper_and_takes_its_files_along(tmp_path: Path) -> None:
+    with own_server(tmp_path, ()) as (url, keeper):
+        family = psutil.Process(keeper.pid).children(recursive=True)
+        (home,) = {Path(process.cwd()).parent for process in family if process.name() == "postgres"}
+        assert home.is_dir()
+        assert names(url) == set()
+        keeper._stdin.close()  # as when the parent dies, however it dies
+        psutil.Process(keeper.pid).wait(timeout=20)
+    assert not home.exists()
+    assert not [process for process in family if process.is_running() and process.status() != "zombie"]
+
+
+def test_the_arms_on_postgresql_answer_through_the_driver_they_name(
+    postgresql: Databases, tmp_path: Path
+) -> None:
+    """A driver that does not exist shows that the arm's own is used."""
+    arm = BUILT_IN["async-asyncpg"].model_copy(update={"env": {"DUEL_APP_DRIVER": "nobodys_driver"}})
+    with Surroundings(tmp_path, {}, postgresql.url) as around:
+        with Server(BUILT_IN["async-asyncpg"], around, "1.1") as server:
+            assert server.database_url is not None
+            assert urlsplit(server.database_url).path != urlsplit(postgresql.url).path
+        with pytest.raises(ChildFailed, match="did not start") as caught:
+            Server(arm, around, "1.2")
+    assert "nobodys_driver" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("mysql://root@127.0.0.1/x", "is not a postgresql:// URL"),
+        ("duel.db", "is not a postgresql:// URL"),
+        ("postgresql://u:secret@db.example.org/x", "is on db.example.org, not on this machine"),
+        ("postgresql://u:secret@127.0.0.1/x?hostaddr=192.0.2.1", "is on 192.0.2.1"),
+        ("postgresql://u:secret@192.0.2.1:5432/x", "is on 192.0.2.1"),
+        ("postgresql://u:secret@127.0.0.1:port/x", "cannot be read"),
+        ("postgresql://u:secret@127.0.0.1,db.example.org/x", "not on this machine"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused_without_telling_its_password(
+    given: str, said: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        checked(given)
+    assert said in str(caught.value)
+    assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "given", [OWN, "postgresql://127.0.0.1/x", "postgres://u:p@[::1]:5432/x", "postgresql:///x?host=/run/pg"]
+)
+def test_a_database_on_this_machine_is_taken(given: str) -> None:
+    assert checked(given) == given
+
+
+def test_a_database_is_shown_without_user_password_and_options() -> None:
+    assert (
+        without_secrets("postgresql://u:p%40@127.0.0.1:5432/x?password=q") == "postgresql://127.0.0.1:5432/x"
+    )
+
+
+def test_a_server_that_refuses_us_is_one_clear_error_without_the_password(tmp_path: Path) -> None:
+    url = "postgresql://duel:secret@127.0.0.1:9/postgres"
+    done = duel("check", "--database", url, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no connection to the database postgresql://127.0.0.1:9/postgres")
+    assert "secret" not in done.stderr
+
+
+def test_asyncpg_without_postgresql_is_refused_with_a_hint(tmp_path: Path) -> None:
+    done = duel("run", "--arm", "sync", "--arm", "async-asyncpg", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "hint: add --database postgresql" in done.stderr
+
+
+def test_a_run_on_postgresql_records_its_version_and_keeps_the_password_to_itself(
+    postgresql: Databases, tmp_path: Path
+) -> None:
+    arms = ("--arm", "sync", "--arm", "async", "--arm", "async-asyncpg")
+    done = duel(
+        "run", "-s", "users.update", "-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1", *arms,
+        cwd=tmp_path, DUEL_DATABASE=postgresql.url,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (where,) = (tmp_path / "runs").iterdir()
+    run = RunDirectory(where).load()
+    assert run.plan.database == "postgresql"
+    assert run.machine.database == postgresql.version
+    assert run.answers_compared
+    assert not any(trial.errors for trial in run.trials)
+    password = urlsplit(postgresql.url).password or ""
+    assert password
+    for file in where.rglob("*"):
+        assert file.is_dir() or password.encode() not in file.read_bytes(), file
+    shown = duel("run", "--show-config", cwd=tmp_path, DUEL_DATABASE=postgresql.url)
+    assert "database = postgresql://127.0.0.1" in shown.stdout
+    assert password not in shown.stdout
+    assert "PostgreSQL ran on this machine" in done.stdout
+    assert json.loads((where / "report" / "summary.json").read_text())["machine"]["database"]
