@@ -36,7 +36,7 @@ def duel(
     run = carry_out(run, directory, lambda _: set())
     found = [verdict for verdict in verdicts(run, Readings(directory)) if verdict.primary]
     for verdict in found:
-        print(terminal.sentence(verdict, run.plan.reference.name), flush=True)
+        print(terminal.sentence(verdict, run.plan), flush=True)
     return run, found
 
 

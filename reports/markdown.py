@@ -13,9 +13,8 @@ from reports.verdicts import Verdict
 def report(run: Run, found: Sequence[Verdict]) -> str:
     """Sentences, table, warnings, machine."""
     primaries = [verdict for verdict in found if verdict.primary]
-    reference = run.plan.reference.name
     lines = ["# Verdicts", ""]
-    lines += [f"- {plain(sentence(verdict, reference))}" for verdict in primaries]
+    lines += [f"- {plain(sentence(verdict, run.plan))}" for verdict in primaries]
     lines += ["", table(run, found), "", plain(together(run, found)), ""]
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]

@@ -84,34 +84,36 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def sentence(verdict: Verdict, reference: str) -> str:
+def sentence(verdict: Verdict, plan: Plan) -> str:
     """A verdict in words, with the HTTP clients where another service is called."""
-    return finding(verdict, reference) + (f"; {verdict.clients}" if verdict.clients else "")
+    # With several arms, words such as "equivalent" must say whose they are.
+    where = f"{verdict.cell}, {verdict.arm}" if len(plan.rivals) > 1 else str(verdict.cell)
+    clients = f"; {verdict.clients}" if verdict.clients else ""
+    return f"{where}: {finding(verdict, plan.reference.name)}{clients}"
 
 
 def finding(verdict: Verdict, reference: str) -> str:
-    """A verdict in words."""
-    where = str(verdict.cell)
+    """What a verdict says."""
     n = f"n = {verdict.n}"
     if verdict.ratio is None or verdict.low is None:
         reason = f": {verdict.warnings[0]}" if verdict.warnings else ""
-        return f"{where}: {verdict.verdict}{reason}"
+        return f"{verdict.verdict}{reason}"
     numbers = f"({units.ratio(verdict.ratio)}, {units.interval(verdict.low, verdict.high)}, {n})"
     factor = units.figures(max(verdict.ratio, 1 / verdict.ratio))
     match verdict.verdict:
         case "faster":
-            return f"{where}: {verdict.arm} serves {factor} times as much as {reference} {numbers}"
+            return f"{verdict.arm} serves {factor} times as much as {reference} {numbers}"
         case "slower":
-            return f"{where}: {reference} serves {factor} times as much as {verdict.arm} {numbers}"
+            return f"{reference} serves {factor} times as much as {verdict.arm} {numbers}"
         case "equivalent":
             ahead = verdict.arm if verdict.ratio > 1 else reference
             by = abs(verdict.ratio - 1)
             lead = f", {ahead} ahead by {by:.0%}" if by >= 0.005 else ""
-            return f"{where}: equivalent{lead} {numbers}"
+            return f"equivalent{lead} {numbers}"
         case "inconclusive":
-            return f"{where}: not decided {numbers}"
+            return f"not decided {numbers}"
         case word:
-            return f"{where}: {word}: {'; '.join(verdict.warnings)}"
+            return f"{word}: {'; '.join(verdict.warnings)}"
 
 
 def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
@@ -170,7 +172,7 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
     """Sentences, then the table, then the warnings with their remedies."""
     primaries = [verdict for verdict in found if verdict.primary]
     for verdict in primaries:
-        say(console, sentence(verdict, run.plan.reference.name))
+        say(console, sentence(verdict, run.plan))
     if primaries:
         console.print()
         console.print("throughput: successful requests per second", style="dim", highlight=False)
@@ -243,7 +245,7 @@ class Lines:
         if closed:
             for verdict in verdicts(run, self.readings):
                 if verdict.primary and verdict.cell in closed:
-                    say(self.console, f"  {sentence(verdict, run.plan.reference.name)}")
+                    say(self.console, f"  {sentence(verdict, run.plan)}")
         left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
         say(
             self.console,
