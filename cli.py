@@ -110,6 +110,13 @@ def run(
     users: Annotated[
         Optional[str], typer.Option("-u", "--users", metavar="N,…", help="Levels of concurrent users.")
     ] = None,
+    rate: Annotated[
+        Optional[str],
+        typer.Option("--rate", metavar="N,…", help="Arrivals a second, whoever still waits: for latency."),
+    ] = None,
+    arrivals: Annotated[
+        Optional[str], typer.Option(metavar="poisson|constant", help="How a rate's arrivals are spread.")
+    ] = None,
     arm: ArmOption = None,
     app_dir: AppDirOption = None,
     database: DatabaseOption = None,
@@ -156,6 +163,8 @@ def run(
             "database": database,
             "scenarios": ",".join(scenario) if scenario else None,
             "users": users,
+            "rate": rate,
+            "arrivals": arrivals,
             "window": window,
             "warmup": warmup,
             "rounds": rounds,

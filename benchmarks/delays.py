@@ -9,3 +9,7 @@ def at_20_ms() -> SlowService:
 
 def at_200_ms() -> SlowService:
     return SlowService(median=0.2)
+
+
+def at_5_ms() -> SlowService:
+    return SlowService(median=0.005)

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.plan import Arm, Cell, Load, Plan, PlanError, built_in_arms, did_you_mean, parse_arm, validated
+from loadtests.plan import (
+    ENOUGH_FOR_P99,
+    Arm,
+    Cell,
+    Load,
+    Plan,
+    PlanError,
+    built_in_arms,
+    did_you_mean,
+    parse_arm,
+    validated,
+)
 from loadtests.postgresql import checked, without_secrets
 
 MIXES = ("io_bound", "cpu_bound", "mixed")
@@ -49,6 +60,8 @@ ENDPOINTS = (
 importing Locust, which patches sockets."""
 
 USERS = 64
+LONGEST_WINDOW = 10.0
+"""Seconds to which a window is stretched unasked."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,12 @@ def wholes(value: Any) -> tuple[int, ...]:
     return tuple(whole(word) for word in (texts(value) if isinstance(value, str) else value))
 
 
+def numbers(value: Any) -> tuple[float, ...]:
+    if isinstance(value, int | float):
+        return (float(value),)
+    return tuple(number(word) for word in (texts(value) if isinstance(value, str) else value))
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "profile": text,
     "arms": lines,
@@ -139,6 +158,8 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "database": text,
     "scenarios": texts,
     "users": wholes,
+    "rate": numbers,
+    "arrivals": text,
     "window": seconds,
     "warmup": seconds,
     "rounds": whole,
@@ -234,14 +255,15 @@ def plan(settings: Settings) -> Plan:
                     f"arm {arm.name!r} speaks to PostgreSQL through {arm.env['DUEL_APP_DRIVER']}",
                     "add --database postgresql, or leave this arm out",
                 )
+    planned = cells(profile, given.get("scenarios"), loads(given))
     values = {
         "profile": name,
         "seed": given.get("seed", secrets.randbelow(2**31)),
         "arms": chosen,
-        "cells": cells(profile, given.get("scenarios"), given.get("users")),
+        "cells": planned,
         "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
-        "window": given.get("window", profile.window),
+        "window": given.get("window", window_for(planned, profile.window)),
         "min_rounds": min(first_look(len(chosen)), most),
         "max_rounds": most,
         "max_time": max_time,
@@ -275,17 +297,38 @@ def arms(texts: Sequence[str], app_dir: str) -> tuple[Arm, ...]:
     return tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
 
 
-def cells(profile: Profile, scenarios: Sequence[str] | None, users: Sequence[int] | None) -> tuple[Cell, ...]:
+def window_for(cells: Sequence[Cell], least: float) -> float:
+    """Seconds: the profile's window, in an open loop long enough for a 99th percentile, within reason."""
+    rates = [cell.load.rate for cell in cells if cell.load.rate is not None]
+    return max(least, min(ENOUGH_FOR_P99 / min(rates), LONGEST_WINDOW)) if rates else least
+
+
+def loads(given: Mapping[str, Any]) -> tuple[Load, ...]:
+    """The levels asked for: of users, or of arrivals a second; nothing where none are. Raises PlanError."""
+    if "users" in given and "rate" in given:
+        raise PlanError(
+            "users and a rate exclude each other",
+            "users (-u) make a closed loop and ask for capacity, a rate (--rate) an open one and asks for "
+            "latency: run twice",
+        )
+    if "rate" in given:
+        spread = given.get("arrivals", "poisson")
+        return tuple(
+            validated(Load, {"rate": rate, "arrivals": spread}, f"rate {rate:g}") for rate in given["rate"]
+        )
+    if "arrivals" in given:
+        raise PlanError("arrivals are spread in an open loop only", "add a rate, such as --rate 500")
+    return tuple(validated(Load, {"users": level}, f"users {level}") for level in given.get("users", ()))
+
+
+def cells(profile: Profile, scenarios: Sequence[str] | None, loads: Sequence[Load]) -> tuple[Cell, ...]:
     """The profile's cells, or the scenarios and levels asked for in its place."""
-    if not scenarios and not users:
-        pairs = profile.cells
+    if not scenarios and not loads:
+        pairs = [(name, Load(users=users)) for name, users in profile.cells]
     else:
         names = scenarios or list(dict.fromkeys(name for name, _ in profile.cells))
-        pairs = tuple((name, level) for name in names for level in users or (USERS,))
+        pairs = [(name, load) for name in names for load in loads or (Load(users=USERS),)]
     for name in dict.fromkeys(name for name, _ in pairs):
         if name not in ENDPOINTS and name not in MIXES:
             raise PlanError(f"there is no scenario {name!r}", did_you_mean(name, [*MIXES, *ENDPOINTS]))
-    return tuple(
-        Cell(scenario=name, load=validated(Load, {"users": level}, f"users {level}"))
-        for name, level in dict.fromkeys(pairs)
-    )
+    return tuple(Cell(scenario=name, load=load) for name, load in dict.fromkeys(pairs))

@@ -17,13 +17,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 import numpy as np
 from locust.env import Environment
 from locust.event import EventHook
 
+from loadtests.arrivals import Arrivals, due_of_this_request, schedule
 from loadtests.records import Samples, write_samples
 from loadtests.scenarios import Visitor, scenarios
 
@@ -31,6 +32,8 @@ POLL = 0.02
 """Seconds between two looks at whether the warm-up is over."""
 LONGEST = 10.0
 """Seconds that a warm-up or a window of a very slow server is stretched to at most."""
+MARGIN = 2.0
+"""Seconds of schedule beyond the planned window."""
 BEAT = 0.01
 """Seconds between two timers that tell how late the generator is."""
 MOST_ERRORS = 50
@@ -48,11 +51,15 @@ class Order:
     host: str
     scenario: str
     users: int
+    """Of a closed loop; in an open one the most that may wait at once."""
     warmup: float
     window: float
     drain: float
     seed: int
     samples: str
+    rate: float | None = None
+    """Arrivals a second, which make the loop an open one."""
+    arrivals: str | None = None
     warmup_turns: int = 3
     """Requests per user that the warm-up lasts at least."""
     window_turns: int = 5
@@ -66,6 +73,7 @@ class Recorder:
         self.endpoints: dict[str, int] = {}
         self.errors: dict[str, int] = {}
         self.endpoint = array("H")
+        self.due = array("d")
         self.start = array("d")
         self.end = array("d")
         self.status = array("H")
@@ -85,7 +93,9 @@ class Recorder:
         end = perf_counter()
         endpoints = self.endpoints
         self.endpoint.append(endpoints.setdefault(name, len(endpoints)))
-        self.start.append(end - response_time / 1000.0)
+        start = end - response_time / 1000.0
+        self.due.append(due_of_this_request(start))
+        self.start.append(start)
         self.end.append(end)
         self.size.append(response_length or 0)
         if exception is None:
@@ -105,12 +115,98 @@ class Recorder:
         """What was recorded, with times from the window's start, in the order of ends."""
         return Samples(
             endpoint=np.array(self.endpoint, dtype=np.uint16),
+            due=np.array(self.due, dtype=np.float64) - window_start,
             start=np.array(self.start, dtype=np.float64) - window_start,
             end=np.array(self.end, dtype=np.float64) - window_start,
             status=np.array(self.status, dtype=np.uint16),
             size=np.array(self.size, dtype=np.uint32),
             error=np.array(self.error, dtype=np.uint16),
         )
+
+
+class Pressure(Protocol):
+    """How requests come about: `start`, wait for `warm`, hold for `window` seconds, `stop`."""
+
+    def start(self) -> None: ...
+
+    def warm(self) -> None: ...
+
+    def window(self, rate: float) -> float: ...
+
+    def stop(self) -> None: ...
+
+    def facts(self, opened: float, closed: float) -> dict[str, Any]: ...
+
+
+class Closed:
+    """Users who ask again as soon as they are answered."""
+
+    def __init__(self, order: Order, environment: Environment, recorder: Recorder) -> None:
+        self.order = order
+        self.recorder = recorder
+        self.runner = environment.create_local_runner()
+
+    def start(self) -> None:
+        self.began = perf_counter()
+        self.runner.start(self.order.users, spawn_rate=self.order.users)
+
+    def warm(self) -> None:
+        """Wait for the least warm-up and until the users have had their turns, within reason."""
+        order = self.order
+        gevent.sleep(order.warmup)
+        longest = max(LONGEST, order.warmup)
+        while (
+            len(self.recorder.end) < order.warmup_turns * order.users
+            and perf_counter() - self.began < longest
+        ):
+            gevent.sleep(POLL)
+
+    def window(self, rate: float) -> float:
+        """Seconds: the least window, and long enough for the users' turns at `rate` requests a second."""
+        turns = self.order.window_turns * self.order.users / rate if rate else 0.0
+        return max(self.order.window, min(turns, LONGEST))
+
+    def stop(self) -> None:
+        self.runner.stop()
+        self.runner.quit()
+
+    def facts(self, opened: float, closed: float) -> dict[str, Any]:
+        return {}
+
+
+class Open:
+    """Arrivals on a schedule, the same for every arm that gets the same seed."""
+
+    def __init__(self, order: Order, environment: Environment, user: type[Visitor]) -> None:
+        if order.rate is None or order.arrivals is None:
+            raise ValueError("an open loop has a rate, and arrivals that are spread somehow")
+        self.order = order
+        # A little more than is needed: the window opens when the clock says so, not the schedule.
+        seconds = order.warmup + order.window + MARGIN
+        moments = schedule(order.arrivals, order.rate, seconds, order.seed)
+        choices = np.random.default_rng(order.seed + 1).integers(len(user.tasks), size=len(moments))
+        self.arrivals = Arrivals(environment, user, moments, choices.tolist(), order.users)
+
+    def start(self) -> None:
+        self.arrivals.start(perf_counter())
+
+    def warm(self) -> None:
+        gevent.sleep(self.order.warmup)
+
+    def window(self, rate: float) -> float:
+        return self.order.window
+
+    def stop(self) -> None:
+        self.arrivals.stop(self.order.drain)
+
+    def facts(self, opened: float, closed: float) -> dict[str, Any]:
+        """How many requests were due in the window, and how many of them found no user free."""
+        due = self.arrivals.began + self.arrivals.moments
+        dropped = np.array(self.arrivals.dropped)
+        return {
+            "arrivals": int(((due >= opened) & (due < closed)).sum()),
+            "dropped": int(((dropped >= opened) & (dropped < closed)).sum()),
+        }
 
 
 def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
@@ -121,10 +217,12 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
     environment = Environment(
         user_classes=[user], host=order.host, stop_timeout=order.drain, catch_exceptions=False
     )
-    runner = environment.create_local_runner()
+    recorder = Recorder()
+    pressure: Pressure = (
+        Closed(order, environment, recorder) if order.rate is None else Open(order, environment, user)
+    )
     # In place of the hook that Locust's own statistics, with its rounded percentiles, listen to.
     environment.events.request = EventHook()
-    recorder = Recorder()
     environment.events.request.add_listener(recorder.record)
     crashes: list[str] = []
     environment.events.user_error.add_listener(
@@ -135,20 +233,17 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
 
     began = perf_counter()
     heartbeat = gevent.spawn(beat, lags := array("d"))
-    runner.start(order.users, spawn_rate=order.users)
-    warm_until(recorder, order, began)
+    pressure.start()
+    pressure.warm()
     del lags[:]
     opened, cpu = perf_counter(), process_time()
     tell("opened")
-    rate = len(recorder.end) / (opened - began)
-    turns = order.window_turns * order.users / rate if rate else order.window
-    gevent.sleep(max(order.window, min(turns, LONGEST)))
+    gevent.sleep(pressure.window(len(recorder.end) / (opened - began)))
     closed, used = perf_counter(), process_time() - cpu
     heartbeat.kill()
     tell("closed")
-    runner.stop()
+    pressure.stop()
     drained = perf_counter()
-    runner.quit()
 
     if crashes:
         raise ScenarioFailed(f"scenario {order.scenario!r} raised {crashes[0]}")
@@ -161,6 +256,7 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
         "generator_lag": float(np.quantile(lags, 0.9)) if lags else None,
         "endpoints": list(recorder.endpoints),
         "errors": list(recorder.errors),
+        **pressure.facts(opened, closed),
     }
 
 
@@ -171,15 +267,6 @@ def beat(lags: array[float]) -> None:
         due = max(due + BEAT, perf_counter())
         gevent.sleep(due - perf_counter())
         lags.append(perf_counter() - due)
-
-
-def warm_until(recorder: Recorder, order: Order, began: float) -> None:
-    """Wait for the least warm-up and until the users have had their turns, within reason."""
-    gevent.sleep(order.warmup)
-    while len(recorder.end) < order.warmup_turns * order.users and perf_counter() - began < max(
-        LONGEST, order.warmup
-    ):
-        gevent.sleep(POLL)
 
 
 def described(known: dict[str, type[Visitor]]) -> dict[str, Any]:

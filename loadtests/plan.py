@@ -15,6 +15,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HIDDEN = "(not recorded)"
 
 
+Metric = Literal["throughput", "p50", "p95", "p99", "service_p50", "service_p99"]
+"""Percentiles are of the response time: from the moment a request was due, in a closed loop its start."""
+ENOUGH_FOR_P99 = 2_000
+"""Requests in a window from which on its 99th percentile decides."""
+
+
 class PlanError(ValueError):
     """The plan asks for something impossible; the message says what, `hint` what to do."""
 
@@ -75,12 +81,38 @@ class Arm(Frozen):
 
 
 class Load(Frozen):
-    """A closed loop of `users` without think time."""
+    """Closed: `users` who ask again as soon as they are answered, which asks for capacity. Open: `rate`
+    arrivals a second, whoever still waits, which asks for latency. One of the two."""
 
-    users: Annotated[int, Field(ge=1, le=10_000)]
+    users: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    arrivals: Literal["poisson", "constant"] | None = None
+    """How arrivals are spread: as independent people come, or at even gaps."""
+
+    @model_validator(mode="after")
+    def one_of_two(self) -> Self:
+        if (self.users is None) == (self.rate is None):
+            raise ValueError("a load is either users or a rate")
+        if (self.rate is None) != (self.arrivals is None):
+            raise ValueError("arrivals are spread in an open load, and only there")
+        return self
 
     def __str__(self) -> str:
-        return f"{self.users} users" if self.users > 1 else "1 user"
+        if self.rate is not None:
+            return f"{self.rate:g}/s" + (" at even gaps" if self.arrivals == "constant" else "")
+        return f"{self.users} users" if self.users != 1 else "1 user"
+
+    @property
+    def level(self) -> float:
+        """Users, or arrivals per second."""
+        return float(self.users if self.rate is None else self.rate)  # type: ignore[arg-type]  # one is set
+
+    @property
+    def key(self) -> str:
+        """A short name for files and seeds."""
+        if self.rate is None:
+            return str(self.users)
+        return f"{self.rate:g}ps" + ("-even" if self.arrivals == "constant" else "")
 
 
 class Cell(Frozen):
@@ -95,7 +127,7 @@ class Cell(Frozen):
     @property
     def key(self) -> str:
         """A short name for files and seeds."""
-        return f"{self.scenario}@{self.load.users}"
+        return f"{self.scenario}@{self.load.key}"
 
 
 class Plan(Frozen):
@@ -135,6 +167,8 @@ class Plan(Frozen):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} {twice[0]!r} is planned twice")
+        if len({cell.load.rate is None for cell in self.cells}) > 1:
+            raise ValueError("users and rates cannot be mixed in one plan")
         if self.max_rounds < self.min_rounds:
             raise ValueError("max_rounds is less than min_rounds")
         return self
@@ -147,6 +181,19 @@ class Plan(Frozen):
     def rivals(self) -> tuple[Arm, ...]:
         """The arms that are compared with the reference."""
         return self.arms[1:]
+
+    @property
+    def open(self) -> bool:
+        """Whether the loads are open ones; a plan does not mix the two."""
+        return self.cells[0].load.rate is not None
+
+    def primary(self, cell: Cell) -> Metric:
+        """The metric that decides a cell: throughput in a closed loop; in an open one response time, the
+        99th percentile where the window is expected to hold enough requests."""
+        rate = cell.load.rate
+        if rate is None:
+            return "throughput"
+        return "p99" if rate * self.window >= ENOUGH_FOR_P99 else "p50"
 
     @property
     def block(self) -> int:

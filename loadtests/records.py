@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from loadtests.plan import Arm, Cell, Frozen, Load, Plan, Serving
+from loadtests.plan import Arm, Cell, Frozen, Load, Metric, Plan, Serving
 
 __all__ = [
-    "Arm", "CannotWrite", "Cell", "Load", "Machine", "Plan", "RecordError", "Run", "RunDirectory",
+    "Arm", "CannotWrite", "Cell", "Load", "Machine", "Metric", "Plan", "RecordError", "Run", "RunDirectory",
     "Samples", "Serving", "Trial", "Vitals",
 ]  # fmt: skip
 
@@ -50,6 +50,8 @@ class Samples:
 
     endpoint: NDArray[np.uint16]
     """Index into the trial's endpoints."""
+    due: NDArray[np.float64]
+    """When the request was to be made: its start, or in an open loop its place in the schedule."""
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     status: NDArray[np.uint16]
@@ -66,6 +68,11 @@ class Samples:
     def ok(self) -> NDArray[np.bool_]:
         result: NDArray[np.bool_] = self.error == 0
         return result
+
+    @property
+    def response_time(self) -> NDArray[np.float64]:
+        """Seconds from the moment when the request was due to the end."""
+        return self.end - self.due
 
     @property
     def service_time(self) -> NDArray[np.float64]:
@@ -114,6 +121,10 @@ class Trial(Frozen):
     endpoints: tuple[str, ...]
     errors: tuple[str, ...] = ()
     """Kinds of failure, as the samples number them."""
+    arrivals: int | None = None
+    """Requests that were due in the window; None in a closed loop."""
+    dropped: int | None = None
+    """Those of them that were never made, since all users still waited: the server fell behind."""
     vitals: Vitals
     invalid: tuple[str, ...] = ()
     """Why the measurement does not count; empty when it does."""
@@ -149,6 +160,8 @@ class Run(Frozen):
     machine: Machine
     answers_compared: int | None = None
     """Requests that all arms answered alike before any load; None where nothing can be compared."""
+    ceilings: Mapping[str, float] = {}
+    """By scenario, the requests a second that the generator made of a server that does nothing."""
     complete: bool = False
     """Whether the plan was carried through; an interrupted run is not."""
     elapsed: float = 0.0
@@ -240,6 +253,7 @@ def write_delays(run: Path, number: int, delays: list[float]) -> None:
 
 SAMPLE_TYPES: Mapping[str, type[Any]] = {
     "endpoint": np.uint16,
+    "due": np.float64,
     "start": np.float64,
     "end": np.float64,
     "status": np.uint16,
@@ -264,14 +278,16 @@ def read_samples(path: Path) -> Samples:
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {}
         for name, kind in SAMPLE_TYPES.items():
-            array = file[name]
+            # Closed loops were recorded before there was a schedule: every request is due at its start.
+            array = file["start" if name == "due" and "due" not in file else name]
             if array.dtype != kind or array.ndim != 1 or array.nbytes > LARGEST_SAMPLES:
                 raise ValueError(f"{name} is not a list of {np.dtype(kind).name}")
             arrays[name] = array
     if len({len(array) for array in arrays.values()}) != 1:
         raise ValueError("its columns differ in length")
     samples = Samples(**arrays)
-    if not (np.isfinite(samples.start).all() and (samples.end >= samples.start).all()):
+    finite = np.isfinite(samples.due).all() and np.isfinite(samples.start).all()
+    if not (finite and (samples.end >= samples.start).all()):
         raise ValueError("its times are not times")
     return samples
 

@@ -25,6 +25,8 @@ from loadtests.records import Run, RunDirectory, Trial, Vitals, read_samples, wr
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from loadtests.validity import faults
 
+MOST_WAITING = 2_000
+"""Requests of an open loop that may wait at once; what comes beyond is dropped, and counts as failed."""
 MOST_ATTEMPTS = 3
 """Tries at a trial whose measurement failed."""
 SLACK = 90.0
@@ -235,7 +237,9 @@ class Rounds:
                 {
                     "host": server.url,
                     "scenario": cell.scenario,
-                    "users": cell.load.users,
+                    "users": cell.load.users or MOST_WAITING,
+                    "rate": cell.load.rate,
+                    "arrivals": cell.load.arrivals,
                     "warmup": plan.warmup,
                     "window": plan.window,
                     "drain": plan.drain,
@@ -261,7 +265,7 @@ class Rounds:
             host_steal=use.host_steal,
             host_foreign=use.host_foreign,
         )
-        return Trial(
+        trial = Trial(
             number=number,
             round=round,
             place=place,
@@ -275,9 +279,12 @@ class Rounds:
             drain=facts["drain"],
             endpoints=tuple(facts["endpoints"]),
             errors=tuple(facts["errors"]),
+            arrivals=facts.get("arrivals"),
+            dropped=facts.get("dropped"),
             vitals=vitals,
-            invalid=faults(vitals, read_samples(samples), facts["window"], cell.load.users),
         )
+        found = faults(trial, read_samples(samples), self.run.ceilings.get(cell.scenario))
+        return trial.model_copy(update={"invalid": found})
 
 
 def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from loadtests.records import Run
 from reports import units
-from reports.estimates import METRICS
 from reports.verdicts import Verdict
 
 mpl.rcParams.update(
@@ -74,7 +73,7 @@ def charts(run: Run, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Figure]
     """Every chart that this run can fill, with its file name's stem."""
     if verdicts:
         yield "verdicts", forest(run, verdicts)
-        yield "throughput", throughput(run, verdicts)
+        yield "response" if run.plan.open else "throughput", levels(run, verdicts)
         yield "latency", latency(run, verdicts)
 
 
@@ -130,8 +129,13 @@ def forest(run: Run, verdicts: Sequence[Verdict]) -> Figure:
     axes.spines["left"].set_visible(False)
     ratio_axis(axes, min(reach) / 1.08, max(reach) * 1.08)
     rivals = " or ".join(arm.name for arm in run.plan.rivals)
-    axes.set_xlabel(f"throughput of {rivals} ÷ {reference}")
-    ends(axes, f"◂ {reference} serves more", f"{rivals} serves more ▸")
+    if run.plan.open:
+        names_of = " or ".join(dict.fromkeys(units.METRIC_NAMES[row.metric] for row in rows))
+        axes.set_xlabel(f"{names_of} of {rivals} ÷ {reference}")
+        ends(axes, f"◂ {rivals} answers sooner", f"{reference} answers sooner ▸")
+    else:
+        axes.set_xlabel(f"throughput of {rivals} ÷ {reference}")
+        ends(axes, f"◂ {reference} serves more", f"{rivals} serves more ▸")
     axes.set_title(finding(run, rows), fontsize=11, color=INK, pad=20)
     caption(
         figure,
@@ -148,7 +152,7 @@ def finding(run: Run, rows: Sequence[Verdict]) -> str:
     for rival in run.plan.rivals:
         mine = [row.verdict for row in rows if row.arm == rival.name]
         parts = [
-            f"{rival.name} serves more in {mine.count('faster')}",
+            f"{rival.name} {'answers sooner' if run.plan.open else 'serves more'} in {mine.count('faster')}",
             f"{reference} in {mine.count('slower')}",
             f"equal in {mine.count('equivalent')}",
         ]
@@ -159,18 +163,19 @@ def finding(run: Run, rows: Sequence[Verdict]) -> str:
     return "\n".join(words)
 
 
-def throughput(run: Run, verdicts: Sequence[Verdict]) -> Figure:
-    """How throughput grows with users; where only one load was measured, who serves how much."""
+def levels(run: Run, verdicts: Sequence[Verdict]) -> Figure:
+    """How the primary metric, throughput or response time, grows with the load; where only one load was
+    measured, how the arms stand beside each other."""
     rows = [verdict for verdict in verdicts if verdict.primary]
     curves: dict[str, list[Verdict]] = {}
     for row in rows:
         curves.setdefault(row.cell.scenario, []).append(row)
-    several = {name: found for name, found in curves.items() if len({r.cell.load.users for r in found}) > 1}
-    return throughput_curves(run, several) if several else throughput_rows(run, rows)
+    several = {name: found for name, found in curves.items() if len({r.cell.load for r in found}) > 1}
+    return level_curves(run, several) if several else level_rows(run, rows)
 
 
-def throughput_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
-    """Small multiples: throughput against users, one panel per scenario."""
+def level_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
+    """Small multiples: the primary metric against the load, one panel per scenario."""
     columns = min(3, len(curves))
     lines = math.ceil(len(curves) / columns)
     figure = Figure(figsize=(2.4 + 3.0 * columns, 1.3 + 2.4 * lines), layout="constrained")
@@ -183,7 +188,7 @@ def throughput_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figu
         placed: list[float] = []
         for name, look in style.items():
             points = sorted(
-                (row.cell.load.users, value) for row in rows if (value := row.values.get(name)) is not None
+                (row.cell.load.level, value) for row in rows if (value := row.values.get(name)) is not None
             )
             points = sorted(set(points))
             if not points:
@@ -198,7 +203,7 @@ def throughput_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figu
                 height -= 0.09 * top
             placed.append(height)
             axes.annotate(
-                f"{name} {units.rate(values[-1])}",
+                f"{name} {units.value(rows[-1].metric, values[-1])}",
                 (users[-1], height),
                 xytext=(7, 0),
                 va="center",
@@ -206,16 +211,22 @@ def throughput_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figu
                 color=look.text,
                 annotation_clip=False,
             )
-        levels = sorted({row.cell.load.users for row in rows})
+        steps = sorted({row.cell.load.level for row in rows})
         axes.set_xscale("log")
-        axes.set_xticks(levels, [str(level) for level in levels])
+        axes.set_xticks(steps, [f"{step:g}" for step in steps])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: plain_duration(value) if run.plan.open else f"{value:,.0f}")
+        )
         axes.grid(axis="y", color=BAND, linewidth=0.8)
         axes.set_axisbelow(True)
-        axes.set_xlabel("users")
-        axes.set_ylabel("requests per second")
+        axes.set_xlabel("arrivals per second" if run.plan.open else "users")
+        axes.set_ylabel(
+            " or ".join(dict.fromkeys(units.METRIC_NAMES[row.metric] for row in rows))
+            if run.plan.open
+            else "requests per second"
+        )
     figure.suptitle(growth(run, curves), x=0.01, ha="left", fontsize=11, color=INK)
     every = [row for rows in curves.values() for row in rows]
     caption(figure, f"{rounds_text(every)}; geometric means over rounds.")
@@ -226,16 +237,17 @@ def growth(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> str:
     """The curves' message in words: the largest ratio at the highest load."""
     best: Verdict | None = None
     for rows in curves.values():
-        for row in (row for row in rows if row.cell.load.users == max(r.cell.load.users for r in rows)):
+        for row in (row for row in rows if row.cell.load.level == max(r.cell.load.level for r in rows)):
             if row.ratio and (best is None or abs(math.log(row.ratio)) > abs(math.log(best.ratio or 1.0))):
                 best = row
     if best is None or best.ratio is None:
-        return "Throughput against users"
-    winner, factor = (best.arm, best.ratio) if best.ratio > 1 else (run.plan.reference.name, 1 / best.ratio)
-    return f"{best.cell.scenario}: {winner} serves {units.figures(factor)} times as much at {best.cell.load}"
+        return "Response time against rate" if run.plan.open else "Throughput against users"
+    more, factor = (best.arm, best.ratio) if best.ratio > 1 else (run.plan.reference.name, 1 / best.ratio)
+    what = "takes {} times as long" if run.plan.open else "serves {} times as much"
+    return f"{best.cell.scenario}: {more} {what.format(units.figures(factor))} at {best.cell.load}"
 
 
-def throughput_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
+def level_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
     """One line per cell, one mark per arm."""
     cells = list(dict.fromkeys(row.cell for row in rows))
     figure, axes = canvas(1.5 + 0.28 * len(cells))
@@ -250,12 +262,13 @@ def throughput_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
             axes.plot([value], [height], style[name].marker, color=style[name].colour, zorder=2)
     axes.set_yticks(range(len(cells)), [str(cell) for cell in reversed(cells)])
     axes.tick_params(axis="y", length=0)
-    log_axis(axes, lambda value: f"{value:,.0f}")
+    log_axis(axes, plain_duration if run.plan.open else lambda value: f"{value:,.0f}")
     shown = [value for row in rows for value in row.values.values() if value]
     if shown:
         axes.set_xlim(10 ** math.floor(math.log10(min(shown))), 10 ** math.ceil(math.log10(max(shown))))
-    axes.set_xlabel("requests per second")
-    axes.set_title(f"Throughput: {key(run)}", fontsize=11, color=INK)
+    what = " or ".join(dict.fromkeys(units.METRIC_NAMES[row.metric] for row in rows))
+    axes.set_xlabel(what if run.plan.open else "requests per second")
+    axes.set_title(f"{what.capitalize()}: {key(run)}", fontsize=11, color=INK)
     caption(figure, f"{rounds_text(rows)}; geometric means over rounds.")
     return figure
 
@@ -273,7 +286,7 @@ def latency(run: Run, verdicts: Sequence[Verdict]) -> Figure:
             level = height + 0.35 - step * (number + 0.5)
             values = [
                 value
-                for metric in METRICS[1:]
+                for metric in ("p50", "p95", "p99")
                 for value in [firsts[cell].get((name, metric))]
                 if value is not None
             ]
@@ -295,7 +308,7 @@ def latency(run: Run, verdicts: Sequence[Verdict]) -> Figure:
     axes.set_ylim(-0.6, len(cells) - 0.4)
     axes.tick_params(axis="y", length=0)
     log_axis(axes, plain_duration)
-    axes.set_xlabel("service time")
+    axes.set_xlabel("response time, from when a request was due" if run.plan.open else "service time")
     axes.set_title(f"What a request takes: {key(run)}", fontsize=11, color=INK)
     caption(
         figure,

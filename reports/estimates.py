@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.records import Cell, Run, RunDirectory, Samples, Trial
+from loadtests.records import Cell, Metric, Run, RunDirectory, Samples, Trial
 from reports.statistics import Interval, geometric_mean, percentile, repeated_interval
 
-Metric = Literal["throughput", "p50", "p95", "p99"]
 METRICS: tuple[Metric, ...] = ("throughput", "p50", "p95", "p99")
-PARTS: Mapping[Metric, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+PARTS: Mapping[Metric, float] = {
+    "p50": 0.50, "p95": 0.95, "p99": 0.99, "service_p50": 0.50, "service_p99": 0.99,
+}  # fmt: skip
+FIGURE = re.compile(r"\d+")
 ALL = "all"
 """Stands for all endpoints of a mixed scenario together."""
 
@@ -25,40 +27,47 @@ class Reading:
     """What one trial showed of one endpoint, or of all. Seconds, and requests per second."""
 
     requests: int
-    """Requests in flight during the window."""
+    """Requests in flight during the window, and those that were due in it and never made."""
     failures: int
-    """Those of them that failed or were never answered."""
+    """Those of them that failed, were never answered, or never made."""
     throughput: float
     """Successful requests that ended in the window per second."""
     p50: float | None
     p95: float | None
     p99: float | None
+    service_p50: float | None = None
+    service_p99: float | None = None
 
     def value(self, metric: Metric) -> float | None:
         result: float | None = getattr(self, metric)
         return result
 
 
-def read(samples: Samples, window: float, chosen: NDArray[np.bool_] | None = None) -> Reading:
+def read(
+    samples: Samples, window: float, chosen: NDArray[np.bool_] | None = None, dropped: int = 0
+) -> Reading:
     """A trial's samples, or the `chosen` ones of them, in numbers.
 
-    Latency is the service time of successful requests that started in the window, from the sorted
-    raw samples.
+    p50, p95 and p99 are of the response time of successful requests that were due in the window, which
+    in a closed loop is their service time; all percentiles from the sorted raw samples. `dropped`
+    requests were due and never made: they failed.
     """
     if chosen is None:
         chosen = np.ones(len(samples), dtype=np.bool_)
     ok = samples.ok & chosen
     during = chosen & (samples.start < window) & (samples.end >= 0.0)
     ended = ok & (samples.end >= 0.0) & (samples.end < window)
-    started = ok & (samples.start >= 0.0) & (samples.start < window)
-    latency = np.sort(samples.service_time[started])
+    due = ok & (samples.due >= 0.0) & (samples.due < window)
+    latency, service = np.sort(samples.response_time[due]), np.sort(samples.service_time[due])
     return Reading(
-        requests=int(during.sum()),
-        failures=int((during & ~samples.ok).sum()),
+        requests=int(during.sum()) + dropped,
+        failures=int((during & ~samples.ok).sum()) + dropped,
         throughput=float(ended.sum()) / window,
         p50=percentile(latency, 0.50),
         p95=percentile(latency, 0.95),
         p99=percentile(latency, 0.99),
+        service_p50=percentile(service, 0.50),
+        service_p99=percentile(service, 0.99),
     )
 
 
@@ -77,9 +86,11 @@ class Readings:
 
     def _read(self, trial: Trial) -> dict[str, Reading]:
         samples = self.directory.samples(trial)
-        if len(trial.endpoints) == 1:
-            return {trial.endpoints[0]: read(samples, trial.window)}
-        readings = {ALL: read(samples, trial.window)}
+        dropped = trial.dropped or 0
+        if len(trial.endpoints) <= 1:
+            name = trial.endpoints[0] if trial.endpoints else trial.cell.scenario
+            return {name: read(samples, trial.window, dropped=dropped)}
+        readings = {ALL: read(samples, trial.window, dropped=dropped)}
         for number, name in enumerate(trial.endpoints):
             readings[name] = read(samples, trial.window, samples.endpoint == number)
         return readings
@@ -95,7 +106,7 @@ class Pairs:
     invalid: int
     """Rounds that were lost to failed measurements."""
     faults: tuple[str, ...]
-    """The reasons, each once."""
+    """The reasons, each kind once, with the figures of its last trial."""
 
     @property
     def spoilt(self) -> bool:
@@ -112,13 +123,13 @@ def pair(run: Run, cell: Cell, rival: str) -> Pairs:
     if len(both) >= run.plan.block:
         both = both[: len(both) // run.plan.block * run.plan.block]
     valid = [r for r in both if not last[reference][r].invalid and not last[rival][r].invalid]
-    faults = {fault: None for r in both for arm in last for fault in last[arm][r].invalid}
+    faults = {FIGURE.sub("", fault): fault for r in both for arm in last for fault in last[arm][r].invalid}
     return Pairs(
         rounds=tuple(valid),
         reference=tuple(last[reference][r] for r in valid),
         rival=tuple(last[rival][r] for r in valid),
         invalid=len(both) - len(valid),
-        faults=tuple(faults),
+        faults=tuple(faults.values()),
     )
 
 

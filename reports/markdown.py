@@ -29,8 +29,9 @@ def table(run: Run, found: Sequence[Verdict]) -> str:
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in (verdict for verdict in found if verdict.primary):
-        arm = f"{plain(row.arm)} {units.rate(row.values.get(row.arm))}"
-        cells = [plain(str(row.cell)), units.rate(row.values.get(reference)), arm]
+        ours, theirs = (units.value(row.metric, row.values.get(name)) for name in (reference, row.arm))
+        where = plain(str(row.cell)) + (f", {row.metric}" if row.metric != "throughput" else "")
+        cells = [where, ours, f"{plain(row.arm)} {theirs}"]
         cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n), row.verdict]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -28,7 +28,7 @@ def of_verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "scenario": verdict.cell.scenario,
         "endpoint": verdict.endpoint,
-        "load": verdict.cell.load.model_dump(),
+        "load": verdict.cell.load.model_dump(exclude_none=True),
         "metric": verdict.metric,
         "primary": verdict.primary,
         "arm": verdict.arm,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.records import Arm, Cell, Machine, Plan, Run, Trial
+from loadtests.records import Arm, Cell, Machine, Metric, Plan, Run, Trial
 from reports import units
 from reports.catalogue import DATABASE, is_twin
 from reports.estimates import Readings
@@ -76,8 +76,9 @@ def cells_text(plan: Plan) -> str:
     """The cells, one scenario a line with its loads."""
     loads: dict[str, list[str]] = {}
     for cell in plan.cells:
-        loads.setdefault(cell.scenario, []).append(str(cell.load.users))
-    return "\n".join(f"  {scenario} at {', '.join(users)} users" for scenario, users in loads.items())
+        loads.setdefault(cell.scenario, []).append(f"{cell.load.level:g}")
+    unit = " arrivals a second" if plan.open else " users"
+    return "\n".join(f"  {scenario} at {', '.join(levels)}{unit}" for scenario, levels in loads.items())
 
 
 def counted(number: int, noun: str) -> str:
@@ -100,13 +101,17 @@ def finding(verdict: Verdict, reference: str) -> str:
         return f"{verdict.verdict}{reason}"
     numbers = f"({units.ratio(verdict.ratio)}, {units.interval(verdict.low, verdict.high)}, {n})"
     factor = units.figures(max(verdict.ratio, 1 / verdict.ratio))
+    first, second = verdict.arm, reference
+    if verdict.verdict == "slower":
+        first, second = second, first
     match verdict.verdict:
-        case "faster":
-            return f"{verdict.arm} serves {factor} times as much as {reference} {numbers}"
-        case "slower":
-            return f"{reference} serves {factor} times as much as {verdict.arm} {numbers}"
+        case "faster" | "slower" if verdict.metric == "throughput":
+            return f"{first} serves {factor} times as much as {second} {numbers}"
+        case "faster" | "slower":
+            what = units.METRIC_NAMES[verdict.metric]
+            return f"{second} takes {factor} times as long as {first} ({what}) {numbers}"
         case "equivalent":
-            ahead = verdict.arm if verdict.ratio > 1 else reference
+            ahead = verdict.arm if (verdict.ratio > 1) == (verdict.metric == "throughput") else reference
             by = abs(verdict.ratio - 1)
             lead = f", {ahead} ahead by {by:.0%}" if by >= 0.005 else ""
             return f"equivalent{lead} {numbers}"
@@ -125,7 +130,7 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     arms = [arm.name for arm in run.plan.arms]
     reference = run.plan.reference.name
     rich_table.add_column("scenario", overflow="fold")
-    rich_table.add_column("users", justify="right", no_wrap=True)
+    rich_table.add_column("rate" if run.plan.open else "users", justify="right", no_wrap=True)
     if several:
         rich_table.add_column("arm", no_wrap=True)
         shown = [reference, "arm"]
@@ -139,17 +144,20 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     rich_table.add_column("verdict", no_wrap=True)
     latencies = {(v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)}
     if wide:
-        rich_table.add_column(f"p50 {' / '.join(shown)}", justify="right", no_wrap=True)
-        rich_table.add_column(f"p95 {' / '.join(shown)}", justify="right", no_wrap=True)
+        besides: tuple[Metric, ...] = ("service_p50", "service_p99") if run.plan.open else ("p50", "p95")
+        for metric in besides:
+            title = f"{units.METRIC_SHORT[metric]} {' / '.join(shown)}"
+            rich_table.add_column(title, justify="right", no_wrap=True)
     for row in (v for v in found if v.primary):
-        cells: list[RenderableType] = [escape(row.cell.scenario), str(row.cell.load.users)]
+        level = f"{row.cell.load.level:g}" + ("/s" if run.plan.open else "")
+        cells: list[RenderableType] = [escape(row.cell.scenario), level]
         if several:
             cells.append(escape(row.arm))
-        cells += [units.rate(row.values.get(reference)), units.rate(row.values.get(row.arm))]
+        cells += [units.value(row.metric, row.values.get(name)) for name in (reference, row.arm)]
         cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n)]
         cells.append(Text(f"{MARKS[row.verdict]} {row.verdict}", style=STYLES[row.verdict]))
         if wide:
-            for metric in ("p50", "p95"):
+            for metric in besides:
                 other = latencies.get((row.cell, row.arm, metric))
                 values = other.values if other else {}
                 pair = (units.duration(values.get(reference)), units.duration(values.get(row.arm)))
@@ -175,7 +183,8 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
         say(console, sentence(verdict, run.plan))
     if primaries:
         console.print()
-        console.print("throughput: successful requests per second", style="dim", highlight=False)
+        for metric in dict.fromkeys(verdict.metric for verdict in primaries):
+            console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
         console.print(table(run, found, console.width), highlight=False)
         console.print()
     line = together(run, found)

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from reports.estimates import Metric
+from collections.abc import Mapping
+
+from loadtests.records import Metric
 
 NONE = "–"
+
+METRIC_NAMES: Mapping[Metric, str] = {
+    "throughput": "throughput",
+    "p50": "median response time", "p95": "95 % response time", "p99": "99 % response time",
+    "service_p50": "median service time", "service_p99": "99 % service time",
+}  # fmt: skip
+METRIC_SHORT: Mapping[Metric, str] = {
+    "throughput": "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
+    "service_p50": "service p50", "service_p99": "service p99",
+}  # fmt: skip
+METRIC_ABOUT: Mapping[Metric, str] = {
+    "throughput": "throughput: successful requests per second",
+    "p50": "p50: half of the requests are answered within this time from when they were due",
+    "p95": "p95: 95 in 100 requests are answered within this time from when they were due",
+    "p99": "p99: 99 in 100 requests are answered within this time from when they were due",
+    "service_p50": "service p50: half of the requests are answered within this time from their start",
+    "service_p99": "service p99: 99 in 100 requests are answered within this time from their start",
+}
+"""What a metric is called, in a heading, and in a line of its own."""
 
 
 def duration(seconds: float | None) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtests.records import Arm, Cell, Run
+from loadtests.records import Arm, Cell, Metric, Run
 from reports.catalogue import RELEASES_GIL, http_client
-from reports.estimates import ALL, METRICS, PARTS, Estimate, Metric, Pairs, Reading, Readings, estimate, pair
+from reports.estimates import ALL, METRICS, PARTS, Estimate, Pairs, Reading, Readings, estimate, pair
 from reports.statistics import (
     ENOUGH_IN_TAIL,
     FIRST_LOOK,
@@ -79,11 +79,24 @@ def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdic
     for endpoint in endpoints:
         whole = endpoint == endpoints[0]
         # In a closed loop all endpoints of a mix rise and fall together: only the whole has a throughput.
-        for metric in METRICS if whole else tuple(PARTS):
+        for metric in metrics(run, cell, whole):
             ref = [reading.get(endpoint, NOTHING) for reading in ours]
             riv = [reading.get(endpoint, NOTHING) for reading in theirs]
-            found.append(judge(run, cell, rival, endpoint, metric, pairs, ref, riv))
+            primary = whole and metric == run.plan.primary(cell)
+            found.append(judge(run, cell, rival, endpoint, metric, primary, pairs, ref, riv))
     return found
+
+
+def metrics(run: Run, cell: Cell, whole: bool) -> tuple[Metric, ...]:
+    """What is judged of an endpoint, the primary one first where it has one.
+
+    Service times stand beside response times in an open loop; in a closed one they are the same.
+    """
+    if cell.load.rate is None:
+        return METRICS if whole else METRICS[1:]
+    primary = run.plan.primary(cell)
+    every: tuple[Metric, ...] = ("p50", "p95", "p99", "service_p50", "service_p99")
+    return (primary, "throughput", *(m for m in every if m != primary)) if whole else every
 
 
 NOTHING = Reading(requests=0, failures=0, throughput=0.0, p50=None, p95=None, p99=None)
@@ -111,6 +124,7 @@ def judge(
     rival: str,
     endpoint: str,
     metric: Metric,
+    primary: bool,
     pairs: Pairs,
     reference: list[Reading],
     rival_readings: list[Reading],
@@ -129,7 +143,7 @@ def judge(
         cell=cell,
         endpoint=endpoint,
         metric=metric,
-        primary=metric == "throughput",
+        primary=primary,
         arm=rival,
         verdict=word,
         ratio=found.ratio,

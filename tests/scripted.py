@@ -87,6 +87,7 @@ def samples(told: Told) -> Samples:
     error[: told.failures] = 1
     return Samples(
         endpoint=(np.arange(n) % len(told.endpoints)).astype(np.uint16),
+        due=start,
         start=start,
         end=start + told.latency,
         status=np.where(error == 0, 200, 500).astype(np.uint16),
@@ -96,8 +97,7 @@ def samples(told: Told) -> Samples:
 
 
 def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str) -> Trial:
-    vitals = Vitals(generator_cpu=told.generator_cpu)
-    return Trial(
+    made = Trial(
         number=number,
         round=round,
         place=place,
@@ -110,6 +110,9 @@ def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str)
         drain=0.1,
         endpoints=told.endpoints,
         errors=("RequestFailed: 500",) if told.failures else (),
-        vitals=vitals,
-        invalid=faults(vitals, samples(told), 1.0, users=0),
+        vitals=Vitals(generator_cpu=told.generator_cpu),
     )
+    # Judged as arrivals that came as they were due: the told requests fill no closed loop.
+    open_cell = Cell(scenario=cell.scenario, load=Load(rate=100.0, arrivals="poisson"))
+    as_arrivals = made.model_copy(update={"cell": open_cell, "arrivals": told.requests, "dropped": 0})
+    return made.model_copy(update={"invalid": faults(as_arrivals, samples(told))})

@@ -32,11 +32,12 @@ LOADTESTS: dict[str, set[str]] = {
     "loadtests.config": {"loadtests.plan", "loadtests.postgresql"},
     "loadtests.postgresql": {"loadtests.plan", "loadtests.processes"},
     "loadtests.postgresql_server": set(),
-    "loadtests.generator": {"loadtests.records", "loadtests.scenarios"},
+    "loadtests.arrivals": set(),
+    "loadtests.generator": {"loadtests.arrivals", "loadtests.records", "loadtests.scenarios"},
 }
 ONLY_HERE = {
-    "locust": {"loadtests.client", "loadtests.scenarios", "loadtests.generator"},
-    "gevent": {"loadtests.client", "loadtests.generator"},
+    "locust": {"loadtests.client", "loadtests.scenarios", "loadtests.generator", "loadtests.arrivals"},
+    "gevent": {"loadtests.client", "loadtests.generator", "loadtests.arrivals"},
     "psycopg": {"loadtests.postgresql", "loadtests.postgresql_server"},
     "matplotlib": {"reports.charts"},
     "typer": {"cli"},

@@ -52,7 +52,7 @@ def test_a_file_that_is_not_toml_or_not_there_is_one_clear_error(tmp_path: Path)
 
 def planned(**flags: object) -> list[tuple[str, int]]:
     made = plan(settle(flags, {}, Path("/dev/null")))
-    return [(cell.scenario, cell.load.users) for cell in made.cells]
+    return [(cell.scenario, int(cell.load.level)) for cell in made.cells]
 
 
 def test_the_quick_profile_has_the_seven_cells_of_a_demonstration() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.records import Samples, Vitals
+from loadtests.records import Cell, Load, Samples, Trial, Vitals
 from loadtests.validity import faults, idle_part
 
 GOOD: dict[str, Any] = {
@@ -27,6 +27,7 @@ def loop(users: int, wait: float, think: float, window: float = 1.0) -> Samples:
     n = len(starts)
     return Samples(
         endpoint=np.zeros(n, dtype=np.uint16),
+        due=starts,
         start=starts,
         end=starts + wait,
         status=np.full(n, 200, dtype=np.uint16),
@@ -35,8 +36,19 @@ def loop(users: int, wait: float, think: float, window: float = 1.0) -> Samples:
     )
 
 
+def judged(vitals: Vitals, samples: Samples, load: Load, **changes: Any) -> tuple[str, ...]:
+    """The faults of a trial of one second."""
+    facts: dict[str, Any] = {
+        "number": 1, "round": 0, "place": 0, "cell": Cell(scenario="ping", load=load), "arm": "sync",
+        "began": "2026-01-01T00:00:00+00:00", "boot": 0.5, "warmup": 0.5, "window": 1.0, "drain": 0.1,
+        "endpoints": ("ping",), "vitals": vitals,
+    }  # fmt: skip
+    ceiling = changes.pop("ceiling", None)
+    return faults(Trial(**{**facts, **changes}), samples, ceiling)
+
+
 def test_a_good_trial_counts() -> None:
-    assert faults(Vitals(**GOOD), loop(8, 0.02, 0.0002), 1.0, 8) == ()
+    assert judged(Vitals(**GOOD), loop(8, 0.02, 0.0002), Load(users=8)) == ()
 
 
 @pytest.mark.parametrize(
@@ -49,25 +61,25 @@ def test_a_good_trial_counts() -> None:
     ],
 )
 def test_a_fault_of_the_measurement_is_named_with_its_figure(fault: dict[str, float], said: str) -> None:
-    (found,) = faults(Vitals(**{**GOOD, **fault}), loop(8, 0.02, 0.0), 1.0, 8)
+    (found,) = judged(Vitals(**{**GOOD, **fault}), loop(8, 0.02, 0.0), Load(users=8))
     assert said in found
 
 
 def test_what_a_platform_does_not_tell_is_no_fault() -> None:
-    assert faults(Vitals(generator_cpu=0.1), loop(8, 0.02, 0.0), 1.0, 8) == ()
+    assert judged(Vitals(generator_cpu=0.1), loop(8, 0.02, 0.0), Load(users=8)) == ()
 
 
 def test_lateness_is_judged_by_what_is_measured() -> None:
     """Six milliseconds spoil a request of 20 ms and not one of 100."""
     late = Vitals(**{**GOOD, "generator_lag": 0.006})
-    assert faults(late, loop(8, 0.02, 0.0), 1.0, 8)
-    assert not faults(late, loop(8, 0.1, 0.0), 1.0, 8)
+    assert judged(late, loop(8, 0.02, 0.0), Load(users=8))
+    assert not judged(late, loop(8, 0.1, 0.0), Load(users=8))
 
 
 def test_users_kept_from_asking_are_seen() -> None:
-    (found,) = faults(Vitals(**GOOD), loop(8, 0.01, 0.001), 1.0, 8)
+    (found,) = judged(Vitals(**GOOD), loop(8, 0.01, 0.001), Load(users=8))
     assert "users spent 10% as long between requests" in found
-    assert faults(Vitals(**GOOD), loop(8, 0.01, 0.0004), 1.0, 8) == ()
+    assert judged(Vitals(**GOOD), loop(8, 0.01, 0.0004), Load(users=8)) == ()
 
 
 def test_a_user_starved_by_the_server_is_waiting_and_not_idle() -> None:
@@ -75,6 +87,7 @@ def test_a_user_starved_by_the_server_is_waiting_and_not_idle() -> None:
     samples = loop(7, 0.02, 0.0)
     starved = Samples(
         endpoint=np.append(samples.endpoint, np.uint16(0)),
+        due=np.append(samples.due, -0.2),
         start=np.append(samples.start, -0.2),
         end=np.append(samples.end, 5.0),
         status=np.append(samples.status, np.uint16(0)),
@@ -85,5 +98,55 @@ def test_a_user_starved_by_the_server_is_waiting_and_not_idle() -> None:
 
 
 def test_nothing_in_flight_has_no_idle_part() -> None:
-    empty = Samples(*(np.zeros(0, dtype=kind) for kind in ("u2", "f8", "f8", "u2", "u4", "u2")))
+    empty = Samples(*(np.zeros(0, dtype=kind) for kind in ("u2", "f8", "f8", "f8", "u2", "u4", "u2")))
     assert idle_part(empty, 1.0, 8) is None
+
+
+def test_more_waiting_than_the_users_can_do_is_a_fault_of_ours() -> None:
+    (found,) = judged(Vitals(**GOOD), loop(9, 0.02, 0.0), Load(users=8))
+    assert "more waiting than 8 users can do" in found
+
+
+def test_a_rate_near_the_generators_own_best_cannot_be_told_from_it() -> None:
+    samples = loop(8, 0.02, 0.0)
+    (found,) = judged(Vitals(**GOOD), samples, Load(users=8), ceiling=500.0)
+    assert "more than 70% of the 500" in found
+    assert judged(Vitals(**GOOD), samples, Load(users=8), ceiling=600.0) == ()
+
+
+RATE = Load(rate=1000.0, arrivals="constant")
+
+
+def arrivals(late: float = 0.0, service: float = 0.005, made: int = 1000) -> Samples:
+    """A thousand requests a second, each made `late` seconds after it was due; the first `made` of them."""
+    due = np.arange(made) / 1000.0
+    return Samples(
+        endpoint=np.zeros(made, dtype=np.uint16),
+        due=due,
+        start=due + late,
+        end=due + late + service,
+        status=np.full(made, 200, dtype=np.uint16),
+        size=np.zeros(made, dtype=np.uint32),
+        error=np.zeros(made, dtype=np.uint16),
+    )
+
+
+def open_faults(samples: Samples, dropped: int = 0) -> tuple[str, ...]:
+    return judged(Vitals(**GOOD), samples, RATE, arrivals=1000, dropped=dropped)
+
+
+def test_a_schedule_that_was_kept_is_no_fault() -> None:
+    assert open_faults(arrivals(late=0.0019)) == ()
+
+
+def test_a_schedule_that_was_not_kept_is_one_unless_it_is_small_beside_what_is_measured() -> None:
+    (found,) = open_faults(arrivals(late=0.0021))
+    assert "2.1 ms late or more (more than 2.0 ms)" in found
+    assert open_faults(arrivals(late=0.0021, service=0.03)) == ()
+
+
+def test_arrivals_that_were_not_made_are_a_fault_and_those_the_server_left_no_user_for_are_not() -> None:
+    unsent, rate = open_faults(arrivals(made=980))
+    assert "20 of 1000 arrivals were not made" in unsent
+    assert "980.0 requests a second were made where 1,000.0 were due" in rate
+    assert open_faults(arrivals(made=980), dropped=20) == ()

@@ -197,6 +197,7 @@ def test_only_what_ended_in_the_window_is_served_and_only_what_started_in_it_is_
     """Rows: ended before; began before and ended within; within; began within and ended after; failed."""
     samples = Samples(
         endpoint=np.zeros(5, dtype=np.uint16),
+        due=np.array([-0.5, -0.1, 0.2, 0.9, 0.3]),
         start=np.array([-0.5, -0.1, 0.2, 0.9, 0.3]),
         end=np.array([-0.1, 0.1, 0.3, 1.4, 0.5]),
         status=np.array([200, 200, 200, 200, 500], dtype=np.uint16),

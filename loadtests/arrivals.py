@@ -1,0 +1,172 @@
+"""The open model: arrivals on a seeded schedule, whoever is still waiting for an answer.
+
+A closed loop hides stalls, since its users do not ask while the server stands still (Schroeder et al.,
+Open versus closed, NSDI 2006; Tene on coordinated omission). Here every request has a moment at which it
+is due, and its response time counts from there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import gevent
+import numpy as np
+from locust.env import Environment
+from numpy.typing import NDArray
+
+Visit = Callable[[Any], Any]
+
+
+def schedule(kind: str, rate: float, seconds: float, seed: int) -> NDArray[np.float64]:
+    """The moments, in seconds from the start, at which `rate` requests a second are due: at even gaps
+    (`constant`), or as independent people come (`poisson`)."""
+    if kind == "constant":
+        return np.arange(0.0, seconds, 1.0 / rate)
+    random = np.random.default_rng(seed)
+    # As many gaps as are needed but for a probability nobody lives to see.
+    expected = rate * seconds
+    gaps = random.exponential(1.0 / rate, size=int(expected + 10.0 * expected**0.5 + 20))
+    moments = np.cumsum(gaps)
+    return moments[moments < seconds]
+
+
+class Arrivals:
+    """One dispatcher, and a greenlet for each arrival from a pool of at most `most` users."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        user: type[Any],
+        moments: NDArray[np.float64],
+        choices: Sequence[int],
+        most: int,
+    ) -> None:
+        self.environment = environment
+        self.user = user
+        if environment.host is not None:
+            user.host = environment.host  # as Locust's own runners do
+        self.moments = moments
+        self.choices = choices
+        """For each moment, which of the user's tasks is due."""
+        self.most = most
+        self.idle: list[Any] = []
+        self.made = 0
+        self.busy: set[Any] = set()
+        self.dropped = array("d")
+        """When those arrivals were due for which no user was free."""
+        self.dispatcher: Any = None
+        self.alarm = Alarm()
+
+    def start(self, began: float) -> None:
+        """Send everything from now on; the schedule counts from `began`, on perf_counter's clock."""
+        self.began = began
+        self.dispatcher = gevent.spawn(self.dispatch)
+
+    def dispatch(self) -> None:
+        tasks = self.user.tasks
+        for moment, choice in zip(self.moments, self.choices, strict=True):
+            due = self.began + moment
+            self.alarm.wait_until(due)
+            visitor = self.free()
+            if visitor is None:
+                self.dropped.append(due)
+                continue
+            visit = gevent.spawn(self.visit, visitor, tasks[choice], due)
+            self.busy.add(visit)
+
+    def free(self) -> Any:
+        """A user with nothing to do; None when all that there may be are waiting."""
+        if self.idle:
+            return self.idle.pop()
+        if self.made >= self.most:
+            return None
+        self.made += 1
+        return self.user(self.environment)
+
+    def visit(self, visitor: Any, task: Visit, due: float) -> None:
+        """One arrival: a request, or several of which the first was due."""
+        current = gevent.getcurrent()
+        current.due = due
+        try:
+            task(visitor)
+        except Exception as error:
+            self.environment.events.user_error.fire(
+                user_instance=visitor, exception=error, tb=error.__traceback__
+            )
+        finally:
+            self.idle.append(visitor)
+            self.busy.discard(current)
+
+    def stop(self, drain: float) -> None:
+        """No further arrivals; those on their way get `drain` seconds. Raises what broke the dispatcher."""
+        broken = self.dispatcher.exception
+        self.dispatcher.kill()
+        waiting = list(self.busy)
+        gevent.joinall(waiting, timeout=drain)
+        gevent.killall([visit for visit in waiting if not visit.dead])
+        for visitor in self.idle:
+            visitor.on_stop()
+        self.alarm.close()
+        if broken is not None:
+            raise broken
+
+
+def due_of_this_request(start: float) -> float:
+    """When the request that the current greenlet has just made was due: its start, unless it is the
+    first of an arrival."""
+    current = gevent.getcurrent()
+    due: float | None = getattr(current, "due", None)
+    if due is None:
+        return start
+    current.due = None
+    return due
+
+
+class Time(ctypes.Structure):
+    """struct itimerspec: interval and value, each in seconds and nanoseconds."""
+
+    _fields_ = (("interval_s", ctypes.c_long), ("interval_ns", ctypes.c_long),
+                ("value_s", ctypes.c_long), ("value_ns", ctypes.c_long))  # fmt: skip
+
+
+MONOTONIC, ABSOLUTE, NONBLOCK = 1, 1, 0o4000
+
+
+class Alarm:
+    """Waits for a moment without spinning and without gevent's millisecond steps: a timerfd on Linux
+    (whose perf_counter is the same clock), gevent's own sleep elsewhere."""
+
+    def __init__(self) -> None:
+        self.hub = gevent.get_hub()
+        self.file: int | None = None
+        if sys.platform == "linux":
+            self.libc = ctypes.CDLL(None, use_errno=True)
+            file = int(self.libc.timerfd_create(MONOTONIC, NONBLOCK))
+            if file >= 0:
+                self.file = file
+                self.watcher = self.hub.loop.io(file, 1)
+
+    def wait_until(self, moment: float) -> None:
+        """Return at `moment`, at once when it is past, others having had their turn in between."""
+        left = moment - perf_counter()
+        if self.file is None or left <= 0.0:
+            gevent.sleep(max(0.0, left))
+            return
+        seconds = int(moment)
+        time = Time(0, 0, seconds, int((moment - seconds) * 1e9))
+        if self.libc.timerfd_settime(self.file, ABSOLUTE, ctypes.byref(time), None) < 0:
+            gevent.sleep(left)
+            return
+        self.hub.wait(self.watcher)
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.watcher.stop()
+            self.watcher.close()
+            os.close(self.file)
