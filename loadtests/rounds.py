@@ -27,6 +27,9 @@ from loadtests.validity import faults
 
 MOST_WAITING = 2_000
 """Requests of an open loop that may wait at once; what comes beyond is dropped, and counts as failed."""
+CEILING_USERS = 64
+CEILING_WINDOW = 0.3
+"""Seconds for which the generator shows its best rate, once for every scenario."""
 MOST_ATTEMPTS = 3
 """Tries at a trial whose measurement failed."""
 SLACK = 90.0
@@ -75,6 +78,35 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def ceilings(self, plan: Plan) -> dict[str, float]:
+        """For each scenario of a plan, the requests a second that the generator makes of a server that
+        does nothing, with the most users it is planned with."""
+        users: dict[str, int] = {}
+        for cell in plan.cells:
+            users[cell.scenario] = max(users.get(cell.scenario, 0), cell.load.users or CEILING_USERS)
+        arguments = ["-m", "loadtests.null_server"]
+        if self.around.placement:
+            arguments.append(",".join(map(str, self.around.placement["server"])))
+        log = self.around.logs / "null-server.log"
+        found = {}
+        with Child("the null server", arguments, log, env=OUR_PACKAGES) as child:
+            host = f"http://127.0.0.1:{child.receive(BOOT_TIMEOUT)['ready']}"
+            for scenario, most in users.items():
+                samples = self.around.scratch / "ceiling.npz"
+                self.generator.send(
+                    {
+                        "host": host, "scenario": scenario, "users": most, "warmup": 0.2,
+                        "window": CEILING_WINDOW, "drain": 1.0, "seed": plan.seed % 2**31,
+                        "samples": str(samples), "warmup_turns": 0, "window_turns": 0,
+                    }
+                )  # fmt: skip
+                for event in ("opened", "closed"):
+                    expect(self.generator, event, SLACK)
+                window = expect(self.generator, "done", SLACK)["window"]
+                end = read_samples(samples).end
+                found[scenario] = float(((end >= 0.0) & (end < window)).sum()) / window
+        return found
 
 
 def generator(logs: Path, placement: machine.Placement) -> Child:
@@ -139,7 +171,8 @@ def carry_out(
                 raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
         used = run.machine.model_copy(update={"database": bench.around.database_version})
         compared = check_equal(plan.arms, bench.around, fixed_questions(plan.arms))
-        run = run.model_copy(update={"machine": used, "answers_compared": compared})
+        facts = {"machine": used, "answers_compared": compared, "ceilings": bench.ceilings(plan)}
+        run = run.model_copy(update=facts)
         return Rounds(run, directory, bench, decided, watcher or Silent()).carry_out()
 
 

@@ -33,6 +33,7 @@ LOADTESTS: dict[str, set[str]] = {
     "loadtests.postgresql": {"loadtests.plan", "loadtests.processes"},
     "loadtests.postgresql_server": set(),
     "loadtests.arrivals": set(),
+    "loadtests.null_server": set(),
     "loadtests.generator": {"loadtests.arrivals", "loadtests.records", "loadtests.scenarios"},
 }
 ONLY_HERE = {
