@@ -60,6 +60,7 @@ bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
+	$(BIN)/python -m benchmarks.starvation
 
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -139,6 +140,47 @@ class Clocks:
             host_steal=steal / total if total > 0 else None,
             host_foreign=max(0.0, foreign / seconds) if seconds > 0 and self.all_known else None,
         )
+
+    def census(self) -> Census:
+        """The CPU seconds of every process that is not ours."""
+        ours = {member.pid for pid in (os.getpid(), *self.ours) for member in family(pid)}
+        spent = {}
+        for process in psutil.process_iter():
+            if process.pid not in ours:
+                with suppress(psutil.Error):
+                    spent[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
+        return Census(time.perf_counter(), spent)
+
+    def foreign_since(self, start: Census) -> float | None:
+        """CPUs' worth of work by processes that are not ours, counted process by process: the host's own
+        counters look at ticks, and miss who runs between them."""
+        if not self.all_known:
+            return None
+        end = self.census()
+        work = sum(
+            max(0.0, spent - start.spent.get(process, 0.0))
+            for process, spent in end.spent.items()
+            # One that has just begun may have come from us, and gone to init.
+            if process in start.spent
+        )
+        return work / (end.at - start.at)
+
+
+@dataclass(frozen=True)
+class Census:
+    """CPU seconds by process, a pid and its birth, at one moment."""
+
+    at: float
+    spent: Mapping[tuple[int, float], float]
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and its children; nothing when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
 
 
 def cpu_seconds(pid: int) -> float | None:

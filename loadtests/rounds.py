@@ -266,6 +266,7 @@ class Rounds:
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         stream = f"{seed}.{number}"
         with Server(arm, bench.around, stream) as server:
+            others = bench.clocks.census()
             bench.generator.send(
                 {
                     "host": server.url,
@@ -286,6 +287,9 @@ class Rounds:
             expect(bench.generator, "closed", patience)
             use = bench.clocks.between(start, bench.clocks.read(server.child.pid))
             rss, threads = machine.resources(server.child.pid)
+            foreign = [
+                found for found in (use.host_foreign, bench.clocks.foreign_since(others)) if found is not None
+            ]
             facts = expect(bench.generator, "done", patience)
         write_delays(self.directory.path, number, bench.around.delays_given(stream))
         samples = self.directory.path / f"samples/{number:04d}.npz"
@@ -296,7 +300,7 @@ class Rounds:
             generator_cpu=facts["generator_cpu"],
             generator_lag=facts["generator_lag"],
             host_steal=use.host_steal,
-            host_foreign=use.host_foreign,
+            host_foreign=max(foreign, default=None),
         )
         trial = Trial(
             number=number,

@@ -76,10 +76,12 @@ def test_a_generator_that_is_starved_of_its_cpu_makes_the_measurement_invalid(tm
     """Nine busy processes beside it leave it a tenth of its core."""
     (cpu,) = place(cpus())["generator"]
     code = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile os.getppid() == {os.getpid()}: pass"
-    busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(9)]
+    # In sessions of their own: the kernel shares a CPU among sessions first, and then among processes.
+    busy = [subprocess.Popen([sys.executable, "-c", code], start_new_session=True) for _ in range(9)]
     try:
-        arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
-        done = duel("run", *GATES, "--rounds", "1", *arms, cwd=tmp_path)
+        # A server fast enough that its users need more than the tenth that is left to them.
+        arms = ["--arm", "a=odd:counting", "--arm", "b=odd:counting"]
+        done = duel("run", *GATES, "-u", "64", "--rounds", "1", *arms, cwd=tmp_path)
     finally:
         for process in busy:
             process.kill()
@@ -88,6 +90,7 @@ def test_a_generator_that_is_starved_of_its_cpu_makes_the_measurement_invalid(tm
     (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
     assert verdict["verdict"] == "invalid"
     assert "other processes used" in verdict["warnings"][0]
+    assert "so it was starved of its CPU" in verdict["warnings"][0]
     (where,) = (tmp_path / "runs").iterdir()
     trials = RunDirectory(where).load().trials
     assert [trial.attempt for trial in trials] == [1, 2, 3, 1, 2, 3]
