@@ -117,6 +117,9 @@ def run(
     arrivals: Annotated[
         Optional[str], typer.Option(metavar="poisson|constant", help="How a rate's arrivals are spread.")
     ] = None,
+    generators: Annotated[
+        Optional[int], typer.Option(metavar="N", help="Processes that make the load (1).")
+    ] = None,
     arm: ArmOption = None,
     app_dir: AppDirOption = None,
     database: DatabaseOption = None,
@@ -165,6 +168,7 @@ def run(
             "users": users,
             "rate": rate,
             "arrivals": arrivals,
+            "generators": generators,
             "window": window,
             "warmup": warmup,
             "rounds": rounds,

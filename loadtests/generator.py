@@ -64,6 +64,16 @@ class Order:
     """Requests per user that the warm-up lasts at least."""
     window_turns: int = 5
     """Requests per user that the window lasts at least."""
+    part: int = 0
+    """Which of the `parts` of this load this process makes."""
+    parts: int = 1
+    begins: float | None = None
+    """When the first arrival's schedule starts, on perf_counter's clock; None: at once."""
+
+    @property
+    def own_users(self) -> int:
+        """This process's share of the users."""
+        return self.users // self.parts + (self.part < self.users % self.parts)
 
 
 class Recorder:
@@ -148,7 +158,8 @@ class Closed:
 
     def start(self) -> None:
         self.began = perf_counter()
-        self.runner.start(self.order.users, spawn_rate=self.order.users)
+        users = self.order.own_users
+        self.runner.start(users, spawn_rate=users)
 
     def warm(self) -> None:
         """Wait for the least warm-up and until the users have had their turns, within reason."""
@@ -156,15 +167,19 @@ class Closed:
         gevent.sleep(order.warmup)
         longest = max(LONGEST, order.warmup)
         while (
-            len(self.recorder.end) < order.warmup_turns * order.users
+            len(self.recorder.end) < order.warmup_turns * order.own_users
             and perf_counter() - self.began < longest
         ):
             gevent.sleep(POLL)
 
     def window(self, rate: float) -> float:
+        return self.window_for(self.order, rate)
+
+    @staticmethod
+    def window_for(order: Order, rate: float) -> float:
         """Seconds: the least window, and long enough for the users' turns at `rate` requests a second."""
-        turns = self.order.window_turns * self.order.users / rate if rate else 0.0
-        return max(self.order.window, min(turns, LONGEST))
+        turns = order.window_turns * order.users / rate if rate else 0.0
+        return max(order.window, min(turns, LONGEST))
 
     def stop(self) -> None:
         self.runner.stop()
@@ -185,10 +200,11 @@ class Open:
         seconds = order.warmup + order.window + MARGIN
         moments = schedule(order.arrivals, order.rate, seconds, order.seed)
         choices = np.random.default_rng(order.seed + 1).integers(len(user.tasks), size=len(moments))
-        self.arrivals = Arrivals(environment, user, moments, choices.tolist(), order.users)
+        share = slice(order.part, None, order.parts)
+        self.arrivals = Arrivals(environment, user, moments[share], choices[share].tolist(), order.own_users)
 
     def start(self) -> None:
-        self.arrivals.start(perf_counter())
+        self.arrivals.start(perf_counter() if self.order.begins is None else self.order.begins)
 
     def warm(self) -> None:
         gevent.sleep(self.order.warmup)
@@ -209,54 +225,88 @@ class Open:
         }
 
 
+class Attempt:
+    """This process's part in one trial: begin, warm, open the window, close it, end."""
+
+    def __init__(self, order: Order, known: dict[str, type[Visitor]]) -> None:
+        user = known[order.scenario]
+        user.begin(order.seed, order.part, order.parts)
+        random.seed(f"{order.seed}/{order.part}")
+        self.order = order
+        environment = Environment(
+            user_classes=[user], host=order.host, stop_timeout=order.drain, catch_exceptions=False
+        )
+        self.recorder = Recorder()
+        self.pressure: Pressure = (
+            Closed(order, environment, self.recorder)
+            if order.rate is None
+            else Open(order, environment, user)
+        )
+        # In place of the hook that Locust's own statistics, with its rounded percentiles, listen to.
+        environment.events.request = EventHook()
+        environment.events.request.add_listener(self.recorder.record)
+        self.crashes: list[str] = []
+        environment.events.user_error.add_listener(
+            lambda exception, **_: self.crashes.append(f"{type(exception).__name__}: {exception}")
+        )
+        self.lags = array("d")
+
+    def warm(self) -> float:
+        """Begin, and return when the warm-up is over: requests per second so far."""
+        gc.collect()
+        gc.freeze()
+        self.began = perf_counter()
+        self.heartbeat = gevent.spawn(beat, self.lags)
+        self.pressure.start()
+        self.pressure.warm()
+        return len(self.recorder.end) / (perf_counter() - self.began)
+
+    def open(self) -> float:
+        """Open the window; when."""
+        del self.lags[:]
+        self.cpu = process_time()
+        return perf_counter()
+
+    def close(self) -> float:
+        """Close the window; when."""
+        self.cpu = process_time() - self.cpu
+        self.heartbeat.kill()
+        return perf_counter()
+
+    def end(self) -> None:
+        """Let what is in flight finish. Raises ScenarioFailed."""
+        self.pressure.stop()
+        if self.crashes:
+            raise ScenarioFailed(f"scenario {self.order.scenario!r} raised {self.crashes[0]}")
+
+    def facts(self, opened: float, closed: float) -> dict[str, Any]:
+        """What is not in the samples."""
+        return {
+            "generator_cpu": self.cpu,
+            "generator_lag": float(np.quantile(self.lags, 0.9)) if self.lags else None,
+            "endpoints": list(self.recorder.endpoints),
+            "errors": list(self.recorder.errors),
+            **self.pressure.facts(opened, closed),
+        }
+
+
 def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
-    """Run one trial: warm-up, window, drain. Returns the facts that are not in the samples."""
-    user = known[order.scenario]
-    user.begin(order.seed)
-    random.seed(order.seed)
-    environment = Environment(
-        user_classes=[user], host=order.host, stop_timeout=order.drain, catch_exceptions=False
-    )
-    recorder = Recorder()
-    pressure: Pressure = (
-        Closed(order, environment, recorder) if order.rate is None else Open(order, environment, user)
-    )
-    # In place of the hook that Locust's own statistics, with its rounded percentiles, listen to.
-    environment.events.request = EventHook()
-    environment.events.request.add_listener(recorder.record)
-    crashes: list[str] = []
-    environment.events.user_error.add_listener(
-        lambda exception, **_: crashes.append(f"{type(exception).__name__}: {exception}")
-    )
-    gc.collect()
-    gc.freeze()
-
-    began = perf_counter()
-    heartbeat = gevent.spawn(beat, lags := array("d"))
-    pressure.start()
-    pressure.warm()
-    del lags[:]
-    opened, cpu = perf_counter(), process_time()
+    """Run one trial alone: warm-up, window, drain. Returns the facts that are not in the samples."""
+    attempt = Attempt(order, known)
+    rate = attempt.warm()
+    opened = attempt.open()
     tell("opened")
-    gevent.sleep(pressure.window(len(recorder.end) / (opened - began)))
-    closed, used = perf_counter(), process_time() - cpu
-    heartbeat.kill()
+    gevent.sleep(attempt.pressure.window(rate))
+    closed = attempt.close()
     tell("closed")
-    pressure.stop()
+    attempt.end()
     drained = perf_counter()
-
-    if crashes:
-        raise ScenarioFailed(f"scenario {order.scenario!r} raised {crashes[0]}")
-    write_samples(Path(order.samples), recorder.samples(opened))
+    write_samples(Path(order.samples), attempt.recorder.samples(opened))
     return {
-        "warmup": opened - began,
+        "warmup": opened - attempt.began,
         "window": closed - opened,
         "drain": drained - closed,
-        "generator_cpu": used,
-        "generator_lag": float(np.quantile(lags, 0.9)) if lags else None,
-        "endpoints": list(recorder.endpoints),
-        "errors": list(recorder.errors),
-        **pressure.facts(opened, closed),
+        **attempt.facts(opened, closed),
     }
 
 
@@ -287,14 +337,19 @@ def tell(event: str, **facts: Any) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
-    """`python -m loadtests.generator [CPUS]`."""
-    if len(sys.argv) > 1 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(cpu) for cpu in sys.argv[1].split(",")})
+def prepare(cpus: str | None) -> dict[str, type[Visitor]]:
+    """Settle this process on its CPUs; the scenarios that it can run."""
+    if cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("locust").setLevel(logging.ERROR)
     gc.set_threshold(50_000, 20, 100)
-    known = scenarios()
+    return scenarios()
+
+
+def main() -> None:
+    """`python -m loadtests.generator [CPUS]`."""
+    known = prepare(sys.argv[1] if len(sys.argv) > 1 else None)
     tell("ready", scenarios=described(known))
     # Between trials nothing else runs here, so a blocking read is right.
     for line in sys.stdin:

@@ -47,13 +47,13 @@ def cpus() -> tuple[int, ...]:
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
-def place(available: tuple[int, ...]) -> Placement:
-    """Who runs where: the server apart from the generator, two CPUs for it where there are four."""
+def place(available: tuple[int, ...], generators: int = 1) -> Placement:
+    """Who runs where: the server apart from the generators, two CPUs for it where there are four."""
     if len(available) < 2:
         return {}
     server = available[: 2 if len(available) >= 4 else 1]
     rest = available[len(server) :]
-    return {"server": server, "generator": rest[:1], "others": rest[1:] or rest[:1]}
+    return {"server": server, "generator": rest[:generators], "others": rest[generators:] or rest[:1]}
 
 
 def fingerprint(placement: Placement) -> Machine:

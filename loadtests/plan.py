@@ -138,6 +138,8 @@ class Plan(Frozen):
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=6)]
     """The first one is the reference that the others are compared with."""
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    generators: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that make the load."""
     database: Literal["sqlite", "postgresql"] = "sqlite"
     """What the twin apps keep their data in; where it is, is no part of the plan, since it may be secret."""
     warmup: Positive
@@ -169,6 +171,9 @@ class Plan(Frozen):
                 raise ValueError(f"{what} {twice[0]!r} is planned twice")
         if len({cell.load.rate is None for cell in self.cells}) > 1:
             raise ValueError("users and rates cannot be mixed in one plan")
+        fewest = min((cell.load.users for cell in self.cells if cell.load.users is not None), default=None)
+        if fewest is not None and fewest < self.generators:
+            raise ValueError(f"{self.generators} generators cannot share {fewest} user(s)")
         if self.max_rounds < self.min_rounds:
             raise ValueError("max_rounds is less than min_rounds")
         return self

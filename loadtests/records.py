@@ -61,6 +61,11 @@ class Samples:
     error: NDArray[np.uint16]
     """0 for success, else 1 + index into the trial's errors."""
 
+    @classmethod
+    def none(cls) -> Self:
+        """No requests at all."""
+        return cls(**{name: np.zeros(0, dtype=kind) for name, kind in SAMPLE_TYPES.items()})
+
     def __len__(self) -> int:
         return len(self.start)
 
@@ -125,6 +130,8 @@ class Trial(Frozen):
     """Requests that were due in the window; None in a closed loop."""
     dropped: int | None = None
     """Those of them that were never made, since all users still waited: the server fell behind."""
+    lost: int = 0
+    """Load generators that ended while they were needed."""
     vitals: Vitals
     invalid: tuple[str, ...] = ()
     """Why the measurement does not count; empty when it does."""

@@ -61,14 +61,17 @@ class Silent:
 class Bench:
     """What a run keeps open: the surroundings of its servers, and the generator."""
 
-    def __init__(self, logs: Path, database: str | None = None) -> None:
-        self.around = Surroundings(logs, machine.place(machine.cpus()), database)
+    def __init__(self, logs: Path, database: str | None = None, generators: int = 1) -> None:
+        self.generators = generators
+        self.around = Surroundings(logs, machine.place(machine.cpus(), generators), database)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.enter_context(self.around)
-            self.generator = opening.enter_context(generator(self.around.logs, self.around.placement))
+            self.generator = opening.enter_context(
+                generator(self.around.logs, self.around.placement, self.generators)
+            )
             self.scenarios: Mapping[str, Any] = self.generator.receive(BOOT_TIMEOUT)["scenarios"]
             self.clocks = machine.Clocks([self.generator.pid, *self.around.pids], self.around.all_known)
             self._open = opening.pop_all()
@@ -109,9 +112,10 @@ class Bench:
         return found
 
 
-def generator(logs: Path, placement: machine.Placement) -> Child:
-    """The load generator's process; its first message names its scenarios."""
-    arguments = ["-m", "loadtests.generator"]
+def generator(logs: Path, placement: machine.Placement, generators: int = 1) -> Child:
+    """The load generator's process, alone or with workers; its first message names its scenarios."""
+    alone = generators == 1
+    arguments = ["-m", "loadtests.generator"] if alone else ["-m", "loadtests.fleet", str(generators)]
     if placement:
         arguments.append(",".join(map(str, placement["generator"])))
     return Child("the load generator", arguments, logs / "generator.log", env=OUR_PACKAGES)
@@ -144,7 +148,7 @@ def new_run(plan: Plan, placement: machine.Placement) -> Run:
 
 def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
     """A run of `plan` without trials, in a new directory under `parent`. Raises CannotWrite."""
-    run = new_run(plan, machine.place(machine.cpus()))
+    run = new_run(plan, machine.place(machine.cpus(), plan.generators))
     directory = RunDirectory.create(parent, run.id)
     directory.save(run)
     return run, directory
@@ -164,7 +168,7 @@ def carry_out(
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
     plan = run.plan
-    with Bench(directory.logs, database) as bench:
+    with Bench(directory.logs, database, plan.generators) as bench:
         for cell in plan.cells:
             if cell.scenario not in bench.scenarios:
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))
@@ -318,6 +322,7 @@ class Rounds:
             errors=tuple(facts["errors"]),
             arrivals=facts.get("arrivals"),
             dropped=facts.get("dropped"),
+            lost=facts.get("lost", 0),
             vitals=vitals,
         )
         found = faults(trial, read_samples(samples), self.run.ceilings.get(cell.scenario))

@@ -29,6 +29,7 @@ class Visitor(LeanUser):
     writes: ClassVar[bool] = False
     seed: ClassVar[int] = 0
     numbers: ClassVar[count[int]] = count()
+    """Of the users, different in every process that makes a part of the load."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -37,10 +38,10 @@ class Visitor(LeanUser):
         self.fresh = count()
 
     @classmethod
-    def begin(cls, seed: int) -> None:
+    def begin(cls, seed: int, part: int = 0, parts: int = 1) -> None:
         """Start the users' random sequences anew, as at the start of every trial."""
         cls.seed = seed
-        cls.numbers = count()
+        cls.numbers = count(part, parts)
 
     def email(self) -> str:
         """An address no other user of this trial signs up with."""

@@ -37,6 +37,8 @@ def faults(trial: Trial, samples: Samples, ceiling: float | None = None) -> tupl
     """
     found = []
     vitals, window = trial.vitals, trial.window
+    if trial.lost:
+        found.append(f"{trial.lost} of the load generators ended during the trial: see generator.log")
     busy = vitals.generator_cpu / window
     if busy > GENERATOR_BUSY:
         found.append(

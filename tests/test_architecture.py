@@ -34,11 +34,18 @@ LOADTESTS: dict[str, set[str]] = {
     "loadtests.postgresql_server": set(),
     "loadtests.arrivals": set(),
     "loadtests.null_server": set(),
+    "loadtests.fleet": {"loadtests.generator", "loadtests.records"},
     "loadtests.generator": {"loadtests.arrivals", "loadtests.records", "loadtests.scenarios"},
 }
 ONLY_HERE = {
-    "locust": {"loadtests.client", "loadtests.scenarios", "loadtests.generator", "loadtests.arrivals"},
-    "gevent": {"loadtests.client", "loadtests.generator", "loadtests.arrivals"},
+    "locust": {
+        "loadtests.client",
+        "loadtests.scenarios",
+        "loadtests.generator",
+        "loadtests.arrivals",
+        "loadtests.fleet",
+    },
+    "gevent": {"loadtests.client", "loadtests.generator", "loadtests.arrivals", "loadtests.fleet"},
     "psycopg": {"loadtests.postgresql", "loadtests.postgresql_server"},
     "matplotlib": {"reports.charts"},
     "typer": {"cli"},
