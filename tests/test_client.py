@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import socket
@@ -21,6 +22,8 @@ from benchmarks.nginx import NGINX, nginx
 from loadtests.plan import Arm, Serving
 from loadtests.processes import OUR_PACKAGES
 from loadtests.servers import Server, Surroundings
+
+LOCUSTFILE = str(Path(__file__).parent.parent / "loadtests" / "locustfile.py")
 
 TALK = """
 import json, sys
@@ -267,10 +270,9 @@ def test_it_speaks_with_nginx(tmp_path: Path) -> None:
 
 def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path: Path) -> None:
     """Headless, with Locust's statistics and CSV files, as its users expect."""
-    root = Path(__file__).parent.parent
     with Server(Arm(name="sync", app="sync_app.main:create_app"), around, "l.1") as server:
         done = locust(
-            tmp_path, "-f", str(root / "loadtests" / "locustfile.py"), "Mixed", "--headless", "-u", "4",
+            tmp_path, "-f", LOCUSTFILE, "Mixed", "--headless", "-u", "4",
             "-r", "4", "-t", "2s", "--host", server.url, "--csv", "out",
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -280,13 +282,69 @@ def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path:
     assert not [line for line in done.stderr.splitlines() if "Error" in line or "Traceback" in line]
 
 
-def test_locusts_web_ui_starts_and_lists_the_scenarios(tmp_path: Path) -> None:
-    root = Path(__file__).parent.parent
+def test_locusts_own_processes_share_the_users(around: Surroundings, tmp_path: Path) -> None:
+    port = str(free_port())
+    with Server(Arm(name="sync", app="sync_app.main:create_app"), around, "l.2") as server:
+        done = locust(
+            tmp_path, "-f", LOCUSTFILE, "Mixed", "--headless", "-u", "4", "-r", "4", "-t", "3s", "--host",
+            server.url, "--processes", "2", "--csv", "out", "--master-bind-host", "127.0.0.1",
+            "--master-bind-port", port, "--master-port", port,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert requests_in(tmp_path / "out_stats.csv") > 20
+
+
+def test_locusts_own_master_and_worker_run_these_users(around: Surroundings, tmp_path: Path) -> None:
+    port = str(free_port())
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--worker", "--master-host", "127.0.0.1",
+         "--master-port", port],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        with Server(Arm(name="async", app="async_app.main:create_app"), around, "l.3") as server:
+            done = locust(
+                tmp_path, "-f", LOCUSTFILE, "Mixed", "--headless", "-u", "4", "-r", "4", "-t", "3s",
+                "--host", server.url, "--master", "--expect-workers", "1", "--csv", "out",
+                "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
+            )  # fmt: skip
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    assert done.returncode == 0, done.stderr
+    assert requests_in(tmp_path / "out_stats.csv") > 20
+
+
+def test_settings_of_locust_in_pyproject_are_honoured(around: Surroundings, tmp_path: Path) -> None:
+    with Server(Arm(name="async", app="async_app.main:create_app"), around, "l.4") as server:
+        (tmp_path / "pyproject.toml").write_text(
+            f"[tool.locust]\nlocustfile = {json.dumps(LOCUSTFILE)}\nheadless = true\nusers = 3\n"
+            f'spawn-rate = 3\nrun-time = "2s"\nhost = "{server.url}"\ncsv = "out"\n'
+        )
+        done = locust(tmp_path, "Mixed")
+    assert done.returncode == 0, done.stderr
+    assert requests_in(tmp_path / "out_stats.csv") > 20
+
+
+def requests_in(path: Path) -> int:
+    """All requests of Locust's statistics, of which none failed."""
+    with path.open() as file:
+        (total,) = (row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
+    assert total["Failure Count"] == "0"
+    return int(total["Request Count"])
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+    return port
+
+
+def test_locusts_web_ui_starts_and_lists_the_scenarios(tmp_path: Path) -> None:
+    port = free_port()
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "locust", "-f", str(root / "loadtests" / "locustfile.py"), "--web-host",
+            sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--web-host",
             "127.0.0.1", "--web-port", str(port), "--class-picker", "--host", "http://127.0.0.1:9",
         ],
         cwd=tmp_path,
