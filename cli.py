@@ -139,7 +139,7 @@ def run(
         Optional[str], typer.Option("-o", "--out", metavar="DIR", help="Where run directories go (runs).")
     ] = None,
     config: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Read [tool.duel] from here.")
+        Optional[Path], typer.Option(metavar="FILE", help="Read the table tool.duel from this file.")
     ] = None,
     json: JsonOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,

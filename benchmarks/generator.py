@@ -41,7 +41,7 @@ def ping(user): user.client.get("/ping", name="ping")
 class Stock:
     tasks = [ping]
     @classmethod
-    def begin(cls, seed): ...
+    def begin(cls, seed, part, parts): ...
 
 class Fast(Stock, FastHttpUser): tasks = [ping]
 class Plain(Stock, HttpUser): tasks = [ping]
