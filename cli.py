@@ -236,7 +236,8 @@ def serve(
         from loadtests.servers import serve_alone
 
         settings = configuration.settle({"database": database}, os.environ, None)
-        chosen, where = configuration.arms([arm], app_dir or ".")[0], configuration.database(settings)
+        where = configuration.database(settings)
+        (chosen,) = configuration.arms([arm], app_dir or ".", where)
         typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}, Ctrl-C ends it", err=True)
         raise typer.Exit(serve_alone(chosen, host, port, where))
 
@@ -280,11 +281,12 @@ def check(
 
         results, _ = consoles(color, None)
         settings = configuration.settle({"database": database}, os.environ, None)
-        arms = configuration.arms(arm or (), app_dir or ".")
+        where = configuration.database(settings)
+        arms = configuration.arms(arm or (), app_dir or ".", where)
         placement = machine.place(machine.cpus())
         found = machine.findings()
         with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
-            with Surroundings(Path(logs), placement, configuration.database(settings)) as around:
+            with Surroundings(Path(logs), placement, where) as around:
                 questions = fixed_questions(arms) or published_questions(arms[0], around)
                 compared = check_equal(arms, around, questions)
                 version = around.database_version

@@ -243,19 +243,12 @@ def plan(settings: Settings) -> Plan:
     # Who asks for a number of rounds wants them, however long they take.
     max_time = given.get("max-time", profile.max_time if rounds is None else None)
     most = rounds if rounds is not None else 20
-    chosen = arms(given.get("arms", ()), given.get("app-dir", "."))
+    chosen = arms(given.get("arms", ()), given.get("app-dir", "."), database(settings))
     if len(chosen) < 2:
         raise PlanError(
             f"one arm alone, {chosen[0].name!r}, cannot be compared",
             "give a second --arm, such as --arm sync",
         )
-    if database(settings) is None:
-        for arm in chosen:
-            if "DUEL_APP_DRIVER" in arm.env:
-                raise PlanError(
-                    f"arm {arm.name!r} speaks to PostgreSQL through {arm.env['DUEL_APP_DRIVER']}",
-                    "add --database postgresql, or leave this arm out",
-                )
     planned = cells(profile, given.get("scenarios"), loads(given))
     values = {
         "profile": name,
@@ -293,10 +286,17 @@ def first_look(block: int) -> int:
     return -(-4 // block) * block
 
 
-def arms(texts: Sequence[str], app_dir: str) -> tuple[Arm, ...]:
-    """The arms asked for, or the built-in ones. Raises PlanError."""
+def arms(texts: Sequence[str], app_dir: str, database: str | None) -> tuple[Arm, ...]:
+    """The arms asked for, or the built-in ones. Raises PlanError, also where `database` cannot serve one."""
     directory = str(Path(app_dir).resolve())
-    return tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
+    chosen = tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
+    for arm in chosen:
+        if database is None and "DUEL_APP_DRIVER" in arm.env:
+            raise PlanError(
+                f"arm {arm.name!r} speaks to PostgreSQL through {arm.env['DUEL_APP_DRIVER']}",
+                "add --database postgresql, or leave this arm out",
+            )
+    return chosen
 
 
 def window_for(cells: Sequence[Cell], least: float) -> float:

@@ -37,7 +37,24 @@ PACKAGES = (
 )
 """What can change a result."""
 
+FILES_BESIDES = 64
+"""Files that a process holds besides its connections."""
+
 Placement = Mapping[str, tuple[int, ...]]
+
+
+def allow_connections() -> int | None:
+    """Raise this process's limit of open files, which its children inherit, as far as it may: every user
+    holds a connection. How many a process may hold now; None where there is no limit to ask for."""
+    try:
+        import resource  # noqa: PLC0415  # not on Windows
+    except ImportError:
+        return None
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else max(1, soft - FILES_BESIDES)
 
 
 def cpus() -> tuple[int, ...]:

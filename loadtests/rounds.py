@@ -63,6 +63,7 @@ class Bench:
 
     def __init__(self, logs: Path, database: str | None = None, generators: int = 1) -> None:
         self.generators = generators
+        self.connections = machine.allow_connections()
         self.around = Surroundings(logs, machine.place(machine.cpus(), generators), database)
         self._open = ExitStack()
 
@@ -168,6 +169,13 @@ def carry_out(
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
     plan = run.plan
+    most = machine.allow_connections()
+    users = max((cell.load.users or 0) for cell in plan.cells)
+    if most is not None and users > most:
+        raise PlanError(
+            f"{users} users need as many connections, and a process here may hold about {most}",
+            "use fewer users (-u), or raise the limit (ulimit -n)",
+        )
     with Bench(directory.logs, database, plan.generators) as bench:
         for cell in plan.cells:
             if cell.scenario not in bench.scenarios:
@@ -275,7 +283,7 @@ class Rounds:
                 {
                     "host": server.url,
                     "scenario": cell.scenario,
-                    "users": cell.load.users or MOST_WAITING,
+                    "users": cell.load.users or min(MOST_WAITING, bench.connections or MOST_WAITING),
                     "rate": cell.load.rate,
                     "arrivals": cell.load.arrivals,
                     "warmup": plan.warmup,

@@ -166,12 +166,21 @@ def finding(run: Run, rows: Sequence[Verdict]) -> str:
 def levels(run: Run, verdicts: Sequence[Verdict]) -> Figure:
     """How the primary metric, throughput or response time, grows with the load; where only one load was
     measured, how the arms stand beside each other."""
-    rows = [verdict for verdict in verdicts if verdict.primary]
+    rows = comparable(verdicts)
     curves: dict[str, list[Verdict]] = {}
     for row in rows:
         curves.setdefault(row.cell.scenario, []).append(row)
     several = {name: found for name, found in curves.items() if len({r.cell.load for r in found}) > 1}
     return level_curves(run, several) if several else level_rows(run, rows)
+
+
+def comparable(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The primary verdicts; where they rest on different percentiles, the median of every cell instead."""
+    primaries = [verdict for verdict in verdicts if verdict.primary]
+    if len({verdict.metric for verdict in primaries}) == 1:
+        return primaries
+    whole = {(verdict.cell, verdict.arm, verdict.endpoint) for verdict in primaries}
+    return [v for v in verdicts if v.metric == "p50" and (v.cell, v.arm, v.endpoint) in whole]
 
 
 def level_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
@@ -234,10 +243,13 @@ def level_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
 
 
 def growth(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> str:
-    """The curves' message in words: the largest ratio at the highest load."""
+    """The curves' message in words: the largest difference that was found at the highest load."""
     best: Verdict | None = None
     for rows in curves.values():
-        for row in (row for row in rows if row.cell.load.level == max(r.cell.load.level for r in rows)):
+        highest = max(row.cell.load.level for row in rows)
+        for row in (row for row in rows if row.cell.load.level == highest):
+            if row.verdict not in ("faster", "slower"):
+                continue  # a title states what was found, not what may be
             if row.ratio and (best is None or abs(math.log(row.ratio)) > abs(math.log(best.ratio or 1.0))):
                 best = row
     if best is None or best.ratio is None:

@@ -158,3 +158,11 @@ def test_children_go_when_the_parent_is_killed(tmp_path: Path) -> None:
     process.wait()
     _, alive = psutil.wait_procs(children, timeout=40)
     assert not alive
+
+
+def test_more_users_than_connections_are_refused_before_any_load(tmp_path: Path) -> None:
+    limited = ["sh", "-c", f"ulimit -n 256 && exec {DUEL[0]} run -s ping -u 300 --rounds 1"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "error: 300 users need as many connections, and a process here may hold about 192" in done.stderr
+    assert "hint: use fewer users" in done.stderr

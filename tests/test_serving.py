@@ -171,7 +171,7 @@ def test_every_scenario_is_answered_without_an_error_by_both_twins(
         for scenario in (*ENDPOINTS, *MIXES):
             if (twin, scenario, users) in MEANT_TO_FAIL:
                 continue
-            times = {"warmup": 0.2, "window": 0.1, "drain": 60.0, "warmup_turns": 0, "window_turns": 0}
+            times = {"warmup": 0.1, "window": 0.05, "drain": 60.0, "warmup_turns": 0, "window_turns": 0}
             facts = loaded(locust[0], server.url, tmp_path / "s.npz", scenario=scenario, users=users, **times)
             assert facts["errors"] == [], f"{twin} {scenario}"
             assert len(read_samples(tmp_path / "s.npz")) >= users, f"{twin} {scenario}"

@@ -168,9 +168,9 @@ def test_both_twins_publish_the_same_openapi_document() -> None:
     assert sync_app.main.create_app(Settings()).openapi() == async_app.main.create_app(Settings()).openapi()
 
 
-def test_every_endpoint_says_what_it_stands_for() -> None:
+def test_every_endpoint_says_what_it_stands_for_and_what_to_expect_of_each_style() -> None:
     for route in routes(sync_app.main.create_app(Settings())):
-        assert route.description, route.path
+        assert "xpect" in route.description, route.path
 
 
 def test_the_served_twins_answer_the_fixed_requests_alike() -> None:

@@ -32,7 +32,7 @@ async def create_user(user: UserIn, sessions: Writing) -> User:
 
 @router.get("", response_model=list[UserOut])
 async def list_users(sessions: Reading, limit: Limit = 50, offset: Offset = 0) -> Sequence[User]:
-    """A page of users: one query, many rows; most of the time goes to building objects."""
+    """A member list: one query, many rows. Building objects dominates; expect a tie."""
     async with sessions() as session:
         rows = await session.scalars(queries.users(limit, offset))
         return rows.all()
@@ -50,7 +50,8 @@ async def read_user(user_id: PathId, sessions: Reading) -> User:
 async def list_posts_of_user(
     user_id: PathId, sessions: Reading, limit: Limit = 50, offset: Offset = 0
 ) -> Sequence[Post]:
-    """One author's posts: a check that the author exists, then a page with a relationship."""
+    """A profile: a check that the author exists, then a page with a relationship. Expect a tie, as for any
+    list whose objects cost more than its queries."""
     async with sessions() as session:
         found(await session.get(User, user_id), "User")
         rows = await session.scalars(queries.posts_of(user_id, limit, offset))
@@ -59,7 +60,8 @@ async def list_posts_of_user(
 
 @router.put("/{user_id}", response_model=UserOut)
 async def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User:
-    """Read, then write in the same transaction, which therefore takes the write lock first."""
+    """A member saves the settings: read, then write in the same transaction, which takes the lock first.
+    Expect sync ahead on SQLite, a tie on PostgreSQL."""
     async with sessions() as session:
         row = found(await session.get(User, user_id, with_for_update=True), "User")
         row.name, row.email = user.name, user.email
@@ -72,7 +74,7 @@ async def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User
 
 @router.patch("/{user_id}", response_model=UserOut)
 async def update_user(user_id: PathId, change: UserChange, sessions: Writing) -> User:
-    """As replace, for the fields that were sent."""
+    """As replace, for the fields that were sent, as an app's switch does. Expect as for replace."""
     async with sessions() as session:
         row = found(await session.get(User, user_id, with_for_update=True), "User")
         for field, value in change.model_dump(exclude_unset=True).items():
@@ -86,7 +88,7 @@ async def update_user(user_id: PathId, change: UserChange, sessions: Writing) ->
 
 @router.delete("/{user_id}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_user(user_id: PathId, sessions: Writing) -> None:
-    """A user goes, and the database removes the posts with the user (cascade)."""
+    """A member leaves, and the database removes the posts as well (cascade). Expect as for replace."""
     async with sessions() as session:
         row = found(await session.get(User, user_id, with_for_update=True), "User")
         await session.delete(row)

@@ -43,7 +43,8 @@ async def call_upstream(upstream: SlowService, seconds: Seconds = 0.02) -> Answe
 
 @router.get("/fan-out")
 async def call_many_upstreams(upstream: SlowService, calls: Calls = 5, seconds: Seconds = 0.02) -> Answer:
-    """Several calls at once, gathered: `gather` in one style, a pool of threads in the other."""
+    """A page put together from several services, asked at once: `gather` in one style, a pool of threads in
+    the other. Expect async far ahead once there are more calls in flight than threads."""
     answers = await upstream.call_many(calls, seconds)
     return Answer(result=" ".join(answers))
 
@@ -57,7 +58,8 @@ async def read_file(request: Request) -> Response:
 
 @router.get("/report", response_model=list[AuthorReport])
 async def report(sessions: Reading) -> Any:
-    """A heavy aggregate: milliseconds inside SQLite, which releases the GIL. Expect a tie on one core."""
+    """A heavy aggregate, as behind a dashboard: milliseconds inside the database, which releases the GIL.
+    Expect a tie on one core."""
     async with sessions() as session:
         rows = await session.execute(queries.report())
         return rows.all()
@@ -65,7 +67,8 @@ async def report(sessions: Reading) -> Any:
 
 @router.post("/background", status_code=HTTPStatus.ACCEPTED)
 async def send_mail_later(mail: MailIn, tasks: BackgroundTasks, sessions: Writing) -> Answer:
-    """Answers before its work is done: the mail is sent and noted after the response."""
+    """A sign-up that answers before its work is done: the mail is sent and noted after the response. Expect
+    async ahead: the later work waits too, and in the sync app it holds a thread while it does."""
 
     async def send() -> None:
         await sleep(0.01)

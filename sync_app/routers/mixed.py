@@ -18,8 +18,9 @@ router = APIRouter(tags=["mixed"])
 
 @router.post("/checkout", status_code=HTTPStatus.CREATED, response_model=OrderOut)
 def checkout(order: CheckoutIn, reading: Reading, writing: Writing, upstream: SlowService) -> Order:
-    """Reads, calls the payment service, computes a receipt, writes the order. No connection is
-    held while the payment service is waited for."""
+    """A purchase: reads, calls the payment service, computes a receipt, writes the order; no connection
+    is held while the payment service is waited for. Expect a little of everything, and the database to
+    decide."""
     with reading() as session:
         found(session.get(User, order.user_id), "User")
         found(session.scalar(queries.post(order.post_id)), "Post")

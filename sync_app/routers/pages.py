@@ -16,7 +16,8 @@ router = APIRouter(prefix="/pages", tags=["pages"], default_response_class=HTMLR
 
 @router.get("")
 def home_page(request: Request, sessions: Reading) -> Response:
-    """The ten newest posts, rendered. Templates compute: in the async twin they hold the loop."""
+    """The front page: the ten newest posts, rendered. Templates compute, in the async twin on the loop:
+    expect a tie, and neighbours that wait."""
     with sessions() as session:
         rows = session.scalars(queries.posts(limit=10, offset=0))
         posts = rows.all()
@@ -25,7 +26,8 @@ def home_page(request: Request, sessions: Reading) -> Response:
 
 @router.get("/posts/{post_id}")
 def post_page(request: Request, post_id: PathId, sessions: Reading) -> Response:
-    """One post as a page."""
+    """One post as a page, what a reader from a search engine asks for. Expect `posts.read` and a template's
+    time: sync ahead on SQLite."""
     with sessions() as session:
         post = session.scalar(queries.post(post_id))
     return templates.TemplateResponse(request, "post.html", {"post": found(post, "Post")})
@@ -33,7 +35,7 @@ def post_page(request: Request, post_id: PathId, sessions: Reading) -> Response:
 
 @router.get("/users/{user_id}")
 def user_page(request: Request, user_id: PathId, sessions: Reading) -> Response:
-    """An author and the author's ten newest posts."""
+    """An author's page with the ten newest posts: two queries and a template. Expect a tie."""
     with sessions() as session:
         user = found(session.get(User, user_id), "User")
         rows = session.scalars(queries.posts_of(user_id, limit=10, offset=0))

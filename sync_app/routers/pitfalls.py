@@ -38,42 +38,46 @@ def get_session(sessions: Reading) -> Iterator[Session]:
 
 @router.get("/blocking")
 def block(seconds: Seconds = 0.02) -> Answer:
-    """A blocking call in the route. Harmless in `def`; in `async def` it stops the whole app."""
+    """A blocking call in the route, as from a library that has no asynchronous face. Expect no harm in
+    `def`; in `async def` it stops the whole app."""
     sleep(seconds)
     return Answer(result="slept")
 
 
 @router.get("/offloaded")
 def offload(seconds: Seconds = 0.02) -> Answer:
-    """`blocking`, repaired: the call runs on a pool thread, and the 40 tokens bound it in either style."""
+    """`blocking`, repaired: the call runs on a pool thread. Expect a tie, since the 40 tokens bound it in
+    either style."""
     sleep(seconds)
     return Answer(result="slept")
 
 
 @router.get("/process")
 def compute_in_process(processes: Processes, iterations: Iterations = work.PYTHON_ITERATIONS) -> Answer:
-    """`python`, repaired: another process computes, so neither GIL nor loop is held here; it costs the
-    hop between processes, and gains only where there is a core to gain."""
+    """`python`, repaired: another process computes, so neither GIL nor loop is held here. Expect the hop
+    between processes to cost more than it gains where there is no core to gain."""
     result = processes.submit(work.python, iterations).result()
     return Answer(result=str(result))
 
 
 @router.get("/file-inline", response_class=Response)
 def read_file_inline(request: Request) -> Response:
-    """A blocking read in the route: often the faster one, as long as the disk is."""
+    """A blocking read in the route. Expect async ahead, as long as the disk is quick: the read is shorter
+    than the way to a thread."""
     return Response(request.state.settings.document.read_bytes(), media_type="text/plain")
 
 
 @router.get("/plain-client")
 def call_upstream_plainly(upstream: PlainSlowService, seconds: Seconds = 0.02) -> Answer:
-    """`upstream` through httpx as it comes, whose async pool slows down as calls in flight grow."""
+    """`upstream` through httpx as it comes. Expect async to fall behind as calls in flight grow, since
+    its pool slows down with them."""
     return Answer(result=upstream.call(seconds))
 
 
 @router.get("/session-dependency/{post_id}", response_model=PostOut)
 def read_post_textbook(post_id: PathId, session: Annotated[Session, Depends(get_session)]) -> Post:
     """`posts.read` with the textbook session. With more requests in flight than threads and connections
-    together the sync twin wedges: finished requests hold connections while they wait for a second
+    together expect the sync twin to wedge: finished requests hold connections while they wait for a second
     thread, the others hold the threads."""
     row = session.scalar(queries.post(post_id))
     return found(row, "Post")
