@@ -43,8 +43,8 @@ def call_upstream(upstream: SlowService, seconds: Seconds = 0.02) -> Answer:
 
 @router.get("/fan-out")
 def call_many_upstreams(upstream: SlowService, calls: Calls = 5, seconds: Seconds = 0.02) -> Answer:
-    """A page put together from several services, asked at once: `gather` in one style, a pool of threads in
-    the other. Expect async far ahead once there are more calls in flight than threads."""
+    """A page put together from several services, asked at once: `gather` in one style, a pool of threads
+    in the other. Expect the HTTP client's own cost to decide, as for `upstream`."""
     answers = upstream.call_many(calls, seconds)
     return Answer(result=" ".join(answers))
 
