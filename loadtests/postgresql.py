@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 OWN = "postgresql"
 """In the place of a URL: start a server of our own."""
 SCHEMES = ("postgresql", "postgres")
+HARMLESS = frozenset({"host", "hostaddr", "sslmode", "connect_timeout", "application_name"})
+"""Options of a URL that leave each trial its own database; hosts among them are looked at."""
 PREFIX = "duel_"
 """Names of the databases that runs make, and nobody else."""
 START_TIMEOUT = 30.0
@@ -36,12 +39,17 @@ def checked(given: str) -> str:
     hint = "write postgresql://user:password@127.0.0.1:5432/name, or postgresql alone for a server of our own"
     try:
         url = urlsplit(given)
-        hosts = [url.hostname or dict(parse_qsl(url.query)).get("host", ""), *hostaddrs(url.query)]
+        options = parse_qsl(url.query)
+        hosts = named_hosts(url.hostname, options)
         _ = url.port
     except ValueError as error:
         raise PlanError(f"the database URL {without_secrets(given)} cannot be read: {error}", hint) from None
     if url.scheme not in SCHEMES:
         raise PlanError(f"database {without_secrets(given)!r} is not a postgresql:// URL", hint)
+    unusable = sorted({key for key, _ in options} - HARMLESS)
+    if unusable:
+        # Among them dbname, which would lead every trial into that database and not into its own.
+        raise PlanError(f"the database URL has options that cannot be used here: {', '.join(unusable)}", hint)
     far = [host for host in hosts if not is_here(host)]
     if far:
         raise PlanError(
@@ -51,8 +59,13 @@ def checked(given: str) -> str:
     return given
 
 
-def hostaddrs(query: str) -> list[str]:
-    return [value for key, value in parse_qsl(query) if key == "hostaddr"]
+def named_hosts(host: str | None, options: Sequence[tuple[str, str]]) -> list[str]:
+    """Every host that libpq could be led to: by the URL, by its options, which win over it, and by the
+    environment where neither says."""
+    named = [host] if host else []
+    named += [value for key, value in options if key in ("host", "hostaddr")]
+    named += [os.environ.get("PGHOSTADDR", "")]
+    return named if any(named) else [os.environ.get("PGHOST", "")]
 
 
 def is_here(host: str) -> bool:

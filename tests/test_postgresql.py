@@ -97,6 +97,9 @@ def test_the_arms_on_postgresql_answer_through_the_driver_they_name(
         ("duel.db", "is not a postgresql:// URL"),
         ("postgresql://u:secret@db.example.org/x", "is on db.example.org, not on this machine"),
         ("postgresql://u:secret@127.0.0.1/x?hostaddr=192.0.2.1", "is on 192.0.2.1"),
+        ("postgresql://u:secret@127.0.0.1/x?host=192.0.2.1", "is on 192.0.2.1"),
+        ("postgresql://u:secret@127.0.0.1/x?dbname=precious", "options that cannot be used here: dbname"),
+        ("postgresql://u:secret@127.0.0.1/x?service=elsewhere", "cannot be used here: service"),
         ("postgresql://u:secret@192.0.2.1:5432/x", "is on 192.0.2.1"),
         ("postgresql://u:secret@127.0.0.1:port/x", "cannot be read"),
         ("postgresql://u:secret@127.0.0.1,db.example.org/x", "not on this machine"),
@@ -109,6 +112,17 @@ def test_a_database_that_cannot_be_used_is_refused_without_telling_its_password(
         checked(given)
     assert said in str(caught.value)
     assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "given"), [("PGHOST", "postgresql:///x"), ("PGHOSTADDR", "postgresql://127.0.0.1/x")]
+)
+def test_a_host_in_the_environment_is_looked_at_too(
+    variable: str, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "192.0.2.1")
+    with pytest.raises(PlanError, match=r"is on 192\.0\.2\.1"):
+        checked(given)
 
 
 @pytest.mark.parametrize(
