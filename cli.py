@@ -122,6 +122,10 @@ def run(
     ] = None,
     arm: ArmOption = None,
     app_dir: AppDirOption = None,
+    sweep: Annotated[
+        Optional[list[str]],
+        typer.Option(metavar="KNOB=VALUE,…", help="Arms of the first arm: threads=10,40,100 or pool=5,20."),
+    ] = None,
     database: DatabaseOption = None,
     window: Annotated[
         Optional[str], typer.Option("-t", "--window", metavar="TIME", help="Least window of a trial.")
@@ -163,6 +167,7 @@ def run(
             "profile": "quick" if quick else "thorough" if thorough else None,
             "arms": arm,
             "app-dir": app_dir,
+            "sweep": sweep,
             "database": database,
             "scenarios": ",".join(scenario) if scenario else None,
             "users": users,
@@ -247,8 +252,8 @@ def list_(verbose: VerboseOption = False, color: ColourOption = Colour.AUTO) -> 
     """List the arms, profiles and scenarios."""
     with answering(verbose):
         from loadtests import config as configuration
+        from loadtests.bench import known_scenarios
         from loadtests.plan import BUILT_IN
-        from loadtests.rounds import known_scenarios
         from reports import terminal
 
         results, _ = consoles(color, None)
@@ -333,16 +338,18 @@ def finish(
     run: Run, directory: RunDirectory, readings: Readings, results: Console, json: str | None, strict: bool
 ) -> NoReturn:
     """Write the report, print the verdicts, leave with the exit code they ask for."""
-    from reports import bundle, terminal, verdicts
+    from reports import bundle, cards, terminal, verdicts
 
     found = verdicts.verdicts(run, readings)
-    bundle.write(run, directory, found)
+    advice = cards.cards(run, readings, found)
+    bundle.write(run, readings, found, advice)
+    text = bundle.to_json(run, readings, found, advice)
     if json is not None and json != "-":
-        write_json(Path(json), bundle.to_json(run, found))
+        write_json(Path(json), text)
     if json == "-":
-        sys.stdout.write(bundle.to_json(run, found))
+        sys.stdout.write(text)
     else:
-        terminal.show(results, run, found)
+        terminal.show(results, run, found, advice)
         terminal.say(results, f"report: {directory.report}")
     raise typer.Exit(exit_code(found, strict))
 

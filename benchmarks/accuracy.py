@@ -27,10 +27,10 @@ from urllib.request import urlopen
 import numpy as np
 
 from loadtests import machine
+from loadtests.bench import expect, generator
 from loadtests.plan import Arm
 from loadtests.processes import ROOT, Child
 from loadtests.records import Samples, read_samples
-from loadtests.rounds import expect, generator
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 
 OUT = Path("runs") / "accuracy.json"

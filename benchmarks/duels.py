@@ -19,12 +19,12 @@ RUNS = Path("runs")
 
 
 def duel(
-    arms: Sequence[Arm], cells: Sequence[tuple[str, int]], rounds: int, window: float = 2.0
+    arms: Sequence[Arm], cells: Sequence[tuple[str, int]], rounds: int, window: float = 2.0, seed: int = 1
 ) -> tuple[Run, list[Verdict]]:
     """The primary verdicts of a run of exactly `rounds` rounds; the first arm is the reference."""
     plan = Plan(
         profile="benchmark",
-        seed=1,
+        seed=seed,
         arms=tuple(arms),
         cells=tuple(Cell(scenario=scenario, load=Load(users=users)) for scenario, users in cells),
         warmup=1.0,

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 from loadtests import machine
+from loadtests.bench import expect, generator
 from loadtests.config import ENDPOINTS, MIXES
 from loadtests.plan import BUILT_IN
 from loadtests.records import read_samples
-from loadtests.rounds import expect, generator
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 
 OUT = Path("runs") / "endurance.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loadtests.records import RunDirectory
 from reports import bundle, markdown
+from reports.cards import cards
 from reports.estimates import Readings
 from reports.verdicts import verdicts
 
@@ -26,8 +27,10 @@ def measured() -> Path:
 def main() -> None:
     directory = RunDirectory(Path(sys.argv[1]) if len(sys.argv) > 1 else measured())
     run = directory.load()
-    found = verdicts(run, Readings(directory))
-    bundle.write(run, directory, found)
+    readings = Readings(directory)
+    found = verdicts(run, readings)
+    advice = cards(run, readings, found)
+    bundle.write(run, readings, found, advice)
     (ROOT / "docs").mkdir(exist_ok=True)
     for name in PICTURES:
         shutil.copy(directory.report / name, ROOT / "docs" / name)
@@ -37,6 +40,8 @@ def main() -> None:
             "![Ratio of throughput, async to sync, per cell](docs/verdicts.svg)",
             "",
             markdown.table(run, found),
+            "",
+            markdown.card_table(run, advice),
             "",
             markdown.machine_text(run),
             END,

@@ -23,6 +23,7 @@ from loadtests.plan import (
     validated,
 )
 from loadtests.postgresql import checked, without_secrets
+from loadtests.sweeps import swept
 
 MIXES = ("io_bound", "cpu_bound", "mixed")
 ENDPOINTS = (
@@ -154,6 +155,7 @@ def numbers(value: Any) -> tuple[float, ...]:
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "profile": text,
     "arms": lines,
+    "sweep": lines,
     "app-dir": text,
     "database": text,
     "scenarios": texts,
@@ -243,11 +245,13 @@ def plan(settings: Settings) -> Plan:
     # Who asks for a number of rounds wants them, however long they take.
     max_time = given.get("max-time", profile.max_time if rounds is None else None)
     most = rounds if rounds is not None else 20
-    chosen = arms(given.get("arms", ()), given.get("app-dir", "."), database(settings))
+    chosen = swept(
+        arms(given.get("arms", ()), given.get("app-dir", "."), database(settings)), given.get("sweep", ())
+    )
     if len(chosen) < 2:
         raise PlanError(
             f"one arm alone, {chosen[0].name!r}, cannot be compared",
-            "give a second --arm, such as --arm sync",
+            "give a second --arm, such as --arm sync, or a --sweep of two values",
         )
     planned = cells(profile, given.get("scenarios"), loads(given))
     values = {

@@ -24,8 +24,18 @@ import numpy as np
 from locust.env import Environment
 from locust.rpc.protocol import Message
 
-from loadtests.generator import Attempt, Closed, Order, described, prepare, tell
+from loadtests.generator import (
+    Attempt,
+    Closed,
+    Order,
+    begin_canary,
+    described,
+    end_canary,
+    prepare,
+    tell,
+)
 from loadtests.records import Samples, write_samples
+from loadtests.scenarios import Visitor
 
 LOOPBACK = "127.0.0.1"
 BOOT = 30.0
@@ -41,8 +51,9 @@ PATIENCE = 90.0
 class Fleet:
     """The master's side: N workers, and what they have answered."""
 
-    def __init__(self, size: int, cpus: Sequence[str]) -> None:
+    def __init__(self, size: int, cpus: Sequence[str], known: dict[str, type[Visitor]]) -> None:
         self.size = size
+        self.known = known
         self.environment = Environment(user_classes=[])
         self.master = self.environment.create_master_runner(LOOPBACK, 0)
         self.answers: dict[str, dict[int, dict[str, Any]]] = {}
@@ -93,18 +104,20 @@ class Fleet:
         self.answers.clear()
         began = perf_counter()
         begins = None if order.rate is None else began + LEAD
+        canary = begin_canary(order, self.known)
         self.send("order", **asdict(replace(order, parts=self.size, begins=begins)))
         patience = order.warmup + order.window + order.drain + PATIENCE
         warm = self.gather("warm", patience)
         opened = perf_counter()
         self.send("open", opened=opened)
-        tell("opened")
+        tell("opened", at=opened)
         gevent.sleep(window(order, sum(answer["rate"] for answer in warm.values())))
         closed = perf_counter()
         self.send("close", opened=opened, closed=closed)
-        tell("closed")
+        tell("closed", at=closed)
         done = list(self.gather("done", patience).values())
         drained = perf_counter()
+        end_canary(canary, order, opened)
         failed = [answer["failed"] for answer in done if answer["failed"]]
         if failed:
             sys.exit(str(failed[0]))
@@ -224,7 +237,7 @@ def main() -> None:
         Worker(int(rest[0]), int(rest[1]), rest[2] if len(rest) > 2 else None).run()
     size, cpus = int(first), rest[0].split(",") if rest else []
     known = prepare(rest[0] if rest else None)
-    fleet = Fleet(size, cpus)
+    fleet = Fleet(size, cpus, known)
     tell("ready", scenarios=described(known))
     # Off this thread: Locust's master goes on exchanging heartbeats with its workers between trials.
     threads = gevent.get_hub().threadpool
@@ -232,7 +245,7 @@ def main() -> None:
         facts = fleet.load(Order(**json.loads(line)))
         if facts["lost"]:
             fleet.stop()
-            fleet = Fleet(size, cpus)
+            fleet = Fleet(size, cpus, known)
         tell("done", **facts)
     fleet.stop()
 

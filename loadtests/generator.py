@@ -24,8 +24,10 @@ import numpy as np
 from locust.env import Environment
 from locust.event import EventHook
 
-from loadtests.arrivals import Arrivals, due_of_this_request, schedule
-from loadtests.records import Samples, write_samples
+from loadtests.arrivals import Arrivals, schedule
+from loadtests.canary import Canary
+from loadtests.recorder import Recorder
+from loadtests.records import write_samples
 from loadtests.scenarios import Visitor, scenarios
 
 POLL = 0.02
@@ -36,8 +38,6 @@ MARGIN = 2.0
 """Seconds of schedule beyond the planned window."""
 BEAT = 0.01
 """Seconds between two timers that tell how late the generator is."""
-MOST_ERRORS = 50
-"""Kinds of failure that are told apart."""
 
 
 class ScenarioFailed(Exception):
@@ -67,6 +67,8 @@ class Order:
     part: int = 0
     """Which of the `parts` of this load this process makes."""
     parts: int = 1
+    canary: str | None = None
+    """Where the samples of a canary go, if there is to be one."""
     begins: float | None = None
     """When the first arrival's schedule starts, on perf_counter's clock; None: at once."""
 
@@ -74,64 +76,6 @@ class Order:
     def own_users(self) -> int:
         """This process's share of the users."""
         return self.users // self.parts + (self.part < self.users % self.parts)
-
-
-class Recorder:
-    """Listens to Locust's request event: one row per request, in full precision."""
-
-    def __init__(self) -> None:
-        self.endpoints: dict[str, int] = {}
-        self.errors: dict[str, int] = {}
-        self.endpoint = array("H")
-        self.due = array("d")
-        self.start = array("d")
-        self.end = array("d")
-        self.status = array("H")
-        self.size = array("L")
-        self.error = array("H")
-
-    def record(
-        self,
-        name: str,
-        response_time: float,
-        response_length: int,
-        response: Any = None,
-        exception: BaseException | None = None,
-        **_: Any,
-    ) -> None:
-        """One request; `response_time` in milliseconds as Locust has it."""
-        end = perf_counter()
-        endpoints = self.endpoints
-        self.endpoint.append(endpoints.setdefault(name, len(endpoints)))
-        start = end - response_time / 1000.0
-        self.due.append(due_of_this_request(start))
-        self.start.append(start)
-        self.end.append(end)
-        self.size.append(response_length or 0)
-        if exception is None:
-            self.status.append(response.status_code)
-            self.error.append(0)
-        else:
-            self.status.append(getattr(response, "status_code", 0) or 0)
-            self.error.append(self.kind(exception))
-
-    def kind(self, exception: BaseException) -> int:
-        text = f"{type(exception).__name__}: {exception}"[:200]
-        if text not in self.errors and len(self.errors) >= MOST_ERRORS:
-            text = "other errors"
-        return self.errors.setdefault(text, len(self.errors) + 1)
-
-    def samples(self, window_start: float) -> Samples:
-        """What was recorded, with times from the window's start, in the order of ends."""
-        return Samples(
-            endpoint=np.array(self.endpoint, dtype=np.uint16),
-            due=np.array(self.due, dtype=np.float64) - window_start,
-            start=np.array(self.start, dtype=np.float64) - window_start,
-            end=np.array(self.end, dtype=np.float64) - window_start,
-            status=np.array(self.status, dtype=np.uint16),
-            size=np.array(self.size, dtype=np.uint32),
-            error=np.array(self.error, dtype=np.uint16),
-        )
 
 
 class Pressure(Protocol):
@@ -159,7 +103,8 @@ class Closed:
     def start(self) -> None:
         self.began = perf_counter()
         users = self.order.own_users
-        self.runner.start(users, spawn_rate=users)
+        if users:
+            self.runner.start(users, spawn_rate=users)
 
     def warm(self) -> None:
         """Wait for the least warm-up and until the users have had their turns, within reason."""
@@ -293,14 +238,16 @@ class Attempt:
 def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
     """Run one trial alone: warm-up, window, drain. Returns the facts that are not in the samples."""
     attempt = Attempt(order, known)
+    canary = begin_canary(order, known)
     rate = attempt.warm()
     opened = attempt.open()
-    tell("opened")
+    tell("opened", at=opened)
     gevent.sleep(attempt.pressure.window(rate))
     closed = attempt.close()
-    tell("closed")
+    tell("closed", at=closed)
     attempt.end()
     drained = perf_counter()
+    end_canary(canary, order, opened)
     write_samples(Path(order.samples), attempt.recorder.samples(opened))
     return {
         "warmup": opened - attempt.began,
@@ -308,6 +255,22 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
         "drain": drained - closed,
         **attempt.facts(opened, closed),
     }
+
+
+def begin_canary(order: Order, known: dict[str, type[Visitor]]) -> Canary | None:
+    """A canary that sings already, if one is asked for."""
+    if order.canary is None:
+        return None
+    canary = Canary(order.host, known["ping"])
+    canary.start()
+    return canary
+
+
+def end_canary(canary: Canary | None, order: Order, opened: float) -> None:
+    """Save what the canary met, if there is one."""
+    if canary is not None and order.canary is not None:
+        canary.stop(order.drain)
+        canary.write(Path(order.canary), opened)
 
 
 def beat(lags: array[float]) -> None:

@@ -52,6 +52,8 @@ class Serving(Frozen):
     """Connections that may wait to be accepted."""
     keep_alive: Annotated[int, Field(ge=1, le=86_400)] = 75
     """Seconds that an idle connection is kept."""
+    vitals: Literal["on", "off"] = "on"
+    """Whether a heartbeat inside the server tells what it is doing; off only to see what that costs."""
 
     def arguments(self) -> list[str]:
         """As flags of serve.py."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,8 +22,8 @@ from pydantic import Field, ValidationError
 from loadtests.plan import Arm, Cell, Frozen, Load, Metric, Plan, Serving
 
 __all__ = [
-    "Arm", "CannotWrite", "Cell", "Load", "Machine", "Metric", "Plan", "RecordError", "Run", "RunDirectory",
-    "Samples", "Serving", "Trial", "Vitals",
+    "Arm", "Beats", "Calibration", "CannotWrite", "Cell", "Load", "Machine", "Metric", "Plan", "RecordError",
+    "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed",
 ]  # fmt: skip
 
 SCHEMA = "duel-run/1"
@@ -85,6 +86,91 @@ class Samples:
         return self.end - self.start
 
 
+@dataclass(frozen=True)
+class Beats:
+    """One row per heartbeat of a server's event loop, 20 a second in each worker, from shortly before
+    the window to shortly after it. Seconds; NaN where there is nothing to tell. From `cpu` on, the
+    columns are totals since the worker began."""
+
+    worker: NDArray[np.float64]
+    """Counted from 0."""
+    due: NDArray[np.float64]
+    """When the beat was due, from the window's start."""
+    lag: NDArray[np.float64]
+    """How late it came."""
+    tokens: NDArray[np.float64]
+    """Thread tokens of AnyIO's limiter."""
+    borrowed: NDArray[np.float64]
+    queued: NDArray[np.float64]
+    """Tasks waiting for a token."""
+    pool: NDArray[np.float64]
+    """Connections that SQLAlchemy's pools may hold."""
+    checked_out: NDArray[np.float64]
+    pool_queued: NDArray[np.float64]
+    """Requests for a connection that are not answered yet."""
+    cpu: NDArray[np.float64]
+    loop_cpu: NDArray[np.float64]
+    """CPU time of the thread that the event loop runs on."""
+    gc: NDArray[np.float64]
+    """Time in garbage collections."""
+    switches: NDArray[np.float64]
+    """Context switches of all threads."""
+    hops: NDArray[np.float64]
+    """Calls handed to AnyIO's worker threads."""
+    pool_wait: NDArray[np.float64]
+    """Time spent asking for connections."""
+    statements: NDArray[np.float64]
+    """SQL statements that take no lock."""
+    statement_time: NDArray[np.float64]
+    locks: NDArray[np.float64]
+    """SQL statements that may wait for a lock: those that write, or say that they will."""
+    lock_time: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, workers: Sequence[Sequence[Sequence[float]]], opened: float) -> Self:
+        """From what a server tells: for every worker rows of all columns but the first, with `due` on
+        perf_counter's clock, on which the window opened at `opened`."""
+        names = [field.name for field in fields(cls)]
+        rows = [(number, row[0] - opened, *row[1:]) for number, told in enumerate(workers) for row in told]
+        table = np.array(rows, dtype=np.float64).reshape(-1, len(names))
+        return cls(**{name: table[:, column] for column, name in enumerate(names)})
+
+    def __len__(self) -> int:
+        return len(self.due)
+
+    def spent(self, total: str, seconds: float) -> float | None:
+        """How much a running total of all workers grew from the window's start on; None where a worker
+        does not tell. Between two beats it is taken to grow evenly."""
+        column: NDArray[np.float64] = getattr(self, total)
+        at = self.due + self.lag
+        grown = 0.0
+        for worker in np.unique(self.worker):
+            mine = (self.worker == worker) & np.isfinite(column)
+            if int(mine.sum()) < 2:
+                return None
+            start, end = np.interp([0.0, seconds], at[mine], column[mine])
+            grown += float(end - start)
+        return grown if len(self) else None
+
+
+class Calibration(Frozen):
+    """One arm under a few users of one scenario, for a moment before the rounds."""
+
+    arm: str
+    scenario: str
+    users: int
+    throughput: float
+    """Successful requests per second."""
+    service_time: float | None = None
+    """Mean seconds of a successful request; None where none was answered."""
+    cpu: float | None = None
+    """CPU seconds of the server per request, its children left out."""
+    hops: float | None = None
+    """Calls handed to worker threads per request."""
+    lag: float | None = None
+    """Seconds by which nine in ten heartbeats were late at most."""
+
+
 class Vitals(Frozen):
     """What the processes did during the window. None where the platform does not tell."""
 
@@ -140,6 +226,22 @@ class Trial(Frozen):
     def samples_file(self) -> str:
         return f"samples/{self.number:04d}.npz"
 
+    @property
+    def beats_file(self) -> str:
+        return f"samples/{self.number:04d}.vitals.npz"
+
+    @property
+    def canary_file(self) -> str:
+        return f"samples/{self.number:04d}.canary.npz"
+
+
+BLAMED_ON_THE_HOST = ("other guests", "other processes")
+
+
+def blamed(fault: str) -> Literal["generator", "host"]:
+    """What a reason for which a trial does not count, as validity.py words it, is the fault of."""
+    return "host" if fault.startswith(BLAMED_ON_THE_HOST) else "generator"
+
 
 class Machine(Frozen):
     """What was measured on, as far as it can matter."""
@@ -167,6 +269,9 @@ class Run(Frozen):
     machine: Machine
     answers_compared: int | None = None
     """Requests that all arms answered alike before any load; None where nothing can be compared."""
+    calibrations: tuple[Calibration, ...] = ()
+    refused: Mapping[str, str] = {}
+    """By the key of a cell, why it was not measured: it cannot fit the time."""
     ceilings: Mapping[str, float] = {}
     """By scenario, the requests a second that the generator made of a server that does nothing."""
     complete: bool = False
@@ -178,6 +283,11 @@ class Run(Frozen):
     def of(self, cell: Cell, arm: str) -> list[Trial]:
         """Every attempt of an arm in a cell, in the order of rounds."""
         return [trial for trial in self.trials if trial.cell == cell and trial.arm == arm]
+
+    def calibration(self, arm: str, scenario: str, users: int) -> Calibration | None:
+        """What so many users saw before the rounds; None where that was not measured."""
+        found = (c for c in self.calibrations if (c.arm, c.scenario, c.users) == (arm, scenario, users))
+        return next(found, None)
 
     def with_trial(self, trial: Trial, elapsed: float) -> Self:
         return self.model_copy(update={"trials": (*self.trials, trial), "elapsed": elapsed})
@@ -244,11 +354,33 @@ class RunDirectory:
 
     def samples(self, trial: Trial) -> Samples:
         """The samples of a trial; raises RecordError when they are missing or damaged."""
-        path = self.path / trial.samples_file
-        try:
+        with reading(self.path / trial.samples_file) as path:
             return read_samples(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise RecordError(f"cannot read the samples in {path}: {error}") from None
+
+    def canary(self, trial: Trial) -> Samples | None:
+        """The canary's samples; None where there was none. Raises RecordError when they are damaged."""
+        with reading(self.path / trial.canary_file) as path:
+            return read_samples(path) if path.exists() else None
+
+    def delays(self, trial: Trial) -> NDArray[np.float64] | None:
+        """The delays in seconds that the slow service gave during a trial; None where it was not called.
+        Raises RecordError when they are damaged."""
+        with reading(self.path / f"samples/{trial.number:04d}.delays.npy") as path:
+            return read_delays(path) if path.exists() else None
+
+    def beats(self, trial: Trial) -> Beats | None:
+        """The server's heartbeats; None where there were none. Raises RecordError when they are damaged."""
+        with reading(self.path / trial.beats_file) as path:
+            return read_beats(path) if path.exists() else None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Path]:
+    """Turn whatever a missing or damaged array file can raise into a RecordError that names it."""
+    try:
+        yield path
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RecordError(f"cannot read {path}: {error}") from None
 
 
 def write_delays(run: Path, number: int, delays: list[float]) -> None:
@@ -256,6 +388,14 @@ def write_delays(run: Path, number: int, delays: list[float]) -> None:
     if delays:
         with (run / f"samples/{number:04d}.delays.npy").open("wb") as file:
             np.save(file, np.array(delays, dtype=np.float64), allow_pickle=False)
+
+
+def read_delays(path: Path) -> NDArray[np.float64]:
+    """Load and check what `write_delays` saved; never unpickles. Raises ValueError, OSError."""
+    found: NDArray[np.float64] = np.load(path, allow_pickle=False)
+    if found.dtype != np.float64 or found.ndim != 1 or not np.isfinite(found).all():
+        raise ValueError("it is not a list of delays")
+    return found
 
 
 SAMPLE_TYPES: Mapping[str, type[Any]] = {
@@ -271,7 +411,31 @@ SAMPLE_TYPES: Mapping[str, type[Any]] = {
 
 def write_samples(path: Path, samples: Samples) -> None:
     """Save as an .npz of plain arrays."""
-    arrays = {field.name: getattr(samples, field.name) for field in fields(samples)}
+    write_arrays(path, {field.name: getattr(samples, field.name) for field in fields(samples)})
+
+
+def write_beats(path: Path, beats: Beats) -> None:
+    """Save as an .npz of plain arrays."""
+    write_arrays(path, {field.name: getattr(beats, field.name) for field in fields(beats)})
+
+
+def read_beats(path: Path) -> Beats:
+    """Load and check an .npz; never unpickles. Raises ValueError, KeyError, OSError, BadZipFile."""
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        arrays = {field.name: file[field.name] for field in fields(Beats)}
+    for name, array in arrays.items():
+        if array.dtype != np.float64 or array.ndim != 1 or array.nbytes > LARGEST_SAMPLES:
+            raise ValueError(f"{name} is not a list of numbers")
+    if len({len(array) for array in arrays.values()}) != 1:
+        raise ValueError("its columns differ in length")
+    beats = Beats(**arrays)
+    if not (np.isfinite(beats.due).all() and (beats.lag >= 0.0).all()):
+        raise ValueError("its times are not times")
+    return beats
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write beside, fsync, rename."""
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

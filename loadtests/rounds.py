@@ -6,34 +6,43 @@ of the run so far that the caller brings.
 
 from __future__ import annotations
 
+import math
 import secrets
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol
 
 from loadtests import machine
 from loadtests.answers import check_equal, fixed_questions
+from loadtests.bench import CALIBRATION_USERS, CANARY, SLACK, Bench, expect
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
-from loadtests.processes import OUR_PACKAGES, Child, ChildFailed
-from loadtests.records import Run, RunDirectory, Trial, Vitals, read_samples, write_delays
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
+from loadtests.records import (
+    Beats,
+    Calibration,
+    Run,
+    RunDirectory,
+    Trial,
+    Vitals,
+    read_samples,
+    write_beats,
+    write_delays,
+)
+from loadtests.servers import Server
 from loadtests.validity import faults
 
 MOST_WAITING = 2_000
 """Requests of an open loop that may wait at once; what comes beyond is dropped, and counts as failed."""
-CEILING_USERS = 64
-CEILING_WINDOW = 0.3
-"""Seconds for which the generator shows its best rate, once for every scenario."""
+TURNS = 5
+"""Requests that every user makes in a window at least."""
+LONGEST_WINDOW = 10.0
+"""Seconds to which the generator stretches a window for that."""
+UNHINDERED = 0.5
+"""Part of what users would get each by themselves, above which they do not hinder each other much."""
 MOST_ATTEMPTS = 3
 """Tries at a trial whose measurement failed."""
-SLACK = 90.0
-"""Seconds beyond its planned time after which a silent generator is given up."""
 
 Decided = Callable[[Run], set[Cell]]
 
@@ -56,77 +65,6 @@ class Silent:
     def trial_ends(self, run: Run, trial: Trial) -> None: ...
 
     def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None: ...
-
-
-class Bench:
-    """What a run keeps open: the surroundings of its servers, and the generator."""
-
-    def __init__(self, logs: Path, database: str | None = None, generators: int = 1) -> None:
-        self.generators = generators
-        self.connections = machine.allow_connections()
-        self.around = Surroundings(logs, machine.place(machine.cpus(), generators), database)
-        self._open = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as opening:
-            opening.enter_context(self.around)
-            self.generator = opening.enter_context(
-                generator(self.around.logs, self.around.placement, self.generators)
-            )
-            self.scenarios: Mapping[str, Any] = self.generator.receive(BOOT_TIMEOUT)["scenarios"]
-            self.clocks = machine.Clocks([self.generator.pid, *self.around.pids], self.around.all_known)
-            self._open = opening.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.close()
-
-    def ceilings(self, plan: Plan) -> dict[str, float]:
-        """For each scenario of a plan, the requests a second that the generator makes of a server that
-        does nothing, with the most users it is planned with."""
-        users: dict[str, int] = {}
-        for cell in plan.cells:
-            users[cell.scenario] = max(users.get(cell.scenario, 0), cell.load.users or CEILING_USERS)
-        arguments = ["-m", "loadtests.null_server"]
-        if self.around.placement:
-            arguments.append(",".join(map(str, self.around.placement["server"])))
-        log = self.around.logs / "null-server.log"
-        found = {}
-        with Child("the null server", arguments, log, env=OUR_PACKAGES) as child:
-            host = f"http://127.0.0.1:{child.receive(BOOT_TIMEOUT)['ready']}"
-            for scenario, most in users.items():
-                samples = self.around.scratch / "ceiling.npz"
-                self.generator.send(
-                    {
-                        "host": host, "scenario": scenario, "users": most, "warmup": 0.2,
-                        "window": CEILING_WINDOW, "drain": 1.0, "seed": plan.seed % 2**31,
-                        "samples": str(samples), "warmup_turns": 0, "window_turns": 0,
-                    }
-                )  # fmt: skip
-                for event in ("opened", "closed"):
-                    expect(self.generator, event, SLACK)
-                window = expect(self.generator, "done", SLACK)["window"]
-                end = read_samples(samples).end
-                found[scenario] = float(((end >= 0.0) & (end < window)).sum()) / window
-        return found
-
-
-def generator(logs: Path, placement: machine.Placement, generators: int = 1) -> Child:
-    """The load generator's process, alone or with workers; its first message names its scenarios."""
-    alone = generators == 1
-    arguments = ["-m", "loadtests.generator"] if alone else ["-m", "loadtests.fleet", str(generators)]
-    if placement:
-        arguments.append(",".join(map(str, placement["generator"])))
-    return Child("the load generator", arguments, logs / "generator.log", env=OUR_PACKAGES)
-
-
-def known_scenarios() -> Mapping[str, Any]:
-    """What the generator can run, by name: whether it writes, and its endpoints with their weights."""
-    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, generator(Path(logs), {}) as child:
-        scenarios: Mapping[str, Any] = child.receive(BOOT_TIMEOUT)["scenarios"]
-    return scenarios
 
 
 def new_run(plan: Plan, placement: machine.Placement) -> Run:
@@ -183,9 +121,58 @@ def carry_out(
                 raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
         used = run.machine.model_copy(update={"database": bench.around.database_version})
         compared = check_equal(plan.arms, bench.around, fixed_questions(plan.arms))
-        facts = {"machine": used, "answers_compared": compared, "ceilings": bench.ceilings(plan)}
+        calibrations = bench.calibrations(plan)
+        facts = {
+            "machine": used,
+            "answers_compared": compared,
+            "ceilings": bench.ceilings(plan),
+            "calibrations": calibrations,
+            "refused": refusals(plan, calibrations),
+        }
         run = run.model_copy(update=facts)
+        if len(run.refused) == len(plan.cells):
+            raise PlanError("; ".join(run.refused.values()))
         return Rounds(run, directory, bench, decided, watcher or Silent()).carry_out()
+
+
+def has_canary(cell: Cell) -> bool:
+    """Whether a canary sings beside a cell's load: not beside one user, whose throughput it would share,
+    nor beside its own like."""
+    return cell.load.users != 1 and cell.scenario != CANARY
+
+
+def refusals(plan: Plan, calibrations: Sequence[Calibration]) -> dict[str, str]:
+    """By their keys, the cells whose users cannot have their turns in the time there is, and why."""
+    found = {}
+    for cell in plan.cells:
+        needs = [window_needed(cell, arm.name, calibrations) for arm in plan.arms]
+        needed = max((need for need in needs if need is not None), default=0.0)
+        most = max(LONGEST_WINDOW, plan.window)
+        trials = plan.min_rounds * len(plan.arms)
+        if needed > most:
+            found[cell.key] = (
+                f"{cell} would need windows of about {needed:.0f} s for {TURNS} requests a user, and "
+                f"{most:.0f} s are the most: use fewer users (-u), or -t {math.ceil(needed)}"
+            )
+        elif plan.deadline is not None and needed * trials > plan.deadline:
+            found[cell.key] = (
+                f"{cell} would need {trials} windows of about {needed:.0f} s, more than the "
+                f"{plan.deadline:.0f} s there are: use fewer users (-u), or a longer --max-time"
+            )
+    return found
+
+
+def window_needed(cell: Cell, arm: str, calibrations: Sequence[Calibration]) -> float | None:
+    """About how many seconds every user of a closed loop needs for its turns; None where that is unknown."""
+    seen = {c.users: c for c in calibrations if (c.arm, c.scenario) == (arm, cell.scenario)}
+    one, few = (seen.get(users) for users in CALIBRATION_USERS)
+    users = cell.load.users
+    if users is None or one is None or few is None or one.service_time is None or not few.throughput:
+        return None
+    # Where forty users do not get nearly forty times what one gets, more will not get more.
+    waits = few.throughput * one.service_time > UNHINDERED * few.users
+    rate = few.throughput * (max(users, few.users) / few.users if waits else 1.0)
+    return TURNS * users / rate
 
 
 class Rounds:
@@ -208,7 +195,7 @@ class Rounds:
 
     def carry_out(self) -> Run:
         plan = self.plan
-        open_cells = list(plan.cells)
+        open_cells = [cell for cell in plan.cells if cell.key not in self.run.refused]
         round = 0
         while open_cells and round < plan.max_rounds:
             # Later blocks are begun only when they can be finished: half a block has no balanced order.
@@ -277,6 +264,7 @@ class Rounds:
         seed = plan.trial_seed(cell, round)
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         stream = f"{seed}.{number}"
+        canary = self.directory.path / f"samples/{number:04d}.canary.npz"
         with Server(arm, bench.around, stream) as server:
             others = bench.clocks.census()
             bench.generator.send(
@@ -291,10 +279,11 @@ class Rounds:
                     "drain": plan.drain,
                     "seed": seed,
                     "samples": str(self.directory.path / f"samples/{number:04d}.npz"),
+                    "canary": str(canary) if has_canary(cell) else None,
                 }
             )
             patience = plan.warmup + plan.window + plan.drain + SLACK
-            expect(bench.generator, "opened", patience)
+            opened = expect(bench.generator, "opened", patience)["at"]
             start = bench.clocks.read(server.child.pid)
             expect(bench.generator, "closed", patience)
             use = bench.clocks.between(start, bench.clocks.read(server.child.pid))
@@ -302,7 +291,10 @@ class Rounds:
             foreign = [
                 found for found in (use.host_foreign, bench.clocks.foreign_since(others)) if found is not None
             ]
+            beats = Beats.of(server.heartbeats(opened), opened)
             facts = expect(bench.generator, "done", patience)
+        if len(beats):
+            write_beats(self.directory.path / f"samples/{number:04d}.vitals.npz", beats)
         write_delays(self.directory.path, number, bench.around.delays_given(stream))
         samples = self.directory.path / f"samples/{number:04d}.npz"
         vitals = Vitals(
@@ -335,13 +327,3 @@ class Rounds:
         )
         found = faults(trial, read_samples(samples), self.run.ceilings.get(cell.scenario))
         return trial.model_copy(update={"invalid": found})
-
-
-def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:
-    """The child's next message, which must be `event`."""
-    message = child.receive(timeout)
-    if message.get("event") != event:
-        raise ChildFailed(
-            f"{child.name} said {message.get('event')!r} instead of {event!r}", child.last_words()
-        )
-    return message

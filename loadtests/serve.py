@@ -2,10 +2,11 @@
 
 Runs as a file (`python -P serve.py shop.main:app …`), in any environment that has uvicorn and
 anyio: the arm under test may live in another virtual environment or another Python. It therefore
-imports nothing of ours.
+imports nothing of ours but vitals.py, the file beside it.
 
-Speaks to its parent in two ways: one JSON line on stdout once it accepts requests, and the end of
-stdin, which tells it that the parent is gone and it must go too.
+Speaks to its parent in JSON lines: one on stdout once it accepts requests; then for every line on
+stdin, `{"vitals": SINCE}`, one with the heartbeats of each worker from that moment on. The end of
+stdin tells it that the parent is gone and it must go too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import gc
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -23,11 +25,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from anyio.to_thread import current_default_thread_limiter
+
+if TYPE_CHECKING:
+    from loadtests.vitals import Heart
 
 GRACE = 2.0
 """Seconds that requests in flight get when the server is told to stop."""
@@ -65,13 +71,14 @@ class Server(uvicorn.Server):
     """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
 
     def __init__(
-        self, config: uvicorn.Config, threads: int, freeze: bool, gc_threshold: int | None, parent: int
+        self, config: uvicorn.Config, options: argparse.Namespace, parent: int, heart: Heart | None
     ) -> None:
         super().__init__(config)
         self.parent = parent
-        self.threads = threads
-        self.freeze = freeze
-        self.gc_threshold = gc_threshold
+        self.threads: int = options.threads
+        self.freeze: bool = options.gc == "freeze"
+        self.gc_threshold: int | None = options.gc_threshold
+        self.heart = heart
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         current_default_thread_limiter().total_tokens = self.threads
@@ -83,14 +90,22 @@ class Server(uvicorn.Server):
             gc.set_threshold(10_000, 20, 100)
         if self.gc_threshold is not None:
             gc.set_threshold(self.gc_threshold)
+        if self.heart is not None:
+            self.heart.start()
         if sockets:
             say_ready(self.parent, sockets[0])
 
 
 def say_ready(parent: int, listener: socket.socket) -> None:
     """Tell the parent, in one line, the port where requests are accepted."""
-    ready = {"ready": listener.getsockname()[1], "pid": os.getpid()}
-    os.write(parent, json.dumps(ready).encode() + b"\n")
+    say(parent, {"ready": listener.getsockname()[1], "pid": os.getpid()})
+
+
+def say(parent: int, message: dict[str, Any]) -> None:
+    """One JSON line to the parent."""
+    line = json.dumps(message).encode() + b"\n"
+    while line:
+        line = line[os.write(parent, line) :]
 
 
 def take_stdout() -> int:
@@ -103,13 +118,17 @@ def take_stdout() -> int:
     return parent
 
 
-def leave_with_parent() -> None:
-    """Stop when stdin ends, which it does when the parent dies, however it dies."""
+def listen_to_parent(answer: Callable[[bytes], None]) -> None:
+    """Have every line on stdin answered; stop when stdin ends, which it does when the parent dies,
+    however it dies."""
 
     def watch() -> None:
+        pending = b""
         # Unbuffered: a thread inside sys.stdin would abort the interpreter when it ends first.
-        while os.read(0, 4096):
-            pass
+        while data := os.read(0, 4096):
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                answer(line)
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(GRACE + 1.0)
         os._exit(1)
@@ -127,7 +146,19 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
-def supervise(workers: int, listener: socket.socket, arguments: Sequence[str]) -> None:
+def heart_beside() -> Heart:
+    """A heart from vitals.py, which is found by its place: our packages may not be importable here."""
+    path = Path(__file__).with_name("vitals.py")
+    spec = importlib.util.spec_from_file_location("duel_vitals", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    vitals = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(vitals)
+    heart: Heart = vitals.Heart()
+    return heart
+
+
+def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
     """Keep `workers` processes that accept from one socket, ready when all are; when one ends, all do.
 
     None is started again, as a process manager would: its requests would be missing from the numbers.
@@ -140,6 +171,9 @@ def supervise(workers: int, listener: socket.socket, arguments: Sequence[str]) -
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(fd,))
         for _ in range(workers)
     ]
+    if watched:
+        # At once: the parent may go while the workers still boot.
+        listen_to_parent(lambda line: pass_on(line, family))
     try:
         with selectors.DefaultSelector() as selector:
             for worker in family:
@@ -147,14 +181,29 @@ def supervise(workers: int, listener: socket.socket, arguments: Sequence[str]) -
                     sys.exit("a worker did not start")
                 selector.register(worker.stdout, selectors.EVENT_READ)
             say_ready(parent, listener)
-            # A worker says nothing more, so this returns when one has ended.
-            selector.select()
-            sys.exit("a worker ended")
+            hearts: list[Any] = []
+            while True:
+                for key, _ in selector.select():
+                    answer = key.fileobj.readline()  # type: ignore[union-attr]  # a worker's stdout
+                    if not answer:
+                        sys.exit("a worker ended")
+                    hearts += json.loads(answer)["vitals"]
+                if len(hearts) >= workers:
+                    say(parent, {"vitals": hearts})
+                    hearts = []
     finally:
         for worker in family:
             worker.terminate()
         for worker in family:
             worker.wait()
+
+
+def pass_on(line: bytes, family: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask every worker what the parent asks."""
+    for worker in family:
+        if worker.stdin is not None:
+            worker.stdin.write(line + b"\n")
+            worker.stdin.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -173,13 +222,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
     parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
     parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
+    parser.add_argument("--vitals", choices=("on", "off"), default="on", help="whether a heart beats")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     options = parser.parse_args(arguments)
 
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
-    if not options.alone:
-        leave_with_parent()
     if options.fd is None:
         listener = listen(options.host, options.port, options.backlog)
     else:
@@ -187,8 +235,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.workers > 1:
         # Workers watch their own pipe, whose other end is here.
         chosen = sys.argv[1:] if arguments is None else arguments
-        supervise(options.workers, listener, [word for word in chosen if word != "--alone"])
+        words = [word for word in chosen if word != "--alone"]
+        supervise(options.workers, listener, words, watched=not options.alone)
     parent = take_stdout()
+    heart = heart_beside() if options.vitals == "on" else None
+    if heart is not None:
+        heart.listen()
+    if not options.alone:
+        listen_to_parent(
+            lambda line: say(parent, {"vitals": [heart.read(json.loads(line)["vitals"]) if heart else []]})
+        )
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
     try:
@@ -207,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout_keep_alive=options.keep_alive,
         timeout_graceful_shutdown=round(GRACE),
     )
-    server = Server(config, options.threads, options.gc == "freeze", options.gc_threshold, parent)
+    server = Server(config, options, parent, heart)
     try:
         server.run(sockets=[listener])
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -24,6 +24,8 @@ from loadtests.processes import OUR_PACKAGES, ROOT, Child, ChildFailed
 SERVE = Path(__file__).with_name("serve.py")
 BOOT_TIMEOUT = 30.0
 """Seconds that a server may take until it answers."""
+HEARTBEAT_TIMEOUT = 30.0
+"""Seconds that a server may take to tell its heartbeats, busy as it is."""
 
 
 class Surroundings:
@@ -148,6 +150,12 @@ class Server:
     def database_url(self) -> str | None:
         """The URL of this trial's own database; None on SQLite, whose file lies in `data`."""
         return self.databases.url_of(self.database) if self.databases and self.database else None
+
+    def heartbeats(self, since: float) -> list[list[list[float]]]:
+        """The heartbeats of every worker from `since` on, on perf_counter's clock; raises ChildFailed."""
+        self.child.send({"vitals": since})
+        told: list[list[list[float]]] = self.child.receive(HEARTBEAT_TIMEOUT)["vitals"]
+        return told
 
     def stop(self) -> None:
         self.child.stop()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from loadtests.records import CannotWrite, Run, RunDirectory, write_whole
+from loadtests.records import CannotWrite, Run, write_whole
 from reports import markdown
+from reports.cards import Card
 from reports.charts import charts, render
+from reports.estimates import Readings
 from reports.summary import summary
 from reports.verdicts import Verdict
 
 
-def write(run: Run, directory: RunDirectory, verdicts: Sequence[Verdict]) -> list[str]:
+def write(run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]) -> list[str]:
     """Write the report beside the records; the names of its files. Raises CannotWrite."""
+    directory = readings.directory
     files: dict[str, bytes] = {
-        "summary.json": to_json(run, verdicts).encode(),
-        "report.md": markdown.report(run, verdicts).encode(),
+        "summary.json": to_json(run, readings, verdicts, cards).encode(),
+        "report.md": markdown.report(run, verdicts, cards).encode(),
     }
     for stem, figure in charts(run, verdicts):
         for kind in ("svg", "png"):
@@ -32,6 +35,6 @@ def write(run: Run, directory: RunDirectory, verdicts: Sequence[Verdict]) -> lis
     return sorted(files)
 
 
-def to_json(run: Run, verdicts: Sequence[Verdict]) -> str:
+def to_json(run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]) -> str:
     """The summary as JSON text."""
-    return json.dumps(summary(run, list(verdicts)), indent=2) + "\n"
+    return json.dumps(summary(run, readings, verdicts, cards), indent=2) + "\n"

@@ -21,6 +21,13 @@ def is_twin(arm: Arm) -> bool:
     return arm.app.startswith(("sync_app.", "async_app."))
 
 
+def style(arm: Arm) -> str:
+    """How a twin's routes are written; of somebody else's app nothing but its name is known."""
+    if arm.app.startswith("sync_app."):
+        return "def"
+    return "async def" if is_twin(arm) else arm.name
+
+
 def http_client(arm: Arm, scenario: str) -> str | None:
     """The HTTP client that a twin calls the slow service with; None where it calls nothing."""
     if not is_twin(arm) or scenario not in CALLS | CALLS_PLAINLY:

@@ -84,6 +84,11 @@ class Readings:
             self._known[trial.number] = self._read(trial)
         return self._known[trial.number]
 
+    def whole(self, trial: Trial) -> Reading:
+        """The reading of all endpoints of a trial together. Raises RecordError."""
+        found = self.of(trial)
+        return found[ALL] if ALL in found else next(iter(found.values()))
+
     def _read(self, trial: Trial) -> dict[str, Reading]:
         samples = self.directory.samples(trial)
         dropped = trial.dropped or 0

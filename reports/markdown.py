@@ -6,16 +6,23 @@ from collections.abc import Sequence
 
 from loadtests.records import Run
 from reports import units
-from reports.terminal import sentence, together, warnings
+from reports.cards import Card
+from reports.terminal import card_figures, card_lines, card_title, sentence, together, warnings
 from reports.verdicts import Verdict
 
 
-def report(run: Run, found: Sequence[Verdict]) -> str:
-    """Sentences, table, warnings, machine."""
+def report(run: Run, found: Sequence[Verdict], cards: Sequence[Card] = ()) -> str:
+    """Sentences, table, cards, warnings, machine."""
     primaries = [verdict for verdict in found if verdict.primary]
     lines = ["# Verdicts", ""]
     lines += [f"- {plain(sentence(verdict, run.plan))}" for verdict in primaries]
     lines += ["", table(run, found), "", plain(together(run, found)), ""]
+    if cards:
+        lines += ["# What to write, and why", "", card_table(run, cards), ""]
+        for card in cards:
+            lines += [f"- {plain(text)}" for text in (card_title(card, run), *card_lines(card))[:1]]
+            lines += [f"  - {plain(text)}" for text in card_lines(card)]
+        lines.append("")
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)
@@ -34,6 +41,21 @@ def table(run: Run, found: Sequence[Verdict]) -> str:
         cells = [where, ours, f"{plain(row.arm)} {theirs}"]
         cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n), row.verdict]
         rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def card_table(run: Run, cards: Sequence[Card]) -> str:
+    """Advice, neighbours and costs, one row a card."""
+    names = [arm.name for arm in run.plan.arms]
+    several = len(run.plan.rivals) > 1
+    rows = [
+        "| scenario |" + (" arm |" if several else "") + " advice | others wait | CPU s per 1,000 | memory |",
+        "|---|" + ("---|" if several else "") + "---|---|---|---|",
+    ]
+    for card in cards:
+        waits, cpu, memory = card_figures(card, names)
+        cells = [card.scenario, *([card.arm] if several else []), card.advice, waits, cpu, memory]
+        rows.append(f"| {' | '.join(map(plain, cells))} |")
     return "\n".join(rows)
 
 

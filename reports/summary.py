@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from loadtests.records import Run
+from reports.bottlenecks import known, predicted
+from reports.cards import Card, Explanations
+from reports.estimates import Readings
 from reports.verdicts import Verdict
 
 
-def summary(run: Run, verdicts: list[Verdict]) -> dict[str, Any]:
+def summary(
+    run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]
+) -> dict[str, Any]:
     """A run's verdicts as plain data. Fields may be added to this form, never renamed."""
+    explanations = Explanations(run, readings)
     return {
         "schema": "duel/1",
         "run": run.id,
@@ -20,11 +28,42 @@ def summary(run: Run, verdicts: list[Verdict]) -> dict[str, Any]:
         "margin": run.plan.margin,
         "level": run.plan.level,
         "machine": run.machine.model_dump(mode="json"),
-        "verdicts": [of_verdict(verdict) for verdict in verdicts],
+        "refused": dict(run.refused),
+        "verdicts": [of_verdict(verdict, run, explanations) for verdict in verdicts],
+        "cards": [of_card(card) for card in cards],
     }
 
 
-def of_verdict(verdict: Verdict) -> dict[str, Any]:
+def of_card(card: Card) -> dict[str, Any]:
+    """A card; its verdict stands among the verdicts."""
+    verdict = card.verdict
+    return {
+        "scenario": card.scenario,
+        "arm": card.arm,
+        "advice": card.advice,
+        "load": verdict.cell.load.model_dump(exclude_none=True),
+        "ratio": verdict.ratio,
+        "low": verdict.low,
+        "high": verdict.high,
+        "n": verdict.n,
+        "holds_from": card.lowest,
+        "holds_to": card.highest,
+        "crossover": list(card.crossover) if card.crossover else None,
+        "reason": card.reason,
+        "notes": list(card.notes),
+        "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
+        "costs": {name: asdict(one) for name, one in card.costs.items()},
+    }
+
+
+def of_verdict(verdict: Verdict, run: Run, explanations: Explanations) -> dict[str, Any]:
+    limits: dict[str, Any] = dict.fromkeys(verdict.values)
+    bounds: dict[str, Any] = dict.fromkeys(verdict.values)
+    if verdict.primary:
+        for arm in verdict.values:
+            limits[arm] = [asdict(limit) for limit in explanations.of(verdict.cell, arm)[1]]
+            bound = predicted(known(run, verdict.cell, arm))
+            bounds[arm] = asdict(bound) if bound else None
     return {
         "scenario": verdict.cell.scenario,
         "endpoint": verdict.endpoint,
@@ -39,7 +78,8 @@ def of_verdict(verdict: Verdict) -> dict[str, Any]:
         "p": verdict.p,
         "verdict": verdict.verdict,
         "values": verdict.values,
-        "bottlenecks": dict.fromkeys(verdict.values),
+        "bottlenecks": limits,
+        "bounds": bounds,
         "warnings": list(verdict.warnings),
         "clients": verdict.clients,
     }

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from loadtests.records import Arm, Cell, Machine, Metric, Plan, Run, Trial
 from reports import units
+from reports.cards import Card
 from reports.catalogue import DATABASE, is_twin
 from reports.estimates import Readings
 from reports.verdicts import Verdict, Word, standing, verdicts
@@ -176,8 +177,62 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
-    """Sentences, then the table, then the warnings with their remedies."""
+def card_title(card: Card, run: Run) -> str:
+    """`upstream: async def, from 8 to 64 users`."""
+    unit = "arrivals a second" if run.plan.open else "users"
+    where = f"{card.scenario}, {card.arm}" if len(run.plan.rivals) > 1 else card.scenario
+    if card.lowest is None or card.highest is None:
+        return f"{where}: {card.advice}"
+    levels = f"{card.highest:g}" if card.lowest == card.highest else f"{card.lowest:g} to {card.highest:g}"
+    text = f"{where}: {card.advice}, at {levels} {unit if card.highest != 1 else unit.removesuffix('s')}"
+    if card.crossover:
+        text += f"; the order flips between {card.crossover[0]:g} and {card.crossover[1]:g}"
+    return text
+
+
+def card_lines(card: Card) -> list[str]:
+    """Why, and what goes with it."""
+    return [card.reason, *card.notes]
+
+
+def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, str, str]:
+    """What a light request beside the load waits, the CPU seconds of 1,000 requests, and memory: of the
+    reference and the arm."""
+    names = [name for name in arms if name in card.costs]
+    parts = {one.part for one in card.neighbours.values() if one}
+    suffix = f" (p{min(parts) * 100:.0f})" if len(parts) == 1 else ""
+    waits = [card.neighbours.get(name) for name in names]
+    costs = [card.costs[name] for name in names]
+    return (
+        " / ".join(units.duration(one.response_time if one else None) for one in waits) + suffix,
+        " / ".join(units.NONE if one.cpu is None else units.figures(one.cpu) for one in costs),
+        " / ".join(units.memory(None if one.rss is None else round(one.rss)) for one in costs),
+    )
+
+
+def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
+    """Advice, neighbours and costs, one row a card."""
+    arms = [arm.name for arm in run.plan.arms]
+    several = len(run.plan.rivals) > 1
+    shown = " / ".join([arms[0], "arm"] if several else arms)
+    # Memory hardly differs: it goes where there is no room.
+    titles = ("others wait", "CPU s per 1,000", "memory")[: 3 if width >= 100 else 2]
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    grid.add_column("scenario", overflow="fold")
+    if several:
+        grid.add_column("arm", overflow="fold")
+    grid.add_column("advice")
+    for title in titles:
+        grid.add_column(f"{title}\n{shown}", justify="right", no_wrap=True)
+    for card in cards:
+        name = [escape(card.arm)] if several else []
+        figures = card_figures(card, arms)[: len(titles)]
+        grid.add_row(escape(card.scenario), *name, escape(card.advice), *figures)
+    return grid
+
+
+def show(console: Console, run: Run, found: Sequence[Verdict], cards: Sequence[Card] = ()) -> None:
+    """Sentences, then the table, then the cards, then the warnings with their remedies."""
     primaries = [verdict for verdict in found if verdict.primary]
     for verdict in primaries:
         say(console, sentence(verdict, run.plan))
@@ -186,6 +241,14 @@ def show(console: Console, run: Run, found: Sequence[Verdict]) -> None:
         for metric in dict.fromkeys(verdict.metric for verdict in primaries):
             console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
         console.print(table(run, found, console.width), highlight=False)
+        console.print()
+    if cards:
+        console.print(card_table(run, cards, console.width), highlight=False)
+        console.print()
+        for card in cards:
+            say(console, card_title(card, run))
+            for line in card_lines(card):
+                say(console, f"  {line}")
         console.print()
     line = together(run, found)
     if line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,9 +46,13 @@ class Verdict:
     """Rounds."""
     values: dict[str, float | None]
     """Of the reference and the arm: requests per second, or seconds."""
+    differences: tuple[float, ...] = ()
+    """Logarithms of the ratio, one per round."""
     p: float | None = None
     """The error rate at which the interval would just exclude a ratio of 1, all looks counted."""
     warnings: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    """The arms that answered more than 1 % of their requests with errors."""
     clients: str | None = None
     """The HTTP clients that the arms call another service with, which decide as much as the style."""
 
@@ -134,6 +138,8 @@ def judge(
     level = plan.level / max(1, len(plan.rivals))
     found = estimate(metric, reference, rival_readings, level)
     word, warnings = decide(run, found, pairs, reference, rival_readings, rival, level)
+    if cell.key in run.refused:
+        warnings = [f"not measured: {run.refused[cell.key]}"]
     if endpoint in RELEASES_GIL and len(run.machine.placement.get("server", ())) == 1:
         warnings.append(
             "this work releases the GIL and the server had one core: with more, threads could gain"
@@ -151,8 +157,10 @@ def judge(
         high=interval.high if interval else None,
         n=len(pairs.rounds),
         values={plan.reference.name: found.reference, rival: found.rival},
+        differences=found.differences,
         p=repeated_p(found.differences),
         warnings=tuple(warnings),
+        failing=tuple(failures({plan.reference.name: reference, rival: rival_readings})),
         clients=clients([plan.reference, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
     )
 
@@ -178,16 +186,9 @@ def decide(
     if pairs.spoilt:
         total = len(pairs.rounds) + pairs.invalid
         return "invalid", [f"{pairs.invalid} of {total} rounds do not count: {'; '.join(pairs.faults)}"]
-    failing = [
-        f"{name} failed {rate:.1%} of its requests"
-        for name, rate in (
-            (run.plan.reference.name, failure_rate(reference)),
-            (rival, failure_rate(rival_readings)),
-        )
-        if rate is not None and rate > MOST_FAILURES
-    ]
+    failing = failures({run.plan.reference.name: reference, rival: rival_readings})
     if failing:
-        return "failing", failing
+        return "failing", [f"{name} failed {rate:.1%} of its requests" for name, rate in failing.items()]
     warnings = reservations(found, pairs.rounds)
     interval = found.interval
     if interval is None:
@@ -208,6 +209,12 @@ def remedy(needed: int | None) -> str:
         return f"about {needed} rounds would decide: use --rounds {needed}"
     rounds = f"about {needed}" if needed is not None else "more than 1,000"
     return f"{rounds} rounds like these would be needed, and {LAST_LOOK} is the most: use a longer --window"
+
+
+def failures(readings: Mapping[str, list[Reading]]) -> dict[str, float]:
+    """The arms that are failing, and the part of their requests that failed."""
+    rates = {name: failure_rate(found) for name, found in readings.items()}
+    return {name: rate for name, rate in rates.items() if rate is not None and rate > MOST_FAILURES}
 
 
 def failure_rate(readings: list[Reading]) -> float | None:

@@ -29,13 +29,23 @@ LOADTESTS: dict[str, set[str]] = {
     "loadtests.locustfile": {"loadtests.scenarios"},
     "loadtests.records": {"loadtests.plan"},
     "loadtests.validity": {"loadtests.records"},
-    "loadtests.config": {"loadtests.plan", "loadtests.postgresql"},
+    "loadtests.config": {"loadtests.plan", "loadtests.postgresql", "loadtests.sweeps"},
+    "loadtests.sweeps": {"loadtests.plan"},
+    "loadtests.vitals": set(),
+    "loadtests.recorder": {"loadtests.arrivals", "loadtests.records"},
+    "loadtests.canary": {"loadtests.arrivals", "loadtests.recorder", "loadtests.records"},
     "loadtests.postgresql": {"loadtests.plan", "loadtests.processes"},
     "loadtests.postgresql_server": set(),
     "loadtests.arrivals": set(),
     "loadtests.null_server": set(),
-    "loadtests.fleet": {"loadtests.generator", "loadtests.records"},
-    "loadtests.generator": {"loadtests.arrivals", "loadtests.records", "loadtests.scenarios"},
+    "loadtests.fleet": {"loadtests.generator", "loadtests.records", "loadtests.scenarios"},
+    "loadtests.generator": {
+        "loadtests.arrivals",
+        "loadtests.canary",
+        "loadtests.recorder",
+        "loadtests.records",
+        "loadtests.scenarios",
+    },
 }
 ONLY_HERE = {
     "locust": {
@@ -43,6 +53,7 @@ ONLY_HERE = {
         "loadtests.scenarios",
         "loadtests.generator",
         "loadtests.arrivals",
+        "loadtests.canary",
         "loadtests.fleet",
     },
     "gevent": {"loadtests.client", "loadtests.generator", "loadtests.arrivals", "loadtests.fleet"},
@@ -122,5 +133,9 @@ def test_the_command_line_imports_nothing_heavy_before_a_verb_needs_it() -> None
 
 def test_the_server_runs_where_none_of_our_packages_are() -> None:
     """serve.py must work in another environment: standard library, uvicorn and anyio only."""
-    tops = {imported.partition(".")[0] for imported in imports(ROOT / "loadtests" / "serve.py")}
+    tops = {
+        imported.partition(".")[0]
+        for name in ("serve.py", "vitals.py")
+        for imported in imports(ROOT / "loadtests" / name)
+    }
     assert tops - sys.stdlib_module_names == {"uvicorn", "anyio"}

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.bench import expect, generator
 from loadtests.processes import OUR_PACKAGES, Child
 from loadtests.records import RunDirectory, Samples, read_samples
-from loadtests.rounds import expect, generator
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from reports.estimates import read
 from tests.conftest import APPS

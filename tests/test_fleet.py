@@ -10,10 +10,10 @@ import numpy as np
 import psutil
 import pytest
 
+from loadtests.bench import expect, generator
 from loadtests.plan import BUILT_IN
 from loadtests.processes import OUR_PACKAGES, Child
 from loadtests.records import RunDirectory, read_samples
-from loadtests.rounds import expect, generator
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from tests.conftest import APPS
 from tests.test_cli import duel

@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
+from loadtests.bench import expect, generator
 from loadtests.config import ENDPOINTS, MIXES
 from loadtests.plan import Arm, Serving
 from loadtests.processes import Child, ChildFailed
 from loadtests.records import read_samples
-from loadtests.rounds import expect, generator
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, serve_arguments
 from reports.estimates import read
 from shared_models import seed

@@ -1,0 +1,214 @@
+"""What a server process is doing, seen from inside: a heartbeat on its event loop, for any ASGI app.
+
+Every 50 ms a beat writes down how late it comes and what stands behind the lateness: thread tokens
+borrowed and tasks waiting for one, database connections checked out and asked for, CPU time, garbage
+collection. A beat is timed from the moment when it was due, so a loop that stands still for a second
+leaves twenty late beats and not a gap. Nothing goes through the app's own routes.
+
+Loaded by serve.py from its own directory, so it imports nothing of ours: the standard library and
+anyio, and of SQLAlchemy what the app has imported already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import sys
+from collections import deque
+from threading import Lock
+from time import perf_counter, process_time, thread_time
+from typing import Any
+from weakref import WeakSet
+
+from anyio import CapacityLimiter, to_thread
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]  # asked before it is used
+
+BEAT = 0.05
+"""Seconds between two beats."""
+KEPT = 12_000
+"""Beats that are kept: ten minutes."""
+NOT_KNOWN = float("nan")
+
+COLUMNS = (
+    "due", "lag", "tokens", "borrowed", "queued", "pool", "checked_out", "pool_queued",
+    "cpu", "loop_cpu", "gc", "switches", "hops", "pool_wait", "statements", "statement_time", "locks",
+    "lock_time",
+)  # fmt: skip
+"""Of a beat. From `cpu` on they are totals since the process began; all times are in seconds."""
+
+LOCKING = re.compile(
+    r"\s*(BEGIN\s+(IMMEDIATE|EXCLUSIVE)|INSERT|UPDATE|DELETE|REPLACE|MERGE)\b|.*\bFOR\s+(NO\s+KEY\s+)?UPDATE\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Statements that may have to wait for a lock."""
+MOST_KINDS = 1_000
+"""Statements whose kind is remembered."""
+
+
+class Heart:
+    """Beats on the running loop once `start` is called there; `read` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.beats: deque[tuple[float, ...]] = deque(maxlen=KEPT)
+        self.limiter: CapacityLimiter | None = None
+        self.due = 0.0
+        self.collecting = 0.0
+        self.hops = 0
+        self.database = Database()
+
+    def listen(self) -> None:
+        """Count thread hops and collections from now on; before the app is imported, since it may
+        take hold of the function that makes the hops."""
+        hop = to_thread.run_sync
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.hops += 1
+            return hop(*arguments, **options)
+
+        to_thread.run_sync = counted  # type: ignore[assignment]  # the same function, counted
+        began = 0.0
+
+        def collection(phase: str, _: dict[str, int]) -> None:
+            nonlocal began
+            if phase == "start":
+                began = perf_counter()
+            else:
+                self.collecting += perf_counter() - began
+
+        gc.callbacks.append(collection)
+
+    def start(self) -> None:
+        """Begin to beat on the running loop."""
+        self.loop = asyncio.get_running_loop()
+        self.limiter = to_thread.current_default_thread_limiter()
+        self.due = perf_counter() + BEAT
+        self.loop.call_later(BEAT, self.beat)
+
+    def beat(self) -> None:
+        now = perf_counter()
+        self.database.listen()
+        state = self.state(thread_time())
+        while self.due <= now:
+            self.beats.append((self.due, now - self.due, *state))
+            self.due += BEAT
+        self.loop.call_later(max(0.0, self.due - perf_counter()), self.beat)
+
+    def state(self, loop_cpu: float) -> tuple[float, ...]:
+        """The columns from `tokens` on, now."""
+        if self.limiter is None:
+            raise RuntimeError("a heart tells nothing before it beats")
+        limiter = self.limiter.statistics()
+        use = resource.getrusage(resource.RUSAGE_SELF) if resource is not None else None
+        return (
+            limiter.total_tokens,
+            limiter.borrowed_tokens,
+            limiter.tasks_waiting,
+            *self.database.pools(),
+            process_time(),
+            loop_cpu,
+            self.collecting,
+            use.ru_nvcsw + use.ru_nivcsw if use else NOT_KNOWN,
+            self.hops,
+            *self.database.totals(),
+        )
+
+    def read(self, since: float) -> list[tuple[float, ...]]:
+        """The beats that were due from `since` on (perf_counter's clock, which all processes of a machine
+        share), the one before them, and one for this moment: as late as the beat that is still out.
+        Empty before the first beat."""
+        if not self.beats:
+            return []
+        rows = list(self.beats)
+        first = next((i for i, row in enumerate(rows) if row[0] >= since), len(rows))
+        now = perf_counter()
+        last = (min(self.due, now), max(0.0, now - self.due), *self.state(NOT_KNOWN))
+        return [*rows[max(0, first - 1) :], last]
+
+
+class Database:
+    """What SQLAlchemy's pools and statements do, where the app uses SQLAlchemy."""
+
+    def __init__(self) -> None:
+        self.listening = False
+        self.known: WeakSet[Any] = WeakSet()
+        self.asking: set[object] = set()
+        """Requests for a connection that are not answered yet."""
+        self.adding = Lock()
+        self.waits: list[float] = []
+        self.times: list[float] = []
+        self.lock_times: list[float] = []
+        # Totals of the lists above, which other threads fill: see `totals`.
+        self.sums = [0.0, 0.0, 0.0, 0.0, 0.0]
+        self.locking: dict[str, bool] = {}
+
+    def listen(self) -> None:
+        """Count from the moment on at which the app has imported SQLAlchemy."""
+        if self.listening or "sqlalchemy.pool" not in sys.modules:
+            return
+        self.listening = True
+        event, engine, pool = (
+            sys.modules["sqlalchemy"].event,
+            sys.modules["sqlalchemy.engine"].Engine,
+            sys.modules["sqlalchemy.pool"].QueuePool,
+        )
+        # No event tells how long a request for a connection waits; asyncio's pool inherits this method.
+        get = pool._do_get
+        asking, known = self.asking, self.known
+
+        def timed(this: Any) -> Any:
+            began = perf_counter()
+            known.add(this)
+            request = object()
+            asking.add(request)
+            try:
+                return get(this)
+            finally:
+                asking.discard(request)
+                self.waits.append(perf_counter() - began)
+
+        pool._do_get = timed
+        event.listen(engine, "before_cursor_execute", self.begin_statement)
+        event.listen(engine, "after_cursor_execute", self.end_statement)
+
+    def begin_statement(self, _: Any, __: Any, ___: str, ____: Any, context: Any, _____: bool) -> None:
+        if context is not None:
+            context.duel_began = perf_counter()
+
+    def end_statement(self, _: Any, __: Any, statement: str, ____: Any, context: Any, _____: bool) -> None:
+        began = getattr(context, "duel_began", None)
+        if began is None:
+            return
+        locking = self.locking.get(statement)
+        if locking is None:
+            locking = LOCKING.match(statement) is not None
+            if len(self.locking) < MOST_KINDS:
+                self.locking[statement] = locking
+        (self.lock_times if locking else self.times).append(perf_counter() - began)
+
+    def pools(self) -> tuple[float, float, float]:
+        """Connections that all pools may hold, those checked out, and requests for one not yet answered."""
+        pools = list(self.known)
+        if not pools:
+            return NOT_KNOWN, NOT_KNOWN, NOT_KNOWN
+        # Public is only how many go beyond the size now, not how many may; below 0: without limit.
+        beyond = [getattr(pool, "_max_overflow", -1) for pool in pools]
+        size = float("inf") if min(beyond) < 0 else sum(pool.size() for pool in pools) + sum(beyond)
+        return size, sum(pool.checkedout() for pool in pools), len(self.asking)
+
+    def totals(self) -> tuple[float, ...]:
+        """Seconds spent waiting for connections; number and seconds of statements, plain and locking."""
+        if not self.listening:
+            return (NOT_KNOWN,) * 5
+        with self.adding:
+            # Other threads append to these lists; what is in one when it is swapped is counted.
+            waits, self.waits = self.waits, []
+            times, self.times = self.times, []
+            locks, self.lock_times = self.lock_times, []
+            more = (sum(waits), len(times), sum(times), len(locks), sum(locks))
+            self.sums = [total + new for total, new in zip(self.sums, more, strict=True)]
+            return tuple(self.sums)

@@ -1,0 +1,198 @@
+"""Records → signs: what an arm's server was doing while it was loaded, over all rounds of a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.records import Beats, Cell, Run, RunDirectory, Samples, Trial
+from reports.statistics import percentile
+
+CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
+"""Percentiles of the canary, the farthest that its samples support is shown."""
+FULL = 0.95
+"""Part of the thread tokens that are borrowed when all are."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What a light request beside the load met, from the moment when it was due."""
+
+    part: float
+    """The percentile, 0 to 1."""
+    response_time: float
+    """Seconds; where requests were never answered, at least so many."""
+    n: int
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Pooled over the rounds that count. Seconds, and requests per second; None where nothing tells."""
+
+    trials: int
+    throughput: float
+    """Successful requests per second."""
+    latency: float | None
+    """Mean response time of successful requests that were due in a window."""
+    cores: float | None
+    """CPUs' worth of work of the server."""
+    cpu: float | None
+    """CPU seconds of the server per request, its children included."""
+    rss: float | None
+    """Bytes of resident memory."""
+    threads: float | None
+    delay: float | None
+    """Median of what the slow service took."""
+    canary: Canary | None
+    lag: float | None = None
+    """Seconds by which nine in ten heartbeats were late at most."""
+    loop_share: float | None = None
+    """Part of the server's CPU time that the event loop's own thread used."""
+    tokens: float | None = None
+    """Thread tokens of all workers."""
+    tokens_full: float | None = None
+    """Part of the heartbeats at which nearly all of them were borrowed."""
+    queued: float | None = None
+    """Mean number of tasks waiting for a token."""
+    pool: float | None = None
+    """Database connections that one worker may hold."""
+    pool_full: float | None = None
+    """Part of the heartbeats at which all were checked out and somebody waited for one."""
+    pool_wait: float | None = None
+    """Time a request waits for connections."""
+    lock_wait: float | None = None
+    """Time a request spends in statements that take a lock, beyond what other statements take."""
+    gc: float | None = None
+    """Part of the time that went into garbage collections."""
+    switches: float | None = None
+    """Context switches per request."""
+    hops: float | None = None
+    """Calls handed to worker threads per request."""
+
+
+def signs(run: Run, directory: RunDirectory, cell: Cell, arm: str) -> Signs | None:
+    """What an arm's server did in a cell, from its valid trials; None without any. Raises RecordError."""
+    trials = [trial for trial in run.of(cell, arm) if not trial.invalid]
+    if not trials:
+        return None
+    window = sum(trial.window for trial in trials)
+    ended, latencies = 0, []
+    for trial in trials:
+        samples = directory.samples(trial)
+        good = samples.ok & (samples.end >= 0.0) & (samples.end < trial.window)
+        due = samples.ok & (samples.due >= 0.0) & (samples.due < trial.window)
+        ended += int(good.sum())
+        latencies.append(samples.response_time[due])
+    cpu = total([trial.vitals.server_cpu for trial in trials])
+    given = [delays for trial in trials if (delays := directory.delays(trial)) is not None]
+    hearts = [(trial, beats) for trial in trials if (beats := directory.beats(trial)) is not None]
+    return Signs(
+        trials=len(trials),
+        throughput=ended / window,
+        latency=mean(np.concatenate(latencies)),
+        cores=cpu / window if cpu is not None else None,
+        cpu=cpu / ended if cpu is not None and ended else None,
+        rss=mean_of([trial.vitals.server_rss for trial in trials]),
+        threads=mean_of([trial.vitals.server_threads for trial in trials]),
+        delay=float(np.median(np.concatenate(given))) if given else None,
+        canary=canary(directory, trials),
+        **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
+    )
+
+
+def heart_signs(hearts: Sequence[tuple[Trial, Beats]], ended: int) -> dict[str, float | None]:
+    """What the heartbeats tell."""
+    inside = [(beats.due >= 0.0) & (beats.due < trial.window) for trial, beats in hearts]
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.concatenate(
+            [getattr(beats, name)[mask] for (_, beats), mask in zip(hearts, inside, strict=True)]
+        )
+
+    def spent(name: str) -> float | None:
+        return total([beats.spent(name, trial.window) for trial, beats in hearts])
+
+    def per_request(seconds: float | None) -> float | None:
+        return seconds / ended if seconds is not None and ended else None
+
+    lag = column("lag")
+    if not len(lag):
+        return {}
+    workers = max(len(np.unique(beats.worker)) for _, beats in hearts)
+    tokens, pool = column("tokens"), column("pool")
+    cpu, loop_cpu = spent("cpu"), spent("loop_cpu")
+    window = sum(trial.window for trial, _ in hearts)
+    collecting = spent("gc")
+    full = (column("checked_out") >= pool) & (column("pool_queued") > 0)
+    return {
+        "lag": float(np.quantile(lag, 0.9)),
+        "loop_share": loop_cpu / cpu if cpu and loop_cpu is not None else None,
+        "tokens": float(tokens.max()) * workers,
+        "tokens_full": float((column("borrowed") >= FULL * tokens).mean()),
+        "queued": float(column("queued").mean()) * workers,
+        "pool": float(np.nanmax(pool)) if np.isfinite(pool).any() else None,
+        "pool_full": float(full.mean()) if np.isfinite(pool).any() else None,
+        "pool_wait": per_request(spent("pool_wait")),
+        "lock_wait": per_request(lock_wait(spent)),
+        "gc": collecting / window / workers if collecting is not None else None,
+        "switches": per_request(spent("switches")),
+        "hops": per_request(spent("hops")),
+    }
+
+
+def lock_wait(spent: Callable[[str], float | None]) -> float | None:
+    """Seconds in statements that take a lock, beyond what as many other statements take: a busy machine
+    makes all of them slower, a lock only these."""
+    locks, lock_time = spent("locks"), spent("lock_time")
+    statements, statement_time = spent("statements"), spent("statement_time")
+    if locks is None or lock_time is None or statements is None or statement_time is None:
+        return None
+    usual = statement_time / statements if statements else 0.0
+    return max(0.0, lock_time - locks * usual)
+
+
+def canary(directory: RunDirectory, trials: Sequence[Trial]) -> Canary | None:
+    """The farthest percentile that the canary's samples of all trials support; None without a canary, or
+    where it was answered with errors."""
+    met = [times for trial in trials if (times := canary_times(directory, trial)) is not None]
+    if not met:
+        return None
+    times = np.sort(np.concatenate(met))
+    for part in CANARY_PARTS:
+        value = percentile(times, part)
+        if value is not None:
+            return Canary(part, value, len(times))
+    return None
+
+
+def canary_times(directory: RunDirectory, trial: Trial) -> NDArray[np.float64] | None:
+    """The response times of a trial's canary, those of requests never answered up to the end of waiting.
+    None where there was no canary, or the app has no such route."""
+    samples: Samples | None = directory.canary(trial)
+    if samples is None:
+        return None
+    due = (samples.due >= 0.0) & (samples.due < trial.window)
+    refused = due & ~samples.ok & (samples.status > 0)
+    if not due.any() or refused.any():
+        return None
+    found: NDArray[np.float64] = samples.response_time[due]
+    return found
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    """The sum; None where a part of it is not known."""
+    known = [value for value in values if value is not None]
+    return float(sum(known)) if len(known) == len(values) else None
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a part of it is not known."""
+    whole = total(values)
+    return whole / len(values) if whole is not None and values else None
+
+
+def mean(values: NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None
