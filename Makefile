@@ -13,8 +13,8 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make bench-generator, bench-help   how fast the tool itself is"
 	@echo "make bench-minimal, bench-transports   what the twins cost, and what their HTTP clients do"
-	@echo "make bars-long  the long series: every endpoint loaded, 10,000 generated requests (an hour)"
-	@echo "make bars     whether the generator reads known latencies and rates as they are"
+	@echo "make bars-long  the long series: are verdicts right, are bottlenecks named, is all answered (hours)"
+	@echo "make bars     whether the generator reads known figures as they are, and how soon verdicts come"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
 	@echo "make lock     resolve requirements.lock again (needs uv)"
 
@@ -49,6 +49,7 @@ bench-generator: $(READY)
 
 bars: $(READY)
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.decision
 
 bench-minimal: $(READY)
 	$(BIN)/python -m benchmarks.minimal
@@ -61,6 +62,9 @@ bars-long: $(READY)
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
 	$(BIN)/python -m benchmarks.starvation
+	$(BIN)/python -m benchmarks.planted
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.trust
 
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme

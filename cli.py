@@ -273,7 +273,7 @@ def check(
     verbose: VerboseOption = False,
     color: ColourOption = Colour.AUTO,
 ) -> None:
-    """Say whether this machine and these arms are fit to be measured. Makes no load."""
+    """Say whether this machine and these arms are fit to be measured, before they are."""
     with answering(verbose):
         import os
         import tempfile
@@ -281,23 +281,51 @@ def check(
         from loadtests import config as configuration
         from loadtests import machine
         from loadtests.answers import check_equal, fixed_questions, published_questions
-        from loadtests.servers import Surroundings
+        from loadtests.bench import Bench
         from reports import terminal
 
         results, _ = consoles(color, None)
         settings = configuration.settle({"database": database}, os.environ, None)
         where = configuration.database(settings)
         arms = configuration.arms(arm or (), app_dir or ".", where)
-        placement = machine.place(machine.cpus())
         found = machine.findings()
         with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
-            with Surroundings(Path(logs), placement, where) as around:
-                questions = fixed_questions(arms) or published_questions(arms[0], around)
-                compared = check_equal(arms, around, questions)
-                version = around.database_version
+            with Bench(Path(logs), where) as bench:
+                ceiling = bench.ceilings({"ping": 64})["ping"]
+                questions = fixed_questions(arms) or published_questions(arms[0], bench.around)
+                compared = check_equal(arms, bench.around, questions)
+                version = bench.around.database_version
+                placement = bench.around.placement
         used = machine.fingerprint(placement).model_copy(update={"database": version})
-        terminal.show_machine(results, used, found)
+        terminal.show_machine(results, used, found, ceiling)
         terminal.show_equality(results, [one.name for one in arms], compared)
+
+
+@app.command(epilog=EXIT_CODES)
+def selftest(
+    seed: Annotated[int, typer.Option(help="Fixes orders and requests.")] = 1,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where run directories go.")] = Path(
+        "runs"
+    ),
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColourOption = Colour.AUTO,
+) -> None:
+    """Measure known answers on this machine, in two minutes, and say whether its results can be trusted."""
+    with answering(verbose):
+        from loadtests import known_answers
+        from reports import selftest as known
+        from reports import terminal
+
+        results, notes = consoles(color, None)
+        answers: list[known.Answer] = []
+        for name, plan in known_answers.plans(seed).items():
+            if not quiet:
+                terminal.say(notes, f"{name}: {' against '.join(arm.name for arm in plan.arms)}")
+            run, _, readings = measure(plan, out, None, notes, progress=not quiet)
+            answers += known.answers(name, run, readings)
+        terminal.show_answers(results, answers)
+        raise typer.Exit(Exit.DONE if all(answer.right for answer in answers) else Exit.INVALID)
 
 
 def measure(

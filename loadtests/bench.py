@@ -60,12 +60,9 @@ class Bench:
     ) -> None:
         self._open.close()
 
-    def ceilings(self, plan: Plan) -> dict[str, float]:
-        """For each scenario of a plan, the requests a second that the generator makes of a server that
-        does nothing, with the most users it is planned with."""
-        users: dict[str, int] = {}
-        for cell in plan.cells:
-            users[cell.scenario] = max(users.get(cell.scenario, 0), cell.load.users or CEILING_USERS)
+    def ceilings(self, users: Mapping[str, int], seed: int = 0) -> dict[str, float]:
+        """By scenario, the requests a second that the generator makes of a server that does nothing with
+        so many users."""
         arguments = ["-m", "loadtests.null_server"]
         if self.around.placement:
             arguments.append(",".join(map(str, self.around.placement["server"])))
@@ -76,7 +73,7 @@ class Bench:
             for scenario, most in users.items():
                 glance = self.glance(
                     host, scenario, most, warmup=0.2, window=CEILING_WINDOW, drain=1.0,
-                    seed=plan.seed % 2**31, warmup_turns=0, window_turns=0,
+                    seed=seed, warmup_turns=0, window_turns=0,
                 )  # fmt: skip
                 found[scenario] = int(glance.ended.sum()) / glance.window
         return found
@@ -140,6 +137,14 @@ class Glance:
         """The requests that ended in the window."""
         found: NDArray[np.bool_] = (self.samples.end >= 0.0) & (self.samples.end < self.window)
         return found
+
+
+def most_users(plan: Plan) -> dict[str, int]:
+    """The most users that each scenario is planned with."""
+    users: dict[str, int] = {}
+    for cell in plan.cells:
+        users[cell.scenario] = max(users.get(cell.scenario, 0), cell.load.users or CEILING_USERS)
+    return users
 
 
 def generator(logs: Path, placement: machine.Placement, generators: int = 1) -> Child:

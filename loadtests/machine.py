@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -40,6 +41,17 @@ PACKAGES = (
 FILES_BESIDES = 64
 """Files that a process holds besides its connections."""
 
+ENOUGH_CONNECTIONS = 1_024
+ENOUGH_PORTS = 10_000
+ENOUGH_MEMORY = 2**29
+SLOWING = (
+    "PYTHONDEVMODE",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONTRACEMALLOC",
+    "PYTHONMALLOC",
+    "COVERAGE_PROCESS_START",
+)
+
 Placement = Mapping[str, tuple[int, ...]]
 
 
@@ -75,12 +87,8 @@ def place(available: tuple[int, ...], generators: int = 1) -> Placement:
 
 def fingerprint(placement: Placement) -> Machine:
     """What this machine is, as far as it can matter to a result."""
-    packages = {}
-    for package in PACKAGES:
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions = {package: version_of(package) for package in PACKAGES}
+    packages = {package: number for package, number in versions.items() if number is not None}
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         cpu=cpu_model(),
@@ -228,6 +236,75 @@ def findings(seconds: float = 1.0) -> list[str]:
             "server and generator must share their CPUs: use Linux with two cores or more, or read small "
             "differences with care"
         )
+    found += [*clock_findings(), *limit_findings(), *python_findings(), *busy_findings(seconds)]
+    return found
+
+
+def clock_findings() -> list[str]:
+    """What makes the processors' speed change while we look."""
+    found = []
+    governors = set()
+    for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        with suppress(OSError):
+            governors.add(path.read_text().strip())
+    slow = sorted(governors - {"performance", "schedutil"})
+    if slow:
+        found.append(
+            f"the CPU frequency governor is {' and '.join(slow)}: set it to performance "
+            "(cpupower frequency-set -g performance)"
+        )
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    if battery is not None and battery.power_plugged is False:
+        found.append("this machine runs on its battery: plug it in, or its clock will change")
+    return found
+
+
+def limit_findings() -> list[str]:
+    """Which limits a load would run into."""
+    found = []
+    most = allow_connections()
+    if most is not None and most < ENOUGH_CONNECTIONS:
+        found.append(
+            f"a process may hold about {most} connections: raise the limit (ulimit -n 65536) for loads beyond"
+        )
+    with suppress(OSError, ValueError):
+        low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+        if high - low < ENOUGH_PORTS:
+            found.append(f"only {high - low:,} local ports may be used: widen net.ipv4.ip_local_port_range")
+    free = psutil.virtual_memory().available
+    if free < ENOUGH_MEMORY:
+        found.append(f"only {free // 2**20} MiB of memory are free: stop what else is running")
+    try:
+        with socket.create_server(("127.0.0.1", 0)):
+            pass
+    except OSError as error:
+        found.append(f"no server can listen on 127.0.0.1 ({error}): allow it, all load goes there")
+    return found
+
+
+def python_findings() -> list[str]:
+    """What makes this Python, and that of the servers, slower than it is in service."""
+    found = [
+        f"{name} is set, which slows every process down: unset it"
+        for name in SLOWING
+        if os.environ.get(name) not in (None, "", "0")
+    ]
+    missing = [package for package in ("uvloop", "httptools") if version_of(package) is None]
+    if missing:
+        found.append(f"{' and '.join(missing)} are not installed: pip install {' '.join(missing)}")
+    return found
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def busy_findings(seconds: float) -> list[str]:
+    """What other work and other guests take; looks on for `seconds`."""
+    found = []
     times = psutil.cpu_times()
     time.sleep(seconds)
     spent = [after - before for before, after in zip(times, psutil.cpu_times(), strict=True)]

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from loadtests import machine
 from loadtests.answers import check_equal, fixed_questions
-from loadtests.bench import CALIBRATION_USERS, CANARY, SLACK, Bench, expect
+from loadtests.bench import CALIBRATION_USERS, CANARY, SLACK, Bench, expect, most_users
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
 from loadtests.records import (
     Beats,
@@ -125,7 +125,7 @@ def carry_out(
         facts = {
             "machine": used,
             "answers_compared": compared,
-            "ceilings": bench.ceilings(plan),
+            "ceilings": bench.ceilings(most_users(plan), plan.seed % 2**31),
             "calibrations": calibrations,
             "refused": refusals(plan, calibrations),
         }

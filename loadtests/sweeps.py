@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -10,6 +11,8 @@ from loadtests.plan import Arm, PlanError, Serving, did_you_mean, validated
 MOST_ARMS = 6
 SHORT = {"pool": "env.DUEL_APP_POOL_SIZE"}
 """Names for knobs of the twin apps that are swept often."""
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]+")
+"""What a value may hold and a name may not."""
 EXAMPLE = "write --sweep threads=10,40,100, or pool=5,20"
 
 
@@ -60,6 +63,7 @@ def variant(arm: Arm, chosen: dict[str, str]) -> Arm:
             env[target.removeprefix("env.")] = value
         else:
             serving[target.replace("-", "_")] = value
-    name = "-".join([arm.name, *(f"{key.removeprefix('env.')}-{value}" for key, value in chosen.items())])
+    said = "-".join(f"{key.removeprefix('env.')}-{value}" for key, value in chosen.items())
+    name = f"{arm.name}-{UNNAMEABLE.sub('-', said)}"[:64]
     values = {**arm.model_dump(), "name": name, "serving": serving, "env": env}
     return validated(Arm, values, f"arm {name!r}")

@@ -157,7 +157,9 @@ class Database:
             sys.modules["sqlalchemy.pool"].QueuePool,
         )
         # No event tells how long a request for a connection waits; asyncio's pool inherits this method.
-        get = pool._do_get
+        get = getattr(pool, "_do_get", None)
+        if get is None:
+            return
         asking, known = self.asking, self.known
 
         def timed(this: Any) -> Any:

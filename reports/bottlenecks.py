@@ -8,7 +8,7 @@ time for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from loadtests.records import Calibration, Cell, Run, Trial, blamed
@@ -121,16 +121,45 @@ def predicted(known: Known) -> Bound | None:
     if not found:
         return None
     if known.few is not None:
-        at_few = bounds(Known(**{**known.__dict__, "users": known.few.users}))
+        at_few = bounds(replace(known, users=known.few.users))
         if at_few and known.few.throughput < (1.0 - 2 * NEAR) * at_few[0].throughput:
             return None
     return found[0]
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The throughput that was predicted for an arm in a cell, and the one that was measured."""
+
+    cell: Cell
+    arm: str
+    bound: Bound
+    throughput: float
+
+    @property
+    def error(self) -> float:
+        """By how much the prediction is too high, as a part."""
+        return self.bound.throughput / self.throughput - 1.0
+
+
+def predictions(run: Run, measured: Mapping[tuple[Cell, str], float]) -> list[Prediction]:
+    """Where more than the users is expected to limit: predicted beside measured, the worst one first."""
+    found = [
+        Prediction(cell, arm, bound, throughput)
+        for (cell, arm), throughput in measured.items()
+        if throughput > 0.0
+        and (bound := predicted(known(run, cell, arm))) is not None
+        and bound.name != "users"
+    ]
+    return sorted(found, key=lambda one: -abs(one.error))
+
+
 def of_trials(trials: Sequence[Trial]) -> list[Bottleneck]:
-    """Generator or host, where more than a fifth of an arm's attempts failed by their fault."""
-    lost = [trial for trial in trials if trial.invalid]
-    if not trials or len(lost) <= 0.2 * len(trials):
+    """Generator or host, where more than a fifth of an arm's rounds was lost by their fault: the last
+    attempt of a round is the one that tells."""
+    last = {trial.round: trial for trial in trials}
+    lost = [trial for trial in last.values() if trial.invalid]
+    if not last or len(lost) <= 0.2 * len(last):
         return []
     reasons: Mapping[Name, str] = {blamed(fault): fault for trial in lost for fault in trial.invalid}
     order: Sequence[Name] = ("generator", "host")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from loadtests.records import Run
+from loadtests.records import Cell, Run
 from reports import units
+from reports.bottlenecks import known, predicted
 from reports.verdicts import Verdict
 
 mpl.rcParams.update(
@@ -206,6 +208,7 @@ def level_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
             axes.plot(
                 users, values, look.line, marker=look.marker, color=look.colour, linewidth=1.4, markersize=5
             )
+            draw_bound(axes, run, rows[0].cell, name, look, users)
             top = max(placed + list(values))
             height = values[-1]
             while any(abs(height - other) < 0.09 * top for other in placed):
@@ -224,7 +227,7 @@ def level_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
         axes.set_xscale("log")
         axes.set_xticks(steps, [f"{step:g}" for step in steps])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max((v for row in rows for v in row.values.values() if v), default=1.0))
         axes.yaxis.set_major_formatter(
             FuncFormatter(lambda value, _: plain_duration(value) if run.plan.open else f"{value:,.0f}")
         )
@@ -238,8 +241,24 @@ def level_curves(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> Figure:
         )
     figure.suptitle(growth(run, curves), x=0.01, ha="left", fontsize=11, color=INK)
     every = [row for rows in curves.values() for row in rows]
-    caption(figure, f"{rounds_text(every)}; geometric means over rounds.")
+    caption(figure, f"{rounds_text(every)}; geometric means over rounds.{bound_text(run)}")
     return figure
+
+
+def draw_bound(axes: Axes, run: Run, cell: Cell, arm: str, look: Look, users: Sequence[float]) -> None:
+    """The throughput that the calibration predicts, thin beside the measured curve of a closed loop."""
+    if run.plan.open or not run.calibrations:
+        return
+    levels = sorted({round(level) for level in np.geomspace(min(users), max(users), 40)})
+    bounds = [predicted(replace(known(run, cell, arm), users=level)) for level in levels]
+    points = [(level, bound.throughput) for level, bound in zip(levels, bounds, strict=True) if bound]
+    if points:
+        axes.plot(*zip(*points, strict=True), "-", color=look.colour, linewidth=0.6, alpha=0.8, zorder=1)
+
+
+def bound_text(run: Run) -> str:
+    """What the thin lines are, where there are any."""
+    return " Thin: the bound predicted before the rounds." if run.calibrations and not run.plan.open else ""
 
 
 def growth(run: Run, curves: Mapping[str, Sequence[Verdict]]) -> str:
@@ -272,6 +291,11 @@ def level_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
             )
         for name, value in values.items():
             axes.plot([value], [height], style[name].marker, color=style[name].colour, zorder=2)
+            bound = None if run.plan.open else predicted(known(run, cell, name))
+            if bound is not None:
+                axes.plot(
+                    [bound.throughput], [height], "|", color=style[name].colour, markersize=11, zorder=1
+                )
     axes.set_yticks(range(len(cells)), [str(cell) for cell in reversed(cells)])
     axes.tick_params(axis="y", length=0)
     log_axis(axes, plain_duration if run.plan.open else lambda value: f"{value:,.0f}")
@@ -281,7 +305,7 @@ def level_rows(run: Run, rows: Sequence[Verdict]) -> Figure:
     what = " or ".join(dict.fromkeys(units.METRIC_NAMES[row.metric] for row in rows))
     axes.set_xlabel(what if run.plan.open else "requests per second")
     axes.set_title(f"{what.capitalize()}: {key(run)}", fontsize=11, color=INK)
-    caption(figure, f"{rounds_text(rows)}; geometric means over rounds.")
+    caption(figure, f"{rounds_text(rows)}; geometric means over rounds.{bound_text(run)}")
     return figure
 
 

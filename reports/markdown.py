@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from loadtests.records import Run
 from reports import units
+from reports.bottlenecks import predictions
 from reports.cards import Card
 from reports.terminal import card_figures, card_lines, card_title, sentence, together, warnings
 from reports.verdicts import Verdict
@@ -23,6 +24,7 @@ def report(run: Run, found: Sequence[Verdict], cards: Sequence[Card] = ()) -> st
             lines += [f"- {plain(text)}" for text in (card_title(card, run), *card_lines(card))[:1]]
             lines += [f"  - {plain(text)}" for text in card_lines(card)]
         lines.append("")
+    lines += prediction_lines(run, found)
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)
@@ -57,6 +59,29 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
         cells = [card.scenario, *([card.arm] if several else []), card.advice, waits, cpu, memory]
         rows.append(f"| {' | '.join(map(plain, cells))} |")
     return "\n".join(rows)
+
+
+def prediction_lines(run: Run, found: Sequence[Verdict]) -> list[str]:
+    """What the calibration predicted beside what was measured, the worst prediction first."""
+    measured = {
+        (verdict.cell, arm): value
+        for verdict in found
+        if verdict.primary and verdict.metric == "throughput"
+        for arm, value in verdict.values.items()
+        if value is not None
+    }
+    rows = [
+        f"| {plain(str(one.cell))} | {plain(one.arm)} | {units.rate(one.bound.throughput)} "
+        f"| {one.bound.name} | {units.rate(one.throughput)} | {one.error:+.0%} |"
+        for one in predictions(run, measured)
+    ]
+    if not rows:
+        return []
+    head = ["| cell | arm | predicted | limited by | measured | error |", "|---|---|---:|---|---:|---:|"]
+    about = (
+        "Predicted from a glance under one user and under forty, before the rounds; users do not limit here."
+    )
+    return ["# Predicted and measured", "", about, "", *head, *rows, ""]
 
 
 def machine_text(run: Run) -> str:

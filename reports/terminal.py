@@ -17,6 +17,7 @@ from reports import units
 from reports.cards import Card
 from reports.catalogue import DATABASE, is_twin
 from reports.estimates import Readings
+from reports.selftest import Answer, conclusion
 from reports.verdicts import Verdict, Word, standing, verdicts
 
 PATIENCE = 30.0
@@ -416,8 +417,24 @@ def listing(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> No
     console.print()
 
 
-def show_machine(console: Console, machine: Machine, findings: Sequence[str]) -> None:
-    """The fingerprint, and what speaks against measuring here."""
+def show_answers(console: Console, answers: Sequence[Answer]) -> None:
+    """Known answers and what was found, with a remedy where it is wrong, and what that says."""
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("", "question", "known", "found"):
+        grid.add_column(title)
+    for answer in answers:
+        mark = Text("✓") if answer.right else Text("✗", style="red")
+        grid.add_row(mark, answer.question, answer.known, answer.found)
+    console.print(grid, highlight=False)
+    console.print()
+    for answer in answers:
+        if not answer.right:
+            say(console, f"warning: {answer.question}: {answer.remedy}")
+    say(console, conclusion(answers))
+
+
+def show_machine(console: Console, machine: Machine, findings: Sequence[str], ceiling: float) -> None:
+    """The fingerprint, what the generator can do here, and what speaks against measuring."""
     placed = ", ".join(f"{who} on {list(cpus)}" for who, cpus in machine.placement.items())
     rows = [
         ("processor", f"{machine.cpu}, {machine.cores} cores"),
@@ -427,6 +444,7 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str]) ->
         ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
         ("database", machine.database or "not used yet"),
         ("placement", placed or "none: processes cannot be bound to CPUs here"),
+        ("generator", f"{units.rate(ceiling)} at most, of a server that does nothing"),
     ]
     listing(console, "machine", rows)
     for finding in findings:

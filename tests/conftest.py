@@ -20,9 +20,11 @@ from sqlalchemy import create_engine, text
 
 import async_app.main
 import sync_app.main
+from loadtests.bench import generator
 from loadtests.postgresql import Databases, own_server
 from loadtests.postgresql_server import program
-from loadtests.servers import seed
+from loadtests.processes import Child
+from loadtests.servers import BOOT_TIMEOUT, Surroundings, seed
 from shared_models.seed import build
 from shared_models.settings import Settings
 
@@ -84,6 +86,19 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     ):
         seed(logs, databases)
         yield databases
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as surroundings:
+        yield surroundings
+
+
+@pytest.fixture(scope="module")
+def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, dict[str, Any]]]:
+    """The generator, and what it says when it is ready."""
+    with generator(tmp_path_factory.mktemp("logs"), {}) as child:
+        yield child, child.receive(BOOT_TIMEOUT)
 
 
 @pytest.fixture

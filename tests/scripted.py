@@ -32,6 +32,9 @@ class Told:
     failures: int = 0
     generator_cpu: float = 0.1
     endpoints: tuple[str, ...] = ("ping",)
+    canary: float | None = None
+    """Median response time of the canary, 50 requests; None: there is none."""
+    server_cpu: float | None = None
 
 
 Script = Callable[[str, Cell, int], Told]
@@ -74,6 +77,8 @@ def run(parent: Path, plan: Plan, script: Script, rounds: int | None = None) -> 
                 number = len(made.trials) + 1
                 write_samples(directory.path / f"samples/{number:04d}.npz", samples(told))
                 made = made.with_trial(trial(told, number, round, place, cell, arm.name), 1.0)
+                if told.canary is not None:
+                    write_samples(directory.path / made.trials[-1].canary_file, canary(told.canary))
     made = made.model_copy(update={"complete": True})
     directory.save(made)
     return made, directory
@@ -96,6 +101,21 @@ def samples(told: Told) -> Samples:
     )
 
 
+def canary(median: float) -> Samples:
+    """Fifty requests at even gaps, whose response times lie evenly around the median."""
+    due = np.arange(0.0, 1.0, 0.02)
+    n = len(due)
+    return Samples(
+        endpoint=np.zeros(n, dtype=np.uint16),
+        due=due,
+        start=due,
+        end=due + median * np.linspace(0.9, 1.1, n),
+        status=np.full(n, 200, dtype=np.uint16),
+        size=np.full(n, 17, dtype=np.uint32),
+        error=np.zeros(n, dtype=np.uint16),
+    )
+
+
 def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str) -> Trial:
     made = Trial(
         number=number,
@@ -110,7 +130,7 @@ def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str)
         drain=0.1,
         endpoints=told.endpoints,
         errors=("RequestFailed: 500",) if told.failures else (),
-        vitals=Vitals(generator_cpu=told.generator_cpu),
+        vitals=Vitals(generator_cpu=told.generator_cpu, server_cpu=told.server_cpu),
     )
     # Judged as arrivals that came as they were due: the told requests fill no closed loop.
     open_cell = Cell(scenario=cell.scenario, load=Load(rate=100.0, arrivals="poisson"))

@@ -18,8 +18,8 @@ from loadtests.records import RunDirectory, Samples, read_samples
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from reports.estimates import read
 from tests.conftest import APPS
+from tests.serving import app
 from tests.test_cli import duel
-from tests.test_serving import app
 
 SCHEDULES = (
     "import json\n"

@@ -123,7 +123,7 @@ def test_json_to_stdout_is_json_alone_and_to_a_file_comes_beside_the_table(tmp_p
     assert content["schema"] == "duel/1"
     first = content["verdicts"][0]
     assert (first["scenario"], first["load"], first["verdict"]) == ("ping", {"users": 64}, "faster")
-    assert first["bottlenecks"] == {"sync": None, "async": None}
+    assert first["bottlenecks"] == {"sync": [], "async": []}
     beside = duel("report", str(directory.path), "--json", "out.json", cwd=tmp_path)
     assert json.loads((tmp_path / "out.json").read_text()) == content
     assert "async serves 2.00 times as much as sync" in beside.stdout

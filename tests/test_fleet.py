@@ -16,8 +16,8 @@ from loadtests.processes import OUR_PACKAGES, Child
 from loadtests.records import RunDirectory, read_samples
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from tests.conftest import APPS
+from tests.serving import app, get, loaded
 from tests.test_cli import duel
-from tests.test_serving import app, get, loaded
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,13 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import psutil
 import pytest
 
-from loadtests.bench import expect, generator
 from loadtests.config import ENDPOINTS, MIXES
 from loadtests.plan import Arm, Serving
 from loadtests.processes import Child, ChildFailed
@@ -25,49 +22,10 @@ from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, serve_argument
 from reports.estimates import read
 from shared_models import seed
 from tests.conftest import APPS
+from tests.serving import app, get, loaded
 
 MEANT_TO_FAIL = {("sync", "session-dependency", 512)}
 """Pitfalls at the load at which they show: what users see there is an error, and not ours."""
-
-
-@pytest.fixture(scope="module")
-def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
-    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as surroundings:
-        yield surroundings
-
-
-@pytest.fixture(scope="module")
-def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, dict[str, Any]]]:
-    """The generator, and what it says when it is ready."""
-    with generator(tmp_path_factory.mktemp("logs"), {}) as child:
-        yield child, child.receive(BOOT_TIMEOUT)
-
-
-def app(name: str, module: str = "odd", **options: Any) -> Arm:
-    return Arm(name=name, app=f"{module}:{name}", app_dir=str(APPS), **options)
-
-
-def loaded(child: Child, url: str, path: Path, **changes: Any) -> dict[str, Any]:
-    order = {
-        "host": url,
-        "scenario": "ping",
-        "users": 8,
-        "warmup": 0.3,
-        "window": 1.0,
-        "drain": 2.0,
-        "seed": 1,
-        "samples": str(path),
-    }
-    child.send({**order, **changes})
-    for event in ("opened", "closed"):
-        expect(child, event, 30)
-    return expect(child, "done", 30)
-
-
-def get(url: str) -> bytes:
-    with urlopen(url, timeout=10) as answer:  # noqa: S310  # our own http:// address
-        content: bytes = answer.read()
-    return content
 
 
 def test_the_server_counts_as_many_requests_as_the_generator(

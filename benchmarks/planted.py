@@ -1,0 +1,106 @@
+"""Whether each planted bottleneck is named first, five times of five: `make bars-long`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.duels import RUNS, write
+from loadtests import machine
+from loadtests.plan import BUILT_IN, Arm, Cell, Load, Plan, Serving
+from loadtests.processes import ROOT
+from loadtests.records import Run
+from loadtests.rounds import begin, carry_out
+from reports.cards import Explanations
+from reports.estimates import Readings
+
+TIMES = 5
+APPS = str(ROOT / "tests" / "apps")
+SPIN = "import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile os.getppid() == {parent}: pass"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bottleneck that was put there."""
+
+    what: str
+    arm: Arm
+    scenario: str
+    users: int
+    names: Sequence[str]
+    starved: bool = False
+
+
+def planted() -> list[Planted]:
+    def app(name: str, module: str = "planted") -> Arm:
+        return Arm(name=name, app=f"{module}:{name}", app_dir=APPS)
+
+    five = Arm(name="five", app=BUILT_IN["sync"].app, serving=Serving(threads=5))
+    return [
+        Planted("5 thread tokens in place of 40", five, "sleep", 64, ["thread-tokens"]),
+        Planted("a handler that computes, async def", app("spinning_loop"), "ping", 16, ["event-loop"]),
+        Planted("a handler that computes, def", app("spinning_threads"), "ping", 16, ["cpu", "gil"]),
+        Planted("a handler that blocks its loop", app("blocked_loop"), "ping", 16, ["event-loop"]),
+        Planted("SQLite held exclusively", app("locked"), "ping", 64, ["db-lock"]),
+        Planted("a pool of one connection", app("one_connection"), "ping", 64, ["db-pool"]),
+        Planted("the plain HTTP client", BUILT_IN["async"], "plain-client", 256, ["http-client"]),
+        Planted("a starved generator", app("counting", "odd"), "ping", 64, ["generator"], starved=True),
+    ]
+
+
+def main() -> None:
+    chosen = sys.argv[1:]
+    figures, met, run = [], True, None
+    for one in planted():
+        if chosen and not any(word in one.what for word in chosen):
+            continue
+        right, said = 0, ""
+        for seed in range(TIMES):
+            run, found = named(one, seed)
+            right += bool(found) and found[0][0] in one.names
+            said = "; ".join(f"{name} ({evidence})" for name, evidence in found) or "nothing"
+            if not found or found[0][0] not in one.names:
+                print(f"  {one.what}: {said}", flush=True)
+        met = met and right == TIMES
+        print(f"{one.what}: {right} of {TIMES}, last: {said}", flush=True)
+        figures.append({"planted": one.what, "named": right, "of": TIMES, "evidence": said})
+    if run is not None:
+        write("planted", run, {"figures": figures})
+    sys.exit(0 if met else 1)
+
+
+def named(one: Planted, seed: int, parent: Path = RUNS) -> tuple[Run, list[tuple[str, str]]]:
+    """The bottlenecks that one trial names, the leading one first."""
+    plan = Plan(
+        profile="benchmark", seed=seed, arms=(one.arm,),
+        cells=(Cell(scenario=one.scenario, load=Load(users=one.users)),), warmup=0.7, window=1.5,
+        min_rounds=1, max_rounds=1,
+    )  # fmt: skip
+    run, directory = begin(plan, parent)
+    with starving() if one.starved else nullcontext():
+        run = carry_out(run, directory, lambda _: set())
+    _, limits = Explanations(run, Readings(directory)).of(plan.cells[0], one.arm.name)
+    return run, [(limit.name, limit.evidence) for limit in limits]
+
+
+@contextmanager
+def starving() -> Iterator[None]:
+    """Nine busy processes on the generator's CPU, in sessions of their own, which share it first."""
+    cpu = machine.place(machine.cpus())["generator"][0]
+    spin = SPIN.format(cpu=cpu, parent=os.getpid())
+    busy = [subprocess.Popen([sys.executable, "-c", spin], start_new_session=True) for _ in range(9)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()

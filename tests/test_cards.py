@@ -1,0 +1,248 @@
+"""What the verdicts come to: advice that weighs the neighbours, says where it holds, and claims nothing
+that no arm showed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtests.plan import BUILT_IN, Arm, Serving
+from loadtests.records import Calibration, Cell, Load, Run, RunDirectory
+from reports import cards as module
+from reports.bottlenecks import Bottleneck
+from reports.cards import Card, Level, cards, choose, crossover
+from reports.estimates import Readings
+from reports.signs import Canary, Signs
+from reports.statistics import Interval
+from reports.verdicts import Verdict, Word, verdicts
+from tests import scripted
+from tests.scripted import Told
+
+SYNC, ASYNC = BUILT_IN["sync"], BUILT_IN["async"]
+LOOP = (Bottleneck("event-loop", "its loop computes"),)
+TOKENS = (Bottleneck("thread-tokens", "all 40 threads were taken"),)
+
+
+def signs(canary: float = 0.001) -> Signs:
+    return Signs(
+        trials=4, throughput=100.0, latency=0.01, cores=0.5, cpu=0.001, rss=None, threads=None, delay=None,
+        canary=Canary(0.95, canary, 200), queued=0.0,
+    )  # fmt: skip
+
+
+def verdict(word: Word, users: int = 64, failing: Sequence[str] = ()) -> Verdict:
+    return Verdict(
+        cell=Cell(scenario="ping", load=Load(users=users)), endpoint="ping", metric="throughput",
+        primary=True, arm="async", verdict=word, ratio=1.0, low=0.9, high=1.1, n=4,
+        values={"sync": 1.0, "async": 1.0},
+        failing=tuple(failing),
+    )  # fmt: skip
+
+
+def chosen(
+    word: Word,
+    neighbour: tuple[float, float] | None = None,
+    limits: Mapping[str, tuple[Bottleneck, ...]] | None = None,
+    failing: Sequence[str] = (),
+) -> str:
+    """The choice where the canary's ratio, async to sync, lies in `neighbour`; the worse one waits 0.5 s."""
+    interval = Interval(float(np.sqrt(neighbour[0] * neighbour[1])), *neighbour, 4) if neighbour else None
+    found = {"sync": signs(), "async": signs()}
+    if interval is not None:
+        found["async" if interval.ratio > 1 else "sync"] = signs(0.5)
+    none: Mapping[str, tuple[Bottleneck, ...]] = {"sync": (), "async": ()}
+    return choose(verdict(word, failing=failing), SYNC, ASYNC, found, interval, {**none, **(limits or {})})
+
+
+@pytest.mark.parametrize(
+    ("word", "neighbour", "choice"),
+    [
+        ("faster", None, "async"),
+        ("slower", None, "sync"),
+        ("equivalent", None, "either"),
+        ("inconclusive", None, "not decided"),
+        ("invalid", None, "not decided"),
+        # As fast, and others wait much longer under one of them.
+        ("equivalent", (4.0, 9.0), "sync"),
+        ("equivalent", (0.1, 0.3), "async"),
+        # The difference is not sure, or not twofold.
+        ("equivalent", (1.5, 9.0), "either"),
+        ("equivalent", (1.2, 1.8), "either"),
+        # Throughput decides nothing, so nothing is advised.
+        ("inconclusive", (4.0, 9.0), "not decided"),
+        # Slower, and it harms as well.
+        ("slower", (4.0, 9.0), "sync"),
+        # Faster, and harmful: the neighbours' queue for threads is told in a note.
+        ("slower", (0.1, 0.3), "sync"),
+    ],
+)
+def test_the_choice_weighs_throughput_and_neighbours(
+    word: Word, neighbour: tuple[float, float] | None, choice: str
+) -> None:
+    assert chosen(word, neighbour) == choice
+
+
+def test_an_arm_that_serves_more_and_stalls_its_loop_should_offload() -> None:
+    assert chosen("faster", (4.0, 9.0), {"async": LOOP}) == "offload it"
+
+
+def test_a_harm_that_nobody_notices_is_none() -> None:
+    """Four times as long, and 4 ms at most."""
+    found = {"sync": signs(0.001), "async": signs(0.004)}
+    interval = Interval(4.0, 3.0, 5.0, 4)
+    assert choose(verdict("equivalent"), SYNC, ASYNC, found, interval, {"sync": (), "async": ()}) == "either"
+
+
+def test_where_one_arm_fails_the_other_is_advised() -> None:
+    assert chosen("failing", failing=["sync"]) == "async"
+    assert chosen("failing", failing=["async"]) == "sync"
+    assert chosen("failing", failing=["sync", "async"]) == "not decided"
+
+
+def level(word: Word, users: int) -> Level:
+    choice = {"faster": "async", "slower": "sync", "equivalent": "either"}.get(word, "not decided")
+    return Level(verdict(word, users), {}, {}, None, choice)
+
+
+def test_the_crossover_lies_between_the_loads_where_the_order_flips() -> None:
+    ordered = [level("slower", 1), level("inconclusive", 8), level("faster", 40), level("faster", 64)]
+    assert crossover(ordered) == (1.0, 40.0)
+    assert crossover(ordered[2:]) is None
+
+
+def made(
+    tmp_path: Path, told: Mapping[str, Mapping[int, Told]], arms: Sequence[Arm] = (SYNC, ASYNC)
+) -> tuple[Run, list[Card]]:
+    """The cards of a run in which each arm had these numbers at each level, a little scattered."""
+    levels = sorted(next(iter(told.values())))
+    rounds = 4 if len(arms) == 2 else 2 * len(arms)
+    plan = scripted.plan([arm.name for arm in arms], [("sleep", users) for users in levels], rounds)
+    plan = plan.model_copy(update={"arms": tuple(arms)})
+
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        one = told[arm][cell.load.users or 0]
+        # Alternating, so that the rounds differ and the mean of a block stays.
+        return replace(one, requests=one.requests + (3 if round % 2 else 0))
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    readings = Readings(directory)
+    return run, cards(run, readings, verdicts(run, readings))
+
+
+def test_a_card_says_at_which_loads_its_advice_held(tmp_path: Path) -> None:
+    slow, same, fast = Told(requests=400), Told(requests=1000), Told(requests=2000)
+    told = {
+        "sync": {1: same, 8: same, 64: same, 256: same},
+        "async": {1: slow, 8: same, 64: fast, 256: fast},
+    }
+    _, (card,) = made(tmp_path, told)
+    assert (card.advice, card.lowest, card.highest) == ("async def", 64.0, 256.0)
+    assert card.crossover == (1.0, 64.0)
+    assert card.verdict.cell.load.users == 256
+    assert card.verdict.ratio == pytest.approx(2.0, rel=0.01)
+
+
+def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> None:
+    """The finding that throughput alone hides."""
+    told = {
+        "sync": {64: Told(requests=1000, canary=0.17)},
+        "async": {64: Told(requests=1000, canary=1.50)},
+    }
+    _, (card,) = made(tmp_path, told)
+    assert card.verdict.verdict == "equivalent"
+    assert card.advice == "def"
+    assert card.notes == (
+        "under async a light request beside it takes 8.82 times as long: everything else on its loop waits",
+    )
+    (sync, async_) = (card.neighbours[name] for name in ("sync", "async"))
+    assert sync is not None
+    assert async_ is not None
+    assert (sync.part, sync.n) == (0.95, 200)
+    assert async_.response_time == pytest.approx(1.5 * 1.08, rel=0.02)
+
+
+def test_costs_are_per_thousand_requests(tmp_path: Path) -> None:
+    told = {
+        "sync": {64: Told(requests=1000, server_cpu=0.8)},
+        "async": {64: Told(requests=2000, server_cpu=0.8)},
+    }
+    _, (card,) = made(tmp_path, told)
+    assert card.costs["sync"].cpu == pytest.approx(0.8, rel=0.01)
+    assert card.costs["async"].cpu == pytest.approx(0.4, rel=0.01)
+    assert card.costs["sync"].hops is None
+
+
+MORE = Arm(name="sync-threads-100", app=SYNC.app, serving=Serving(threads=100))
+
+
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sync arm be limited by its threads, whatever its signs."""
+    monkeypatch.setattr(
+        module, "bottlenecks", lambda _, known, __: list(TOKENS) if known.threads == 40 else []
+    )
+
+
+def test_more_threads_are_advised_where_an_arm_showed_that_they_suffice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch)
+    fast, slow = Told(requests=2000), Told(requests=1000)
+    told = {"sync": {64: slow}, "sync-threads-100": {64: fast}, "async": {64: fast}}
+    (tmp_path / "a").mkdir()
+    _, found = made(tmp_path / "a", told, (SYNC, MORE, ASYNC))
+    assert [card.advice for card in found] == ["raise the thread limit", "raise the thread limit"]
+    assert "of async's throughput" in found[1].notes[0]
+
+
+def test_more_threads_that_did_not_suffice_are_told_as_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch)
+    told = {
+        "sync": {64: Told(requests=1000)},
+        "sync-threads-100": {64: Told(requests=1300)},
+        "async": {64: Told(requests=2600)},
+    }
+    _, found = made(tmp_path, told, (SYNC, MORE, ASYNC))
+    card = next(card for card in found if card.arm == "async")
+    assert card.advice == "async def"
+    assert card.notes[0].startswith("with 100 threads sync has ×0.50")
+
+
+def test_more_threads_that_were_not_measured_are_told_as_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch)
+    told = {"sync": {64: Told(requests=1000)}, "async": {64: Told(requests=2000)}}
+    _, (card,) = made(tmp_path, told)
+    assert card.advice == "async def"
+    assert card.notes == ("more than 40 threads for sync: not tried (--sweep)",)
+    assert card.reason.startswith("sync is limited by thread-tokens (all 40 threads were taken)")
+
+
+def test_two_arms_of_one_style_are_called_by_their_names(tmp_path: Path) -> None:
+    told = {"sync": {64: Told(requests=1000)}, "sync-threads-100": {64: Told(requests=2000)}}
+    _, (card,) = made(tmp_path, told, (SYNC, MORE))
+    assert card.advice == "sync-threads-100"
+
+
+def test_somebody_elses_arms_are_called_by_their_names(tmp_path: Path) -> None:
+    before, after = Arm(name="before", app="shop:before"), Arm(name="after", app="shop:after")
+    told = {"before": {64: Told(requests=2000)}, "after": {64: Told(requests=1000)}}
+    _, (card,) = made(tmp_path, told, (before, after))
+    assert card.advice == "before"
+
+
+def test_hops_come_from_the_calibration(tmp_path: Path) -> None:
+    told = {"sync": {64: Told(requests=1000)}, "async": {64: Told(requests=2000)}}
+    run, _ = made(tmp_path, told)
+    seen = Calibration(arm="sync", scenario="sleep", users=1, throughput=40.0, hops=1.98)
+    run = run.model_copy(update={"calibrations": (seen,)})
+    readings = Readings(RunDirectory(tmp_path / "scripted"))
+    (card,) = cards(run, readings, verdicts(run, readings))
+    assert card.costs["sync"].hops == 1.98
+    assert card.costs["async"].hops is None

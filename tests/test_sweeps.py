@@ -1,0 +1,69 @@
+"""One app served in several ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests import config
+from loadtests.config import Setting
+from loadtests.plan import PlanError, built_in_arms, parse_arm
+from loadtests.sweeps import swept
+
+
+def test_the_reference_is_served_in_every_way_and_the_others_stay() -> None:
+    arms = swept(built_in_arms(), ["threads=10,40,100"])
+    assert [arm.name for arm in arms] == ["sync-threads-40", "sync-threads-10", "sync-threads-100", "async"]
+    assert [arm.serving.threads for arm in arms] == [40, 10, 100, 40]
+
+
+def test_as_it_is_served_by_itself_comes_first_where_that_is_among_the_values() -> None:
+    arms = swept([parse_arm("a=sync,threads=7", ".")], ["threads=3,7"])
+    assert [arm.name for arm in arms] == ["a-threads-7", "a-threads-3"]
+
+
+def test_two_sweeps_make_every_combination() -> None:
+    arms = swept(built_in_arms()[:1], ["gc=freeze,default", "loop=uvloop,asyncio"])
+    assert [arm.name for arm in arms] == [
+        "sync-gc-freeze-loop-uvloop", "sync-gc-freeze-loop-asyncio", "sync-gc-default-loop-uvloop",
+        "sync-gc-default-loop-asyncio",
+    ]  # fmt: skip
+
+
+def test_the_pool_and_other_knobs_of_the_apps_can_be_swept() -> None:
+    arms = swept(built_in_arms()[:1], ["pool=5,20"])
+    assert [arm.env for arm in arms] == [
+        {"DUEL_APP_POOL_SIZE": "5"}, {"DUEL_APP_POOL_SIZE": "20"},
+    ]  # fmt: skip
+    assert [arm.name for arm in arms] == ["sync-pool-5", "sync-pool-20"]
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "said"),
+    [
+        (["threads"], "sweeps nothing"),
+        (["threads="], "sweeps nothing"),
+        (["thread=1,2"], "cannot be swept"),
+        (["threads=1,1"], "names a value twice"),
+        (["threads=0,1"], "greater than or equal to 1"),
+        (["threads=ten"], "valid integer"),
+        (["loop=trio,uvloop"], "uvloop"),
+        (["threads=1,2,3,4,5,6"], "7 arms, and 6 are the most"),
+        (["threads=1,2", "threads=3,4"], "swept twice"),
+    ],
+)
+def test_what_cannot_be_swept_is_said(sweeps: list[str], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        swept(built_in_arms(), sweeps)
+
+
+def test_a_value_that_no_name_can_hold_is_named_as_well_as_it_can_be() -> None:
+    arms = swept(built_in_arms()[:1], ["env.KEY=../a b,c"])
+    assert [arm.name for arm in arms] == ["sync-KEY-..-a-b", "sync-KEY-c"]
+    assert arms[0].env == {"KEY": "../a b"}
+
+
+def test_one_arm_alone_can_be_swept() -> None:
+    """Its own variants are what it is compared with."""
+    settings = {"arms": Setting(("async",), "flag"), "sweep": Setting(("workers=1,2",), "flag")}
+    plan = config.plan(settings)
+    assert [arm.name for arm in plan.arms] == ["async-workers-1", "async-workers-2"]
