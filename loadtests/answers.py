@@ -6,7 +6,7 @@ Arms that do different things cannot be compared, so this comes before any load.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -180,8 +180,14 @@ def filled(path: str, parameters: Sequence[Any], which: int) -> str:
     return path + ("?" + "&".join(query) if query else "")
 
 
-def check_equal(arms: Sequence[Arm], around: Surroundings, questions: Sequence[Question]) -> int | None:
-    """Boot every arm in turn and compare its answers with the first arm's.
+def check_equal(
+    arms: Sequence[Arm],
+    around: Surroundings,
+    questions: Sequence[Question],
+    then: Callable[[Server], None] = lambda _: None,
+) -> int | None:
+    """Boot every arm in turn and compare its answers with the first arm's; `then` gets every server that
+    has answered, while it is up.
 
     Returns how many requests all answered alike; None where there was nothing to ask. Raises ArmsDiffer
     with the request that shows it, or ChildFailed.
@@ -190,6 +196,7 @@ def check_equal(arms: Sequence[Arm], around: Surroundings, questions: Sequence[Q
     for arm in arms:
         with Server(arm, around, f"check.{arm.name}") as server:
             answers = ask(server, questions)
+            then(server)
         for question, first, answer in zip(questions, expected, answers, strict=False):
             if first != answer:
                 raise ArmsDiffer(

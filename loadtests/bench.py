@@ -78,19 +78,15 @@ class Bench:
                 found[scenario] = int(glance.ended.sum()) / glance.window
         return found
 
-    def calibrations(self, plan: Plan) -> tuple[Calibration, ...]:
-        """Every arm under one user of every scenario, and under a few. `ping` comes besides: it is what
-        the canary meets where there is no load."""
+    def calibrations(self, server: Server, plan: Plan) -> list[Calibration]:
+        """An arm under one user of every scenario, and under a few. `ping` comes besides: it is what the
+        canary meets where there is no load."""
         scenarios = dict.fromkeys((CANARY, *(cell.scenario for cell in plan.cells)))
-        found = []
-        for arm in plan.arms:
-            with Server(arm, self.around, f"calibration.{arm.name}") as server:
-                found += [
-                    self.calibration(server, scenario, users, plan.seed % 2**31)
-                    for scenario in scenarios
-                    for users in CALIBRATION_USERS
-                ]
-        return tuple(found)
+        return [
+            self.calibration(server, scenario, users, plan.seed % 2**31)
+            for scenario in scenarios
+            for users in CALIBRATION_USERS
+        ]
 
     def calibration(self, server: Server, scenario: str, users: int, seed: int) -> Calibration:
         glance = self.glance(

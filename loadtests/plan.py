@@ -243,10 +243,12 @@ class Plan(Frozen):
         return self.warmup + self.window + TRIAL_OVERHEAD
 
     def expected_seconds(self) -> tuple[float, float]:
-        """Least and most time that the rounds are expected to take."""
+        """Least and most time that the run is expected to take."""
         one_round = len(self.cells) * len(self.arms) * self.trial_seconds()
-        most = one_round * self.max_rounds
-        least = one_round * self.min_rounds
+        scenarios = len({cell.scenario for cell in self.cells}) + 1
+        before = PREPARATION + len(self.arms) * scenarios * CALIBRATION
+        most = before + one_round * self.max_rounds
+        least = before + one_round * self.min_rounds
         if self.max_time is not None:
             most = max(least, min(most, self.max_time))
         if self.deadline is not None:
@@ -256,6 +258,11 @@ class Plan(Frozen):
 
 TRIAL_OVERHEAD = 1.6
 """Seconds to boot and stop a server and to save its samples, as seen on two cores."""
+
+PREPARATION = 6.0
+"""Seconds until the arms are compared and calibrated, besides the calibration of each."""
+CALIBRATION = 1.5
+"""Seconds that an arm's calibration on one scenario takes."""
 
 BUILT_IN: Mapping[str, Arm] = {
     arm.name: arm

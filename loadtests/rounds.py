@@ -50,6 +50,8 @@ Decided = Callable[[Run], set[Cell]]
 class Watcher(Protocol):
     """Who looks on. All calls come from the measuring thread, between windows."""
 
+    def prepares(self, arm: Arm) -> None: ...
+
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
 
     def trial_ends(self, run: Run, trial: Trial) -> None: ...
@@ -59,6 +61,8 @@ class Watcher(Protocol):
 
 class Silent:
     """A watcher that shows nothing."""
+
+    def prepares(self, arm: Arm) -> None: ...
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
 
@@ -106,7 +110,9 @@ def carry_out(
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
+    began = time.perf_counter()
     plan = run.plan
+    watcher = watcher or Silent()
     most = machine.allow_connections()
     users = max((cell.load.users or 0) for cell in plan.cells)
     if most is not None and users > most:
@@ -120,19 +126,24 @@ def carry_out(
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))
                 raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
         used = run.machine.model_copy(update={"database": bench.around.database_version})
-        compared = check_equal(plan.arms, bench.around, fixed_questions(plan.arms))
-        calibrations = bench.calibrations(plan)
+        calibrations: list[Calibration] = []
+
+        def calibrate(server: Server) -> None:
+            watcher.prepares(server.arm)
+            calibrations.extend(bench.calibrations(server, plan))
+
+        compared = check_equal(plan.arms, bench.around, fixed_questions(plan.arms), calibrate)
         facts = {
             "machine": used,
             "answers_compared": compared,
             "ceilings": bench.ceilings(most_users(plan), plan.seed % 2**31),
-            "calibrations": calibrations,
+            "calibrations": tuple(calibrations),
             "refused": refusals(plan, calibrations),
         }
         run = run.model_copy(update=facts)
         if len(run.refused) == len(plan.cells):
             raise PlanError("; ".join(run.refused.values()))
-        return Rounds(run, directory, bench, decided, watcher or Silent()).carry_out()
+        return Rounds(run, directory, bench, decided, watcher, began).carry_out()
 
 
 def has_canary(cell: Cell) -> bool:
@@ -154,7 +165,7 @@ def refusals(plan: Plan, calibrations: Sequence[Calibration]) -> dict[str, str]:
                 f"{cell} would need windows of about {needed:.0f} s for {TURNS} requests a user, and "
                 f"{most:.0f} s are the most: use fewer users (-u), or -t {math.ceil(needed)}"
             )
-        elif plan.deadline is not None and needed * trials > plan.deadline:
+        elif needed > plan.window and plan.deadline is not None and needed * trials > plan.deadline:
             found[cell.key] = (
                 f"{cell} would need {trials} windows of about {needed:.0f} s, more than the "
                 f"{plan.deadline:.0f} s there are: use fewer users (-u), or a longer --max-time"
@@ -179,7 +190,13 @@ class Rounds:
     """The rounds of one run."""
 
     def __init__(
-        self, run: Run, directory: RunDirectory, bench: Bench, decided: Decided, watcher: Watcher
+        self,
+        run: Run,
+        directory: RunDirectory,
+        bench: Bench,
+        decided: Decided,
+        watcher: Watcher,
+        began: float,
     ) -> None:
         self.run = run
         self.plan = run.plan
@@ -187,7 +204,9 @@ class Rounds:
         self.bench = bench
         self.decided = decided
         self.watcher = watcher
-        self.began = time.perf_counter()
+        self.began = began
+        self.preparation = self.elapsed
+        """Seconds that went before the first trial."""
 
     @property
     def elapsed(self) -> float:
@@ -202,7 +221,7 @@ class Rounds:
             if round >= plan.min_rounds and round % plan.block == 0 and not self.fits(open_cells, round):
                 break
             for cell in plan.shuffled(open_cells, round):
-                if self.late:
+                if self.late and self.run.trials:
                     return self.finished()
                 self.measure(cell, round)
             round += 1
@@ -226,7 +245,8 @@ class Rounds:
     def round_seconds(self, cells: list[Cell]) -> float:
         """What a round of these cells is expected to take, from the trials so far."""
         trials = self.run.trials
-        trial = self.elapsed / len(trials) if trials else self.plan.trial_seconds()
+        spent = self.elapsed - self.preparation
+        trial = spent / len(trials) if trials else self.plan.trial_seconds()
         return trial * len(cells) * len(self.plan.arms)
 
     def fits(self, cells: list[Cell], round: int) -> bool:

@@ -130,20 +130,44 @@ class Heart:
         return [*rows[max(0, first - 1) :], last]
 
 
+class Stopwatch:
+    """Adds up how long things take that overlap, those that still go on included: what waits for a lock
+    longest has not come back when one looks. Used by many threads; begin and end are single operations."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, float] = {}
+        self.ended: list[float] = []
+        self.number = 0
+        self.seconds = 0.0
+
+    def begin(self, key: int) -> None:
+        self.running[key] = perf_counter()
+
+    def end(self, key: int) -> None:
+        began = self.running.pop(key, None)
+        if began is not None:
+            self.ended.append(perf_counter() - began)
+
+    def total(self) -> float:
+        """Seconds so far; call it from one thread at a time."""
+        ended, self.ended = self.ended, []
+        self.number += len(ended)
+        self.seconds += sum(ended)
+        now = perf_counter()
+        return self.seconds + sum(now - began for began in list(self.running.values()))
+
+
 class Database:
     """What SQLAlchemy's pools and statements do, where the app uses SQLAlchemy."""
 
     def __init__(self) -> None:
         self.listening = False
         self.known: WeakSet[Any] = WeakSet()
-        self.asking: set[object] = set()
-        """Requests for a connection that are not answered yet."""
+        self.asking = Stopwatch()
+        """Requests for a connection."""
+        self.statements = Stopwatch()
+        self.locks = Stopwatch()
         self.adding = Lock()
-        self.waits: list[float] = []
-        self.times: list[float] = []
-        self.lock_times: list[float] = []
-        # Totals of the lists above, which other threads fill: see `totals`.
-        self.sums = [0.0, 0.0, 0.0, 0.0, 0.0]
         self.locking: dict[str, bool] = {}
 
     def listen(self) -> None:
@@ -163,34 +187,34 @@ class Database:
         asking, known = self.asking, self.known
 
         def timed(this: Any) -> Any:
-            began = perf_counter()
-            known.add(this)
             request = object()
-            asking.add(request)
+            known.add(this)
+            asking.begin(id(request))
             try:
                 return get(this)
             finally:
-                asking.discard(request)
-                self.waits.append(perf_counter() - began)
+                asking.end(id(request))
 
         pool._do_get = timed
         event.listen(engine, "before_cursor_execute", self.begin_statement)
         event.listen(engine, "after_cursor_execute", self.end_statement)
+        event.listen(engine, "handle_error", self.end_failed)
 
-    def begin_statement(self, _: Any, __: Any, ___: str, ____: Any, context: Any, _____: bool) -> None:
-        if context is not None:
-            context.duel_began = perf_counter()
-
-    def end_statement(self, _: Any, __: Any, statement: str, ____: Any, context: Any, _____: bool) -> None:
-        began = getattr(context, "duel_began", None)
-        if began is None:
-            return
+    def begin_statement(self, _: Any, __: Any, statement: str, ___: Any, context: Any, ____: bool) -> None:
         locking = self.locking.get(statement)
         if locking is None:
             locking = LOCKING.match(statement) is not None
             if len(self.locking) < MOST_KINDS:
                 self.locking[statement] = locking
-        (self.lock_times if locking else self.times).append(perf_counter() - began)
+        (self.locks if locking else self.statements).begin(id(context))
+
+    def end_statement(self, _: Any, __: Any, ___: str, ____: Any, context: Any, _____: bool) -> None:
+        key = id(context)
+        (self.locks if key in self.locks.running else self.statements).end(key)
+
+    def end_failed(self, failure: Any) -> None:
+        """A statement that failed has waited, too."""
+        self.end_statement(None, None, "", None, failure.execution_context, False)
 
     def pools(self) -> tuple[float, float, float]:
         """Connections that all pools may hold, those checked out, and requests for one not yet answered."""
@@ -200,17 +224,12 @@ class Database:
         # Public is only how many go beyond the size now, not how many may; below 0: without limit.
         beyond = [getattr(pool, "_max_overflow", -1) for pool in pools]
         size = float("inf") if min(beyond) < 0 else sum(pool.size() for pool in pools) + sum(beyond)
-        return size, sum(pool.checkedout() for pool in pools), len(self.asking)
+        return size, sum(pool.checkedout() for pool in pools), len(self.asking.running)
 
     def totals(self) -> tuple[float, ...]:
-        """Seconds spent waiting for connections; number and seconds of statements, plain and locking."""
+        """Seconds spent asking for connections; number and seconds of statements, plain and locking."""
         if not self.listening:
             return (NOT_KNOWN,) * 5
         with self.adding:
-            # Other threads append to these lists; what is in one when it is swapped is counted.
-            waits, self.waits = self.waits, []
-            times, self.times = self.times, []
-            locks, self.lock_times = self.lock_times, []
-            more = (sum(waits), len(times), sum(times), len(locks), sum(locks))
-            self.sums = [total + new for total, new in zip(self.sums, more, strict=True)]
-            return tuple(self.sums)
+            waits, times, locks = self.asking.total(), self.statements.total(), self.locks.total()
+            return waits, self.statements.number, times, self.locks.number, locks

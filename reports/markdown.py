@@ -8,7 +8,7 @@ from loadtests.records import Run
 from reports import units
 from reports.bottlenecks import predictions
 from reports.cards import Card
-from reports.terminal import card_figures, card_lines, card_title, sentence, together, warnings
+from reports.terminal import CARD_FIGURES, card_figures, card_lines, card_title, sentence, together, warnings
 from reports.verdicts import Verdict
 
 
@@ -21,7 +21,7 @@ def report(run: Run, found: Sequence[Verdict], cards: Sequence[Card] = ()) -> st
     if cards:
         lines += ["# What to write, and why", "", card_table(run, cards), ""]
         for card in cards:
-            lines += [f"- {plain(text)}" for text in (card_title(card, run), *card_lines(card))[:1]]
+            lines.append(f"- {plain(card_title(card, run))}")
             lines += [f"  - {plain(text)}" for text in card_lines(card)]
         lines.append("")
     lines += prediction_lines(run, found)
@@ -51,12 +51,12 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
     names = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
     rows = [
-        "| scenario |" + (" arm |" if several else "") + " advice | others wait | CPU s per 1,000 | memory |",
-        "|---|" + ("---|" if several else "") + "---|---|---|---|",
+        "| scenario |" + (" arm |" if several else "") + f" advice | {' | '.join(CARD_FIGURES)} |",
+        "|---|" + ("---|" if several else "") + "---|---|---|---|---|",
     ]
     for card in cards:
-        waits, cpu, memory = card_figures(card, names)
-        cells = [card.scenario, *([card.arm] if several else []), card.advice, waits, cpu, memory]
+        figures = card_figures(card, names)
+        cells = [card.scenario, *([card.arm] if several else []), card.advice, *figures]
         rows.append(f"| {' | '.join(map(plain, cells))} |")
     return "\n".join(rows)
 

@@ -196,9 +196,12 @@ def card_lines(card: Card) -> list[str]:
     return [card.reason, *card.notes]
 
 
-def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, str, str]:
-    """What a light request beside the load waits, the CPU seconds of 1,000 requests, and memory: of the
-    reference and the arm."""
+CARD_FIGURES = ("others wait", "CPU s per 1,000", "thread hops", "memory")
+
+
+def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, ...]:
+    """What a light request beside the load waits, the CPU seconds of 1,000 requests, the thread hops of
+    one, and memory: of the reference and the arm."""
     names = [name for name in arms if name in card.costs]
     parts = {one.part for one in card.neighbours.values() if one}
     suffix = f" (p{min(parts) * 100:.0f})" if len(parts) == 1 else ""
@@ -207,6 +210,7 @@ def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, str, str]:
     return (
         " / ".join(units.duration(one.response_time if one else None) for one in waits) + suffix,
         " / ".join(units.NONE if one.cpu is None else units.figures(one.cpu) for one in costs),
+        " / ".join(units.NONE if one.hops is None else f"{one.hops:.0f}" for one in costs),
         " / ".join(units.memory(None if one.rss is None else round(one.rss)) for one in costs),
     )
 
@@ -216,8 +220,8 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     arms = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
     shown = " / ".join([arms[0], "arm"] if several else arms)
-    # Memory hardly differs: it goes where there is no room.
-    titles = ("others wait", "CPU s per 1,000", "memory")[: 3 if width >= 100 else 2]
+    # Hops follow from the code, and memory hardly differs: they go where there is no room.
+    titles = CARD_FIGURES[: 4 if width >= 110 else 2]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("scenario", overflow="fold")
     if several:
@@ -300,6 +304,9 @@ class Lines:
         self.spoken = 0.0
         self.open: list[Cell] | None = None
 
+    def prepares(self, arm: Arm) -> None:
+        say(self.console, f"a glance at {arm.name} under one user and under forty")
+
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
 
     def trial_ends(self, run: Run, trial: Trial) -> None:
@@ -356,6 +363,10 @@ class LiveView:
     def view(self) -> Group:
         parts: list[RenderableType] = [self.latest, Text()] if self.latest else []
         return Group(*parts, self.progress, self.now)
+
+    def prepares(self, arm: Arm) -> None:
+        self.now = Text(f"now: a glance at {arm.name} under one user and under forty")
+        self.live.update(self.view())
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None:
         plan = run.plan

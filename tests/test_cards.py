@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from loadtests.plan import BUILT_IN, Arm, Serving
 from loadtests.records import Calibration, Cell, Load, Run, RunDirectory
@@ -174,6 +175,43 @@ def test_costs_are_per_thousand_requests(tmp_path: Path) -> None:
     assert card.costs["sync"].cpu == pytest.approx(0.8, rel=0.01)
     assert card.costs["async"].cpu == pytest.approx(0.4, rel=0.01)
     assert card.costs["sync"].hops is None
+
+
+def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_path: Path) -> None:
+    """From the files with numpy alone, to 1e-9."""
+    told = {
+        "sync": {64: Told(requests=1000, canary=0.17, server_cpu=0.8)},
+        "async": {64: Told(requests=1700, canary=1.50, server_cpu=0.9)},
+    }
+    made(tmp_path, told)
+    directory = RunDirectory(tmp_path / "scripted")
+    run, readings = directory.load(), Readings(directory)
+    (card,) = cards(run, readings, verdicts(run, readings))
+    logs = []
+    for round in range(4):
+        rates = {}
+        for trial in (trial for trial in run.trials if trial.round == round):
+            with np.load(directory.path / trial.samples_file) as file:
+                ended = (file["end"] >= 0) & (file["end"] < trial.window) & (file["error"] == 0)
+            rates[trial.arm] = ended.sum() / trial.window
+        logs.append(np.log(rates["async"] / rates["sync"]))
+    reach = stdtrit(3, 1 - 0.01093 / 2) * np.std(logs, ddof=1) / np.sqrt(4)
+    assert card.verdict.ratio == pytest.approx(np.exp(np.mean(logs)), rel=1e-9)
+    assert card.verdict.low == pytest.approx(np.exp(np.mean(logs) - reach), rel=1e-9)
+    assert card.verdict.high == pytest.approx(np.exp(np.mean(logs) + reach), rel=1e-9)
+    for arm in ("sync", "async"):
+        times, requests, cpu = [], 0, 0.0
+        for trial in (trial for trial in run.trials if trial.arm == arm):
+            with np.load(directory.path / trial.canary_file) as file:
+                times += list(file["end"] - file["due"])
+            with np.load(directory.path / trial.samples_file) as file:
+                requests += int(((file["end"] >= 0) & (file["end"] < trial.window)).sum())
+            cpu += trial.vitals.server_cpu or 0.0
+        neighbour = card.neighbours[arm]
+        assert neighbour is not None
+        assert neighbour.n == len(times)
+        assert neighbour.response_time == pytest.approx(sorted(times)[189], rel=1e-9)
+        assert card.costs[arm].cpu == pytest.approx(1000 * cpu / requests, rel=1e-9)
 
 
 MORE = Arm(name="sync-threads-100", app=SYNC.app, serving=Serving(threads=100))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import select
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -269,3 +271,25 @@ def test_a_child_that_says_nothing_is_given_up_in_time(tmp_path: Path) -> None:
         with pytest.raises(ChildFailed, match=r"said nothing for 0\.5 s"):
             child.receive(0.5)
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a full backlog does is the platform's own affair")
+@pytest.mark.parametrize(("backlog", "least", "most"), [(3, 3, 5), (2048, 20, 20)])
+def test_as_many_connections_wait_to_be_accepted_as_the_backlog_says(
+    around: Surroundings, backlog: int, least: int, most: int
+) -> None:
+    """Twenty come while the server stands still; Linux lets one more in than it was told."""
+    with Server(app("counting", serving=Serving(backlog=backlog)), around, "s.20") as server:
+        server.child._process.send_signal(signal.SIGSTOP)
+        callers = [socket.socket() for _ in range(20)]
+        try:
+            for caller in callers:
+                caller.setblocking(False)
+                caller.connect_ex(("127.0.0.1", server.port))
+            time.sleep(0.3)
+            _, connected, _ = select.select([], callers, [], 0)
+            assert least <= len(connected) <= most
+        finally:
+            for caller in callers:
+                caller.close()
+            server.child._process.send_signal(signal.SIGCONT)

@@ -79,7 +79,7 @@ def one_connection() -> FastAPI:
 
 
 def locked() -> FastAPI:
-    """Somebody holds SQLite exclusively for 45 of every 50 ms, and every request writes."""
+    """Somebody holds SQLite exclusively for 20 of every 30 ms, and every request writes."""
     directory = tempfile.mkdtemp(prefix="planted-")
     path = Path(directory, "planted.db")
     first = sqlite3.connect(path)
@@ -94,9 +94,9 @@ def locked() -> FastAPI:
         holder = sqlite3.connect(path, timeout=30, isolation_level=None)
         while not leaving.is_set():
             holder.execute("BEGIN EXCLUSIVE")
-            leaving.wait(0.045)
+            leaving.wait(0.02)
             holder.execute("ROLLBACK")
-            time.sleep(0.005)
+            time.sleep(0.01)
         holder.close()
 
     @asynccontextmanager
