@@ -92,7 +92,7 @@ class Explanations:
     def of(self, cell: Cell, arm: str) -> tuple[Signs | None, tuple[Bottleneck, ...]]:
         """What an arm's server did in a cell, and what limited it. Raises RecordError."""
         if (cell, arm) not in self._known:
-            found = signs(self.run, self.readings.directory, cell, arm)
+            found = signs(self.run, self.readings, cell, arm)
             limits = bottlenecks(found, known(self.run, cell, arm), self.run.of(cell, arm))
             self._known[cell, arm] = found, tuple(limits)
         return self._known[cell, arm]
@@ -194,8 +194,9 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, levels: Sequen
     top = decided[-1] if decided else ordered[-1]
     reference = run.plan.reference
     held = []
-    for one in reversed(decided):
-        if one.choice != top.choice:
+    # Downwards from the top: a load that is not decided ends it, too.
+    for one in reversed(ordered[: ordered.index(top) + 1]):
+        if one.choice != top.choice or top.choice == NOT_DECIDED:
             break
         held.append(one.verdict.cell.load.level)
     advice, notes = advise(run, readings, top, reference, rival)
@@ -242,6 +243,8 @@ def more_threads(run: Run, readings: Readings, cell: Cell, limited: Arm, better:
     if not like:
         return False, f"more than {limited.serving.threads} threads for {limited.name}: not tried (--sweep)"
     said = []
+    metric = run.plan.primary(cell)
+    enough = ("above" if metric == "throughput" else "below", "within")
     for arm in like:
         if arm == better:
             return True, f"{arm.name} is {limited.name} with {arm.serving.threads} threads"
@@ -251,16 +254,16 @@ def more_threads(run: Run, readings: Readings, cell: Cell, limited: Arm, better:
         place = position(interval, run.plan.margin)
         told = (
             f"with {arm.serving.threads} threads {limited.name} has {units.ratio(interval.ratio)} "
-            f"({units.interval(interval.low, interval.high)}) of {better.name}'s throughput"
+            f"({units.interval(interval.low, interval.high)}) of {better.name}'s {units.METRIC_NAMES[metric]}"
         )
-        if place in ("above", "within"):
+        if place in enough:
             return True, told
         said.append(told)
     return False, "; ".join(said) or "with more threads nothing was decided"
 
 
 def against(run: Run, readings: Readings, cell: Cell, arm: Arm, other: Arm) -> Interval | None:
-    """The throughput of one arm ÷ another's, neither of them the reference."""
+    """The primary metric of one arm ÷ another's, whichever is the reference."""
     mine, theirs = pair(run, cell, arm.name), pair(run, cell, other.name)
     both = sorted(set(mine.rounds) & set(theirs.rounds))
     ours = [readings.whole(trial) for trial, at in zip(mine.rival, mine.rounds, strict=True) if at in both]

@@ -37,6 +37,12 @@ class Reading:
     p99: float | None
     service_p50: float | None = None
     service_p99: float | None = None
+    ended: int = 0
+    """Successful requests that ended in the window."""
+    answered: int = 0
+    """Successful requests that were due in it."""
+    mean: float | None = None
+    """Their mean response time."""
 
     def value(self, metric: Metric) -> float | None:
         result: float | None = getattr(self, metric)
@@ -68,6 +74,9 @@ def read(
         p99=percentile(latency, 0.99),
         service_p50=percentile(service, 0.50),
         service_p99=percentile(service, 0.99),
+        ended=int(ended.sum()),
+        answered=len(latency),
+        mean=float(latency.mean()) if len(latency) else None,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.records import Beats, Cell, Run, RunDirectory, Samples, Trial
+from reports.estimates import Readings
 from reports.statistics import percentile
 
 CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
@@ -73,26 +74,23 @@ class Signs:
     """Calls handed to worker threads per request."""
 
 
-def signs(run: Run, directory: RunDirectory, cell: Cell, arm: str) -> Signs | None:
+def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
     """What an arm's server did in a cell, from its valid trials; None without any. Raises RecordError."""
     trials = [trial for trial in run.of(cell, arm) if not trial.invalid]
     if not trials:
         return None
+    directory = readings.directory
     window = sum(trial.window for trial in trials)
-    ended, latencies = 0, []
-    for trial in trials:
-        samples = directory.samples(trial)
-        good = samples.ok & (samples.end >= 0.0) & (samples.end < trial.window)
-        due = samples.ok & (samples.due >= 0.0) & (samples.due < trial.window)
-        ended += int(good.sum())
-        latencies.append(samples.response_time[due])
+    seen = [readings.whole(trial) for trial in trials]
+    ended, answered = sum(one.ended for one in seen), sum(one.answered for one in seen)
+    waited = sum(one.answered * one.mean for one in seen if one.mean is not None)
     cpu = total([trial.vitals.server_cpu for trial in trials])
     given = [delays for trial in trials if (delays := directory.delays(trial)) is not None]
     hearts = [(trial, beats) for trial in trials if (beats := directory.beats(trial)) is not None]
     return Signs(
         trials=len(trials),
         throughput=ended / window,
-        latency=mean(np.concatenate(latencies)),
+        latency=waited / answered if answered else None,
         cores=cpu / window if cpu is not None else None,
         cpu=cpu / ended if cpu is not None and ended else None,
         rss=mean_of([trial.vitals.server_rss for trial in trials]),
@@ -192,7 +190,3 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     """The mean; None where a part of it is not known."""
     whole = total(values)
     return whole / len(values) if whole is not None and values else None
-
-
-def mean(values: NDArray[np.float64]) -> float | None:
-    return float(values.mean()) if len(values) else None

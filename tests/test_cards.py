@@ -116,9 +116,13 @@ def test_the_crossover_lies_between_the_loads_where_the_order_flips() -> None:
 
 
 def made(
-    tmp_path: Path, told: Mapping[str, Mapping[int, Told]], arms: Sequence[Arm] = (SYNC, ASYNC)
+    tmp_path: Path,
+    told: Mapping[str, Mapping[int, Told]],
+    arms: Sequence[Arm] = (SYNC, ASYNC),
+    noisy: int | None = None,
 ) -> tuple[Run, list[Card]]:
-    """The cards of a run in which each arm had these numbers at each level, a little scattered."""
+    """The cards of a run in which each arm had these numbers at each level, a little scattered; at the
+    `noisy` level much."""
     levels = sorted(next(iter(told.values())))
     rounds = 4 if len(arms) == 2 else 2 * len(arms)
     plan = scripted.plan([arm.name for arm in arms], [("sleep", users) for users in levels], rounds)
@@ -127,7 +131,8 @@ def made(
     def script(arm: str, cell: Cell, round: int) -> Told:
         one = told[arm][cell.load.users or 0]
         # Alternating, so that the rounds differ and the mean of a block stays.
-        return replace(one, requests=one.requests + (3 if round % 2 else 0))
+        more = 3 if cell.load.users != noisy or arm == "sync" else one.requests
+        return replace(one, requests=one.requests + (more if round % 2 else 0))
 
     run, directory = scripted.run(tmp_path, plan, script)
     readings = Readings(directory)
@@ -145,6 +150,13 @@ def test_a_card_says_at_which_loads_its_advice_held(tmp_path: Path) -> None:
     assert card.crossover == (1.0, 64.0)
     assert card.verdict.cell.load.users == 256
     assert card.verdict.ratio == pytest.approx(2.0, rel=0.01)
+
+
+def test_advice_is_not_claimed_across_a_load_that_is_not_decided(tmp_path: Path) -> None:
+    slow, fast = Told(requests=1000), Told(requests=2000)
+    told = {"sync": {8: slow, 40: slow, 64: slow}, "async": {8: fast, 40: slow, 64: fast}}
+    _, (card,) = made(tmp_path, told, noisy=40)
+    assert (card.advice, card.lowest, card.highest) == ("async def", 64.0, 64.0)
 
 
 def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> None:
