@@ -37,6 +37,9 @@ ON_TIME = 0.5
 """Part of the response time below which the slow service answered in time."""
 LOCKED = 0.2
 """Part of the time that a request holds a connection, spent waiting for locks."""
+LOCK_NOTICED = 0.001
+"""Seconds of waiting for locks below which a write is merely a write: SQLite's first retry comes after as
+much."""
 NEAR = 0.15
 """How near the throughput must come to the limit of the thread tokens."""
 NEAR_USERS = 0.10
@@ -233,7 +236,8 @@ def database(signs: Signs) -> list[Bottleneck]:
     """Requests wait for a lock, or for a connection."""
     found = []
     held = (signs.latency or 0.0) - (signs.pool_wait or 0.0)
-    if signs.lock_wait is not None and held > 0.0 and signs.lock_wait > LOCKED * held:
+    locked = signs.lock_wait is not None and signs.lock_wait > max(LOCK_NOTICED, LOCKED * held)
+    if locked and signs.lock_wait is not None and held > 0.0:
         part = min(1.0, signs.lock_wait / held)
         found.append(
             Bottleneck(

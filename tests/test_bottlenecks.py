@@ -113,6 +113,9 @@ def test_the_lock_leads_the_pool_that_fills_up_behind_it() -> None:
     assert names(waiting) == ["db-lock", "db-pool"]
     assert names(replace(waiting, lock_wait=0.001)) == ["db-pool"]
     assert names(replace(waiting, pool_full=0.5)) == ["db-lock"]
+    # A write that takes half of a short request has waited for nobody.
+    short = replace(CALM, latency=0.0015, pool_wait=0.0, lock_wait=0.0008)
+    assert names(short) == []
     assert names(replace(waiting, lock_wait=None, pool=None, pool_full=None)) == []
     assert names(replace(waiting, cores=0.98)) == ["cpu"]
 

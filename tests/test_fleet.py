@@ -57,6 +57,22 @@ def test_the_server_counts_as_many_requests_as_all_generators_together(
         assert facts["arrivals"] == pytest.approx(300 * facts["window"], rel=0.25)
 
 
+def test_one_canary_sings_beside_all_generators_and_one_user_can_be_shared(
+    around: Surroundings, fleet: Child, tmp_path: Path
+) -> None:
+    """The master sends it, who makes no load; of two generators one has the only user."""
+    with Server(app("counting"), around, "4") as server:
+        facts = loaded(
+            fleet, server.url, tmp_path / "s.npz", users=1, scenario="sleep", canary=str(tmp_path / "c.npz")
+        )
+        canary = read_samples(tmp_path / "c.npz")
+        load = read_samples(tmp_path / "s.npz")
+        assert len(load) + len(canary) == int(get(f"{server.url}/count"))
+    due = canary.due[(canary.due >= 0.0) & (canary.due < facts["window"])]
+    assert len(due) == pytest.approx(50 * facts["window"], abs=1.5)
+    assert len(load) > 100
+
+
 def test_users_of_different_generators_do_not_sign_up_with_the_same_address(
     around: Surroundings, fleet: Child, tmp_path: Path
 ) -> None:
