@@ -43,6 +43,8 @@ class Reading:
     """Successful requests that were due in it."""
     mean: float | None = None
     """Their mean response time."""
+    growth: float | None = None
+    """Logarithm of what was served in the window's second half ÷ in its first."""
 
     def value(self, metric: Metric) -> float | None:
         result: float | None = getattr(self, metric)
@@ -77,7 +79,16 @@ def read(
         ended=int(ended.sum()),
         answered=len(latency),
         mean=float(latency.mean()) if len(latency) else None,
+        growth=growth(samples.end[ended], window),
     )
+
+
+def growth(ends: NDArray[np.float64], window: float) -> float | None:
+    """How much more was served in the second half of a window than in the first, as a logarithm; None
+    where one of them is empty."""
+    later = int((ends >= window / 2.0).sum())
+    sooner = len(ends) - later
+    return math.log(later / sooner) if later and sooner else None
 
 
 class Readings:

@@ -174,6 +174,35 @@ def autocorrelation(differences: Sequence[float]) -> float | None:
     return float((centred[1:] * centred[:-1]).sum()) / total if total > 0 else None
 
 
+def slope(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
+    """The least-squares slope of y on x, and the probability of one as steep where there is none (Student's t
+    with n − 2 degrees of freedom); None for fewer than four values, or where x does not vary."""
+    at, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    n = len(values)
+    if n < FIRST_LOOK or float(np.ptp(at)) == 0.0:
+        return None
+    centred = at - at.mean()
+    total = float((centred**2).sum())
+    found = float((centred * (values - values.mean())).sum()) / total
+    rest = values - values.mean() - found * centred
+    error = math.sqrt(float((rest**2).sum()) / (n - 2) / total)
+    if error == 0.0:
+        return found, 1.0 if found == 0.0 else 0.0
+    return found, 2.0 * float(stdtr(n - 2, -abs(found) / error))
+
+
+def off_zero(values: Sequence[float]) -> tuple[float, float] | None:
+    """The mean, and the probability of one as far from zero where the true one is zero (Student's t); None
+    for fewer than four values."""
+    n = len(values)
+    if n < FIRST_LOOK:
+        return None
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    if spread == 0.0:
+        return mean, 1.0 if mean == 0.0 else 0.0
+    return mean, 2.0 * float(stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     """The mean whose ratio over rounds is the mean ratio of the rounds. Values must be positive."""
     return math.exp(math.fsum(math.log(value) for value in values) / len(values))

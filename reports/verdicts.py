@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +16,12 @@ from reports.statistics import (
     LAST_LOOK,
     autocorrelation,
     holm,
+    off_zero,
     outliers,
     position,
     repeated_p,
     rounds_to_decide,
+    slope,
 )
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "failing", "invalid"]
@@ -189,7 +192,10 @@ def decide(
     failing = failures({run.plan.reference.name: reference, rival: rival_readings})
     if failing:
         return "failing", [f"{name} failed {rate:.1%} of its requests" for name, rate in failing.items()]
-    warnings = reservations(found, pairs.rounds)
+    warnings = reservations(found, pairs, run.plan.margin)
+    if found.metric == "throughput":
+        for name, seen in ((run.plan.reference.name, reference), (rival, rival_readings)):
+            warnings += unsteady(name, seen, run.plan.margin)
     interval = found.interval
     if interval is None:
         return "inconclusive", [missing(found, len(pairs.rounds), rival_readings + reference), *warnings]
@@ -240,9 +246,42 @@ def missing(found: Estimate, rounds: int, readings: list[Reading]) -> str:
     return "an arm answered nothing in one of the rounds"
 
 
-def reservations(found: Estimate, rounds: Sequence[int]) -> list[str]:
-    """What speaks against taking the interval at its word; `rounds` are those that count, from 0."""
+UNLIKELY = 0.01
+"""Probability below which a drift is taken for one, if it is also as large as half the margin."""
+
+
+def unsteady(arm: str, readings: Sequence[Reading], margin: float) -> list[str]:
+    """Whether an arm serves more, or less, the longer its windows last, over all rounds together."""
+    grown = [reading.growth for reading in readings]
+    known = [growth for growth in grown if growth is not None]
+    found = off_zero(known) if len(known) == len(grown) else None
+    if found is None or found[1] > UNLIKELY or abs(found[0]) < math.log1p(margin) / 2:
+        return []
+    more = math.expm1(found[0])
+    than = "more" if more > 0 else "less"
+    return [
+        f"{arm} served {abs(more):.0%} {than} in the second half of its windows than in the first: use a "
+        "longer --warmup, or a longer window (-t)"
+    ]
+
+
+def reservations(found: Estimate, pairs: Pairs, margin: float) -> list[str]:
+    """What speaks against taking the interval at its word."""
     said = []
+    rounds = pairs.rounds
+    places = [
+        rival.place - reference.place for reference, rival in zip(pairs.reference, pairs.rival, strict=True)
+    ]
+    for x, what in (
+        (rounds, "the ratio drifts over the rounds, by {:.0%} in all"),
+        (places, "the ratio depends on which arm comes first, by {:.0%}"),
+    ):
+        if len(found.differences) != len(x):
+            continue
+        line = slope(x, found.differences)
+        change = abs(line[0]) * (max(x) - min(x)) if line else 0.0
+        if line and line[1] < UNLIKELY and change > math.log1p(margin) / 2:
+            said.append(what.format(math.expm1(change)) + ": read it with care, or use more rounds")
     far = outliers(found.differences)
     if far:
         said.append(f"round {rounds[far[0]] + 1} lies far from the others (it counts all the same)")

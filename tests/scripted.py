@@ -32,6 +32,8 @@ class Told:
     failures: int = 0
     generator_cpu: float = 0.1
     endpoints: tuple[str, ...] = ("ping",)
+    growth: float = 1.0
+    """What is served in the second half of the window ÷ in the first."""
     canary: float | None = None
     """Median response time of the canary, 50 requests; None: there is none."""
     server_cpu: float | None = None
@@ -88,6 +90,10 @@ def samples(told: Told) -> Samples:
     """Evenly spread starts, so that exactly `requests` of them start, and end, in the window."""
     n = told.requests
     start = np.linspace(0.0, 1.0 - told.latency, n, endpoint=False) if n else np.zeros(0)
+    if told.growth != 1.0:
+        sooner = round(n / (1.0 + told.growth))
+        first = np.linspace(0.0, 0.49 - told.latency, sooner)
+        start = np.concatenate((first, np.linspace(0.5, 0.99 - told.latency, n - sooner)))
     error = np.zeros(n, dtype=np.uint16)
     error[: told.failures] = 1
     return Samples(

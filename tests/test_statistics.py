@@ -16,12 +16,14 @@ from reports.statistics import (
     geometric_mean,
     holm,
     nominal_level,
+    off_zero,
     outliers,
     percentile,
     position,
     repeated_interval,
     repeated_p,
     rounds_to_decide,
+    slope,
 )
 
 LOOKS = range(4, LAST_LOOK + 1, 2)
@@ -182,6 +184,27 @@ def test_a_drift_shows_as_autocorrelation() -> None:
     assert drift > 0.3
     assert swing < 0.0
     assert autocorrelation([1.0, 2.0]) is None
+
+
+def test_a_slope_is_found_and_noise_without_one_is_not() -> None:
+    """y = 2 + 0.5 x by hand; and of 1,000 sequences of noise about one in a hundred at 0.01."""
+    found = slope([0, 1, 2, 3], [2.0, 2.5, 3.0, 3.5])
+    assert found == pytest.approx((0.5, 0.0))
+    assert slope([1, 1, 1, 1], [1.0, 2.0, 3.0, 4.0]) is None
+    assert slope([0, 1, 2], [0.0, 1.0, 2.0]) is None
+    random = np.random.default_rng(5)
+    ps = [(slope(range(8), random.standard_normal(8).tolist()) or (0.0, 1.0))[1] for _ in range(1000)]
+    assert 0.002 < np.mean(np.array(ps) < 0.01) < 0.02
+    assert np.mean(np.array(ps) < 0.5) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_mean_off_zero_is_found_and_noise_around_it_is_not() -> None:
+    random = np.random.default_rng(6)
+    ps = [(off_zero(random.standard_normal(6).tolist()) or (0.0, 1.0))[1] for _ in range(1000)]
+    assert 0.002 < np.mean(np.array(ps) < 0.01) < 0.02
+    assert (off_zero([1.0, 1.1, 0.9, 1.0]) or (0.0, 1.0))[1] < 0.001
+    assert off_zero([0.0, 0.0, 0.0, 0.0]) == (0.0, 1.0)
+    assert off_zero([1.0, 1.0, 1.0]) is None
 
 
 def test_the_geometric_mean_of_rounds_has_the_mean_ratio() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from random import Random
 
@@ -124,6 +125,51 @@ def test_a_round_that_lies_far_off_is_named_by_its_own_number(tmp_path: Path) ->
     verdict = primary(judged(tmp_path, script, scripted.plan(rounds=8)))
     assert verdict.n == 7
     assert "round 5 lies far from the others (it counts all the same)" in verdict.warnings
+
+
+def warned(tmp_path: Path, script: scripted.Script, rounds: int = 8) -> str:
+    """The warnings of the primary verdict."""
+    run, directory = scripted.run(tmp_path, scripted.plan(rounds=rounds), script)
+    return " ".join(next(v for v in verdicts(run, Readings(directory)) if v.primary).warnings)
+
+
+def scattered(round: int) -> int:
+    """A little noise that leans to neither side."""
+    return (7, -11, 5, -3, -6, 9, -4, 3)[round % 8]
+
+
+def test_a_ratio_that_drifts_over_the_rounds_is_flagged(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(requests=1000 + scattered(round) + (20 * round if arm == "async" else 0))
+
+    assert "drifts over the rounds, by 14%" in warned(tmp_path, script)
+
+
+def test_a_ratio_that_depends_on_which_arm_comes_first_is_flagged(tmp_path: Path) -> None:
+    plan = scripted.plan(rounds=8)
+
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        first = plan.order(cell, round)[0].name == arm
+        return Told(requests=1000 + scattered(round) + (60 if first else 0))
+
+    assert "depends on which arm comes first, by 12%" in warned(tmp_path, script)
+
+
+def test_an_arm_that_is_not_steady_is_flagged(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        growth = 1.2 if arm == "async" else 1.0
+        return Told(requests=1000 + 10 * scattered(round), latency=0.001, growth=growth)
+
+    said = warned(tmp_path, script, rounds=4)
+    assert re.search(r"async served (19|20|21)% more in the second half of its windows", said), said
+    assert "sync served" not in said.replace("async served", "")
+
+
+def test_steady_rounds_are_not_flagged(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Told:
+        return Told(requests=1000 + (scattered(round) if arm == "sync" else scattered(round + 3)))
+
+    assert warned(tmp_path, script) == ""
 
 
 def test_a_percentile_without_ten_samples_beyond_it_has_no_value_and_says_what_it_needs(
