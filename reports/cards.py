@@ -220,7 +220,7 @@ def advise(run: Run, readings: Readings, top: Level, reference: Arm, rival: Arm)
     """The advice in words, and what goes with it."""
     notes = harm_notes(top, reference, rival)
     if top.choice == OFFLOAD:
-        return OFFLOAD, [*notes, "computing or blocking in a thread or a process instead: not tried here"]
+        return OFFLOAD, [*notes, offloaded(top, reference, rival)]
     if top.choice not in (reference.name, rival.name):
         return top.choice, notes
     chosen, other = (rival, reference) if top.choice == rival.name else (reference, rival)
@@ -229,6 +229,21 @@ def advise(run: Run, readings: Readings, top: Level, reference: Arm, rival: Arm)
         return name, notes
     enough, tried = more_threads(run, readings, top.verdict.cell, other, chosen)
     return MORE_THREADS if enough else name, [*notes, tried]
+
+
+def offloaded(top: Level, reference: Arm, rival: Arm) -> str:
+    """What off-loading would bring: a `def` route is just that, where one was measured."""
+    harmful = harms(reference, rival, top.signs, top.neighbour)
+    spared = reference if harmful == rival.name else rival
+    sign, ratio = top.signs[spared.name], top.verdict.ratio
+    if style(spared) != "def" or sign is None or sign.canary is None or ratio is None:
+        return "computing or blocking in a thread or a process instead: not tried here"
+    change = units.ratio(ratio if spared == rival else 1.0 / ratio)
+    return (
+        f"as `def`, on threads: {change} of the {units.METRIC_NAMES[top.verdict.metric]}, and a light "
+        f"request takes {units.duration(sign.canary.response_time)} (p{sign.canary.part * 100:.0f}); "
+        "a process pool: not tried here"
+    )
 
 
 def more_threads(run: Run, readings: Readings, cell: Cell, limited: Arm, better: Arm) -> tuple[bool, str]:

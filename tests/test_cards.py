@@ -178,6 +178,38 @@ def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> 
     assert async_.response_time == pytest.approx(1.5 * 1.08, rel=0.02)
 
 
+def test_offloading_is_told_with_what_threads_did_where_that_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`def` is off-loading: to the thread pool."""
+    monkeypatch.setattr(module, "bottlenecks", lambda *_: list(LOOP))
+    told = {
+        "sync": {64: Told(requests=1000, canary=0.2)},
+        "async": {64: Told(requests=1250, canary=1.2)},
+    }
+    _, (card,) = made(tmp_path, told)
+    assert card.advice == "offload it"
+    assert card.notes[-1] == (
+        "as `def`, on threads: ×0.80 of the throughput, and a light request takes 218 ms (p95); "
+        "a process pool: not tried here"
+    )
+
+
+def test_offloading_that_nobody_measured_is_told_as_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "bottlenecks", lambda *_: list(LOOP))
+    before, after = Arm(name="before", app="shop:before"), Arm(name="after", app="shop:after")
+    told = {
+        "before": {64: Told(requests=1000, canary=0.2)},
+        "after": {64: Told(requests=1250, canary=1.2)},
+    }
+    _, (card,) = made(tmp_path, told, (before, after))
+    assert card.advice == "offload it"
+    assert card.notes[-1].endswith("not tried here")
+    assert "def" not in card.notes[-1]
+
+
 def test_costs_are_per_thousand_requests(tmp_path: Path) -> None:
     told = {
         "sync": {64: Told(requests=1000, server_cpu=0.8)},
