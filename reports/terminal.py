@@ -22,6 +22,8 @@ from reports.verdicts import Verdict, Word, standing, verdicts
 
 PATIENCE = 30.0
 """Seconds of silence after which a reader without a terminal wants to hear something."""
+LONGEST_HEAD = 9
+"""Letters of a reference's name that still fit over its figures."""
 MARKS: dict[Word, str] = {
     "faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "~", "failing": "✗", "invalid": "!",
 }  # fmt: skip
@@ -135,7 +137,7 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     rich_table.add_column("rate" if run.plan.open else "users", justify="right", no_wrap=True)
     if several:
         rich_table.add_column("arm", no_wrap=True)
-        shown = [reference, "arm"]
+        shown = [short_reference(reference), "arm"]
     else:
         shown = arms
     for name in shown:
@@ -166,6 +168,11 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
                 cells.append(" / ".join(pair))
         rich_table.add_row(*cells)
     return rich_table
+
+
+def short_reference(name: str) -> str:
+    """What heads the reference's column beside several arms; a long name would leave them no room."""
+    return name if len(name) <= LONGEST_HEAD else "reference"
 
 
 def first_endpoint(found: Sequence[Verdict], cell: Cell) -> str | None:
@@ -219,7 +226,7 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     """Advice, neighbours and costs, one row a card."""
     arms = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
-    shown = " / ".join([arms[0], "arm"] if several else arms)
+    shown = " / ".join([short_reference(arms[0]), "arm"] if several else arms)
     # Hops follow from the code, and memory hardly differs: they go where there is no room.
     titles = CARD_FIGURES[: 4 if width >= 110 else 2]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
