@@ -370,8 +370,7 @@ def finish(
 
     found = verdicts.verdicts(run, readings)
     advice = cards.cards(run, readings, found)
-    bundle.write(run, readings, found, advice)
-    text = bundle.to_json(run, readings, found, advice)
+    text = bundle.write(run, readings, found, advice)
     if json is not None and json != "-":
         write_json(Path(json), text)
     if json == "-":

@@ -7,42 +7,33 @@ rules saw it is told beside.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.planted import starving
 from loadtests import machine
 from loadtests.processes import ROOT
 from loadtests.records import RunDirectory
 
 OUT = Path("runs") / "starvation.json"
 ATTEMPTS = 20
-SPIN = "import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile os.getppid() == {parent}: pass"
 
 
 def main() -> None:
     placement = machine.place(machine.cpus())
     if not placement:
         sys.exit("error: processes cannot be bound to CPUs here")
-    spin = SPIN.format(cpu=placement["generator"][0], parent=os.getpid())
     duel = str(Path(sys.executable).with_name("duel"))
     # A server fast enough that its users need more than the tenth that is left to them.
     arms = ["--app-dir", str(ROOT / "tests" / "apps"), "--arm", "a=odd:counting", "--arm", "b=odd:counting"]
     command = [duel, "run", "-s", "ping", "-u", "64", "-t", "1", "--warmup", "0.3", *arms]
-    # In sessions of their own: the kernel shares a CPU among sessions first, and then among processes.
-    busy = [subprocess.Popen([sys.executable, "-c", spin], start_new_session=True) for _ in range(9)]
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            subprocess.run([*command, "--rounds", "4", "-o", directory, "-q"], check=False, timeout=900)
-            (where,) = Path(directory).iterdir()
-            run = RunDirectory(where).load()
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+    with starving(), tempfile.TemporaryDirectory() as directory:
+        subprocess.run([*command, "--rounds", "4", "-o", directory, "-q"], check=False, timeout=900)
+        (where,) = Path(directory).iterdir()
+        run = RunDirectory(where).load()
     caught = sum(bool(trial.invalid) for trial in run.trials)
     faults = [kind(fault) for trial in run.trials for fault in trial.invalid]
     for fault, times in Counter(faults).most_common():

@@ -14,11 +14,12 @@ from reports.summary import summary
 from reports.verdicts import Verdict
 
 
-def write(run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]) -> list[str]:
-    """Write the report beside the records; the names of its files. Raises CannotWrite."""
+def write(run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]) -> str:
+    """Write the report beside the records; its summary, as JSON text. Raises CannotWrite."""
     directory = readings.directory
+    text = to_json(run, readings, verdicts, cards)
     files: dict[str, bytes] = {
-        "summary.json": to_json(run, readings, verdicts, cards).encode(),
+        "summary.json": text.encode(),
         "report.md": markdown.report(run, verdicts, cards).encode(),
     }
     for stem, figure in charts(run, verdicts):
@@ -32,7 +33,7 @@ def write(run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequ
         raise CannotWrite(
             f"cannot write the report to {directory.report}: {error.strerror or error}"
         ) from None
-    return sorted(files)
+    return text
 
 
 def to_json(run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]) -> str:

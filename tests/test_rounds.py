@@ -119,7 +119,8 @@ def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> Non
     assert one is not None
     assert few is not None
     assert one.service_time is not None
-    assert 0.02 < one.service_time < few.throughput
+    assert one.service_time > 0.02
+    assert few.throughput > one.throughput
     summary = json.loads(done.stdout)
     (card,) = summary["cards"]
     assert card["scenario"] == "sleep"
