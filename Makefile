@@ -4,18 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install bench bench-help bench-generator bench-minimal bench-transports bars bars-long test lint types lock wheel readme clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bars bars-long test lint types lock wheel readme findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
 	@echo "make test     set up, then all tests"
 	@echo "make install  set up only"
 	@echo "make lint     ruff and mypy"
-	@echo "make bench-generator, bench-help   how fast the tool itself is"
+	@echo "make bench-generator, bench-report, bench-help   how fast the tool itself is"
 	@echo "make bench-minimal, bench-transports   what the twins cost, and what their HTTP clients do"
 	@echo "make bars-long  the long series: are verdicts right, are bottlenecks named, is all answered (hours)"
 	@echo "make bars     whether the generator reads known figures as they are, and how soon verdicts come"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
+	@echo "make findings RUN=runs/…   write docs/findings.md from a long run at hand"
 	@echo "make lock     resolve requirements.lock again (needs uv)"
 
 install: $(READY)
@@ -44,6 +45,9 @@ wheel: $(READY)
 bench-help: $(READY)
 	$(BIN)/python -m benchmarks.help
 
+bench-report: $(READY)
+	$(BIN)/python -m benchmarks.report
+
 bench-generator: $(READY)
 	$(BIN)/python -m benchmarks.generator
 
@@ -68,6 +72,11 @@ bars-long: $(READY)
 
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme
+
+# A long run, in parts: begin it, then `duel run --resume runs/…` as often as there is time.
+COMMAND ?= duel run --thorough
+findings: $(READY)
+	$(BIN)/python -m benchmarks.findings $(RUN) "$(COMMAND)"
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-annotate \

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
@@ -41,6 +41,11 @@ EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected error · 2 usage or configuration · 3 gate breached ·
 4 inconclusive (with --strict) · 5 invalid measurement · 6 unreadable run · 130 interrupted
 """
+
+FLAGS = {"profile": "--quick and --thorough", "arms": "--arm", "scenarios": "--scenario"}
+"""Flags that are not called like the setting they give."""
+ALSO = frozenset({"--max-time", "--database"})
+"""Flags that may be given when a run is resumed."""
 
 app = typer.Typer(
     name="duel",
@@ -146,6 +151,10 @@ def run(
         Optional[Path], typer.Option(metavar="FILE", help="Read the table tool.duel from this file.")
     ] = None,
     json: JsonOption = None,
+    resume: Annotated[
+        Optional[Path],
+        typer.Option(metavar="RUN", help="Go on with this run; of the plan only --max-time may be given."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print settings and origins.")] = False,
     strict: StrictOption = False,
@@ -185,6 +194,17 @@ def run(
         settings = configuration.settle(flags, os.environ, config)
         plan = configuration.plan(settings)
         results, notes = consoles(color, json)
+        progress = not (no_progress or quiet)
+        if resume is not None:
+            from loadtests.rounds import resume as found_again
+
+            shaping = [FLAGS.get(name, f"--{name}") for name, value in flags.items() if value is not None]
+            shaping = [flag for flag in shaping if flag not in ALSO]
+            if shaping:
+                usage(f"--resume goes on with the plan of {resume}: leave out {', '.join(shaping)}")
+            begun = found_again(resume, settings["max-time"].value if "max-time" in settings else None)
+            where = configuration.database(settings)
+            finish(*carry_on(begun, where, notes, progress), results, json, strict)
         if show_config:
             for key in configuration.READERS:
                 setting = settings.get(key)
@@ -199,9 +219,7 @@ def run(
             return
         parent = Path(settings["out"].value) if "out" in settings else Path("runs")
         where = configuration.database(settings)
-        progress = not (no_progress or quiet)
-        measured, directory, readings = measure(plan, parent, where, notes, progress)
-        finish(measured, directory, readings, results, json, strict)
+        finish(*measure(plan, parent, where, notes, progress), results, json, strict)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -331,15 +349,24 @@ def selftest(
 def measure(
     plan: Plan, parent: Path, database: str | None, notes: Console, progress: bool
 ) -> tuple[Run, RunDirectory, Readings]:
-    """Carry out the plan, showing progress on `notes`."""
+    """Carry out a plan, showing progress on `notes`."""
+    from loadtests.rounds import begin
+
+    return carry_on(begin(plan, parent), database, notes, progress)
+
+
+def carry_on(
+    begun: tuple[Run, RunDirectory], database: str | None, notes: Console, progress: bool
+) -> tuple[Run, RunDirectory, Readings]:
+    """Measure what is left of a run, showing progress on `notes`."""
     from contextlib import ExitStack
 
-    from loadtests.rounds import Silent, Watcher, begin, carry_out
+    from loadtests.rounds import Silent, Watcher, carry_out
     from reports.estimates import Readings
     from reports.terminal import Lines, LiveView
     from reports.verdicts import decided
 
-    run, directory = begin(plan, parent)
+    run, directory = begun
     readings = Readings(directory)
     with ExitStack() as showing:
         watcher: Watcher = Silent()
@@ -366,24 +393,24 @@ def finish(
     run: Run, directory: RunDirectory, readings: Readings, results: Console, json: str | None, strict: bool
 ) -> NoReturn:
     """Write the report, print the verdicts, leave with the exit code they ask for."""
-    from reports import bundle, cards, terminal, verdicts
+    from reports import bundle, terminal
+    from reports.conclusions import conclude
 
-    found = verdicts.verdicts(run, readings)
-    advice = cards.cards(run, readings, found)
-    text = bundle.write(run, readings, found, advice)
+    conclusions = conclude(run, readings)
+    text = bundle.write(conclusions)
     if json is not None and json != "-":
         write_json(Path(json), text)
     if json == "-":
         sys.stdout.write(text)
     else:
-        terminal.show(results, run, found, advice)
-        terminal.say(results, f"report: {directory.report}")
-    raise typer.Exit(exit_code(found, strict))
+        terminal.show(results, run, conclusions.verdicts, conclusions.cards)
+        terminal.say(results, f"report: {directory.report / 'report.html'}")
+    raise typer.Exit(exit_code(conclusions.primaries, strict))
 
 
-def exit_code(found: list[Verdict], strict: bool) -> Exit:
+def exit_code(primaries: Sequence[Verdict], strict: bool) -> Exit:
     """What the primary verdicts come to."""
-    words = {verdict.verdict for verdict in found if verdict.primary}
+    words = {verdict.verdict for verdict in primaries}
     if "invalid" in words:
         return Exit.INVALID
     if strict and "inconclusive" in words:
@@ -434,7 +461,9 @@ def answering(verbose: bool) -> Iterator[None]:
         fail(Exit.UNREADABLE, error)
     except Interrupted as error:
         typer.echo(
-            f"interrupted: what was measured is kept, see it with `duel report {error.path}`", err=True
+            f"interrupted: what was measured is kept, see it with `duel report {error.path}`, go on with "
+            f"`duel run --resume {error.path}`",
+            err=True,
         )
         raise typer.Exit(Exit.INTERRUPTED) from None
     except KeyboardInterrupt:

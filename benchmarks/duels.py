@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtests.config import first_look
 from loadtests.plan import Arm, Cell, Load, Plan
-from loadtests.records import Run
+from loadtests.records import Machine, Run
 from loadtests.rounds import begin, carry_out
 from reports import terminal
 from reports.estimates import Readings
@@ -42,8 +42,14 @@ def duel(
 
 def write(name: str, run: Run, result: dict[str, Any]) -> None:
     """Save the figures of a benchmark, with the machine, as `runs/NAME.json`."""
+    write_figures(name, run.machine, result)
+
+
+def write_figures(name: str, machine: Machine, result: dict[str, Any]) -> None:
+    """Save figures, with the machine they come from, as `runs/NAME.json`."""
     path = RUNS / f"{name}.json"
-    content = {"machine": run.machine.model_dump(mode="json"), **result}
+    RUNS.mkdir(exist_ok=True)
+    content = {"machine": machine.model_dump(mode="json"), **result}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"written to {path}")
 

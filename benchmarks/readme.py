@@ -9,13 +9,21 @@ from pathlib import Path
 
 from loadtests.records import RunDirectory
 from reports import bundle, markdown
-from reports.cards import cards
+from reports.conclusions import conclude
 from reports.estimates import Readings
-from reports.verdicts import verdicts
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- run: written by `make readme` -->", "<!-- /run -->"
-PICTURES = ("verdicts.svg", "throughput.svg", "latency.svg")
+PICTURES = ("verdicts", "throughput", "latency", "tails", "heat", "costs")
+"""Charts that README and docs/reading.md show, each in both colour schemes."""
+
+
+def picture(stem: str, words: str) -> str:
+    """A chart in the reader's colour scheme."""
+    return (
+        f'<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="docs/{stem}-dark.svg">\n'
+        f'  <img alt="{words}" src="docs/{stem}-light.svg">\n</picture>'
+    )
 
 
 def measured() -> Path:
@@ -27,21 +35,19 @@ def measured() -> Path:
 def main() -> None:
     directory = RunDirectory(Path(sys.argv[1]) if len(sys.argv) > 1 else measured())
     run = directory.load()
-    readings = Readings(directory)
-    found = verdicts(run, readings)
-    advice = cards(run, readings, found)
-    bundle.write(run, readings, found, advice)
-    (ROOT / "docs").mkdir(exist_ok=True)
-    for name in PICTURES:
-        shutil.copy(directory.report / name, ROOT / "docs" / name)
+    conclusions = conclude(run, Readings(directory))
+    bundle.write(conclusions)
+    for stem in PICTURES:
+        for scheme in ("light", "dark"):
+            shutil.copy(directory.report / f"{stem}-{scheme}.svg", ROOT / "docs" / f"{stem}-{scheme}.svg")
     section = "\n".join(
         [
             BEGIN,
-            "![Ratio of throughput, async to sync, per cell](docs/verdicts.svg)",
+            picture("verdicts", "Ratio of throughput, async to sync, per cell"),
             "",
-            markdown.table(run, found),
+            markdown.table(run, conclusions.verdicts),
             "",
-            markdown.card_table(run, advice),
+            markdown.card_table(run, conclusions.cards),
             "",
             markdown.machine_text(run),
             END,

@@ -97,6 +97,23 @@ def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
     return run, directory
 
 
+def resume(path: Path, deadline: float | None) -> tuple[Run, RunDirectory]:
+    """The run at `path`, to be carried on for `deadline` seconds, or as long as it takes: it goes on with the
+    first round that is not whole. Raises RecordError, PlanError where it was measured elsewhere."""
+    directory = RunDirectory(path)
+    run = directory.load()
+    here = machine.fingerprint(machine.place(machine.cpus(), run.plan.generators))
+    for name in ("cpu", "cores", "python", "packages", "placement"):
+        then, now = getattr(run.machine, name), getattr(here, name)
+        if then != now:
+            raise PlanError(
+                f"run {run.id} cannot be carried on here: its {name} was {then}, and is {now}",
+                "rounds from two machines do not belong to one run: begin another one",
+            )
+    plan = run.plan.model_copy(update={"max_time": deadline, "deadline": deadline})
+    return run.model_copy(update={"plan": plan, "complete": False}), directory
+
+
 def carry_out(
     run: Run,
     directory: RunDirectory,
@@ -104,7 +121,7 @@ def carry_out(
     watcher: Watcher | None = None,
     database: str | None = None,
 ) -> Run:
-    """Measure the rounds of a run that `begin` made; `database` as Surroundings takes it.
+    """Measure the rounds of a run that `begin` made or `resume` found; `database` as Surroundings takes it.
 
     Ends when all cells are decided, at the plan's most rounds, or when no further block of rounds
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
@@ -132,15 +149,20 @@ def carry_out(
             watcher.prepares(server.arm)
             calibrations.extend(bench.calibrations(server, plan))
 
-        compared = check_equal(plan.arms, bench.around, fixed_questions(plan.arms), calibrate)
-        facts = {
-            "machine": used,
-            "answers_compared": compared,
-            "ceilings": bench.ceilings(most_users(plan), plan.seed % 2**31),
-            "calibrations": tuple(calibrations),
-            "refused": refusals(plan, calibrations),
-        }
-        run = run.model_copy(update=facts)
+        questions = fixed_questions(plan.arms)
+        if run.trials:
+            # What was known before the first round stays what the rounds are judged by.
+            check_equal(plan.arms, bench.around, questions)
+        else:
+            compared = check_equal(plan.arms, bench.around, questions, calibrate)
+            facts = {
+                "machine": used,
+                "answers_compared": compared,
+                "ceilings": bench.ceilings(most_users(plan), plan.seed % 2**31),
+                "calibrations": tuple(calibrations),
+                "refused": refusals(plan, calibrations),
+            }
+            run = run.model_copy(update=facts)
         if len(run.refused) == len(plan.cells):
             raise PlanError("; ".join(run.refused.values()))
         return Rounds(run, directory, bench, decided, watcher, began).carry_out()
@@ -207,9 +229,12 @@ class Rounds:
         self.began = began
         self.preparation = self.elapsed
         """Seconds that went before the first trial."""
+        self.before = run
+        """What an earlier part of the run left."""
 
     @property
     def elapsed(self) -> float:
+        """Seconds of this part of the run."""
         return time.perf_counter() - self.began
 
     def carry_out(self) -> Run:
@@ -221,6 +246,8 @@ class Rounds:
             if round >= plan.min_rounds and round % plan.block == 0 and not self.fits(open_cells, round):
                 break
             for cell in plan.shuffled(open_cells, round):
+                if self.measured(cell, round):
+                    continue
                 if self.late and self.run.trials:
                     return self.finished()
                 self.measure(cell, round)
@@ -228,8 +255,18 @@ class Rounds:
             if round >= plan.min_rounds and round % plan.block == 0:
                 settled = self.decided(self.run)
                 open_cells = [cell for cell in open_cells if cell not in settled]
-            self.watcher.round_ends(self.run, round, open_cells, self.seconds_left(open_cells, round))
+            if len(self.run.trials) > len(self.before.trials):
+                self.watcher.round_ends(self.run, round, open_cells, self.seconds_left(open_cells, round))
         return self.finished()
+
+    def measured(self, cell: Cell, round: int) -> bool:
+        """Whether an earlier part of the run has this round of a cell, of all arms, or tried as often as it
+        may."""
+        for arm in self.plan.arms:
+            tried = [trial for trial in self.before.of(cell, arm.name) if trial.round == round]
+            if not tried or (tried[-1].invalid and tried[-1].attempt < MOST_ATTEMPTS):
+                return False
+        return True
 
     @property
     def late(self) -> bool:
@@ -238,15 +275,16 @@ class Rounds:
 
     def finished(self) -> Run:
         """The run, marked as carried through as far as its plan goes."""
-        self.run = self.run.model_copy(update={"complete": True, "elapsed": self.elapsed})
+        spent = self.before.elapsed + self.elapsed
+        self.run = self.run.model_copy(update={"complete": True, "elapsed": spent})
         self.directory.save(self.run)
         return self.run
 
     def round_seconds(self, cells: list[Cell]) -> float:
         """What a round of these cells is expected to take, from the trials so far."""
-        trials = self.run.trials
+        trials = len(self.run.trials) - len(self.before.trials)
         spent = self.elapsed - self.preparation
-        trial = spent / len(trials) if trials else self.plan.trial_seconds()
+        trial = spent / trials if trials else self.plan.trial_seconds()
         return trial * len(cells) * len(self.plan.arms)
 
     def fits(self, cells: list[Cell], round: int) -> bool:
@@ -271,7 +309,7 @@ class Rounds:
             for attempt in range(1, MOST_ATTEMPTS + 1):
                 self.watcher.trial_begins(self.run, cell, arm, round)
                 trial = self.attempt(cell, arm, round, place, attempt)
-                self.run = self.run.with_trial(trial, self.elapsed)
+                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
                 # Now, not at the end: whatever happens next, this trial is on disk.
                 self.directory.save(self.run)
                 self.watcher.trial_ends(self.run, trial)

@@ -98,9 +98,9 @@ class Explanations:
         return self._known[cell, arm]
 
 
-def cards(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> list[Card]:
-    """A card per scenario and rival, in the plan's order."""
-    explanations = Explanations(run, readings)
+def cards(explanations: Explanations, verdicts: Sequence[Verdict]) -> list[Card]:
+    """A card per scenario and rival, in the plan's order. Raises RecordError."""
+    run, readings = explanations.run, explanations.readings
     found = []
     for scenario in dict.fromkeys(cell.scenario for cell in run.plan.cells):
         for rival in run.plan.rivals:

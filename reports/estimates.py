@@ -91,12 +91,23 @@ def growth(ends: NDArray[np.float64], window: float) -> float | None:
     return math.log(later / sooner) if later and sooner else None
 
 
+@dataclass(frozen=True)
+class Latencies:
+    """The successful requests that were due in a trial's window, in seconds."""
+
+    due: NDArray[np.float64]
+    """When each was due, from the window's start."""
+    took: NDArray[np.float64]
+    """Its response time."""
+
+
 class Readings:
     """The readings of a run's trials, each computed once from its samples file."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self._known: dict[int, dict[str, Reading]] = {}
+        self._latencies: dict[int, Latencies] = {}
 
     def of(self, trial: Trial) -> dict[str, Reading]:
         """By endpoint; a trial of several endpoints has `all` besides. Raises RecordError."""
@@ -109,8 +120,16 @@ class Readings:
         found = self.of(trial)
         return found[ALL] if ALL in found else next(iter(found.values()))
 
+    def latencies(self, trial: Trial) -> Latencies:
+        """The latencies of all endpoints of a trial together. Raises RecordError."""
+        self.of(trial)
+        return self._latencies[trial.number]
+
     def _read(self, trial: Trial) -> dict[str, Reading]:
         samples = self.directory.samples(trial)
+        due = samples.ok & (samples.due >= 0.0) & (samples.due < trial.window)
+        # Sixteen bytes a request are kept: to read them again takes longer than all that is done with them.
+        self._latencies[trial.number] = Latencies(samples.due[due], samples.response_time[due])
         dropped = trial.dropped or 0
         if len(trial.endpoints) <= 1:
             name = trial.endpoints[0] if trial.endpoints else trial.cell.scenario

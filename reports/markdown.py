@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.records import Run
+from loadtests.records import Cell, Run
 from reports import units
-from reports.bottlenecks import predictions
+from reports.bottlenecks import Prediction, predictions
 from reports.cards import Card
 from reports.terminal import CARD_FIGURES, card_figures, card_lines, card_title, sentence, together, warnings
 from reports.verdicts import Verdict
@@ -63,18 +63,7 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
 
 def prediction_lines(run: Run, found: Sequence[Verdict]) -> list[str]:
     """What the calibration predicted beside what was measured, the worst prediction first."""
-    measured = {
-        (verdict.cell, arm): value
-        for verdict in found
-        if verdict.primary and verdict.metric == "throughput"
-        for arm, value in verdict.values.items()
-        if value is not None
-    }
-    rows = [
-        f"| {plain(str(one.cell))} | {plain(one.arm)} | {units.rate(one.bound.throughput)} "
-        f"| {one.bound.name} | {units.rate(one.throughput)} | {one.error:+.0%} |"
-        for one in predictions(run, measured)
-    ]
+    rows = [f"| {' | '.join(map(plain, prediction_row(one)))} |" for one in predictions(run, measured(found))]
     if not rows:
         return []
     head = ["| cell | arm | predicted | limited by | measured | error |", "|---|---|---:|---|---:|---:|"]
@@ -82,6 +71,25 @@ def prediction_lines(run: Run, found: Sequence[Verdict]) -> list[str]:
         "Predicted from a glance under one user and under forty, before the rounds; users do not limit here."
     )
     return ["# Predicted and measured", "", about, "", *head, *rows, ""]
+
+
+def measured(found: Sequence[Verdict]) -> dict[tuple[Cell, str], float]:
+    """The throughput of every arm in every closed cell that was judged."""
+    return {
+        (verdict.cell, arm): value
+        for verdict in found
+        if verdict.primary and verdict.metric == "throughput"
+        for arm, value in verdict.values.items()
+        if value is not None
+    }
+
+
+def prediction_row(one: Prediction) -> tuple[str, str, str, str, str, str]:
+    """Cell, arm, predicted, limited by, measured, error."""
+    return (
+        str(one.cell), one.arm, units.rate(one.bound.throughput), one.bound.name,
+        units.rate(one.throughput), f"{one.error:+.0%}",
+    )  # fmt: skip
 
 
 def machine_text(run: Run) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from loadtests.records import Run
 from reports.bottlenecks import known, predicted
-from reports.cards import Card, Explanations
-from reports.estimates import Readings
+from reports.cards import Card
+from reports.conclusions import Conclusions
 from reports.verdicts import Verdict
 
 
-def summary(
-    run: Run, readings: Readings, verdicts: Sequence[Verdict], cards: Sequence[Card]
-) -> dict[str, Any]:
+def summary(conclusions: Conclusions) -> dict[str, Any]:
     """A run's verdicts as plain data. Fields may be added to this form, never renamed."""
-    explanations = Explanations(run, readings)
+    run, verdicts = conclusions.run, conclusions.verdicts
     return {
         "schema": "duel/1",
         "run": run.id,
@@ -29,8 +25,8 @@ def summary(
         "level": run.plan.level,
         "machine": run.machine.model_dump(mode="json"),
         "refused": dict(run.refused),
-        "verdicts": [of_verdict(verdict, run, explanations) for verdict in verdicts],
-        "cards": [of_card(card) for card in cards],
+        "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
+        "cards": [of_card(card) for card in conclusions.cards],
     }
 
 
@@ -56,13 +52,13 @@ def of_card(card: Card) -> dict[str, Any]:
     }
 
 
-def of_verdict(verdict: Verdict, run: Run, explanations: Explanations) -> dict[str, Any]:
+def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
     limits: dict[str, Any] = dict.fromkeys(verdict.values)
     bounds: dict[str, Any] = dict.fromkeys(verdict.values)
     if verdict.primary:
         for arm in verdict.values:
-            limits[arm] = [asdict(limit) for limit in explanations.of(verdict.cell, arm)[1]]
-            bound = predicted(known(run, verdict.cell, arm))
+            limits[arm] = [asdict(limit) for limit in conclusions.explanations.of(verdict.cell, arm)[1]]
+            bound = predicted(known(conclusions.run, verdict.cell, arm))
             bounds[arm] = asdict(bound) if bound else None
     return {
         "scenario": verdict.cell.scenario,

@@ -22,6 +22,8 @@ from reports.verdicts import Verdict, Word, standing, verdicts
 
 PATIENCE = 30.0
 """Seconds of silence after which a reader without a terminal wants to hear something."""
+TAKEN = 7
+"""Lines of a terminal that the live view needs besides the rows of its table."""
 LONGEST_HEAD = 9
 """Letters of a reference's name that still fit over its figures."""
 MARKS: dict[Word, str] = {
@@ -348,7 +350,7 @@ class LiveView:
         self.console = console
         self.readings = readings
         self.now = Text("starting")
-        self.latest: Table | None = None
+        self.latest: RenderableType | None = None
         self.progress = Progress(
             TextColumn("round {task.fields[round]}"),
             BarColumn(),
@@ -377,7 +379,7 @@ class LiveView:
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None:
         plan = run.plan
-        if not run.trials:
+        if self.progress.tasks[0].total is None:
             self.progress.update(self.task, total=len(plan.cells) * len(plan.arms) * plan.min_rounds)
         self.now = Text(f"now: {cell}, {arm.name}")
         self.progress.update(self.task, round=f"{round + 1} of {plan.min_rounds} to {plan.max_rounds}")
@@ -385,14 +387,20 @@ class LiveView:
 
     def trial_ends(self, run: Run, trial: Trial) -> None:
         busy = trial.vitals.generator_cpu / trial.window
-        self.now = Text(f"last: {trial.cell}, {trial.arm}; generator at {busy:.0%} of its core")
+        seen = self.readings.whole(trial)
+        failed = f", {seen.failures:,} failed" if seen.failures else ""
+        self.now = Text(
+            f"last: {trial.cell}, {trial.arm}: {units.rate(seen.throughput)}{failed}; generator at "
+            f"{busy:.0%} of "
+            "its core"
+        )
         for fault in trial.invalid:
             self.console.print(f"{trial.cell}, {trial.arm}: does not count: {fault}", markup=False)
         self.progress.advance(self.task)
         self.live.update(self.view())
 
     def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
-        self.latest = table(run, verdicts(run, self.readings), self.console.width)
+        self.latest = self.standing(run, open_cells)
         task = self.progress.tasks[0]
         more = len(open_cells) * len(run.plan.arms)
         self.progress.update(
@@ -401,6 +409,16 @@ class LiveView:
             total=max(task.total or 0.0, task.completed + more),
         )
         self.live.update(self.view())
+
+    def standing(self, run: Run, open_cells: Sequence[Cell]) -> RenderableType:
+        """The ratios so far, of open cells first, as many as leave room for what runs now."""
+        found = verdicts(run, self.readings)
+        cells = [cell for cell in run.plan.cells if cell in open_cells]
+        cells += [cell for cell in run.plan.cells if cell not in open_cells]
+        room = max(1, (self.console.height - TAKEN) // len(run.plan.rivals))
+        shown = table(run, [one for one in found if one.cell in cells[:room]], self.console.width)
+        left = len(cells) - room
+        return Group(shown, Text(f"and {counted(left, 'cell')} more", style="dim")) if left > 0 else shown
 
 
 def show_catalogue(

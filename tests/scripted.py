@@ -37,6 +37,8 @@ class Told:
     canary: float | None = None
     """Median response time of the canary, 50 requests; None: there is none."""
     server_cpu: float | None = None
+    spread: float = 1.0
+    """The longest latency ÷ the shortest, which is `latency`."""
 
 
 Script = Callable[[str, Cell, int], Told]
@@ -96,11 +98,13 @@ def samples(told: Told) -> Samples:
         start = np.concatenate((first, np.linspace(0.5, 0.99 - told.latency, n - sooner)))
     error = np.zeros(n, dtype=np.uint16)
     error[: told.failures] = 1
+    # A step that shares no factor with n deals them out over the whole window.
+    slower = np.geomspace(1.0, told.spread, n)[np.arange(n) * 7919 % n] if n else np.ones(0)
     return Samples(
         endpoint=(np.arange(n) % len(told.endpoints)).astype(np.uint16),
         due=start,
         start=start,
-        end=start + told.latency,
+        end=start + told.latency * slower,
         status=np.where(error == 0, 200, 500).astype(np.uint16),
         size=np.full(n, 17, dtype=np.uint32),
         error=error,

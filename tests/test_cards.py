@@ -15,11 +15,12 @@ from loadtests.plan import BUILT_IN, Arm, Serving
 from loadtests.records import Calibration, Cell, Load, Run, RunDirectory
 from reports import cards as module
 from reports.bottlenecks import Bottleneck
-from reports.cards import Card, Level, cards, choose, crossover
+from reports.cards import Card, Level, choose, crossover
+from reports.conclusions import conclude
 from reports.estimates import Readings
 from reports.signs import Canary, Signs
 from reports.statistics import Interval
-from reports.verdicts import Verdict, Word, verdicts
+from reports.verdicts import Verdict, Word
 from tests import scripted
 from tests.scripted import Told
 
@@ -135,8 +136,7 @@ def made(
         return replace(one, requests=one.requests + (more if round % 2 else 0))
 
     run, directory = scripted.run(tmp_path, plan, script)
-    readings = Readings(directory)
-    return run, cards(run, readings, verdicts(run, readings))
+    return run, list(conclude(run, Readings(directory)).cards)
 
 
 def test_a_card_says_at_which_loads_its_advice_held(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_pat
     made(tmp_path, told)
     directory = RunDirectory(tmp_path / "scripted")
     run, readings = directory.load(), Readings(directory)
-    (card,) = cards(run, readings, verdicts(run, readings))
+    (card,) = conclude(run, readings).cards
     logs = []
     for round in range(4):
         rates = {}
@@ -325,6 +325,6 @@ def test_hops_come_from_the_calibration(tmp_path: Path) -> None:
     seen = Calibration(arm="sync", scenario="sleep", users=1, throughput=40.0, hops=1.98)
     run = run.model_copy(update={"calibrations": (seen,)})
     readings = Readings(RunDirectory(tmp_path / "scripted"))
-    (card,) = cards(run, readings, verdicts(run, readings))
+    (card,) = conclude(run, readings).cards
     assert card.costs["sync"].hops == 1.98
     assert card.costs["async"].hops is None

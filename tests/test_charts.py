@@ -1,58 +1,62 @@
-"""Charts: the same run gives the same bytes, titles state findings, labels stay apart."""
+"""Charts: the same run gives the same bytes, titles state findings, labels stay apart, in either scheme."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from loadtests.config import ENDPOINTS
-from loadtests.records import Cell
-from reports.charts import charts, render
+from reports.charts import Chart, charts, named, pixels, saved, vectors
+from reports.charts.style import DARK, LIGHT, LOOKS, PALETTES
+from reports.conclusions import Conclusions, conclude
+from reports.distributions import heat, tail, typical_round
 from reports.estimates import Readings
-from reports.verdicts import verdicts
+from reports.statistics import percentile
 from tests import scripted
 from tests.scripted import Told
+from tests.shapes import SHAPES, told
 
-FACTORS = {"sync": 1.0, "async": 1.4, "more": 1.1}
-
-SHAPES: dict[str, tuple[Sequence[str], Sequence[tuple[str, int]]]] = {
-    "one cell": (("sync", "async"), [("ping", 64)]),
-    "curves": (("sync", "async"), [(s, u) for s in ("ping", "upstream") for u in (1, 8, 64, 256)]),
-    "every endpoint": (("sync", "async"), [(scenario, 64) for scenario in ENDPOINTS]),
-    "three arms": (("sync", "async", "more"), [("ping", 1), ("ping", 64), ("ping", 1000)]),
-}
+EVERY = {"verdicts", "throughput", "latency", "tails", "heat", "costs"}
 
 
-def script(arm: str, cell: Cell, round: int) -> Told:
-    return Told(requests=int(1200 * FACTORS[arm]) + 7 * round, latency=0.01 / FACTORS[arm])
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Conclusions]:
+    """What every shape comes to."""
+    return {name: told(tmp_path_factory.mktemp("shape"), name) for name in SHAPES}
 
 
-def drawn(tmp_path: Path, shape: str) -> dict[str, Figure]:
-    arms, cells = SHAPES[shape]
-    run, directory = scripted.run(tmp_path, scripted.plan(arms, cells, rounds=6), script)
-    return dict(charts(run, verdicts(run, Readings(directory))))
+def drawn(conclusions: Conclusions) -> dict[str, Chart]:
+    return {chart.stem: chart for chart in charts(conclusions)}
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_same_run_gives_the_same_bytes(tmp_path: Path, shape: str) -> None:
-    (tmp_path / "again").mkdir()
-    first, second = drawn(tmp_path, shape), drawn(tmp_path / "again", shape)
-    assert set(first) == {"verdicts", "throughput", "latency"}
+def svg(chart: Chart) -> str:
+    return vectors(chart)["light.svg"].decode()
+
+
+@pytest.mark.parametrize("shape", ["curves", "three arms", "all kinds of verdicts"])
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path, known: dict[str, Conclusions], shape: str) -> None:
+    first, second = drawn(known[shape]), drawn(told(tmp_path, shape))
+    assert set(first) == EVERY
     for name in first:
-        for kind in ("svg", "png"):
-            assert render(first[name], kind) == render(second[name], kind), name
+        assert vectors(first[name]) == vectors(second[name]), name
+        assert pixels(first[name], DARK) == pixels(second[name], DARK), name
+
+
+def test_an_open_loop_has_a_chart_of_response_times(known: dict[str, Conclusions]) -> None:
+    assert set(drawn(known["open loop"])) == EVERY - {"throughput"} | {"response"}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_two_labels_overlap_and_none_is_cut_off(tmp_path: Path, shape: str) -> None:
-    for name, figure in drawn(tmp_path, shape).items():
+def test_no_two_labels_overlap_and_none_is_cut_off(known: dict[str, Conclusions], shape: str) -> None:
+    for name, chart in drawn(known[shape]).items():
+        figure = chart.draw(LIGHT)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib types it in part
         renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]  # as above
@@ -80,7 +84,8 @@ def test_no_two_labels_overlap_and_none_is_cut_off(tmp_path: Path, shape: str) -
 
 
 def ticks_out_of_view(figure: Figure) -> set[Text]:
-    """Labels of ticks beyond an axis's ends, which matplotlib keeps but does not draw."""
+    """Labels of ticks beyond an axis's ends, or on a side without labels: matplotlib keeps but does not
+    draw them."""
     found = set()
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -91,25 +96,151 @@ def ticks_out_of_view(figure: Figure) -> set[Text]:
     return found
 
 
-def test_titles_state_the_finding(tmp_path: Path) -> None:
-    figures = drawn(tmp_path, "curves")
-    assert "async serves more in 8" in svg(figures["verdicts"])
-    assert "async serves 1.39 times as much at 256 users" in svg(figures["throughput"])
+def test_titles_state_the_finding(known: dict[str, Conclusions]) -> None:
+    found = drawn(known["curves"])
+    assert found["verdicts"].finding == "async serves more in 4, sync in 4, equal in 0 of 8"
+    assert found["throughput"].finding.startswith("posts.read: async serves 3.7")
+    assert "times as much at 256 users" in found["throughput"].finding
+    for chart in found.values():
+        assert chart.finding.splitlines()[0] in svg(chart)
 
 
-def test_captions_name_the_rounds_and_the_method(tmp_path: Path) -> None:
-    text = svg(drawn(tmp_path, "one cell")["verdicts"])
+def test_captions_name_the_rounds_and_the_method(known: dict[str, Conclusions]) -> None:
+    text = svg(drawn(known["one cell"])["verdicts"])
     assert "n = 6 rounds" in text
     assert "95% repeated confidence intervals" in text
 
 
-def test_svg_keeps_text_as_text_and_names_no_moment(tmp_path: Path) -> None:
-    for figure in drawn(tmp_path, "one cell").values():
-        text = svg(figure)
-        ElementTree.fromstring(text)  # noqa: S314  # our own picture
+def test_pictures_keep_text_as_text_and_say_what_they_show(known: dict[str, Conclusions]) -> None:
+    for chart in drawn(known["curves"]).values():
+        text = svg(chart)
+        root = ElementTree.fromstring(text)  # noqa: S314  # our own picture
         assert "<text" in text
-        assert not re.search(r"<dc:date>", text)
+        assert "dc:date" not in text
+        assert root.get("role") == "img"
+        space = "{http://www.w3.org/2000/svg}"
+        title, about = root.find(f"{space}title"), root.find(f"{space}desc")
+        assert title is not None
+        assert title.text == chart.finding
+        assert about is not None
+        assert about.text == chart.reading
 
 
-def svg(figure: Figure) -> str:
-    return render(figure, "svg").decode()
+def test_the_pictures_of_a_report_share_no_ids(known: dict[str, Conclusions]) -> None:
+    ids = [i for chart in drawn(known["curves"]).values() for i in re.findall(r'\bid="([^"]+)"', svg(chart))]
+    assert len(ids) == len(set(ids)) > 90
+    for chart in drawn(known["curves"]).values():
+        text = svg(chart)
+        for used in re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', text):
+            assert f'id="{used}"' in text
+
+
+def test_a_dark_picture_is_the_light_one_in_other_colours(known: dict[str, Conclusions]) -> None:
+    """It is made by exchanging colours; drawn in dark from the start, it comes out the same."""
+    for chart in drawn(known["all kinds of verdicts"]).values():
+        made = vectors(chart)
+        assert made["light.svg"] != made["dark.svg"]
+        whole = named(saved(chart.draw(DARK), "svg").decode(), chart)
+        # Marks that are used again are named after what they look like.
+        once, again = (re.sub(r"-(m|C0_0_)[0-9a-f]{10}", "", s) for s in (made["dark.svg"].decode(), whole))
+        assert once == again, chart.stem
+
+
+def luminance(colour: str) -> float:
+    """Of WCAG 2.2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("palette", PALETTES, ids=lambda palette: palette.name)
+def test_words_and_marks_stand_out_from_the_paper(palette: object) -> None:
+    """WCAG 2.2: 4.5 for words, 3 for marks."""
+    scheme = LIGHT if palette is LIGHT else DARK
+    for words in (scheme.ink, scheme.faint, *scheme.texts):
+        assert contrast(words, scheme.paper) >= 4.5, words
+    for look in LOOKS:
+        assert contrast(look.colour, scheme.paper) >= 3.0, look
+
+
+def test_arms_differ_without_colour() -> None:
+    assert len({look.marker for look in LOOKS}) == len(LOOKS)
+    assert len({look.line for look in LOOKS[:3]}) == 3
+
+
+def test_a_palettes_colours_can_be_told_apart_in_text() -> None:
+    for palette in PALETTES:
+        own = [palette.paper, palette.ink, palette.faint, palette.rule, palette.band, *palette.texts]
+        assert len({*own, *(look.colour for look in LOOKS)}) == len(own) + len(LOOKS)
+
+
+def test_trials_that_do_not_count_are_drawn_hollow(known: dict[str, Conclusions]) -> None:
+    (axes,) = drawn(known["all kinds of verdicts"])["throughput"].draw(LIGHT).axes
+    dots = [line for line in axes.lines if isinstance(line, Line2D) and line.get_markersize() < 3]
+    hollow = [line for line in dots if line.get_markerfacecolor() == LIGHT.paper]
+    filled = [line for line in dots if line.get_markerfacecolor() != LIGHT.paper]
+    assert sum(len(line.get_xdata()) for line in hollow) == 4 * 2  # rounds and arms of one cell
+    assert sum(len(line.get_xdata()) for line in filled) == 4 * 3 * 2  # rounds, cells, arms
+
+
+def test_hairlines_stand_where_threads_and_connections_are_used_up(known: dict[str, Conclusions]) -> None:
+    text = svg(drawn(known["curves"])["throughput"])
+    assert "20 connections · 40 threads" in text
+    assert ">40 threads<" in text  # upstream uses no database
+
+
+def test_where_the_order_flips_is_shown_between_the_loads(known: dict[str, Conclusions]) -> None:
+    assert svg(drawn(known["curves"])["throughput"]).count("order flips") == 2
+    assert "order flips" not in svg(drawn(known["three arms"])["throughput"])
+
+
+def test_every_chart_has_its_numbers_as_a_table(known: dict[str, Conclusions]) -> None:
+    for conclusions in known.values():
+        for chart in drawn(conclusions).values():
+            assert chart.rows, chart.stem
+            assert {len(row) for row in chart.rows} == {len(chart.head)}, chart.stem
+
+
+def test_a_tail_ends_where_ten_requests_lie_beyond(known: dict[str, Conclusions]) -> None:
+    conclusions = known["one cell"]
+    run, readings = conclusions.run, conclusions.readings
+    cell = run.plan.cells[0]
+    found = tail(run, readings, cell, "sync")
+    assert found is not None
+    read = [readings.directory.samples(trial) for trial in run.of(cell, "sync")]
+    times = np.sort(np.concatenate([samples.end - samples.due for samples in read]))
+    assert found.n == len(times)
+    assert found.parts[-1] == pytest.approx(1 - 10 / len(times))
+    for part, seconds in zip(found.parts[:-1], found.seconds[:-1], strict=True):
+        assert seconds == percentile(times, part)
+
+
+def test_a_tail_without_twenty_requests_is_not_drawn(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(rounds=1), lambda *_: Told(requests=19))
+    assert tail(run, Readings(directory), run.plan.cells[0], "sync") is None
+
+
+def test_the_typical_round_is_the_one_nearest_to_the_medians(tmp_path: Path) -> None:
+    rates = [400, 900, 610, 600, 100]
+    run, directory = scripted.run(tmp_path, scripted.plan(rounds=5), lambda *at: Told(requests=rates[at[2]]))
+    found = typical_round(run, Readings(directory), run.plan.cells[0])
+    assert {arm: trial.round for arm, trial in found.items()} == {"sync": 3, "async": 3}
+
+
+def test_a_heat_map_holds_every_request_once(known: dict[str, Conclusions]) -> None:
+    conclusions = known["one cell"]
+    trial = conclusions.run.trials[0]
+    found = heat(conclusions.readings, trial, np.geomspace(0.005, 0.02, 9), 10)
+    assert found.parts.shape == (8, 10)
+    assert found.parts.sum() == pytest.approx(1.0)  # those beyond the edges too
+    assert found.n == len(conclusions.readings.directory.samples(trial))
+
+
+def test_a_run_without_trials_has_no_charts(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Told(), rounds=0)
+    assert set(drawn(conclude(run, Readings(directory)))) <= {"verdicts", "throughput", "latency"}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,19 @@ def test_bad_input_is_one_clear_error_with_exit_2(tmp_path: Path, arguments: lis
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_run_is_resumed_with_its_own_plan_and_on_its_own_machine(tmp_path: Path) -> None:
+    _, directory = scripted.run(tmp_path, scripted.plan(), script)
+    done = duel("run", "--resume", str(directory.path), "-s", "ping", "-u", "8", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "leave out --scenario, --users" in done.stderr
+    elsewhere = duel("run", "--resume", str(directory.path), cwd=tmp_path)
+    assert elsewhere.returncode == 2
+    assert "its cpu was A processor" in elsewhere.stderr
+    nowhere = duel("run", "--resume", str(tmp_path / "nowhere"), cwd=tmp_path)
+    assert nowhere.returncode == 6
+    assert "Traceback" not in done.stderr + elsewhere.stderr + nowhere.stderr
+
+
 def test_an_unknown_setting_in_the_environment_is_refused(tmp_path: Path) -> None:
     done = duel("run", "--dry-run", cwd=tmp_path, DUEL_USER="8")
     assert done.returncode == 2
@@ -104,11 +118,20 @@ def test_a_run_that_cannot_be_read_exits_6(tmp_path: Path) -> None:
 
 
 def test_report_rebuilds_every_output_from_the_records_to_the_byte(tmp_path: Path) -> None:
-    _, directory = scripted.run(tmp_path, scripted.plan(cells=[("ping", 1), ("ping", 64)]), script)
+    def told(arm: str, cell: object, round: int) -> Told:
+        return replace(script(arm, cell, round), server_cpu=0.5)
+
+    _, directory = scripted.run(tmp_path, scripted.plan(cells=[("ping", 1), ("ping", 64)]), told)
     first = duel("report", str(directory.path), cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     files = {path.name: path.read_bytes() for path in directory.report.iterdir()}
-    assert {"summary.json", "report.md", "verdicts.svg", "throughput.png", "latency.svg"} <= set(files)
+    pictures = {
+        f"{stem}-{scheme}.{kind}"
+        for stem in ("verdicts", "throughput", "latency", "tails", "heat", "costs")
+        for scheme in ("light", "dark")
+        for kind in ("svg", "png")
+    }
+    assert set(files) == {"summary.json", "report.md", "report.html"} | pictures
     for path in directory.report.iterdir():
         path.unlink()
     second = duel("report", str(directory.path), cwd=tmp_path)

@@ -110,6 +110,36 @@ def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None
     assert "are too short for 4 rounds" in done.stderr
 
 
+def test_a_resumed_run_goes_on_where_it_was_left_and_loses_nothing(tmp_path: Path) -> None:
+    """Left between the two arms of a cell: the whole cell is measured again in that round, back to back."""
+    arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+    duel("run", *GATES, "--rounds", "2", "--max-time", "1s", *arms, cwd=tmp_path)
+    (where,) = (tmp_path / "runs").iterdir()
+    left = RunDirectory(where).load()
+    assert [trial.round for trial in left.trials] == [0, 0]
+    left = left.model_copy(update={"trials": left.trials[:1], "complete": False})
+    RunDirectory(where).save(left)
+
+    done = duel("run", "--resume", str(where), "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = RunDirectory(where).load()
+    assert run.complete
+    assert run.elapsed > left.elapsed
+    assert run.trials[:1] == left.trials
+    assert [trial.number for trial in run.trials] == [1, 2, 3, 4, 5]
+    assert [trial.round for trial in run.trials] == [0, 0, 0, 1, 1]
+    for round in (0, 1):
+        order = [arm.name for arm in run.plan.order(run.plan.cells[0], round)]
+        assert [trial.arm for trial in run.trials if trial.round == round][-2:] == order
+    assert run.calibrations == left.calibrations
+    assert run.ceilings == left.ceilings
+
+    again = duel("run", "--resume", str(where), "--json", "-", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert RunDirectory(where).load().trials == run.trials
+    assert json.loads(again.stdout)["verdicts"] == json.loads(done.stdout)["verdicts"]
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
     tmp_path: Path, sign: signal.Signals

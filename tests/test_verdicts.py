@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from loadtests.records import Cell, Plan, Samples
-from reports.cards import cards
+from reports.conclusions import conclude
 from reports.estimates import Readings, read
 from reports.summary import summary
 from reports.verdicts import Verdict, decided, remedy, standing, verdicts
@@ -259,9 +259,7 @@ def test_only_what_ended_in_the_window_is_served_and_only_what_started_in_it_is_
 def test_every_number_of_the_summary_can_be_recomputed_from_the_run_directory(tmp_path: Path) -> None:
     """From the raw samples with numpy alone, to 1e-9."""
     run, directory = scripted.run(tmp_path, scripted.plan(), ratio(1.5))
-    readings = Readings(directory)
-    found = verdicts(run, readings)
-    stated = summary(run, readings, found, cards(run, readings, found))["verdicts"]
+    stated = summary(conclude(run, Readings(directory)))["verdicts"]
     logs: dict[str, list[float]] = {"throughput": [], "p50": []}
     for round in range(4):
         values = {}

@@ -1,0 +1,147 @@
+"""Writes docs/findings.md from a run at hand: `make findings RUN=runs/…`.
+
+The run is a long one, made in parts: the page names the command.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from loadtests.records import RunDirectory
+from reports import bundle, markdown, units
+from reports.cards import Card
+from reports.conclusions import Conclusions, conclude
+from reports.estimates import Readings
+from reports.terminal import CARD_FIGURES, card_figures, card_lines, card_title
+from reports.verdicts import Verdict
+
+ROOT = Path(__file__).parent.parent
+PICTURES = ("verdicts", "throughput", "tails", "costs")
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "The blog: a database in every request": (
+        "users.read", "users.list", "users.create", "users.update", "posts.read", "posts.list",
+        "posts.create", "posts.replace", "posts.update", "pages.home", "pages.post",
+    ),
+    "Waiting": ("ping", "sleep", "upstream", "fan-out", "file", "report", "background"),
+    "Computing": ("python", "hash", "crunch", "image"),
+    "Mixed": ("checkout", "io_bound", "cpu_bound", "mixed"),
+    "Pitfalls": ("blocking", "offloaded", "process", "file-inline", "plain-client", "session-dependency"),
+}  # fmt: skip
+
+
+def main() -> None:
+    if len(sys.argv) < 3:  # a run and at least one word of its command
+        sys.exit("usage: python -m benchmarks.findings RUN 'the command that made it'")
+    directory = RunDirectory(Path(sys.argv[1]))
+    conclusions = conclude(directory.load(), Readings(directory))
+    bundle.write(conclusions)
+    for stem in PICTURES:
+        for scheme in ("light", "dark"):
+            made = directory.report / f"{stem}-{scheme}.svg"
+            if made.exists():
+                shutil.copy(made, ROOT / "docs" / f"findings-{stem}-{scheme}.svg")
+    text = page(conclusions, " ".join(sys.argv[2:]))
+    (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
+
+
+def page(conclusions: Conclusions, command: str) -> str:
+    """The whole page."""
+    run = conclusions.run
+    known = {card.scenario for card in conclusions.cards}
+    lines = [
+        "# What we found",
+        "",
+        "`def` or `async def`, endpoint by endpoint, on one named machine. Ratios are async ÷ sync of the "
+        "requests "
+        "served per second, with 95 % repeated confidence intervals over fresh processes; how to read them "
+        "stands in "
+        "[reading.md](reading.md), how they are measured in [method.md](method.md).",
+        "",
+        f"{markdown.machine_text(run)} {units.span(run.elapsed)} of measuring.",
+        "",
+        "Made by `make findings` from",
+        "",
+        "```sh",
+        command,
+        "```",
+        "",
+        picture("verdicts", "Ratio of throughput, async to sync, of every cell"),
+        "",
+        "## At a glance",
+        "",
+        *glance(conclusions),
+        "",
+    ]
+    for family, scenarios in FAMILIES.items():
+        mine = [name for name in scenarios if name in known]
+        if mine:
+            lines += [f"## {family}", ""]
+        for name in mine:
+            lines += section(conclusions, name)
+    lines += [
+        "## Tails and costs",
+        "",
+        picture("tails", "Percentiles of the latency on an axis of nines"),
+        "",
+        picture("costs", "CPU time, memory and threads of every arm"),
+        "",
+        *markdown.prediction_lines(run, conclusions.verdicts),
+    ]
+    return "\n".join(lines)
+
+
+def picture(stem: str, words: str) -> str:
+    return (
+        f'<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="findings-{stem}-dark.svg">\n'
+        f'  <img alt="{words}" src="findings-{stem}-light.svg">\n</picture>'
+    )
+
+
+def glance(conclusions: Conclusions) -> list[str]:
+    """The scenarios by the advice they came to."""
+    by_advice: dict[str, list[str]] = {}
+    for card in conclusions.cards:
+        by_advice.setdefault(card.advice, []).append(card.scenario)
+    rows = [f"| **{advice}** | {', '.join(names)} |" for advice, names in by_advice.items()]
+    return ["| what to write | where |", "|---|---|", *rows]
+
+
+def section(conclusions: Conclusions, scenario: str) -> list[str]:
+    """One endpoint: advice, ratios by load, reason, costs."""
+    run = conclusions.run
+    names = [arm.name for arm in run.plan.arms]
+    lines = [f"### {scenario}", ""]
+    for card in (card for card in conclusions.cards if card.scenario == scenario):
+        lines += [f"**{title(card, conclusions)}**", ""]
+        rows = [v for v in conclusions.primaries if v.cell.scenario == scenario and v.arm == card.arm]
+        lines += [*table(rows, names[0]), ""]
+        lines += [f"- {markdown.plain(text)}" for text in card_lines(card)]
+        figures = zip(CARD_FIGURES, card_figures(card, names), strict=True)
+        lines += [f"- {' / '.join(names)}: " + "; ".join(f"{name} {value}" for name, value in figures), ""]
+    return lines
+
+
+def title(card: Card, conclusions: Conclusions) -> str:
+    text = card_title(card, conclusions.run).partition(": ")[2]
+    return markdown.plain(text[0].upper() + text[1:])
+
+
+def table(rows: Sequence[Verdict], reference: str) -> list[str]:
+    """One row a load."""
+    lines = [
+        f"| load | {reference} | arm | ratio | interval | n | verdict |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        values = [units.value(row.metric, row.values.get(name)) for name in (reference, row.arm)]
+        cells = [str(row.cell.load), *values, units.ratio(row.ratio), units.interval(row.low, row.high)]
+        lines.append(f"| {' | '.join([*cells, str(row.n), row.verdict])} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What serving costs: CPU time, memory and threads of every arm, joined in dumbbells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from loadtests.records import Run
+from reports import units
+from reports.cards import Cost
+from reports.charts.style import (
+    Chart,
+    Palette,
+    around,
+    canvas,
+    frame,
+    key,
+    log_axis,
+    looks,
+    name_rows,
+    plain_number,
+)
+from reports.conclusions import Conclusions
+
+Costs = Mapping[str, Mapping[str, Cost]]
+"""By scenario and arm."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One kind of cost."""
+
+    name: str
+    of: Callable[[Cost], float | None]
+
+
+def cpu(cost: Cost) -> float | None:
+    return cost.cpu
+
+
+def memory(cost: Cost) -> float | None:
+    return cost.rss / 2**20 if cost.rss is not None else None
+
+
+def threads(cost: Cost) -> float | None:
+    return cost.threads
+
+
+COLUMNS = (
+    Column("CPU seconds per 1,000 requests", cpu), Column("memory, MiB", memory), Column("threads", threads),
+)  # fmt: skip
+
+
+def chart(conclusions: Conclusions) -> Chart | None:
+    """None where the platform tells nothing."""
+    run = conclusions.run
+    found: dict[str, dict[str, Cost]] = {}
+    for card in conclusions.cards:
+        found.setdefault(card.scenario, {}).update(card.costs)
+    every = [cost for arms in found.values() for cost in arms.values()]
+    columns = [column for column in COLUMNS if any(column.of(cost) is not None for cost in every)]
+    if not columns:
+        return None
+    finding = said(run, found)
+    return Chart(
+        stem="costs",
+        finding=finding,
+        reading=(
+            "One row a scenario, at the load its card is about. Farther left is cheaper; the length of the "
+            "line "
+            "is the difference between the arms. CPU time is on a logarithmic axis."
+        ),
+        head=("scenario", "arm", *(column.name for column in columns)),
+        rows=tuple(
+            (scenario, arm, *(number(column.of(cost)) for column in columns))
+            for scenario, arms in found.items()
+            for arm, cost in arms.items()
+        ),
+        draw=partial(draw, run, found, columns, finding),
+    )
+
+
+def number(value: float | None) -> str:
+    return units.NONE if value is None else units.figures(value)
+
+
+def said(run: Run, found: Costs) -> str:
+    """In how many scenarios a rival spends less CPU time on a request than the reference."""
+    reference = run.plan.reference.name
+    words = []
+    for rival in run.plan.rivals:
+        both = [
+            (ours, theirs)
+            for arms in found.values()
+            if reference in arms and rival.name in arms
+            if (ours := arms[reference].cpu) is not None and (theirs := arms[rival.name].cpu) is not None
+        ]
+        if both:
+            less = sum(theirs < ours for ours, theirs in both)
+            words.append(
+                f"A request costs {rival.name} less CPU time than {reference} in {less} of {len(both)}"
+            )
+    return "\n".join(words) or f"What serving costs: {key(run)}"
+
+
+def draw(run: Run, found: Costs, columns: list[Column], finding: str, palette: Palette) -> Figure:
+    """One column a kind of cost, one row a scenario."""
+    figure, panels = canvas(1.7 + 0.28 * len(found) + 0.17 * finding.count("\n"), palette, len(columns))
+    for place, (axes, column) in enumerate(zip(panels, columns, strict=True)):
+        values = dumbbells(axes, run, found, column, palette)
+        axes.set_title(column.name, fontsize=8.5, color=palette.faint)
+        if place == 0 and column is COLUMNS[0] and values and min(values) > 0.0:
+            axes.set_xlim(*around(values))
+            log_axis(axes, "x", plain_number, palette)
+        else:
+            axes.set_xlim(0, 1.12 * max(values, default=1.0))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+            axes.grid(axis="x", color=palette.band, linewidth=0.8)
+            axes.set_axisbelow(True)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    name_rows(panels[0], list(found))
+    heads = finding if finding.startswith("What") else f"{finding}\n{key(run)}"
+    frame(figure, heads, "Means over the rounds that count, of the server and its children.", palette)
+    return figure
+
+
+def dumbbells(axes: Axes, run: Run, found: Costs, column: Column, palette: Palette) -> list[float]:
+    """Draw one kind of cost; all its values."""
+    style = looks(run)
+    every: list[float] = []
+    places: dict[str, list[tuple[float, float]]] = {}
+    for height, arms in enumerate(reversed(list(found.values()))):
+        values = {arm: value for arm, cost in arms.items() if (value := column.of(cost)) is not None}
+        if values:
+            axes.hlines(height, min(values.values()), max(values.values()), color=palette.rule, linewidth=1.2)
+        for arm, value in values.items():
+            places.setdefault(arm, []).append((value, height))
+        every += values.values()
+    for arm, mine in places.items():
+        x, y = zip(*mine, strict=True)
+        axes.plot(x, y, style[arm].marker, color=style[arm].colour, markersize=5, zorder=3)
+    return every

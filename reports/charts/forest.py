@@ -1,0 +1,133 @@
+"""Who serves more, where, by how much, and how sure: the primary ratio of every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadtests.records import Run
+from reports import units
+from reports.charts.style import (
+    LABEL_SIZE,
+    WORDS,
+    Chart,
+    Palette,
+    canvas,
+    frame,
+    looks,
+    name_rows,
+    ratio_axis,
+    rounds_text,
+)
+from reports.conclusions import Conclusions
+from reports.verdicts import Verdict
+
+FARTHEST = 16.0
+"""Factor beyond which an interval's end is not followed."""
+
+
+def chart(conclusions: Conclusions) -> Chart | None:
+    """The forest; None where no cell was judged."""
+    run, rows = conclusions.run, conclusions.primaries
+    if not rows:
+        return None
+    reference = run.plan.reference.name
+    return Chart(
+        stem="verdicts",
+        finding=finding(run, rows),
+        reading=(
+            f"One row a cell. The mark is the ratio of the arm to {reference}, the bar its interval: where "
+            "it "
+            "leaves ×1, the difference is real; where it lies within the band, it is proven to be small. A "
+            "hollow mark is not decided."
+        ),
+        head=("cell", "arm", reference, "arm's", "ratio", "interval", "n", "verdict"),
+        rows=tuple(
+            (
+                str(row.cell), row.arm, units.value(row.metric, row.values.get(reference)),
+                units.value(row.metric, row.values.get(row.arm)), units.ratio(row.ratio),
+                units.interval(row.low, row.high), str(row.n), WORDS[row.verdict],
+            )
+            for row in rows
+        ),
+        draw=partial(draw, run, rows),
+    )  # fmt: skip
+
+
+def draw(run: Run, rows: Sequence[Verdict], palette: Palette) -> Figure:
+    figure, (axes,) = canvas(1.7 + 0.28 * len(rows) + 0.18 * len(run.plan.rivals), palette)
+    style = looks(run)
+    bound = 1.0 + run.plan.margin
+    axes.axvspan(1.0 / bound, bound, color=palette.band, zorder=0)
+    axes.axvline(1.0, color=palette.rule, linewidth=0.8, zorder=1)
+    reach = [1.0 / 1.5, 1.5]
+    for height, row in enumerate(reversed(rows)):
+        look = style[row.arm]
+        settled = row.verdict in ("faster", "slower", "equivalent")
+        if row.ratio is not None:
+            low, high = row.low or row.ratio, row.high or row.ratio
+            reach += [row.ratio * 1.1, row.ratio / 1.1, min(high, FARTHEST), max(low, 1 / FARTHEST)]
+            axes.hlines(height, low, high, color=look.colour, linewidth=1.6, zorder=2)
+            face = look.colour if settled else palette.paper
+            axes.plot(
+                [row.ratio], [height], look.marker, color=look.colour, zorder=3, markerfacecolor=face
+            )  # fmt: skip
+        word = WORDS[row.verdict]
+        axes.annotate(
+            f"{units.ratio(row.ratio)}  {word}" if row.ratio is not None else word,
+            (1.0, height), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+            va="center", color=look.text(palette) if settled else palette.faint,
+        )  # fmt: skip
+    several = len(run.plan.rivals) > 1
+    name_rows(axes, [f"{row.cell}{f' · {row.arm}' if several else ''}" for row in rows])
+    axes.spines["left"].set_visible(False)
+    ratio_axis(axes, min(reach) / 1.08, max(reach) * 1.08)
+    sides(axes, run, rows, palette)
+    frame(
+        figure,
+        finding(run, rows),
+        f"{rounds_text([row.n for row in rows])}; bars are {1 - run.plan.level:.0%} repeated confidence "
+        f"intervals of the ratio; band: ±{run.plan.margin:.0%}, equivalent; hollow: not decided.",
+        palette,
+    )
+    return figure
+
+
+def sides(axes: Axes, run: Run, rows: Sequence[Verdict], palette: Palette) -> None:
+    """What the axis shows, and what lies to either side of ×1."""
+    reference, rivals = run.plan.reference.name, " or ".join(arm.name for arm in run.plan.rivals)
+    if len(run.plan.rivals) > 2:
+        rivals = "the arm"
+    if run.plan.open:
+        what = " or ".join(dict.fromkeys(units.METRIC_NAMES[row.metric] for row in rows))
+        left, right = f"◂ {rivals} answers sooner", f"{reference} answers sooner ▸"
+    else:
+        what = "throughput"
+        left, right = f"◂ {reference} serves more", f"{rivals} serves more ▸"
+    axes.set_xlabel(f"{what} of {rivals} ÷ {reference}")
+    for x, text, side in ((0.0, left, "left"), (1.0, right, "right")):
+        axes.annotate(
+            text, (x, 1.0), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points", ha=side,
+            color=palette.faint, fontsize=LABEL_SIZE - 0.5,
+        )  # fmt: skip
+
+
+def finding(run: Run, rows: Sequence[Verdict]) -> str:
+    """The forest's message in words, a line per rival."""
+    reference = run.plan.reference.name
+    words: list[str] = []
+    for rival in run.plan.rivals:
+        mine = [row.verdict for row in rows if row.arm == rival.name]
+        parts = [
+            f"{rival.name} {'answers sooner' if run.plan.open else 'serves more'} in {mine.count('faster')}",
+            f"{reference} in {mine.count('slower')}",
+            f"equal in {mine.count('equivalent')}",
+        ]
+        others = len(mine) - sum(mine.count(word) for word in ("faster", "slower", "equivalent"))
+        if others:
+            parts.append(f"not decided in {others}")
+        words.append(", ".join(parts) + f" of {len(mine)}")
+    return "\n".join(words)

@@ -1,0 +1,310 @@
+"""How every chart looks: two palettes, a look per arm, axes, labels that keep apart.
+
+Style never rests on colour alone: every arm has a marker and a line of its own. Sizes are in inches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import LoadFlags
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from loadtests.records import Run
+
+mpl.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "fastapi-duel",
+        "font.family": "sans-serif",
+        "font.size": 9.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.linewidth": 0.8,
+    }
+)
+
+WIDTH = 8.4
+TITLE_SIZE, LABEL_SIZE, CAPTION_SIZE = 11.0, 8.5, 7.5
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one scheme; no two of its own fields are equal, so that text can be recoloured."""
+
+    name: Literal["light", "dark"]
+    paper: str
+    ink: str
+    faint: str
+    rule: str
+    band: str
+    texts: tuple[str, ...]
+    """The arms' colours for words, readable on the paper."""
+
+
+LIGHT = Palette(
+    name="light", paper="#ffffff", ink="#1f2328", faint="#5f6770", rule="#8c959f", band="#e9edf1",
+    texts=("#b84e00", "#00639b", "#a04f7c", "#00785a", "#5a4494", "#565656"),
+)  # fmt: skip
+DARK = Palette(
+    name="dark", paper="#0d1117", ink="#e6edf3", faint="#9aa2ab", rule="#6e7681", band="#23292f",
+    texts=("#f0954f", "#5aaef0", "#e4a3c8", "#3fc79a", "#b3a1e6", "#b4b4b4"),
+)  # fmt: skip
+PALETTES = (LIGHT, DARK)
+
+
+def names(palette: Palette) -> dict[str, str]:
+    """The palette's colours, each with what it is called."""
+    found = {getattr(palette, name): name for name in ("paper", "ink", "faint", "rule", "band")}
+    return found | {colour: f"text-{number}" for number, colour in enumerate(palette.texts)}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an arm is drawn, in either scheme."""
+
+    colour: str
+    marker: str
+    sign: str
+    """The marker as a letter."""
+    line: Literal["-", "--", ":", "-."]
+    number: int
+
+    def text(self, palette: Palette) -> str:
+        return palette.texts[self.number]
+
+
+LOOKS = (
+    Look("#d55e00", "o", "●", "-", 0),
+    Look("#0072b2", "^", "▲", "--", 1),
+    Look("#cc79a7", "s", "■", ":", 2),
+    Look("#009e73", "D", "◆", "-.", 3),
+    Look("#7058ab", "v", "▼", "--", 4),
+    Look("#888888", "P", "✚", ":", 5),
+)
+
+
+def looks(run: Run) -> dict[str, Look]:
+    """A look per arm; the reference has the first."""
+    return {arm.name: LOOKS[number % len(LOOKS)] for number, arm in enumerate(run.plan.arms)}
+
+
+def key(run: Run) -> str:
+    """The arms and their marks, for titles of charts without room for labels."""
+    return "  ".join(f"{look.sign} {name}" for name, look in looks(run).items())
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One question's answer: a picture in either scheme, and the same numbers as a table."""
+
+    stem: str
+    """Of its files' names."""
+    finding: str
+    reading: str
+    """How to read it, in a sentence or two."""
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    draw: Callable[[Palette], Figure]
+
+
+def painted(figure: Figure, palette: Palette) -> Figure:
+    figure.set_facecolor(palette.paper)
+    return figure
+
+
+def canvas(height: float, palette: Palette, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Axes beside one another that share their rows, laid out by matplotlib."""
+    figure = painted(Figure(figsize=(WIDTH, height), layout="constrained"), palette)
+    made = figure.subplots(1, columns, squeeze=False, sharey=True)
+    axes = [dressed(axes, palette) for axes in made.flat]
+    return figure, axes
+
+
+def dressed(axes: Axes, palette: Palette) -> Axes:
+    """Axes in the colours of a palette."""
+    axes.set_facecolor(palette.paper)
+    axes.tick_params(color=palette.rule, labelcolor=palette.ink)
+    axes.xaxis.label.set_color(palette.faint)
+    axes.yaxis.label.set_color(palette.faint)
+    for spine in axes.spines.values():
+        spine.set_color(palette.rule)
+    return axes
+
+
+def grid(
+    number: int, labels: Sequence[str], finding: str, about: str, palette: Palette
+) -> tuple[Figure, list[Axes]]:
+    """Small multiples below a finding and above what is to be said about them, with room for `labels` to the
+    right of each.
+
+    Laid out by counting: matplotlib's own layout takes seconds for thirty panels.
+    """
+    finding, about = wrapped(finding, TITLE_SIZE), wrapped(about, CAPTION_SIZE)
+    room = 0.15 + max((width(label, LABEL_SIZE) for label in labels), default=0.0)
+    left, plot = 0.75, 1.35
+    columns = max(1, min(3, number, int(WIDTH / (left + plot + room))))
+    rows = math.ceil(number / columns)
+    plot = WIDTH / columns - left - room
+    height, gap = (1.45 if columns > 1 else 2.4), 0.78
+    top, bottom = 0.45 + 0.19 * lines(finding), 0.5 + 0.13 * lines(about)
+    tall = top + rows * height + (rows - 1) * gap + bottom
+    figure = painted(Figure(figsize=(WIDTH, tall)), palette)
+    made = []
+    for place in range(number):
+        row, column = divmod(place, columns)
+        x, y = left + column * (left + plot + room), tall - top - row * (height + gap) - height
+        box = (x / WIDTH, y / tall, plot / WIDTH, height / tall)
+        made.append(dressed(figure.add_axes(box), palette))
+    figure.text(0.01, 1.0 - 0.08 / tall, finding, va="top", fontsize=TITLE_SIZE, color=palette.ink)
+    figure.text(0.01, 0.05 / tall, about, va="bottom", fontsize=CAPTION_SIZE, color=palette.faint)
+    return figure, made
+
+
+def wrapped(text: str, size: float, room: float = WIDTH - 0.3) -> str:
+    """The text in lines that fit; its own line breaks stay."""
+    found = []
+    for line in text.split("\n"):
+        fitting = ""
+        for word in line.split(" "):
+            longer = f"{fitting} {word}".strip()
+            if fitting and width(longer, size) > room:
+                found.append(fitting)
+                longer = word
+            fitting = longer
+        found.append(fitting)
+    return "\n".join(found)
+
+
+def lines(text: str) -> int:
+    return text.count("\n") + 1
+
+
+def width(text: str, size: float) -> float:
+    """How wide a text is drawn, in inches."""
+    return sum(advance(letter) for letter in text) * size / 72.0
+
+
+@cache
+def advance(letter: str) -> float:
+    """How far a letter moves the next one, as a part of the type's size."""
+    font = get_font(findfont(FontProperties()))
+    font.set_size(100.0, 72.0)
+    glyph = font.load_char(ord(letter), flags=LoadFlags.NO_HINTING)
+    return float(glyph.linearHoriAdvance) / 65536.0 / 100.0
+
+
+def frame(figure: Figure, finding: str, about: str, palette: Palette) -> None:
+    """A finding above, and n and method below, a chart that matplotlib lays out."""
+    figure.suptitle(
+        wrapped(finding, TITLE_SIZE), x=0.01, ha="left", fontsize=TITLE_SIZE, color=palette.ink
+    )  # fmt: skip
+    figure.supxlabel(
+        wrapped(about, CAPTION_SIZE), x=0.01, ha="left", fontsize=CAPTION_SIZE, color=palette.faint
+    )
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Labels to the right of axes whose place and limits are final: (height in data, text, colour) each,
+    moved apart where they would overlap."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("axes without a figure have no size")
+    size = axes.get_position().height * figure.get_figheight() * 72.0
+    step = 1.35 * LABEL_SIZE / size
+    inside = axes.transAxes.inverted()
+    wanted = sorted(
+        (float(inside.transform(axes.transData.transform((1.0, height)))[1]), text, colour)
+        for height, text, colour in ends
+    )
+    places: list[float] = []
+    for place, _, _ in wanted:
+        places.append(max(place, places[-1] + step) if places else place)
+    over = max(0.0, places[-1] - 1.0) if places else 0.0
+    for number in reversed(range(len(places))):
+        places[number] -= over
+        below = places[number - 1] if number else None
+        if below is not None:
+            over = max(0.0, below - (places[number] - step))
+    for place, (_, text, colour) in zip(places, wanted, strict=True):
+        axes.annotate(
+            text, (1.0, place), xycoords="axes fraction", xytext=(6, 0), textcoords="offset points",
+            va="center", fontsize=LABEL_SIZE, color=colour, annotation_clip=False,
+        )  # fmt: skip
+
+
+def name_panel(axes: Axes, name: str, palette: Palette) -> None:
+    """A small multiple's name, at a fixed place: to find one costs as much as drawing the panel."""
+    axes.set_title(name, fontsize=9, color=palette.ink, y=1.0, pad=11)
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Rows from top to bottom, named on the left."""
+    axes.set_yticks(range(len(names)), list(reversed(names)))
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.tick_params(axis="y", length=0)
+
+
+def ratio_axis(axes: Axes, low: float, high: float) -> None:
+    """A log2 axis of ratios with readable ticks."""
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    ticks = [t for t in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2 / 3, 1, 1.5, 2, 4, 8, 16) if low <= t <= high]
+    axes.set_xticks(ticks, [f"×{t:.3g}" if t >= 1 else f"×{t:.2g}" for t in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], label: Callable[[float], str], palette: Palette) -> None:
+    """A log10 axis with ticks at 1, 2 and 5 where there is room for them, else at 1."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log"})
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low) if low > 0.0 else 1.0
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades <= 2.5 else (1.0,), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
+    axes.grid(axis=which, color=palette.band, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def around(values: Sequence[float], least: float = 1.6) -> tuple[float, float]:
+    """Limits of a log axis that hold all values, and span a factor of `least` at least."""
+    low, high = min(values) / 1.15, max(values) * 1.15
+    short = math.sqrt(max(1.0, least / (high / low)))
+    return low / short, high * short
+
+
+def plain_duration(seconds: float) -> str:
+    """A tick of a time axis."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.3g} µs"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def plain_number(value: float) -> str:
+    """A tick of a count."""
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.3g}"
+
+
+def rounds_text(counts: Sequence[int]) -> str:
+    """`n = 4 rounds`, `n = 4 to 20 rounds`."""
+    if not counts:
+        return "no rounds"
+    low, high = min(counts), max(counts)
+    return f"n = {low} rounds" if low == high else f"n = {low} to {high} rounds"
+
+
+WORDS: Mapping[str, str] = {
+    "faster": "faster", "slower": "slower", "equivalent": "equivalent", "inconclusive": "not decided",
+    "failing": "failing", "invalid": "invalid",
+}  # fmt: skip

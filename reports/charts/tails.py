@@ -1,0 +1,124 @@
+"""How long the slowest requests take: percentiles on an axis of nines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from loadtests.records import Cell, Run
+from reports import units
+from reports.charts.style import (
+    Chart,
+    Palette,
+    around,
+    grid,
+    label_ends,
+    log_axis,
+    looks,
+    name_panel,
+    plain_duration,
+)
+from reports.conclusions import Conclusions
+from reports.distributions import Tail, highest_loads, tail
+
+TICKS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+
+Tails = Mapping[Cell, Mapping[str, Tail]]
+
+
+def chart(conclusions: Conclusions) -> Chart | None:
+    """The tails at the highest load of every scenario; None without enough requests."""
+    run = conclusions.run
+    found: dict[Cell, dict[str, Tail]] = {}
+    for cell in highest_loads(run):
+        for arm in run.plan.arms:
+            one = tail(run, conclusions.readings, cell, arm.name)
+            if one is not None:
+                found.setdefault(cell, {})[arm.name] = one
+    if not found:
+        return None
+    finding = said(conclusions, found)
+    return Chart(
+        stem="tails",
+        finding=finding,
+        reading=(
+            "A panel per scenario, at its highest load. To the right the part of all requests, in nines; "
+            "upwards how long they take at most. Two lines may start together and part at the far end: what "
+            "the unluckiest of a hundred, or of a thousand, wait for."
+        ),
+        head=("cell", "arm", "requests", *(part_name(part) for part in TICKS[:4])),
+        rows=tuple(
+            (
+                str(cell), arm, f"{one.n:,}",
+                *(units.duration(at(one, part)) for part in TICKS[:4]),
+            )
+            for cell, arms in found.items()
+            for arm, one in arms.items()
+        ),
+        draw=partial(draw, run, found, finding),
+    )  # fmt: skip
+
+
+def at(one: Tail, part: float) -> float | None:
+    """The curve's height at a percentile; None where it does not reach so far."""
+    beyond = [seconds for p, seconds in zip(one.parts, one.seconds, strict=True) if p >= part - 1e-9]
+    return beyond[0] if beyond else None
+
+
+def part_name(part: float) -> str:
+    return f"{part * 100:g} %"
+
+
+def said(conclusions: Conclusions, found: Tails) -> str:
+    """The largest difference in the tail that is proven."""
+    proven = [
+        row
+        for row in conclusions.whole
+        if row.cell in found and row.metric in ("p99", "p95") and row.verdict in ("faster", "slower")
+        if row.ratio
+    ]
+    if not proven:
+        return "How long the slowest requests take"
+    best = max(proven, key=lambda row: (row.metric == "p99", abs(math.log(row.ratio or 1.0))))
+    ratio = best.ratio or 1.0
+    reference = conclusions.run.plan.reference.name
+    longer, shorter = (best.arm, reference) if ratio > 1 else (reference, best.arm)
+    part = "1 in 100" if best.metric == "p99" else "5 in 100"
+    return (
+        f"{best.cell.scenario}: the slowest {part} take {units.figures(max(ratio, 1 / ratio))} times as "
+        "long under "
+        f"{longer} as under {shorter}"
+    )
+
+
+def draw(run: Run, found: Tails, finding: str, palette: Palette) -> Figure:
+    """Small multiples, one panel per scenario."""
+    style = looks(run)
+    counts = [one.n for arms in found.values() for one in arms.values()]
+    about = (
+        f"Latency upwards, of all rounds together, {min(counts):,} to {max(counts):,} requests a line; a "
+        "line "
+        "ends where fewer than ten requests lie beyond it."
+    )
+    figure, panels = grid(len(found), list(style), finding, about, palette)
+    for axes, (cell, arms) in zip(panels, found.items(), strict=True):
+        name_panel(axes, str(cell), palette)
+        ends = []
+        for name, one in arms.items():
+            look = style[name]
+            nines = [-math.log10(1.0 - part) for part in one.parts]
+            axes.plot(nines, one.seconds, look.line, color=look.colour, linewidth=1.4)
+            axes.plot([nines[-1]], [one.seconds[-1]], look.marker, color=look.colour, markersize=4.5)
+            ends.append((one.seconds[-1], name, look.text(palette)))
+        farthest = max(-math.log10(1.0 - one.parts[-1]) for one in arms.values())
+        axes.set_xlim(0.25, max(1.1, farthest * 1.04))
+        ticks = [part for part in TICKS if -math.log10(1.0 - part) <= farthest]
+        axes.set_xticks([-math.log10(1.0 - part) for part in ticks], [part_name(part)[:-2] for part in ticks])
+        axes.set_xlabel("% of the requests", labelpad=1)
+        axes.set_ylim(*around([second for one in arms.values() for second in one.seconds]))
+        log_axis(axes, "y", plain_duration, palette)
+        label_ends(axes, ends)
+    return figure

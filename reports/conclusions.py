@@ -1,0 +1,39 @@
+"""Facts → all that they come to, each part computed once. Every format of the report shows these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loadtests.records import Run
+from reports.cards import Card, Explanations, cards
+from reports.estimates import Readings
+from reports.verdicts import Verdict, verdicts
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """A run and what it means."""
+
+    run: Run
+    readings: Readings
+    verdicts: tuple[Verdict, ...]
+    explanations: Explanations
+    cards: tuple[Card, ...]
+
+    @property
+    def primaries(self) -> tuple[Verdict, ...]:
+        """One verdict a cell and rival: on the metric that decides."""
+        return tuple(verdict for verdict in self.verdicts if verdict.primary)
+
+    @property
+    def whole(self) -> tuple[Verdict, ...]:
+        """The verdicts, of every metric, on what a cell is about: its endpoint, or all of a mix together."""
+        chosen = {(verdict.cell, verdict.arm): verdict.endpoint for verdict in self.primaries}
+        return tuple(v for v in self.verdicts if chosen.get((v.cell, v.arm)) == v.endpoint)
+
+
+def conclude(run: Run, readings: Readings) -> Conclusions:
+    """What a run comes to. Raises RecordError."""
+    found = verdicts(run, readings)
+    explanations = Explanations(run, readings)
+    return Conclusions(run, readings, tuple(found), explanations, tuple(cards(explanations, found)))

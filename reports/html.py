@@ -1,0 +1,232 @@
+"""The report as one HTML file: no request to anywhere, readable without a script, printable."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports import units
+from reports.bottlenecks import predictions
+from reports.cards import Card
+from reports.charts import Chart, recoloured
+from reports.charts.style import DARK, LIGHT, WORDS, Palette, names
+from reports.conclusions import Conclusions
+from reports.markdown import measured, prediction_row
+from reports.terminal import card_figures, card_lines, card_title, sentence, together, warnings
+from reports.verdicts import Verdict
+
+PAGE = Path(__file__).parent / "page"
+"""Template, style and script of the report."""
+SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"')
+FIGURES = re.compile(r" \(×[^)]*\)")
+QUOTED = re.compile(r"`([^`]+)`")
+FARTHEST = 4.0
+"""Factor at which a card's strip ends."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A card's ratio on a small scale from ×1/4 to ×4; parts of its width in per cent."""
+
+    low: float
+    high: float
+    mark: float
+    band: tuple[float, float]
+
+
+def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: Mapping[str, Any]) -> str:
+    """The whole report: `pictures` are the charts with their light SVG, `data` the summary."""
+    run = conclusions.run
+    script = (PAGE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    primaries = conclusions.primaries
+    several = len(run.plan.rivals) > 1
+    text: str = template().render(
+        title=headline(conclusions),
+        run=run,
+        about=about(conclusions),
+        digest=digest,
+        script=Markup(script),  # noqa: S704  # our own file
+        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
+        light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
+        dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        cards=[card_view(card, conclusions) for card in conclusions.cards],
+        advices=list(dict.fromkeys(card.advice for card in conclusions.cards)),
+        words=list(dict.fromkeys(WORDS[row.verdict] for row in primaries)),
+        warnings=warnings(run, conclusions.verdicts),
+        together=together(run, conclusions.verdicts),
+        machine=machine_rows(conclusions),
+        reference=run.plan.reference.name,
+        several=several,
+        rows=[row_view(row, conclusions) for row in primaries],
+        metrics=[units.METRIC_ABOUT[metric] for metric in dict.fromkeys(row.metric for row in primaries)],
+        predictions=[prediction_row(one) for one in predictions(run, measured(conclusions.verdicts))],
+        figures=[(chart, Markup(inline(svg))) for chart, svg in pictures],  # noqa: S704  # matplotlib escapes
+        data=Markup(embedded(data)),  # noqa: S704  # as above
+    )
+    return text
+
+
+@cache
+def template() -> Any:
+    made = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters["code"] = code
+    return made.get_template("report.html")
+
+
+def code(text: str) -> Markup:
+    """Text in which what stands between backticks is code."""
+    return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped first
+
+
+def headline(conclusions: Conclusions) -> str:
+    """The run in one sentence."""
+    run = conclusions.run
+    arms = " or ".join(arm.name for arm in run.plan.arms)
+    words = [row.verdict for row in conclusions.primaries]
+    settled = sum(word in ("faster", "slower", "equivalent") for word in words)
+    if not words:
+        return f"{arms}: nothing was measured"
+    if len(run.plan.rivals) > 1:
+        return f"{arms}: {settled} of {len(words)} comparisons decided"
+    rival, reference = run.plan.rivals[0].name, run.plan.reference.name
+    parts = [
+        f"{rival} is ahead in {words.count('faster')}",
+        f"{reference} in {words.count('slower')}",
+        f"equal in {words.count('equivalent')}",
+    ]
+    if settled < len(words):
+        parts.append(f"not decided in {len(words) - settled}")
+    return f"{', '.join(parts)} of {len(words)} {'cell' if len(words) == 1 else 'cells'}"
+
+
+def about(conclusions: Conclusions) -> str:
+    """When, how long, how many."""
+    run = conclusions.run
+    valid = sum(not trial.invalid for trial in run.trials)
+    return (
+        f"{len(run.plan.cells)} {'cell' if len(run.plan.cells) == 1 else 'cells'}, {valid} trials that "
+        "count of "
+        f"{len(run.trials)}, windows of {run.plan.window:g} s, {units.span(run.elapsed)} of measuring, begun "
+        f"{run.began[:16].replace('T', ' ')} UTC."
+    )
+
+
+def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
+    """What a card shows."""
+    run, verdict = conclusions.run, card.verdict
+    arms = [arm.name for arm in run.plan.arms if arm.name in card.costs]
+    waits, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
+    _, _, where = card_title(card, run).partition(f": {card.advice}")
+    return {
+        "scenario": card.scenario,
+        "arm": card.arm,
+        "advice": card.advice,
+        "where": where.lstrip(", "),
+        "ratio": units.ratio(verdict.ratio),
+        "interval": units.interval(verdict.low, verdict.high),
+        "n": verdict.n,
+        "word": WORDS[verdict.verdict],
+        # The figures stand above it already.
+        "said": FIGURES.sub("", sentence(verdict, run.plan).partition(": ")[2]),
+        "strip": strip(verdict, run.plan.margin),
+        "lines": card_lines(card),
+        "figures": [
+            (f"a light request waits, {' / '.join(arms)}", waits),
+            ("CPU s per 1,000 requests", cpu),
+            ("thread hops", hops),
+            ("memory", memory),
+        ],
+    }
+
+
+def strip(verdict: Verdict, margin: float) -> Strip | None:
+    """Where ratio and interval lie; None without an interval."""
+    if verdict.ratio is None or verdict.low is None or verdict.high is None:
+        return None
+    low, mark, high = (share(value) for value in (verdict.low, verdict.ratio, verdict.high))
+    return Strip(low, high, mark, (share(1 / (1 + margin)), share(1 + margin)))
+
+
+def share(ratio: float) -> float:
+    """A ratio's place on the strip, 0 to 100."""
+    return 50.0 + 50.0 * max(-1.0, min(1.0, math.log(ratio) / math.log(FARTHEST)))
+
+
+def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
+    """A row of the table."""
+    reference = conclusions.run.plan.reference.name
+    scenario = row.cell.scenario
+    advice = next((c.advice for c in conclusions.cards if (c.scenario, c.arm) == (scenario, row.arm)), "")
+    return {
+        "scenario": scenario,
+        "advice": advice,
+        "load": str(row.cell.load).removeprefix("at "),
+        "metric": units.METRIC_SHORT[row.metric],
+        "arm": row.arm,
+        "reference": units.value(row.metric, row.values.get(reference)),
+        "rival": units.value(row.metric, row.values.get(row.arm)),
+        "ratio": units.ratio(row.ratio),
+        "interval": units.interval(row.low, row.high),
+        "n": row.n,
+        "word": WORDS[row.verdict],
+        "kind": row.verdict,
+        "warnings": row.warnings,
+    }
+
+
+def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
+    """The environment, each line with its name."""
+    run = conclusions.run
+    machine = run.machine
+    placed = ", ".join(f"{who} on CPU {', '.join(map(str, cpus))}" for who, cpus in machine.placement.items())
+    compared = run.answers_compared
+    return [
+        ("processor", f"{machine.cpu}, {machine.cores} cores"),
+        ("placement", placed or "none: processes cannot be bound to CPUs there"),
+        ("memory", units.memory(machine.memory)),
+        ("system", machine.system),
+        ("Python", machine.python),
+        ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
+        ("database", machine.database or "not used"),
+        ("answers", f"{compared} requests answered alike" if compared is not None else "not compared"),
+        *((f"arm {arm.name}", served(arm.app, arm.serving.model_dump(), arm.env)) for arm in run.plan.arms),
+        ("seed", str(run.plan.seed)),
+        ("duel", f"{run.version}, run {run.id}"),
+    ]
+
+
+def served(app: str, serving: Mapping[str, object], env: Mapping[str, str]) -> str:
+    """An app and how it is served."""
+    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in serving.items() if value is not None]
+    return ", ".join([app, *knobs, *(f"{name}={value}" for name, value in env.items())])
+
+
+def inline(svg: str) -> str:
+    """A light chart for the page: its size is the page's, and its colours follow the page's scheme."""
+    svg = SIZE.sub(r"\1", svg, count=1)
+    return recoloured(svg, {colour: f"var(--{name})" for colour, name in names(LIGHT).items()})
+
+
+def variables(palette: Palette) -> str:
+    """A palette as custom properties of the page."""
+    return " ".join(f"--{name}: {colour};" for colour, name in names(palette).items())
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end the element it stands in."""
+    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,120 @@
+"""Runs of every shape that a report may have to show: few cells and many, loads from 1 to 1,000, one rival
+and several, long names, an open loop, trials that do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loadtests.config import ENDPOINTS
+from loadtests.plan import Arm, Cell, Load, Plan, Serving
+from loadtests.records import Beats, Calibration, write_beats
+from loadtests.vitals import COLUMNS
+from reports.conclusions import Conclusions, conclude
+from reports.estimates import Readings
+from tests import scripted
+from tests.scripted import Script, Told
+
+SYNC = Arm(name="sync", app="sync_app.main:create_app")
+ASYNC = Arm(name="async", app="async_app.main:create_app")
+MORE = Arm(name="threads-400", app="sync_app.main:create_app", serving=Serving(threads=400))
+FACTORS = {"sync": 1.0, "async": 1.4, "threads-400": 1.1}
+
+
+def even(arm: str, cell: Cell, round: int) -> Told:
+    """An arm's factor everywhere."""
+    factor = FACTORS[arm]
+    return Told(
+        requests=int(1200 * factor) + 7 * round, latency=0.004 / factor, spread=30.0,
+        canary=0.03 / factor, server_cpu=0.9,
+    )  # fmt: skip
+
+
+def growing(arm: str, cell: Cell, round: int) -> Told:
+    """sync stops growing at 40 users, async is slower before that and does not stop."""
+    users = cell.load.level
+    rate = 20.0 * min(users, 40.0) if arm == "sync" else 17.0 * users
+    return Told(requests=int(min(rate, 3000.0)) + 1 + round % 3, latency=0.002, spread=50.0, server_cpu=0.5)
+
+
+def mixed(arm: str, cell: Cell, round: int) -> Told:
+    """Decided, not decided and invalid cells."""
+    if cell.scenario == "upstream":
+        return Told(generator_cpu=0.95, requests=700)
+    scatter = 500 if cell.scenario == "python" and arm == "async" and round % 2 else 0
+    failures = 200 if cell.scenario == "users.read" and arm == "sync" else 0
+    return Told(requests=900 + scatter + round, failures=failures, latency=0.003, spread=4.0, server_cpu=0.9)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A run to be told."""
+
+    arms: Sequence[Arm]
+    cells: Sequence[tuple[str, int]]
+    script: Script = even
+    rounds: int = 6
+    rate: bool = False
+
+
+SHAPES: dict[str, Shape] = {
+    "one cell": Shape((SYNC, ASYNC), [("ping", 64)]),
+    "curves": Shape(
+        (SYNC, ASYNC), [(s, u) for s in ("posts.read", "upstream") for u in (1, 8, 64, 256)], growing, 4
+    ),
+    "every endpoint": Shape((SYNC, ASYNC), [(scenario, 64) for scenario in ENDPOINTS], rounds=4),
+    "three arms": Shape((SYNC, ASYNC, MORE), [("ping", 1), ("ping", 64), ("ping", 1000)]),
+    "three arms, many cells": Shape((SYNC, ASYNC, MORE), [(s, 64) for s in ENDPOINTS[:9]]),
+    "many curves": Shape((SYNC, ASYNC), [(s, u) for s in ENDPOINTS[:8] for u in (1, 40, 64, 1000)], rounds=4),
+    "open loop": Shape((SYNC, ASYNC), [("ping", 100), ("ping", 900), ("posts.read", 100)], rate=True),
+    "all kinds of verdicts": Shape(
+        (SYNC, ASYNC), [(s, 64) for s in ("ping", "python", "upstream", "users.read")], mixed, 4
+    ),
+}
+
+
+def told(parent: Path, name: str) -> Conclusions:
+    """A shape's run, with calibrations and heartbeats, and what it comes to."""
+    shape = SHAPES[name]
+    plan = scripted.plan([arm.name for arm in shape.arms], shape.cells, shape.rounds)
+    plan = plan.model_copy(update={"arms": tuple(shape.arms)})
+    if shape.rate:
+        plan = plan.model_copy(update={"cells": tuple(map(open_cell, plan.cells))})
+    run, directory = scripted.run(parent, plan, shape.script)
+    if not shape.rate:
+        run = run.model_copy(update={"calibrations": calibrations(plan)})
+        directory.save(run)
+        for trial in run.trials:
+            write_beats(directory.path / trial.beats_file, beats())
+    return conclude(run, Readings(directory))
+
+
+def open_cell(cell: Cell) -> Cell:
+    return Cell(scenario=cell.scenario, load=Load(rate=float(cell.load.users or 1), arrivals="poisson"))
+
+
+def calibrations(plan: Plan) -> tuple[Calibration, ...]:
+    """A request takes 20 ms alone; sync hands two calls to threads."""
+    return tuple(
+        Calibration(
+            arm=arm.name, scenario=scenario, users=users, throughput=50.0 * users, service_time=0.02,
+            cpu=0.0007, hops=0.0 if arm == ASYNC else 2.0, lag=0.0001,
+        )
+        for arm in plan.arms
+        for scenario in dict.fromkeys(cell.scenario for cell in plan.cells)
+        for users in (1, 40)
+    )  # fmt: skip
+
+
+def beats() -> Beats:
+    """A server whose loop is on time, with a pool of 20 connections."""
+    always = {"lag": 0.0002, "tokens": 40.0, "pool": 20.0}
+    growing = {"due": 1.0, "cpu": 1.0, "loop_cpu": 1.0, "hops": 100.0}
+    rows = [
+        [always.get(name, 0.0) + growing.get(name, 0.0) * float(at) for name in COLUMNS]
+        for at in np.arange(-0.1, 1.2, 0.05)
+    ]
+    return Beats.of([rows], opened=0.0)

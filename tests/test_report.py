@@ -1,0 +1,264 @@
+"""The HTML report in a real Chromium: nothing is asked for, cut off or overlapping, all is reachable."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from reports import bundle
+from reports.conclusions import conclude
+from reports.estimates import Readings
+from tests import scripted
+from tests.shapes import SHAPES, even, told
+
+WIDTHS = (400, 1000, 1600)
+SCHEMES = ("light", "dark")
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("there is no Chromium here")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The report of every shape."""
+    found = {}
+    for name in SHAPES:
+        conclusions = told(tmp_path_factory.mktemp("shape"), name)
+        bundle.write(conclusions)
+        found[name] = conclusions.readings.directory.report / "report.html"
+    return found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails its test when the console complains or anything is asked for."""
+    opened = browser.new_page(viewport={"width": 1000, "height": 900})
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "request",
+        lambda request: complaints.append(request.url) if not request.is_navigation_request() else None,
+    )
+    yield opened
+    opened.close()
+    assert complaints == []
+
+
+LAYOUT = """() => {
+  const faults = [];
+  const root = document.scrollingElement;
+  if (root.scrollWidth > innerWidth) faults.push(`the page is ${root.scrollWidth} wide`);
+  for (const element of document.querySelectorAll('h1,h2,h3,p,li,dt,dd,summary,label,legend,output,th,td')) {
+    if (element.closest('svg') || !element.checkVisibility()) continue;
+    if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)
+      faults.push(`cut: ${element.textContent.trim().slice(0, 60)}`);
+  }
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const parent = node.parentElement;
+    if (!node.textContent.trim() || parent.closest('script,style,svg,.skip')) continue;
+    if (!parent.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const box of range.getClientRects())
+      texts.push([node.textContent.trim().slice(0, 40), box, parent.closest('.scroll') !== null]);
+  }
+  for (const picture of document.querySelectorAll('figure svg')) {
+    const frame = picture.getBoundingClientRect();
+    for (const text of picture.querySelectorAll('text')) {
+      const box = text.getBoundingClientRect();
+      const words = text.textContent.trim();
+      if (!words || box.width === 0) continue;
+      texts.push([words, box, true]);
+      if (box.left < frame.left - 2 || box.right > frame.right + 2)
+        faults.push(`out of the picture: ${words}`);
+    }
+  }
+  for (const [words, box, scrolls] of texts)
+    if (!scrolls && (box.left < -1 || box.right > innerWidth + 1)) faults.push(`out of the page: ${words}`);
+  texts.sort((one, other) => one[1].top - other[1].top);
+  for (let i = 0; i < texts.length; i++)
+    for (let j = i + 1; j < texts.length && texts[j][1].top < texts[i][1].bottom - 2; j++) {
+      const [a, b] = [texts[i][1], texts[j][1]];
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide > 1.5 && high > 0.3 * Math.min(a.height, b.height))
+        faults.push(`overlap: ${texts[i][0]} | ${texts[j][0]}`);
+    }
+  return faults;
+}"""
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_cut_off_or_overlaps(
+    page: Page, reports: dict[str, Path], width: int, scheme: str
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for shape, report in reports.items():
+        page.goto(report.as_uri())
+        assert page.evaluate(LAYOUT) == [], shape
+        page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+        assert page.evaluate(LAYOUT) == [], f"{shape}, all opened"
+
+
+def test_dark_mode_follows_the_reader(page: Page, reports: dict[str, Path]) -> None:
+    papers = {}
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.goto(reports["one cell"].as_uri())
+        papers[scheme] = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor,"
+            " getComputedStyle(document.querySelector('#chart-verdicts-patch_1 path')).fill]"
+        )
+    assert papers["light"] == ["rgb(255, 255, 255)", "rgb(255, 255, 255)"]
+    assert papers["dark"] == ["rgb(13, 17, 23)", "rgb(13, 17, 23)"]
+
+
+def test_no_two_parts_share_an_id(page: Page, reports: dict[str, Path]) -> None:
+    page.goto(reports["curves"].as_uri())
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_headings_tables_and_regions_have_names_and_roles(page: Page, reports: dict[str, Path]) -> None:
+    page.goto(reports["curves"].as_uri())
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.get_by_role("heading", level=2).all_text_contents() == [
+        "What to write, and why", "Caveats and environment", "Every cell", "Charts",
+    ]  # fmt: skip
+    assert page.get_by_role("article", name="upstream").count() == 1
+    assert page.get_by_role("searchbox", name="Scenario").count() == 1
+    assert page.get_by_role("columnheader", name="verdict").count() >= 1
+    assert page.get_by_role("rowheader", name="posts.read").count() == 4
+    assert page.get_by_role("img").count() == 6
+    for picture in page.get_by_role("img").all():
+        assert picture.locator("title").first.text_content()
+
+
+def test_everything_can_be_reached_by_keyboard_and_shows_its_focus(
+    page: Page, reports: dict[str, Path]
+) -> None:
+    page.goto(reports["curves"].as_uri())
+    wanted = page.evaluate(
+        "[...document.querySelectorAll('a, input, summary, [tabindex]')].filter(e => "
+        "e.checkVisibility()).length"
+    )
+    seen = []
+    for _ in range(wanted):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate(
+                "(() => { const e = document.activeElement;"
+                " e.dataset.reached = 'yes';"
+                " return getComputedStyle(e).outlineStyle })()"
+            )
+        )
+    assert page.evaluate("document.querySelectorAll('[data-reached]').length") == wanted > 20
+    assert set(seen) == {"solid"}
+
+
+def test_the_filter_narrows_cards_and_table_together(page: Page, reports: dict[str, Path]) -> None:
+    page.goto(reports["every endpoint"].as_uri())
+    every = page.locator(".card").count()
+    assert page.locator(".card:visible").count() == every > 25
+    page.get_by_role("searchbox", name="Scenario").fill("posts, ping")
+    shown = page.locator(".card:visible h3").all_text_contents()
+    assert shown
+    assert all("posts" in name or "ping" in name for name in shown)
+    assert page.locator("#cells tbody tr:visible").count() == len(shown)
+    assert page.locator("#count").text_content() == f"{len(shown)} of {every} cards"
+    page.get_by_role("searchbox", name="Scenario").fill("nothing like it")
+    assert page.get_by_text("Nothing fits this filter.").is_visible()
+    page.get_by_role("searchbox", name="Scenario").fill("")
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    assert page.locator(".card:visible").count() == 0
+    page.get_by_role("checkbox").first.check()
+    assert page.locator(".card:visible").count() > 0
+
+
+def test_without_a_script_everything_is_shown(browser: Browser, reports: dict[str, Path]) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(reports["curves"].as_uri())
+        assert page.locator(".card:visible").count() == 2
+        assert page.locator("#filter").is_hidden()
+
+
+def test_the_page_may_ask_for_nothing(browser: Browser, reports: dict[str, Path]) -> None:
+    """Should anything ever be smuggled in, the browser itself holds it back."""
+    page = browser.new_page()
+    page.goto(reports["one cell"].as_uri())
+    refused = page.evaluate(
+        """async () => {
+          const told = [];
+          document.addEventListener('securitypolicyviolation', (e) => told.push(e.effectiveDirective));
+          await fetch('http://127.0.0.1:9/').catch(() => 0);
+          document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}));
+          const script = document.createElement('script');
+          document.body.append(Object.assign(script, {text: 'window.smuggled = 1'}));
+          await new Promise((done) => setTimeout(done, 100));
+          return [told.sort(), window.smuggled ?? 0];
+        }"""
+    )
+    page.close()
+    assert refused == [["connect-src", "img-src", "script-src-elem"], 0]
+
+
+def test_what_a_run_says_is_never_read_as_markup(page: Page, tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), even)
+    hostile = "</script><img src=x onerror=alert(1)><b>processor</b>"
+    machine = run.machine.model_copy(update={"cpu": hostile})
+    bundle.write(conclude(run.model_copy(update={"machine": machine}), Readings(directory)))
+    page.goto((directory.report / "report.html").as_uri())
+    assert page.get_by_text(hostile).count() == 1
+    assert page.locator("img, b").count() == 0
+    data = json.loads(page.locator("#summary").text_content() or "")
+    assert data["machine"]["cpu"] == hostile
+
+
+def test_the_numbers_of_the_run_are_embedded(page: Page, reports: dict[str, Path]) -> None:
+    page.goto(reports["curves"].as_uri())
+    data = json.loads(page.locator("#summary").text_content() or "")
+    assert data == json.loads((reports["curves"].parent / "summary.json").read_text())
+
+
+def test_it_prints_whole_and_without_controls(page: Page, reports: dict[str, Path]) -> None:
+    page.goto(reports["every endpoint"].as_uri())
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator("#filter").is_hidden()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    # A sheet of A4 between margins of 1 cm is 718 pixels wide.
+    page.set_viewport_size({"width": 718, "height": 1000})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 718
+
+
+def test_a_run_without_verdicts_has_a_report_all_the_same(page: Page, tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), even, rounds=0)
+    bundle.write(conclude(run.model_copy(update={"complete": False}), Readings(directory)))
+    page.goto((directory.report / "report.html").as_uri())
+    assert page.get_by_text("The run was interrupted").count() >= 1
+    assert page.evaluate(LAYOUT) == []
