@@ -31,8 +31,10 @@ $(READY): requirements.lock pyproject.toml
 bench: $(READY)
 	$(BIN)/duel run --quick
 
+# What measures runs by itself, afterwards.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from loadtests.plan import Plan
     from loadtests.records import Run, RunDirectory
+    from reports.comparison import Side
+    from reports.conclusions import Conclusions
     from reports.estimates import Readings
-    from reports.verdicts import Verdict
 
 
 class Exit(enum.IntEnum):
@@ -62,6 +63,10 @@ class Colour(enum.StrEnum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class Format(enum.StrEnum):
+    BASELINE = "baseline"
 
 
 ColourOption = Annotated[Colour, typer.Option("--color", help="Colour in the output.")]
@@ -139,6 +144,9 @@ def run(
     rounds: Annotated[
         Optional[int], typer.Option(help="Most rounds (to 20); lifts the profile's limit of time.")
     ] = None,
+    fixed_rounds: Annotated[
+        Optional[int], typer.Option(help="Exactly so many rounds (4 to 20), for a later `compare`.")
+    ] = None,
     max_time: Annotated[
         Optional[str], typer.Option(metavar="TIME", help="End after this (90s, 15m, 2h).")
     ] = None,
@@ -186,6 +194,7 @@ def run(
             "window": window,
             "warmup": warmup,
             "rounds": rounds,
+            "fixed-rounds": fixed_rounds,
             "max-time": max_time,
             "margin": margin,
             "seed": seed,
@@ -193,6 +202,8 @@ def run(
         }
         settings = configuration.settle(flags, os.environ, config)
         plan = configuration.plan(settings)
+        if plan.thresholds:
+            check_thresholds(plan)
         results, notes = consoles(color, json)
         progress = not (no_progress or quiet)
         if resume is not None:
@@ -238,6 +249,85 @@ def report(
         directory = RunDirectory(run)
         results, _ = consoles(color, json)
         finish(directory.load(), directory, Readings(directory), results, json, strict)
+
+
+@app.command(epilog=EXIT_CODES)
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="The earlier run, or a baseline file.")],
+    head: Annotated[Path, typer.Argument(metavar="HEAD", help="The later run, or a baseline file.")],
+    margin: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="How much worse an arm may become.")
+    ] = 0.10,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+    verbose: VerboseOption = False,
+    color: ColourOption = Colour.AUTO,
+) -> None:
+    """Say whether the ratio of the arms became worse from one run to the other: a gate for CI."""
+    with answering(verbose):
+        import json as encoder
+
+        from loadtests.records import RunDirectory
+        from reports import bundle, changes, comparison, terminal
+
+        results, _ = consoles(color, json)
+        found = comparison.compare(side_of(base), side_of(head), margin)
+        text = encoder.dumps(changes.data(found), indent=2) + "\n"
+        written = bundle.write_change(found, RunDirectory(head).report) if head.is_dir() else None
+        if json is not None and json != "-":
+            write_json(Path(json), text)
+        if json == "-":
+            sys.stdout.write(text)
+        else:
+            changes.show(results, found)
+            if written is not None:
+                terminal.say(results, f"report: {written}")
+        words = {one.outcome for one in found.changes}
+        if "regression" in words:
+            raise typer.Exit(Exit.GATE)
+        if "invalid" in words:
+            raise typer.Exit(Exit.INVALID)
+        raise typer.Exit(Exit.INCONCLUSIVE if strict and "inconclusive" in words else Exit.DONE)
+
+
+@app.command(epilog=EXIT_CODES)
+def export(
+    run: RunArgument,
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.BASELINE,
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="Where to; stdout if not given.")
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a run in another format: a baseline to be committed and compared with."""
+    with answering(verbose):
+        from loadtests.records import CannotWrite, RunDirectory
+        from reports import baseline, comparison
+        from reports.conclusions import conclude
+        from reports.estimates import Readings
+
+        directory = RunDirectory(run)
+        text = baseline.write(comparison.side(conclude(directory.load(), Readings(directory))))
+        if out is None:
+            sys.stdout.write(text)
+            return
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(f"cannot write {out}: {error.strerror or error}") from None
+
+
+def side_of(path: Path) -> Side:
+    """A run directory's, or a baseline file's, part in a comparison."""
+    from loadtests.records import RunDirectory
+    from reports import baseline, comparison
+    from reports.conclusions import conclude
+    from reports.estimates import Readings
+
+    if path.is_file():
+        return baseline.read(path)
+    directory = RunDirectory(path)
+    return comparison.side(conclude(directory.load(), Readings(directory)))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -346,6 +436,16 @@ def selftest(
         raise typer.Exit(Exit.DONE if all(answer.right for answer in answers) else Exit.INVALID)
 
 
+def check_thresholds(plan: Plan) -> None:
+    """Before anything is measured: a threshold that says nothing ends the command."""
+    from reports import thresholds
+
+    try:
+        thresholds.check(thresholds.parse(plan.thresholds), plan)
+    except thresholds.ThresholdError as error:
+        fail(Exit.USAGE, error)
+
+
 def measure(
     plan: Plan, parent: Path, database: str | None, notes: Console, progress: bool
 ) -> tuple[Run, RunDirectory, Readings]:
@@ -403,17 +503,20 @@ def finish(
     if json == "-":
         sys.stdout.write(text)
     else:
-        terminal.show(results, run, conclusions.verdicts, conclusions.cards)
+        terminal.show(results, conclusions)
         terminal.say(results, f"report: {directory.report / 'report.html'}")
-    raise typer.Exit(exit_code(conclusions.primaries, strict))
+    raise typer.Exit(exit_code(conclusions, strict))
 
 
-def exit_code(primaries: Sequence[Verdict], strict: bool) -> Exit:
-    """What the primary verdicts come to."""
-    words = {verdict.verdict for verdict in primaries}
+def exit_code(conclusions: Conclusions, strict: bool) -> Exit:
+    """What the primary verdicts and the thresholds come to."""
+    words = {verdict.verdict for verdict in conclusions.primaries}
+    judged = {judgement.word for judgement in conclusions.judgements}
+    if "missed" in judged:
+        return Exit.GATE
     if "invalid" in words:
         return Exit.INVALID
-    if strict and "inconclusive" in words:
+    if strict and "inconclusive" in words | judged:
         return Exit.INCONCLUSIVE
     return Exit.DONE
 

@@ -19,7 +19,7 @@ from reports.terminal import CARD_FIGURES, card_figures, card_lines, card_title
 from reports.verdicts import Verdict
 
 ROOT = Path(__file__).parent.parent
-PICTURES = ("verdicts", "throughput", "tails", "costs")
+PICTURES = ("verdicts", "throughput", "costs")
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "The blog: a database in every request": (
@@ -83,9 +83,9 @@ def page(conclusions: Conclusions, command: str) -> str:
         for name in mine:
             lines += section(conclusions, name)
     lines += [
-        "## Tails and costs",
+        "## How it grows, and what it costs",
         "",
-        picture("tails", "Percentiles of the latency on an axis of nines"),
+        picture("throughput", "Throughput against users, a panel per scenario"),
         "",
         picture("costs", "CPU time, memory and threads of every arm"),
         "",

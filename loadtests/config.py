@@ -152,6 +152,13 @@ def numbers(value: Any) -> tuple[float, ...]:
     return tuple(number(word) for word in (texts(value) if isinstance(value, str) else value))
 
 
+def table(value: Any) -> dict[str, tuple[str, ...]]:
+    """Expressions by key, one or several each."""
+    if not isinstance(value, Mapping):
+        raise ValueError('not a table such as "http_req_failed" = ["rate<0.01"]')
+    return {str(key): (one,) if isinstance(one, str) else texts(one) for key, one in value.items()}
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "profile": text,
     "arms": lines,
@@ -163,6 +170,8 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "rate": numbers,
     "arrivals": text,
     "generators": whole,
+    "fixed-rounds": whole,
+    "thresholds": table,
     "window": seconds,
     "warmup": seconds,
     "rounds": whole,
@@ -241,10 +250,12 @@ def plan(settings: Settings) -> Plan:
     if name not in PROFILES:
         raise PlanError(f"there is no profile {name!r}", did_you_mean(name, list(PROFILES)))
     profile = PROFILES[name]
-    rounds = given.get("rounds")
+    rounds, fixed = given.get("rounds"), given.get("fixed-rounds")
+    if rounds is not None and fixed is not None:
+        raise PlanError("--rounds and --fixed-rounds exclude each other")
     # Who asks for a number of rounds wants them, however long they take.
-    max_time = given.get("max-time", profile.max_time if rounds is None else None)
-    most = rounds if rounds is not None else 20
+    max_time = given.get("max-time", profile.max_time if rounds is None and fixed is None else None)
+    most = fixed or rounds or 20
     chosen = swept(
         arms(given.get("arms", ()), given.get("app-dir", "."), database(settings)), given.get("sweep", ())
     )
@@ -263,12 +274,13 @@ def plan(settings: Settings) -> Plan:
         "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
         "window": given.get("window", window_for(planned, profile.window)),
-        "min_rounds": min(first_look(len(chosen)), most),
+        "min_rounds": fixed or min(first_look(len(chosen)), most),
         "max_rounds": most,
         "max_time": max_time,
         # The profile's limit keeps extra rounds down; one that somebody sets holds for all.
         "deadline": given.get("max-time"),
         "margin": given.get("margin", 0.10),
+        "thresholds": given.get("thresholds", {}),
     }
     return validated(Plan, values, "the plan")
 

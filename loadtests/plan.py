@@ -161,6 +161,8 @@ class Plan(Frozen):
     """Arms closer than this are equivalent."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Error rate of each cell's primary verdict."""
+    thresholds: Mapping[str, tuple[str, ...]] = {}
+    """What the figures must keep, in k6's grammar: the report judges it, and needs no more than the run."""
 
     @model_validator(mode="after")
     def names_are_unique(self) -> Self:
@@ -188,6 +190,12 @@ class Plan(Frozen):
     def rivals(self) -> tuple[Arm, ...]:
         """The arms that are compared with the reference."""
         return self.arms[1:]
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every cell gets the same number of rounds, whatever they show: only such runs can be
+        compared with one another, since a run that stops when it is decided tends to stop at extremes."""
+        return self.min_rounds == self.max_rounds
 
     @property
     def open(self) -> bool:

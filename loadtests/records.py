@@ -22,8 +22,8 @@ from pydantic import Field, ValidationError
 from loadtests.plan import Arm, Cell, Frozen, Load, Metric, Plan, Serving
 
 __all__ = [
-    "Arm", "Beats", "Calibration", "CannotWrite", "Cell", "Load", "Machine", "Metric", "Plan", "RecordError",
-    "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed",
+    "Arm", "Beats", "Calibration", "CannotWrite", "Cell", "Frozen", "Load", "Machine", "Metric", "Plan",
+    "RecordError", "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed",
 ]  # fmt: skip
 
 SCHEMA = "duel-run/1"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from loadtests.records import CannotWrite, write_whole
-from reports import html, markdown
-from reports.charts import PALETTES, Chart, charts, pixels, vectors
+from reports import changes, html, markdown
+from reports.charts import PALETTES, Chart, change, charts, pixels, vectors
 from reports.charts.style import Palette
+from reports.comparison import Comparison
 from reports.conclusions import Conclusions
 from reports.summary import summary
 
@@ -27,7 +29,7 @@ def write(conclusions: Conclusions) -> str:
     text = json.dumps(data, indent=2) + "\n"
     files: dict[str, bytes] = {
         "summary.json": text.encode(),
-        "report.md": markdown.report(conclusions.run, conclusions.verdicts, conclusions.cards).encode(),
+        "report.md": markdown.report(conclusions).encode(),
     }
     drawn = []
     with painters(conclusions) as executor:
@@ -45,15 +47,30 @@ def write(conclusions: Conclusions) -> str:
             except BrokenExecutor:
                 files[name] = pixels(chart, palette)
     files["report.html"] = html.page(conclusions, drawn, data).encode()
-    try:
-        directory.report.mkdir(exist_ok=True)
-        for name, content in files.items():
-            write_whole(directory.report / name, content)
-    except OSError as error:
-        raise CannotWrite(
-            f"cannot write the report to {directory.report}: {error.strerror or error}"
-        ) from None
+    save(directory.report, files)
     return text
+
+
+def write_change(comparison: Comparison, report: Path) -> Path:
+    """Write what changed, in words and as a chart, into a run's report directory; the Markdown file. Raises
+    CannotWrite."""
+    drawn = change.chart(comparison)
+    files = {f"change-{kind}": content for kind, content in vectors(drawn).items()}
+    files |= {f"change-{palette.name}.png": pixels(drawn, palette) for palette in PALETTES}
+    files["change.md"] = changes.markdown(comparison).encode()
+    files["change.json"] = (json.dumps(changes.data(comparison), indent=2) + "\n").encode()
+    save(report, files)
+    return report / "change.md"
+
+
+def save(report: Path, files: Mapping[str, bytes]) -> None:
+    """Raises CannotWrite."""
+    try:
+        report.mkdir(exist_ok=True)
+        for name, content in files.items():
+            write_whole(report / name, content)
+    except OSError as error:
+        raise CannotWrite(f"cannot write the report to {report}: {error.strerror or error}") from None
 
 
 class InTurn(Executor):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from loadtests.records import Run
 from reports.cards import Card, Explanations, cards
 from reports.estimates import Readings
+from reports.thresholds import Judgement, judge
 from reports.verdicts import Verdict, verdicts
 
 
@@ -19,6 +20,8 @@ class Conclusions:
     verdicts: tuple[Verdict, ...]
     explanations: Explanations
     cards: tuple[Card, ...]
+    judgements: tuple[Judgement, ...]
+    """What became of the plan's thresholds."""
 
     @property
     def primaries(self) -> tuple[Verdict, ...]:
@@ -36,4 +39,11 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
     """What a run comes to. Raises RecordError."""
     found = verdicts(run, readings)
     explanations = Explanations(run, readings)
-    return Conclusions(run, readings, tuple(found), explanations, tuple(cards(explanations, found)))
+    return Conclusions(
+        run=run,
+        readings=readings,
+        verdicts=tuple(found),
+        explanations=explanations,
+        cards=tuple(cards(explanations, found)),
+        judgements=tuple(judge(run, readings, found)),
+    )

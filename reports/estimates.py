@@ -211,6 +211,14 @@ def estimate(metric: Metric, reference: list[Reading], rival: list[Reading], lev
     return Estimate(metric, ref, riv, differences, repeated_interval(differences, level))
 
 
+def own_interval(run: Run, readings: Readings, cell: Cell, arm: str, metric: Metric) -> Interval | None:
+    """One arm's own value over its rounds, the geometric mean with its repeated interval, as if it were a
+    ratio to one; None before the first look, or where a round has no value. Raises RecordError."""
+    values = [readings.whole(trial).value(metric) for trial in run.of(cell, arm) if not trial.invalid]
+    known = [math.log(value) for value in values if value is not None and value > 0.0]
+    return repeated_interval(known, run.plan.level) if len(known) == len(values) else None
+
+
 def mean_of(values: list[float | None]) -> float | None:
     """The geometric mean, where every round has a positive value."""
     known = [value for value in values if value is not None and value > 0.0]

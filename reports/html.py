@@ -23,7 +23,15 @@ from reports.charts import Chart, recoloured
 from reports.charts.style import DARK, LIGHT, WORDS, Palette, names
 from reports.conclusions import Conclusions
 from reports.markdown import measured, prediction_row
-from reports.terminal import card_figures, card_lines, card_title, sentence, together, warnings
+from reports.terminal import (
+    card_figures,
+    card_lines,
+    card_title,
+    judgement_line,
+    sentence,
+    together,
+    warnings,
+)
 from reports.verdicts import Verdict
 
 PAGE = Path(__file__).parent / "page"
@@ -65,6 +73,7 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         advices=list(dict.fromkeys(card.advice for card in conclusions.cards)),
         words=list(dict.fromkeys(WORDS[row.verdict] for row in primaries)),
         warnings=warnings(run, conclusions.verdicts),
+        judgements=[(one.word, judgement_line(one)) for one in conclusions.judgements],
         together=together(run, conclusions.verdicts),
         machine=machine_rows(conclusions),
         reference=run.plan.reference.name,

@@ -8,15 +8,28 @@ from loadtests.records import Cell, Run
 from reports import units
 from reports.bottlenecks import Prediction, predictions
 from reports.cards import Card
-from reports.terminal import CARD_FIGURES, card_figures, card_lines, card_title, sentence, together, warnings
+from reports.conclusions import Conclusions
+from reports.terminal import (
+    CARD_FIGURES,
+    card_figures,
+    card_lines,
+    card_title,
+    judgement_line,
+    sentence,
+    together,
+    warnings,
+)
 from reports.verdicts import Verdict
 
 
-def report(run: Run, found: Sequence[Verdict], cards: Sequence[Card] = ()) -> str:
-    """Sentences, table, cards, warnings, machine."""
-    primaries = [verdict for verdict in found if verdict.primary]
+def report(conclusions: Conclusions) -> str:
+    """Sentences, thresholds, table, cards, warnings, machine."""
+    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
     lines = ["# Verdicts", ""]
-    lines += [f"- {plain(sentence(verdict, run.plan))}" for verdict in primaries]
+    lines += [f"- {plain(sentence(verdict, run.plan))}" for verdict in conclusions.primaries]
+    if conclusions.judgements:
+        lines += ["", "# Thresholds", ""]
+        lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
     lines += ["", table(run, found), "", plain(together(run, found)), ""]
     if cards:
         lines += ["# What to write, and why", "", card_table(run, cards), ""]

@@ -203,6 +203,46 @@ def off_zero(values: Sequence[float]) -> tuple[float, float] | None:
     return mean, 2.0 * float(stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))
 
 
+@dataclass(frozen=True)
+class Shift:
+    """By how much the mean of a later sample of log-ratios lies above that of an earlier one."""
+
+    change: float
+    error: float
+    """Standard error of the change."""
+    freedom: float
+    """Degrees of freedom of the error."""
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """One-sided bounds, each of which errs at `level`."""
+        reach = float(stdtrit(self.freedom, 1.0 - level)) * self.error
+        return self.change - reach, self.change + reach
+
+    def p_below(self, bound: float) -> float:
+        """The probability of a change as low as this where the true one is `bound`: small when it is proven
+        to be lower."""
+        return float(stdtr(self.freedom, (self.change - bound) / self.error))
+
+
+def shift(before: Sequence[float], after: Sequence[float], drift: float) -> Shift | None:
+    """How far a mean moved between two samples, each of which may be off by `drift` (a standard deviation)
+    for reasons of its session; None for fewer than four values on a side.
+
+    Source: Welch, The generalization of "Student's" problem (1947), the drift taken as known.
+    """
+    if min(len(before), len(after)) < FIRST_LOOK:
+        return None
+    parts = [float(np.var(values, ddof=1)) / len(values) for values in (before, after)]
+    variance = sum(parts) + 2.0 * drift**2
+    change = float(np.mean(after)) - float(np.mean(before))
+    if variance == 0.0:
+        return None
+    shares = sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (before, after), strict=True)
+    )  # fmt: skip
+    return Shift(change, math.sqrt(variance), min(variance**2 / shares, 1e6) if shares else 1e6)
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     """The mean whose ratio over rounds is the mean ratio of the rounds. Values must be positive."""
     return math.exp(math.fsum(math.log(value) for value in values) / len(values))

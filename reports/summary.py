@@ -8,6 +8,7 @@ from typing import Any
 from reports.bottlenecks import known, predicted
 from reports.cards import Card
 from reports.conclusions import Conclusions
+from reports.thresholds import Judgement
 from reports.verdicts import Verdict
 
 
@@ -26,7 +27,22 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "machine": run.machine.model_dump(mode="json"),
         "refused": dict(run.refused),
         "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
+        "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
+    }
+
+
+def of_judgement(judgement: Judgement) -> dict[str, Any]:
+    """A threshold for one arm in one cell; durations in milliseconds, as the threshold says them."""
+    return {
+        "threshold": judgement.threshold.text,
+        "scenario": judgement.cell.scenario,
+        "load": judgement.cell.load.model_dump(exclude_none=True),
+        "arm": judgement.arm,
+        "outcome": judgement.word,
+        "value": judgement.value,
+        "low": judgement.low,
+        "high": judgement.high,
     }
 
 

@@ -16,8 +16,10 @@ from loadtests.records import Arm, Cell, Machine, Metric, Plan, Run, Trial
 from reports import units
 from reports.cards import Card
 from reports.catalogue import DATABASE, is_twin
+from reports.conclusions import Conclusions
 from reports.estimates import Readings
 from reports.selftest import Answer, conclusion
+from reports.thresholds import Judgement
 from reports.verdicts import Verdict, Word, standing, verdicts
 
 PATIENCE = 30.0
@@ -245,11 +247,23 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     return grid
 
 
-def show(console: Console, run: Run, found: Sequence[Verdict], cards: Sequence[Card] = ()) -> None:
-    """Sentences, then the table, then the cards, then the warnings with their remedies."""
-    primaries = [verdict for verdict in found if verdict.primary]
+JUDGED = {"met": "✓", "missed": "✗", "inconclusive": "~"}
+
+
+def judgement_line(judgement: Judgement) -> str:
+    """`✓ http_req_duration{arm:async}: p(95)<50: posts.read at 64 users, async: 41.2 ms (39.0 to 43.5)`."""
+    where = f"{judgement.cell}, {judgement.arm}"
+    return f"{JUDGED[judgement.word]} {judgement.threshold.text}: {where}: {judgement.shown}"
+
+
+def show(console: Console, conclusions: Conclusions) -> None:
+    """Sentences, the thresholds, then the table, then the cards, then the warnings with their remedies."""
+    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
+    primaries = conclusions.primaries
     for verdict in primaries:
         say(console, sentence(verdict, run.plan))
+    for judgement in conclusions.judgements:
+        say(console, judgement_line(judgement))
     if primaries:
         console.print()
         for metric in dict.fromkeys(verdict.metric for verdict in primaries):

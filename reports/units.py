@@ -68,6 +68,11 @@ def figures(number: float) -> str:
     return f"{number:.2f}"
 
 
+def plain(number: float) -> str:
+    """A number without a unit, three figures at least: `0.012`, `48.3`, `1,210`."""
+    return figures(number) if abs(number) >= 1 or number == 0 else f"{number:.3g}"
+
+
 def span(seconds: float) -> str:
     """A length of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = round(seconds)

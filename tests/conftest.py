@@ -32,6 +32,20 @@ examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
 
+ALONE = {
+    "arrivals", "cli", "client", "docs", "fleet", "machine", "package", "postgresql", "rounds", "run",
+    "serving", "validity", "vitals",
+}  # fmt: skip
+"""Tests that measure, or start what measures: they need the machine for themselves. All others may run beside
+one another."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.removeprefix("test_") in ALONE:
+            item.add_marker(pytest.mark.alone)
+
+
 CREATE: dict[str, Callable[[Settings], FastAPI]] = {
     "sync": sync_app.main.create_app,
     "async": async_app.main.create_app,

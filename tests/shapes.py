@@ -49,6 +49,12 @@ def mixed(arm: str, cell: Cell, round: int) -> Told:
     return Told(requests=900 + scatter + round, failures=failures, latency=0.003, spread=4.0, server_cpu=0.9)
 
 
+def apart(arm: str, cell: Cell, round: int) -> Told:
+    """Thirty times as much, and a thirtieth."""
+    factor = {"ping": 30.0, "sleep": 1.0, "blocking": 1 / 30}[cell.scenario]
+    return Told(requests=int(900 * (factor if arm == "async" else 1.0)) + 1 + round % 2, latency=0.0005)
+
+
 @dataclass(frozen=True)
 class Shape:
     """A run to be told."""
@@ -69,6 +75,7 @@ SHAPES: dict[str, Shape] = {
     "three arms": Shape((SYNC, ASYNC, MORE), [("ping", 1), ("ping", 64), ("ping", 1000)]),
     "three arms, many cells": Shape((SYNC, ASYNC, MORE), [(s, 64) for s in ENDPOINTS[:9]]),
     "many curves": Shape((SYNC, ASYNC), [(s, u) for s in ENDPOINTS[:8] for u in (1, 40, 64, 1000)], rounds=4),
+    "far apart": Shape((SYNC, ASYNC), [("ping", 64), ("sleep", 64), ("blocking", 64)], apart, 4),
     "open loop": Shape((SYNC, ASYNC), [("ping", 100), ("ping", 900), ("posts.read", 100)], rate=True),
     "all kinds of verdicts": Shape(
         (SYNC, ASYNC), [(s, 64) for s in ("ping", "python", "upstream", "users.read")], mixed, 4

@@ -67,6 +67,7 @@ ONLY_HERE = {
         "reports.charts.tails",
         "reports.charts.heat",
         "reports.charts.costs",
+        "reports.charts.change",
     },
     "jinja2": {"reports.html", "shared_models.errors"},
     "typer": {"cli"},

@@ -184,8 +184,8 @@ def test_trials_that_do_not_count_are_drawn_hollow(known: dict[str, Conclusions]
     dots = [line for line in axes.lines if isinstance(line, Line2D) and line.get_markersize() < 3]
     hollow = [line for line in dots if line.get_markerfacecolor() == LIGHT.paper]
     filled = [line for line in dots if line.get_markerfacecolor() != LIGHT.paper]
-    assert sum(len(line.get_xdata()) for line in hollow) == 4 * 2  # rounds and arms of one cell
-    assert sum(len(line.get_xdata()) for line in filled) == 4 * 3 * 2  # rounds, cells, arms
+    assert sum(np.size(line.get_xdata()) for line in hollow) == 4 * 2  # rounds and arms of one cell
+    assert sum(np.size(line.get_xdata()) for line in filled) == 4 * 3 * 2  # rounds, cells, arms
 
 
 def test_hairlines_stand_where_threads_and_connections_are_used_up(known: dict[str, Conclusions]) -> None:

@@ -58,6 +58,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     ours = {"cli.py", "sync_app", "async_app", "shared_models", "loadtests", "reports"}
     assert {top for top in tops if not top.endswith(".dist-info")} == ours
     assert "shared_models/templates/post.html" in names
+    assert {"reports/page/report.html", "reports/page/report.css", "reports/page/report.js"} <= set(names)
 
 
 def test_an_installed_duel_runs_beside_a_users_own_packages_of_the_same_names(

@@ -36,7 +36,7 @@ from reports.charts.style import (
     rounds_text,
 )
 from reports.conclusions import Conclusions
-from reports.statistics import repeated_interval
+from reports.estimates import own_interval
 from reports.verdicts import Verdict
 
 STOPS: Mapping[Name, str] = {
@@ -143,7 +143,7 @@ def points_of(conclusions: Conclusions, row: Verdict) -> list[Point]:
             value = conclusions.readings.whole(trial).value(row.metric)
             if value is not None and value > 0.0:
                 (invalid if trial.invalid else counted).append(value)
-        interval = repeated_interval([math.log(value) for value in counted], run.plan.level)
+        interval = own_interval(run, conclusions.readings, row.cell, arm, row.metric)
         bound = None if run.plan.open else predicted(known(run, row.cell, arm))
         found.append(
             Point(

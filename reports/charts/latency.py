@@ -30,6 +30,7 @@ from reports.charts.style import (
     rounds_text,
 )
 from reports.conclusions import Conclusions
+from reports.thresholds import limits
 
 PERCENTILES: tuple[Metric, ...] = ("p50", "p95", "p99")
 Latencies = Mapping[tuple[str, str], float | None]
@@ -139,8 +140,15 @@ def draw_curves(
         axes.set_xlim(0, 1.08 * most if most else 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+        allowed = limits(run.plan, scenario)
         if seen:
-            axes.set_ylim(*around(seen))
+            axes.set_ylim(*around([*seen, *allowed]))
+        for limit in allowed:
+            axes.axhline(limit, color=palette.faint, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
+            axes.annotate(
+                "threshold", (0.0, limit), xycoords=("axes fraction", "data"), xytext=(2, 2),
+                textcoords="offset points", fontsize=6.5, color=palette.faint,
+            )  # fmt: skip
         log_axis(axes, "y", plain_duration, palette)
         axes.set_xlabel("requests per second", labelpad=1)
         label_ends(axes, ends)
@@ -178,12 +186,16 @@ def draw_rows(
                 axes.plot(
                     x, y, look.marker, color=look.colour, markersize=5, zorder=2, markerfacecolor=face
                 )  # fmt: skip
+    for height, cell in enumerate(reversed(cells)):
+        for limit in limits(run.plan, cell.scenario):
+            axes.vlines(limit, height - 0.4, height + 0.4, color=palette.faint, linewidth=0.8, linestyle="--")
     name_rows(axes, [str(cell) for cell in cells])
     seen = [
         value for found in firsts.values() for (_, m), value in found.items() if m in PERCENTILES and value
     ]
+    allowed = [limit for cell in cells for limit in limits(run.plan, cell.scenario)]
     if seen:
-        axes.set_xlim(*around(seen))
+        axes.set_xlim(*around([*seen, *allowed]))
     log_axis(axes, "x", plain_duration, palette)
     axes.set_xlabel(what)
     frame(

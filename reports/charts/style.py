@@ -258,7 +258,12 @@ def ratio_axis(axes: Axes, low: float, high: float) -> None:
     """A log2 axis of ratios with readable ticks."""
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
-    ticks = [t for t in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2 / 3, 1, 1.5, 2, 4, 8, 16) if low <= t <= high]
+    octaves = math.log2(high / low)
+    every = 1 if octaves <= 8 else 2 if octaves <= 16 else 4
+    ticks = [2.0**power for power in range(-20, 21) if power % every == 0]
+    if octaves <= 4:
+        ticks += [2 / 3, 1.5]
+    ticks = sorted(tick for tick in ticks if low <= tick <= high)
     axes.set_xticks(ticks, [f"×{t:.3g}" if t >= 1 else f"×{t:.2g}" for t in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -1,0 +1,67 @@
+"""What changed against a baseline: the change of every cell's ratio, with the gate's line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from reports import changes, units
+from reports.charts.style import LABEL_SIZE, LOOKS, Chart, Palette, canvas, frame, name_rows, ratio_axis
+from reports.comparison import Change, Comparison
+
+
+def chart(comparison: Comparison) -> Chart:
+    """A row a cell, in the order of the table."""
+    return Chart(
+        stem="change",
+        finding=changes.headline(comparison),
+        reading=(
+            "One row a cell. The mark is the later ratio of the arms ÷ the earlier one, turned so that "
+            "farther right "
+            "is better; the bar ends at its one-sided bounds. A bar that lies wholly to the left of the "
+            "gate's line "
+            "is a regression, one wholly to the right passes, and a hollow mark is not decided."
+        ),
+        head=changes.HEAD,
+        rows=tuple(changes.rows(comparison)),
+        draw=partial(draw, comparison.changes, comparison.margin, changes.headline(comparison)),
+    )
+
+
+def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette) -> Figure:
+    figure, (axes,) = canvas(1.6 + 0.28 * len(found), palette)
+    gate = 1.0 / (1.0 + margin)
+    axes.axvline(1.0, color=palette.rule, linewidth=0.8, zorder=1)
+    axes.axvline(gate, color=palette.texts[0], linewidth=1.2, linestyle="--", zorder=1)
+    reach = [gate / 1.2, 1.2]
+    for height, one in enumerate(reversed(found)):
+        look = LOOKS[0] if one.outcome == "regression" else LOOKS[1]
+        settled = one.outcome in ("pass", "regression")
+        if one.ratio is not None and one.low is not None and one.high is not None:
+            reach += [one.low, one.high]
+            axes.hlines(height, one.low, one.high, color=look.colour, linewidth=1.6, zorder=2)
+            face = look.colour if settled else palette.paper
+            axes.plot([one.ratio], [height], look.marker, color=look.colour, zorder=3, markerfacecolor=face)
+        axes.annotate(
+            f"{units.ratio(one.ratio)}  {one.outcome}", (1.0, height), xycoords=("axes fraction", "data"),
+            xytext=(6, 0), textcoords="offset points", va="center",
+            color=look.text(palette) if settled else palette.faint,
+        )  # fmt: skip
+    name_rows(axes, [f"{one.head.cell} · {one.head.arm}" for one in found])
+    axes.spines["left"].set_visible(False)
+    ratio_axis(axes, min(reach) / 1.05, max(reach) * 1.05)
+    axes.annotate(
+        f"gate: −{margin:.0%}", (gate, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 4),
+        textcoords="offset points", ha="center", fontsize=LABEL_SIZE, color=palette.texts[0],
+    )  # fmt: skip
+    axes.set_xlabel("ratio now ÷ ratio before; farther right is better")
+    counts = [len(one.head.differences) for one in found]
+    about = (
+        f"n = {max(counts, default=0)} rounds on either side; bars end at one-sided 95% bounds, sessions "
+        "taken to "
+        "differ by 2% (5% between machines) by themselves; hollow: not decided."
+    )
+    frame(figure, finding, about, palette)
+    return figure
