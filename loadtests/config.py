@@ -255,7 +255,8 @@ def plan(settings: Settings) -> Plan:
         raise PlanError("--rounds and --fixed-rounds exclude each other")
     # Who asks for a number of rounds wants them, however long they take.
     max_time = given.get("max-time", profile.max_time if rounds is None and fixed is None else None)
-    most = fixed or rounds or 20
+    asked = fixed if rounds is None else rounds
+    most = 20 if asked is None else asked
     chosen = swept(
         arms(given.get("arms", ()), given.get("app-dir", "."), database(settings)), given.get("sweep", ())
     )
@@ -274,7 +275,7 @@ def plan(settings: Settings) -> Plan:
         "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
         "window": given.get("window", window_for(planned, profile.window)),
-        "min_rounds": fixed or min(first_look(len(chosen)), most),
+        "min_rounds": min(first_look(len(chosen)), most) if fixed is None else fixed,
         "max_rounds": most,
         "max_time": max_time,
         # The profile's limit keeps extra rounds down; one that somebody sets holds for all.
