@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli import Exit
 from loadtests.bench import expect, generator
 from loadtests.processes import OUR_PACKAGES, Child
 from loadtests.records import RunDirectory, Samples, read_samples
@@ -149,13 +150,17 @@ def test_arrivals_that_find_every_user_waiting_are_dropped_and_count_as_failed(
 
 def test_a_run_at_a_rate_decides_by_response_time_and_tells_it_in_words(tmp_path: Path) -> None:
     """Ten against twenty milliseconds: both keep up, one takes twice as long."""
-    done = duel(
-        "run", "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "1", "--warmup", "0.3",
-        "--rounds", "4", "--seed", "1", "--arm", "fast=steady:fast", "--arm", "slow=steady:slow",
-        cwd=tmp_path, COLUMNS="160",
-    )  # fmt: skip
+    for seed in range(1, 4):
+        done = duel(
+            "run", "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "1", "--warmup", "0.3",
+            "--rounds", "4", "--seed", str(seed), "--arm", "fast=steady:fast", "--arm", "slow=steady:slow",
+            "--out", f"runs-{seed}", cwd=tmp_path, COLUMNS="160",
+        )  # fmt: skip
+        # A host that makes arrivals late is found out by the run itself, and is not what this is about.
+        if done.returncode != Exit.INVALID:
+            break
     assert done.returncode == 0, done.stderr
-    (where,) = (tmp_path / "runs").iterdir()
+    (where,) = (tmp_path / f"runs-{seed}").iterdir()
     summary = json.loads((where / "report" / "summary.json").read_text())
     (primary,) = (verdict for verdict in summary["verdicts"] if verdict["primary"])
     assert (primary["metric"], primary["load"]) == ("p50", {"rate": 100.0, "arrivals": "poisson"})
@@ -167,8 +172,8 @@ def test_a_run_at_a_rate_decides_by_response_time_and_tells_it_in_words(tmp_path
     assert "ping at 100/s: slow takes" in done.stdout
     assert "times as long as fast (median response time)" in done.stdout
     assert "service p50 fast / slow" in done.stdout
-    assert (where / "report" / "response.svg").is_file()
-    assert "fast answers sooner ▸" in (where / "report" / "verdicts.svg").read_text()
+    assert (where / "report" / "response-light.svg").is_file()
+    assert "fast answers sooner ▸" in (where / "report" / "verdicts-light.svg").read_text()
     trial = RunDirectory(where).load().trials[0]
     assert trial.arrivals is not None
     assert trial.dropped == 0
