@@ -463,7 +463,7 @@ def carry_on(
 
     from loadtests.rounds import Silent, Watcher, carry_out
     from reports.estimates import Readings
-    from reports.terminal import Lines, LiveView
+    from reports.live import Lines, LiveView
     from reports.verdicts import decided
 
     run, directory = begun

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from reports import terminal, units
 from reports.estimates import Readings
-from reports.terminal import LiveView
+from reports.live import Lines, LiveView
 from tests import scripted
 from tests.scripted import Told
 from tests.shapes import SHAPES, even, told
@@ -74,7 +74,7 @@ def test_the_live_view_tells_of_failed_requests(tmp_path: Path) -> None:
 def test_without_a_terminal_every_decided_cell_is_a_line(tmp_path: Path) -> None:
     run, directory = scripted.run(tmp_path, scripted.plan(cells=[("ping", 1), ("ping", 64)]), even)
     out = StringIO()
-    lines = terminal.Lines(Console(file=out, width=100), Readings(directory))
+    lines = Lines(Console(file=out, width=100), Readings(directory))
     lines.round_ends(run, 4, [run.plan.cells[1]], 30.0)
     told_lines = out.getvalue().splitlines()
     assert told_lines[0].startswith("  ping at 1 user: async serves 1.40 times as much as sync")

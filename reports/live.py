@@ -1,0 +1,138 @@
+"""Progress while a run goes on: a live view on a terminal, lines without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from loadtests.records import Arm, Cell, Run, Trial
+from reports import units
+from reports.estimates import Readings
+from reports.terminal import counted, say, sentence, table
+from reports.verdicts import verdicts
+
+PATIENCE = 30.0
+"""Seconds of silence after which a reader without a terminal wants to hear something."""
+TAKEN = 7
+"""Lines of a terminal that the live view needs besides the rows of its table."""
+
+
+class Lines:
+    """Progress without a terminal: a line per decided cell, per round, and now and then between them."""
+
+    def __init__(self, console: Console, readings: Readings) -> None:
+        self.console = console
+        self.readings = readings
+        self.spoken = 0.0
+        self.open: list[Cell] | None = None
+
+    def prepares(self, arm: Arm) -> None:
+        say(self.console, f"a glance at {arm.name} under one user and under forty")
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
+
+    def trial_ends(self, run: Run, trial: Trial) -> None:
+        for fault in trial.invalid:
+            where = f"{trial.cell}, {trial.arm}, round {trial.round + 1}"
+            say(self.console, f"  {where}: does not count: {fault}")
+        if run.elapsed - self.spoken > PATIENCE:
+            self.spoken = run.elapsed
+            done = counted(len(run.trials), "trial")
+            say(self.console, f"  round {trial.round + 1}, {done} done after {units.span(run.elapsed)}")
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
+        self.spoken = run.elapsed
+        closed = set(self.open if self.open is not None else run.plan.cells) - set(open_cells)
+        self.open = open_cells
+        if closed:
+            for verdict in verdicts(run, self.readings):
+                if verdict.primary and verdict.cell in closed:
+                    say(self.console, f"  {sentence(verdict, run.plan)}")
+        left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
+        say(
+            self.console,
+            f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: "
+            + (left if open_cells else "every cell is decided"),
+        )
+
+
+class LiveView:
+    """Progress on a terminal: what runs now, and each cell's ratio so far."""
+
+    def __init__(self, console: Console, readings: Readings) -> None:
+        self.console = console
+        self.readings = readings
+        self.now = Text("starting")
+        self.latest: RenderableType | None = None
+        self.progress = Progress(
+            TextColumn("round {task.fields[round]}"),
+            BarColumn(),
+            TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self.task = self.progress.add_task("", round=1, left="", total=None)
+        # Drawn at most four times a second: the view must cost no load.
+        self.live = Live(self.view(), console=console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def view(self) -> Group:
+        parts: list[RenderableType] = [self.latest, Text()] if self.latest else []
+        return Group(*parts, self.progress, self.now)
+
+    def prepares(self, arm: Arm) -> None:
+        self.now = Text(f"now: a glance at {arm.name} under one user and under forty")
+        self.live.update(self.view())
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None:
+        plan = run.plan
+        if self.progress.tasks[0].total is None:
+            self.progress.update(self.task, total=len(plan.cells) * len(plan.arms) * plan.min_rounds)
+        self.now = Text(f"now: {cell}, {arm.name}")
+        self.progress.update(self.task, round=f"{round + 1} of {plan.min_rounds} to {plan.max_rounds}")
+        self.live.update(self.view())
+
+    def trial_ends(self, run: Run, trial: Trial) -> None:
+        busy = trial.vitals.generator_cpu / trial.window
+        seen = self.readings.whole(trial)
+        failed = f", {seen.failures:,} failed" if seen.failures else ""
+        self.now = Text(
+            f"last: {trial.cell}, {trial.arm}: {units.rate(seen.throughput)}{failed}; generator at "
+            f"{busy:.0%} of "
+            "its core"
+        )
+        for fault in trial.invalid:
+            self.console.print(f"{trial.cell}, {trial.arm}: does not count: {fault}", markup=False)
+        self.progress.advance(self.task)
+        self.live.update(self.view())
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
+        self.latest = self.standing(run, open_cells)
+        task = self.progress.tasks[0]
+        more = len(open_cells) * len(run.plan.arms)
+        self.progress.update(
+            self.task,
+            left=f"at most {units.span(seconds_left)} left",
+            total=max(task.total or 0.0, task.completed + more),
+        )
+        self.live.update(self.view())
+
+    def standing(self, run: Run, open_cells: Sequence[Cell]) -> RenderableType:
+        """The ratios so far, of open cells first, as many as leave room for what runs now."""
+        found = verdicts(run, self.readings)
+        cells = [cell for cell in run.plan.cells if cell in open_cells]
+        cells += [cell for cell in run.plan.cells if cell not in open_cells]
+        room = max(1, (self.console.height - TAKEN) // len(run.plan.rivals))
+        shown = table(run, [one for one in found if one.cell in cells[:room]], self.console.width)
+        left = len(cells) - room
+        return Group(shown, Text(f"and {counted(left, 'cell')} more", style="dim")) if left > 0 else shown
