@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from loadtests.plan import Arm, Cell, Frozen, Load, Metric, Plan, Serving
 
 __all__ = [
     "Arm", "Beats", "Calibration", "CannotWrite", "Cell", "Frozen", "Load", "Machine", "Metric", "Plan",
-    "RecordError", "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed",
+    "RecordError", "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed", "read_document",
 ]  # fmt: skip
 
 SCHEMA = "duel-run/1"
@@ -332,30 +332,11 @@ class RunDirectory:
 
     def load(self) -> Run:
         """The run; raises RecordError for anything that is not a whole, valid one."""
-        path = self.path / RUN_FILE
-        try:
-            if path.stat().st_size > LARGEST_RUN_FILE:
-                raise RecordError(f"{path} is larger than any run")
-            content = json.loads(path.read_bytes())
-        except OSError as error:
-            raise RecordError(
-                f"cannot read {path}: {error.strerror or error}",
-                hint="pass a run directory such as runs/20260101-120000-a1b2, as `duel run` printed it",
-            ) from None
-        except (ValueError, RecursionError) as error:
-            raise RecordError(f"{path} is not JSON: {error}") from None
-        schema = content.get("schema") if isinstance(content, dict) else None
-        if schema != SCHEMA:
-            raise RecordError(
-                f"{path} has schema {schema!r}; this version reads {SCHEMA!r}",
-                hint="read it with the version of duel that wrote it",
-            )
-        try:
-            return Run.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise RecordError(f"{path} is not a valid run: {place}: {first['msg']}") from None
+        return read_document(
+            self.path / RUN_FILE, Run, SCHEMA, LARGEST_RUN_FILE,
+            missing="pass a run directory such as runs/20260101-120000-a1b2, as `duel run` printed it",
+            other="read it with the version of duel that wrote it",
+        )  # fmt: skip
 
     def samples(self, trial: Trial) -> Samples:
         """The samples of a trial; raises RecordError when they are missing or damaged."""
@@ -377,6 +358,34 @@ class RunDirectory:
         """The server's heartbeats; None where there were none. Raises RecordError when they are damaged."""
         with reading(self.path / trial.beats_file) as path:
             return read_beats(path) if path.exists() else None
+
+
+Document = TypeVar("Document", bound=Frozen)
+
+
+def read_document(
+    path: Path, kind: type[Document], schema: str, largest: int, missing: str, other: str
+) -> Document:
+    """A JSON file of a schema of ours; trusts nothing. `missing` and `other` are the hints for a file that is
+    not there and for one of another schema. Raises RecordError."""
+    what = kind.__name__.lower()
+    try:
+        if path.stat().st_size > largest:
+            raise RecordError(f"{path} is larger than any {what}")
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}", hint=missing) from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is not JSON: {error}") from None
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != schema:
+        raise RecordError(f"{path} has schema {found!r}; this version reads {schema!r}", hint=other)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{path} is not a valid {what}: {place}: {first['msg']}") from None
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from loadtests.records import Cell, Frozen, Machine, Metric, RecordError
+from loadtests.records import Cell, Frozen, Machine, Metric, read_document
 from reports.comparison import Side, Standing
 from reports.verdicts import Word
 
@@ -62,26 +62,8 @@ def rounded(value: float | None) -> float | None:
 
 def read(path: Path) -> Side:
     """What `write` wrote. Raises RecordError for anything else."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise RecordError(f"{path} is larger than any baseline")
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is not JSON: {error}") from None
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise RecordError(
-            f"{path} has schema {schema!r}; this version reads {SCHEMA!r}",
-            hint="write it with `duel export RUN --format baseline`",
-        )
-    try:
-        found = Baseline.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path} is not a valid baseline: {place}: {first['msg']}") from None
+    hint = "write one with `duel export RUN --format baseline`"
+    found = read_document(path, Baseline, SCHEMA, LARGEST, missing=hint, other=hint)
     rows = [
         Standing(
             row.cell,

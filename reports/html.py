@@ -27,6 +27,7 @@ from reports.terminal import (
     card_figures,
     card_lines,
     card_title,
+    counted,
     judgement_line,
     sentence,
     together,
@@ -71,7 +72,6 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
         cards=[card_view(card, conclusions) for card in conclusions.cards],
         advices=list(dict.fromkeys(card.advice for card in conclusions.cards)),
-        words=list(dict.fromkeys(WORDS[row.verdict] for row in primaries)),
         warnings=warnings(run, conclusions.verdicts),
         judgements=[(one.word, judgement_line(one)) for one in conclusions.judgements],
         together=together(run, conclusions.verdicts),
@@ -120,7 +120,7 @@ def headline(conclusions: Conclusions) -> str:
     ]
     if settled < len(words):
         parts.append(f"not decided in {len(words) - settled}")
-    return f"{', '.join(parts)} of {len(words)} {'cell' if len(words) == 1 else 'cells'}"
+    return f"{', '.join(parts)} of {counted(len(words), 'cell')}"
 
 
 def about(conclusions: Conclusions) -> str:
@@ -128,7 +128,7 @@ def about(conclusions: Conclusions) -> str:
     run = conclusions.run
     valid = sum(not trial.invalid for trial in run.trials)
     return (
-        f"{len(run.plan.cells)} {'cell' if len(run.plan.cells) == 1 else 'cells'}, {valid} trials that "
+        f"{counted(len(run.plan.cells), 'cell')}, {valid} trials that "
         "count of "
         f"{len(run.trials)}, windows of {run.plan.window:g} s, {units.span(run.elapsed)} of measuring, begun "
         f"{run.began[:16].replace('T', ' ')} UTC."
