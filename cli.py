@@ -8,8 +8,8 @@ from __future__ import annotations
 import enum
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
@@ -18,8 +18,10 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from loadtests.config import Settings
     from loadtests.plan import Plan
     from loadtests.records import Run, RunDirectory
+    from loadtests.worktree import Worktree
     from reports.comparison import Side
     from reports.conclusions import Conclusions
     from reports.estimates import Readings
@@ -43,7 +45,12 @@ Exit codes: 0 done · 1 unexpected error · 2 usage or configuration · 3 gate b
 4 inconclusive (with --strict) · 5 invalid measurement · 6 unreadable run · 130 interrupted
 """
 
-FLAGS = {"profile": "--quick and --thorough", "arms": "--arm", "scenarios": "--scenario"}
+FLAGS = {
+    "profile": "--quick and --thorough",
+    "arms": "--arm",
+    "scenarios": "--scenario",
+    "scenarios-file": "--scenarios",
+}
 """Flags that are not called like the setting they give."""
 ALSO = frozenset({"--max-time", "--database"})
 """Flags that may be given when a run is resumed."""
@@ -67,6 +74,16 @@ class Colour(enum.StrEnum):
 
 class Format(enum.StrEnum):
     BASELINE = "baseline"
+    MARKDOWN = "markdown"
+    COMMENT = "comment"
+    GITHUB_SUMMARY = "github-summary"
+    GITHUB_ANNOTATIONS = "github-annotations"
+    GITHUB_OUTPUTS = "github-outputs"
+    JUNIT = "junit"
+    OPENMETRICS = "openmetrics"
+    BENCHMARK_BIGGER = "benchmark-bigger"
+    BENCHMARK_SMALLER = "benchmark-smaller"
+    BENCHER = "bencher"
 
 
 ColourOption = Annotated[Colour, typer.Option("--color", help="Colour in the output.")]
@@ -90,6 +107,7 @@ DatabaseOption = Annotated[
     Optional[str],
     typer.Option(metavar="URL", help="sqlite, postgresql (a server of our own) or postgresql://…"),
 ]
+MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="How much worse an arm may become.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 4 when a cell is not decided.")]
 
 
@@ -132,6 +150,32 @@ def run(
     ] = None,
     arm: ArmOption = None,
     app_dir: AppDirOption = None,
+    scenarios: Annotated[
+        Optional[str],
+        typer.Option("--scenarios", metavar="FILE", help="Locust users of your own, in place of ours."),
+    ] = None,
+    canary: Annotated[
+        Optional[str],
+        typer.Option(metavar="PATH", help="Asked for beside the load, to see what it does to others."),
+    ] = None,
+    before_trial: Annotated[
+        Optional[str],
+        typer.Option(metavar="COMMAND", help="Run before every start of a server, as to reset a database."),
+    ] = None,
+    after_trial: Annotated[
+        Optional[str], typer.Option(metavar="COMMAND", help="Run after the end of every server.")
+    ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let load leave this machine. Ask who runs the other one.")
+    ] = False,
+    base_ref: Annotated[
+        Optional[str],
+        typer.Option(metavar="REF", help="Judge the arms against themselves as of this commit: a gate."),
+    ] = None,
+    base_python: Annotated[
+        Optional[str],
+        typer.Option(metavar="PATH", help="Interpreter that serves the base, where its packages differ."),
+    ] = None,
     sweep: Annotated[
         Optional[list[str]],
         typer.Option(metavar="KNOB=VALUE,…", help="Arms of the first arm: threads=10,40,100 or pool=5,20."),
@@ -172,7 +216,7 @@ def run(
     color: ColourOption = Colour.AUTO,
 ) -> None:
     """Load the arms in interleaved rounds, then say who wins where, by how much, and how sure."""
-    with answering(verbose):
+    with answering(verbose), ExitStack() as around:
         import os
 
         from loadtests import config as configuration
@@ -187,6 +231,12 @@ def run(
             "sweep": sweep,
             "database": database,
             "scenarios": ",".join(scenario) if scenario else None,
+            "scenarios-file": scenarios,
+            "base-ref": base_ref,
+            "base-python": base_python,
+            "canary": canary,
+            "before-trial": before_trial,
+            "after-trial": after_trial,
             "users": users,
             "rate": rate,
             "arrivals": arrivals,
@@ -201,7 +251,8 @@ def run(
             "out": out,
         }
         settings = configuration.settle(flags, os.environ, config)
-        plan = configuration.plan(settings)
+        base = around.enter_context(base_of(settings)) if "base-ref" in settings else None
+        plan = configuration.plan(settings, own_scenarios(settings), allow_remote, base)
         if plan.thresholds:
             check_thresholds(plan)
         results, notes = consoles(color, json)
@@ -215,7 +266,7 @@ def run(
                 usage(f"--resume goes on with the plan of {resume}: leave out {', '.join(shaping)}")
             begun = found_again(resume, settings["max-time"].value if "max-time" in settings else None)
             where = configuration.database(settings)
-            finish(*carry_on(begun, where, notes, progress), results, json, strict)
+            finish(*carry_on(begun, where, notes, progress, allow_remote), results, json, strict)
         if show_config:
             for key in configuration.READERS:
                 setting = settings.get(key)
@@ -230,7 +281,7 @@ def run(
             return
         parent = Path(settings["out"].value) if "out" in settings else Path("runs")
         where = configuration.database(settings)
-        finish(*measure(plan, parent, where, notes, progress), results, json, strict)
+        finish(*measure(plan, parent, where, notes, progress, allow_remote), results, json, strict)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -255,9 +306,7 @@ def report(
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="The earlier run, or a baseline file.")],
     head: Annotated[Path, typer.Argument(metavar="HEAD", help="The later run, or a baseline file.")],
-    margin: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="How much worse an arm may become.")
-    ] = 0.10,
+    margin: MarginOption = 0.10,
     json: JsonOption = None,
     strict: StrictOption = False,
     verbose: VerboseOption = False,
@@ -275,7 +324,7 @@ def compare(
         text = encoder.dumps(changes.data(found), indent=2) + "\n"
         written = bundle.write_change(found, RunDirectory(head).report) if head.is_dir() else None
         if json is not None and json != "-":
-            write_json(Path(json), text)
+            write_text(Path(json), text)
         if json == "-":
             sys.stdout.write(text)
         else:
@@ -294,27 +343,31 @@ def compare(
 def export(
     run: RunArgument,
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.BASELINE,
+    against: Annotated[
+        Optional[Path],
+        typer.Option(metavar="BASE", help="Judge the run against this run or baseline, as `compare` does."),
+    ] = None,
+    margin: MarginOption = 0.10,
     out: Annotated[
         Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="Where to; stdout if not given.")
     ] = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write a run in another format: a baseline to be committed and compared with."""
+    """Write a run in another format: a baseline to be committed, or what a CI service or a tracker reads."""
     with answering(verbose):
-        from loadtests.records import CannotWrite, RunDirectory
-        from reports import baseline, comparison
+        from loadtests.records import RunDirectory
+        from reports import exports
         from reports.conclusions import conclude
         from reports.estimates import Readings
 
         directory = RunDirectory(run)
-        text = baseline.write(comparison.side(conclude(directory.load(), Readings(directory))))
+        conclusions = conclude(directory.load(), Readings(directory))
+        base = side_of(against) if against is not None else None
+        text = exports.write(format.value, conclusions, base, margin)
         if out is None:
             sys.stdout.write(text)
-            return
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise CannotWrite(f"cannot write {out}: {error.strerror or error}") from None
+        else:
+            write_text(out, text)
 
 
 def side_of(path: Path) -> Side:
@@ -446,21 +499,54 @@ def check_thresholds(plan: Plan) -> None:
         fail(Exit.USAGE, error)
 
 
+def base_of(settings: Settings) -> Worktree:
+    """The commit that the arms are compared with."""
+    from loadtests.worktree import Worktree
+
+    given = {key: settings[key].value for key in ("app-dir", "base-python") if key in settings}
+    return Worktree(settings["base-ref"].value, Path(given.get("app-dir", ".")), given.get("base-python"))
+
+
+def own_scenarios(settings: Settings) -> Mapping[str, Any] | None:
+    """What somebody's own file of scenarios holds; None where there is none."""
+    from loadtests.bench import known_scenarios
+    from loadtests.config import scenario_file
+    from loadtests.plan import PlanError
+    from loadtests.processes import ChildFailed
+
+    if "scenarios-file" not in settings:
+        return None
+    own = scenario_file(settings["scenarios-file"].value)
+    try:
+        return known_scenarios(own["file"]) if own else None
+    except ChildFailed as failure:
+        raise PlanError(
+            f"the scenarios in {settings['scenarios-file'].value} cannot be used", "", failure.cause
+        ) from None
+
+
 def measure(
-    plan: Plan, parent: Path, database: str | None, notes: Console, progress: bool
+    plan: Plan,
+    parent: Path,
+    database: str | None,
+    notes: Console,
+    progress: bool,
+    allow_remote: bool = False,
 ) -> tuple[Run, RunDirectory, Readings]:
     """Carry out a plan, showing progress on `notes`."""
     from loadtests.rounds import begin
 
-    return carry_on(begin(plan, parent), database, notes, progress)
+    return carry_on(begin(plan, parent), database, notes, progress, allow_remote)
 
 
 def carry_on(
-    begun: tuple[Run, RunDirectory], database: str | None, notes: Console, progress: bool
+    begun: tuple[Run, RunDirectory],
+    database: str | None,
+    notes: Console,
+    progress: bool,
+    allow_remote: bool = False,
 ) -> tuple[Run, RunDirectory, Readings]:
     """Measure what is left of a run, showing progress on `notes`."""
-    from contextlib import ExitStack
-
     from loadtests.rounds import Silent, Watcher, carry_out
     from reports.estimates import Readings
     from reports.live import Lines, LiveView
@@ -475,7 +561,9 @@ def carry_on(
         elif progress:
             watcher = Lines(notes, readings)
         try:
-            run = carry_out(run, directory, lambda run: decided(run, readings), watcher, database)
+            run = carry_out(
+                run, directory, lambda run: decided(run, readings), watcher, database, allow_remote
+            )
         except KeyboardInterrupt:
             raise Interrupted(directory.path) from None
     return run, directory, readings
@@ -499,7 +587,7 @@ def finish(
     conclusions = conclude(run, readings)
     text = bundle.write(conclusions)
     if json is not None and json != "-":
-        write_json(Path(json), text)
+        write_text(Path(json), text)
     if json == "-":
         sys.stdout.write(text)
     else:
@@ -512,16 +600,17 @@ def exit_code(conclusions: Conclusions, strict: bool) -> Exit:
     """What the primary verdicts and the thresholds come to."""
     words = {verdict.verdict for verdict in conclusions.primaries}
     judged = {judgement.word for judgement in conclusions.judgements}
-    if "missed" in judged:
+    if "missed" in judged or "regression" in conclusions.outcomes:
         return Exit.GATE
     if "invalid" in words:
         return Exit.INVALID
-    if strict and "inconclusive" in words | judged:
+    undecided = set(conclusions.outcomes) or words
+    if strict and "inconclusive" in undecided | judged:
         return Exit.INCONCLUSIVE
     return Exit.DONE
 
 
-def write_json(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     from loadtests.records import CannotWrite
 
     try:

@@ -75,7 +75,8 @@ def endured(
             child.send(
                 {
                     "host": server.url, "scenario": scenario, "users": users, "warmup": 1.0, "window": WINDOW,
-                    "drain": 40.0, "seed": 1, "samples": str(samples),
+                    # A seed of its own: who signs up at one level has signed up at the next.
+                    "drain": 40.0, "seed": users, "samples": str(samples),
                 }
             )  # fmt: skip
             for event in ("opened", "closed"):

@@ -16,7 +16,7 @@ import httpx
 
 from loadtests.plan import BUILT_IN, Arm
 from loadtests.processes import ChildFailed
-from loadtests.servers import Server, Surroundings
+from loadtests.servers import Surroundings, Target, serve
 
 HEADERS = ("content-type", "location", "allow")
 """Headers that matter to a client."""
@@ -145,7 +145,7 @@ def published_questions(arm: Arm, around: Surroundings) -> list[Question]:
     answers: list[list[Answer]] = []
     questions: list[Question] = []
     for attempt in ("first", "second"):
-        with Server(arm, around, f"check.{attempt}") as server:
+        with serve(arm, around, f"check.{attempt}") as server:
             if not answers:
                 questions = readable(ask(server, [Question("GET", "/openapi.json")])[0])
             answers.append(ask(server, questions))
@@ -184,7 +184,7 @@ def check_equal(
     arms: Sequence[Arm],
     around: Surroundings,
     questions: Sequence[Question],
-    then: Callable[[Server], None] = lambda _: None,
+    then: Callable[[Target], None] = lambda _: None,
 ) -> int | None:
     """Boot every arm in turn and compare its answers with the first arm's; `then` gets every server that
     has answered, while it is up.
@@ -194,7 +194,7 @@ def check_equal(
     """
     expected: list[Answer] = []
     for arm in arms:
-        with Server(arm, around, f"check.{arm.name}") as server:
+        with serve(arm, around, f"check.{arm.name}") as server:
             answers = ask(server, questions)
             then(server)
         for question, first, answer in zip(questions, expected, answers, strict=False):
@@ -220,7 +220,7 @@ def apart(first: Answer, second: Answer) -> tuple[str, str]:
     return first.shown(start), second.shown(start)
 
 
-def ask(server: Server, questions: Sequence[Question]) -> list[Answer]:
+def ask(server: Target, questions: Sequence[Question]) -> list[Answer]:
     """The server's answers, in order, each on a connection of its own, since a 500 may end one."""
     answers = []
     limits = httpx.Limits(max_keepalive_connections=0)
@@ -231,7 +231,7 @@ def ask(server: Server, questions: Sequence[Question]) -> list[Answer]:
             except httpx.HTTPError as error:
                 raise ChildFailed(
                     f"arm {server.arm.name!r} did not answer {question}: {type(error).__name__}",
-                    server.child.last_words(),
+                    server.last_words(),
                 ) from None
             headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
             answers.append(Answer(response.status_code, headers, response.content))

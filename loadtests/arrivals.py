@@ -18,9 +18,12 @@ from typing import Any
 import gevent
 import numpy as np
 from locust.env import Environment
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 from numpy.typing import NDArray
 
 Visit = Callable[[Any], Any]
+ON_THE_WAY = (RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet, StopUser)
+"""What a task raises to end itself, which is no failure."""
 
 
 def schedule(kind: str, rate: float, seconds: float, seed: int) -> NDArray[np.float64]:
@@ -56,6 +59,8 @@ class Arrivals:
         """For each moment, which of the user's tasks is due."""
         self.most = most
         self.idle: list[Any] = []
+        self.started: set[Any] = set()
+        """Users that have done what they do once, such as to log in."""
         self.made = 0
         self.busy: set[Any] = set()
         self.dropped = array("d")
@@ -81,7 +86,8 @@ class Arrivals:
             self.busy.add(visit)
 
     def free(self) -> Any:
-        """A user with nothing to do; None when all that there may be are waiting."""
+        """A user with nothing to do; None when all that there may be are waiting. A new one has not started
+        yet."""
         if self.idle:
             return self.idle.pop()
         if self.made >= self.most:
@@ -92,9 +98,14 @@ class Arrivals:
     def visit(self, visitor: Any, task: Visit, due: float) -> None:
         """One arrival: a request, or several of which the first was due."""
         current = gevent.getcurrent()
-        current.due = due
         try:
+            if visitor not in self.started:
+                self.started.add(visitor)
+                visitor.on_start()
+            current.due = due
             task(visitor)
+        except ON_THE_WAY:
+            pass
         except Exception as error:
             self.environment.events.user_error.fire(
                 user_instance=visitor, exception=error, tb=error.__traceback__

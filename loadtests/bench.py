@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests import machine
+from loadtests.hooks import Hooks
 from loadtests.plan import Plan
 from loadtests.processes import OUR_PACKAGES, Child, ChildFailed
 from loadtests.records import Beats, Calibration, Samples, read_samples
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
+from loadtests.servers import BOOT_TIMEOUT, Surroundings, Target
 
 CEILING_USERS = 64
 CEILING_WINDOW = 0.3
 """Seconds for which the generator shows its best rate, once for every scenario."""
-CANARY = "ping"
+CANARY = "canary"
 CALIBRATION_USERS = (1, 40)
 """One shows what a request takes by itself; forty, as many as there are thread tokens, what it costs among
 others."""
@@ -38,17 +39,22 @@ SLACK = 90.0
 class Bench:
     """What a run keeps open: the surroundings of its servers, and the generator."""
 
-    def __init__(self, logs: Path, database: str | None = None, generators: int = 1) -> None:
-        self.generators = generators
+    def __init__(
+        self, logs: Path, database: str | None = None, plan: Plan | None = None, allow_remote: bool = False
+    ) -> None:
+        """`plan`: what is going to be measured; None for a look at the machine alone."""
+        self.making = Making.of(plan, allow_remote) if plan else Making()
         self.connections = machine.allow_connections()
-        self.around = Surroundings(logs, machine.place(machine.cpus(), generators), database)
+        placement = machine.place(machine.cpus(), self.making.generators)
+        hooks = Hooks(plan.before_trial, plan.after_trial) if plan else None
+        self.around = Surroundings(logs, placement, database, hooks)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.enter_context(self.around)
             self.generator = opening.enter_context(
-                generator(self.around.logs, self.around.placement, self.generators)
+                generator(self.around.logs, self.around.placement, self.making)
             )
             self.scenarios: Mapping[str, Any] = self.generator.receive(BOOT_TIMEOUT)["scenarios"]
             self.clocks = machine.Clocks([self.generator.pid, *self.around.pids], self.around.all_known)
@@ -62,7 +68,7 @@ class Bench:
 
     def ceilings(self, users: Mapping[str, int], seed: int = 0) -> dict[str, float]:
         """By scenario, the requests a second that the generator makes of a server that does nothing with
-        so many users."""
+        so many users; without those that cannot do with an empty answer."""
         arguments = ["-m", "loadtests.null_server"]
         if self.around.placement:
             arguments.append(",".join(map(str, self.around.placement["server"])))
@@ -71,24 +77,29 @@ class Bench:
         with Child("the null server", arguments, log, env=OUR_PACKAGES) as child:
             host = f"http://127.0.0.1:{child.receive(BOOT_TIMEOUT)['ready']}"
             for scenario, most in users.items():
-                glance = self.glance(
-                    host, scenario, most, warmup=0.2, window=CEILING_WINDOW, drain=1.0,
-                    seed=seed, warmup_turns=0, window_turns=0,
-                )  # fmt: skip
+                try:
+                    glance = self.glance(
+                        host, scenario, most, warmup=0.2, window=CEILING_WINDOW, drain=1.0,
+                        seed=seed, warmup_turns=0, window_turns=0,
+                    )  # fmt: skip
+                except ScenarioFailed:
+                    # Somebody's own may read the answer, and this one says nothing.
+                    continue
                 found[scenario] = int(glance.ended.sum()) / glance.window
         return found
 
-    def calibrations(self, server: Server, plan: Plan) -> list[Calibration]:
-        """An arm under one user of every scenario, and under a few. `ping` comes besides: it is what the
-        canary meets where there is no load."""
-        scenarios = dict.fromkeys((CANARY, *(cell.scenario for cell in plan.cells)))
+    def calibrations(self, server: Target, plan: Plan) -> list[Calibration]:
+        """An arm under one user of every scenario, and under a few; and what the canary meets where there is
+        no load."""
+        canary = (CANARY,) if plan.canary is not None else ()
+        scenarios = dict.fromkeys((*canary, *(cell.scenario for cell in plan.cells)))
         return [
             self.calibration(server, scenario, users, plan.seed % 2**31)
             for scenario in scenarios
             for users in CALIBRATION_USERS
         ]
 
-    def calibration(self, server: Server, scenario: str, users: int, seed: int) -> Calibration:
+    def calibration(self, server: Target, scenario: str, users: int, seed: int) -> Calibration:
         glance = self.glance(
             server.url, scenario, users, warmup=CALIBRATION_WARMUP, window=CALIBRATION_WINDOW, drain=5.0,
             seed=seed, warmup_turns=2, window_turns=CALIBRATION_TURNS,
@@ -143,25 +154,62 @@ def most_users(plan: Plan) -> dict[str, int]:
     return users
 
 
-def generator(logs: Path, placement: machine.Placement, generators: int = 1) -> Child:
+@dataclass(frozen=True)
+class Making:
+    """How load is made."""
+
+    generators: int = 1
+    """Processes that make it."""
+    scenarios: str | None = None
+    """Somebody's own file of Locust users; None: ours."""
+    canary: str | None = "/ping"
+    """The path that a canary can ask for; None: there is none."""
+    allow_remote: bool = False
+    """Whether it may leave this machine."""
+
+    @classmethod
+    def of(cls, plan: Plan, allow_remote: bool) -> Self:
+        file = plan.scenarios.file if plan.scenarios else None
+        return cls(plan.generators, file, plan.canary, allow_remote)
+
+    def arguments(self) -> list[str]:
+        """The command line of generator.py, or of fleet.py where several processes make the load."""
+        alone = self.generators == 1
+        words = ["-m", "loadtests.generator" if alone else "loadtests.fleet"]
+        words += [] if alone else ["--size", str(self.generators)]
+        words += ["--scenarios", self.scenarios] if self.scenarios else []
+        words += ["--canary", self.canary] if self.canary else []
+        return [*words, "--allow-remote"] if self.allow_remote else words
+
+
+def generator(logs: Path, placement: machine.Placement, making: Making | None = None) -> Child:
     """The load generator's process, alone or with workers; its first message names its scenarios."""
-    alone = generators == 1
-    arguments = ["-m", "loadtests.generator"] if alone else ["-m", "loadtests.fleet", str(generators)]
+    arguments = (making or Making()).arguments()
     if placement:
-        arguments.append(",".join(map(str, placement["generator"])))
+        arguments += ["--cpus", ",".join(map(str, placement["generator"]))]
     return Child("the load generator", arguments, logs / "generator.log", env=OUR_PACKAGES)
 
 
-def known_scenarios() -> Mapping[str, Any]:
-    """What the generator can run, by name: whether it writes, and its endpoints with their weights."""
-    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, generator(Path(logs), {}) as child:
+def known_scenarios(file: str | None = None) -> Mapping[str, Any]:
+    """What the generator can run, by name: whether it writes, thinks and can arrive on a schedule, and its
+    endpoints with their weights. `file`: somebody's own. Raises ChildFailed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="duel-logs-") as logs,
+        generator(Path(logs), {}, Making(scenarios=file)) as child,
+    ):
         scenarios: Mapping[str, Any] = child.receive(BOOT_TIMEOUT)["scenarios"]
     return scenarios
 
 
+class ScenarioFailed(ChildFailed):
+    """A scenario's own code raised."""
+
+
 def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:
-    """The child's next message, which must be `event`."""
+    """The child's next message, which must be `event`. Raises ChildFailed."""
     message = child.receive(timeout)
+    if message.get("event") == "failed":
+        raise ScenarioFailed(str(message["why"]), child.last_words())
     if message.get("event") != event:
         raise ChildFailed(
             f"{child.name} said {message.get('event')!r} instead of {event!r}", child.last_words()

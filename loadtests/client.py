@@ -423,8 +423,9 @@ class LeanUser(User):
 
     def on_start(self) -> None:
         """A subclass with an `on_start` of its own calls this one too, or pays 2 µs more a request."""
-        # Locust has made the task set by now.
-        self._taskset_instance._sleep = self.pause  # type: ignore[union-attr, method-assign]  # as meant
+        # Of a closed loop; on a schedule there are no task sets, and nothing is slept between two tasks.
+        if self._taskset_instance is not None:
+            self._taskset_instance._sleep = self.pause  # type: ignore[method-assign]  # as meant
 
     def pause(self, seconds: float) -> None:
         """Wait between two tasks. Locust also yields for no time at all, so that others get their turn;

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtests.addresses import check_target
 from loadtests.plan import (
+    BUILT_IN,
     ENOUGH_FOR_P99,
     Arm,
     Cell,
@@ -24,6 +28,7 @@ from loadtests.plan import (
 )
 from loadtests.postgresql import checked, without_secrets
 from loadtests.sweeps import swept
+from loadtests.worktree import Worktree
 
 MIXES = ("io_bound", "cpu_bound", "mixed")
 ENDPOINTS = (
@@ -74,6 +79,10 @@ class Profile:
     warmup: float
     window: float
     max_time: float | None
+
+    def levels(self, every: bool) -> tuple[int, ...]:
+        """Users of scenarios that the profile does not know: `every` level it has, or the usual one."""
+        return tuple(sorted({users for _, users in self.cells})) if every else (USERS,)
 
 
 def everything(*levels: int) -> tuple[tuple[str, int], ...]:
@@ -159,6 +168,14 @@ def table(value: Any) -> dict[str, tuple[str, ...]]:
     return {str(key): (one,) if isinstance(one, str) else texts(one) for key, one in value.items()}
 
 
+def words(value: Any) -> tuple[str, ...]:
+    """A command as a shell would split it, or a list of its words."""
+    found = tuple(shlex.split(value)) if isinstance(value, str) else tuple(map(str, value))
+    if not found:
+        raise ValueError("no command")
+    return found
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "profile": text,
     "arms": lines,
@@ -166,6 +183,12 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "app-dir": text,
     "database": text,
     "scenarios": texts,
+    "scenarios-file": text,
+    "base-ref": text,
+    "base-python": text,
+    "canary": text,
+    "before-trial": words,
+    "after-trial": words,
     "users": wholes,
     "rate": numbers,
     "arrivals": text,
@@ -243,8 +266,15 @@ def from_file(path: Path | None) -> dict[str, Any]:
     return section
 
 
-def plan(settings: Settings) -> Plan:
-    """The plan that the settings ask for; raises PlanError."""
+def plan(
+    settings: Settings,
+    own: Mapping[str, Any] | None = None,
+    allow_remote: bool = False,
+    base: Worktree | None = None,
+) -> Plan:
+    """The plan that the settings ask for. `own`: what somebody's own file of scenarios holds, as
+    `bench.known_scenarios` tells it; None: ours. `base`: what the arms are compared with as they were.
+    Raises PlanError."""
     given = {key: setting.value for key, setting in settings.items()}
     name = given.get("profile", "default")
     if name not in PROFILES:
@@ -260,17 +290,30 @@ def plan(settings: Settings) -> Plan:
     chosen = swept(
         arms(given.get("arms", ()), given.get("app-dir", "."), database(settings)), given.get("sweep", ())
     )
+    for arm in chosen:
+        if arm.url is not None:
+            check_target(arm.url, allow_remote)
+    twins = {arm.app for arm in chosen} <= {arm.app for arm in BUILT_IN.values()}
+    against: Mapping[str, str] = {}
+    if base is not None:
+        chosen, against = base.doubled(chosen)
     if len(chosen) < 2:
         raise PlanError(
             f"one arm alone, {chosen[0].name!r}, cannot be compared",
-            "give a second --arm, such as --arm sync, or a --sweep of two values",
+            "give a second --arm, such as --arm sync, a --sweep of two values, or a --base-ref",
         )
-    planned = cells(profile, given.get("scenarios"), loads(given))
+    planned = cells(profile, given.get("scenarios"), loads(given), own)
     values = {
         "profile": name,
         "seed": given.get("seed", secrets.randbelow(2**31)),
         "arms": chosen,
+        "against": against,
+        "gate": base is not None,
         "cells": planned,
+        "scenarios": scenario_file(given.get("scenarios-file")),
+        "canary": given.get("canary", "/ping" if twins else None),
+        "before_trial": given.get("before-trial", ()),
+        "after_trial": given.get("after-trial", ()),
         "generators": given.get("generators", 1),
         "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
@@ -284,6 +327,20 @@ def plan(settings: Settings) -> Plan:
         "thresholds": given.get("thresholds", {}),
     }
     return validated(Plan, values, "the plan")
+
+
+def scenario_file(file: str | None) -> dict[str, str] | None:
+    """Somebody's own scenarios as a plan holds them. Raises PlanError."""
+    if file is None:
+        return None
+    path = Path(file).resolve()
+    try:
+        return {"file": str(path), "digest": hashlib.sha256(path.read_bytes()).hexdigest()}
+    except OSError as error:
+        raise PlanError(
+            f"cannot read {file}: {error.strerror or error}",
+            "--scenarios takes a file of Locust users; -s picks some of them by their names",
+        ) from None
 
 
 def database(settings: Settings) -> str | None:
@@ -340,14 +397,28 @@ def loads(given: Mapping[str, Any]) -> tuple[Load, ...]:
     return tuple(validated(Load, {"users": level}, f"users {level}") for level in given.get("users", ()))
 
 
-def cells(profile: Profile, scenarios: Sequence[str] | None, loads: Sequence[Load]) -> tuple[Cell, ...]:
-    """The profile's cells, or the scenarios and levels asked for in its place."""
-    if not scenarios and not loads:
+def cells(
+    profile: Profile,
+    scenarios: Sequence[str] | None,
+    loads: Sequence[Load],
+    own: Mapping[str, Any] | None = None,
+) -> tuple[Cell, ...]:
+    """The profile's cells, or the scenarios and levels asked for in its place; of somebody's `own` scenarios
+    all of them, at the profile's levels, where none are asked for. Raises PlanError."""
+    known: Sequence[str] = [*MIXES, *ENDPOINTS] if own is None else list(own)
+    if own is None and not scenarios and not loads:
         pairs = [(name, Load(users=users)) for name, users in profile.cells]
     else:
-        names = scenarios or list(dict.fromkeys(name for name, _ in profile.cells))
-        pairs = [(name, load) for name in names for load in loads or (Load(users=USERS),)]
+        ours = dict.fromkeys(name for name, _ in profile.cells)
+        levels = loads or tuple(Load(users=users) for users in profile.levels(own is not None))
+        pairs = [(name, load) for name in scenarios or (ours if own is None else own) for load in levels]
     for name in dict.fromkeys(name for name, _ in pairs):
-        if name not in ENDPOINTS and name not in MIXES:
-            raise PlanError(f"there is no scenario {name!r}", did_you_mean(name, [*MIXES, *ENDPOINTS]))
+        if name not in known:
+            raise PlanError(f"there is no scenario {name!r}", did_you_mean(name, known))
+    for name, load in pairs:
+        if own is not None and load.rate is not None and not own[name]["plain"]:
+            raise PlanError(
+                f"scenario {name!r} has task sets, which cannot arrive at a rate",
+                "use users (-u), or write its tasks as plain functions",
+            )
     return tuple(Cell(scenario=name, load=load) for name, load in dict.fromkeys(pairs))

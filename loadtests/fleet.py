@@ -12,7 +12,9 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from time import perf_counter
@@ -27,15 +29,17 @@ from locust.rpc.protocol import Message
 from loadtests.generator import (
     Attempt,
     Closed,
+    Known,
     Order,
+    ScenarioFailed,
     begin_canary,
     described,
     end_canary,
+    options,
     prepare,
     tell,
 )
 from loadtests.records import Samples, write_samples
-from loadtests.scenarios import Visitor
 
 LOOPBACK = "127.0.0.1"
 BOOT = 30.0
@@ -51,8 +55,14 @@ PATIENCE = 90.0
 class Fleet:
     """The master's side: N workers, and what they have answered."""
 
-    def __init__(self, size: int, cpus: Sequence[str], known: dict[str, type[Visitor]]) -> None:
-        self.size = size
+    def __init__(self, chosen: Namespace, known: Known) -> None:
+        self.size: int = chosen.size
+        cpus = chosen.cpus.split(",") if chosen.cpus else []
+        told = [
+            word
+            for flag, value in (("--scenarios", chosen.scenarios), ("--canary", chosen.canary))
+            for word in ((flag, value) if value else ())
+        ] + (["--allow-remote"] if chosen.allow_remote else [])
         self.known = known
         self.environment = Environment(user_classes=[])
         self.master = self.environment.create_master_runner(LOOPBACK, 0)
@@ -62,16 +72,16 @@ class Fleet:
         self.workers = [
             subprocess.Popen(
                 [
-                    sys.executable, "-P", "-m", "loadtests.fleet", "worker", str(self.master.server.port),
-                    str(part), *([cpus[part % len(cpus)]] if cpus else []),
+                    sys.executable, "-P", "-m", "loadtests.fleet", "--worker", str(self.master.server.port),
+                    str(part), *told, *(("--cpus", cpus[part % len(cpus)]) if cpus else ()),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
             )
-            for part in range(size)
+            for part in range(self.size)
         ]  # fmt: skip
         deadline = perf_counter() + BOOT
-        while len(self.master.clients.ready) < size:
+        while len(self.master.clients.ready) < self.size:
             if perf_counter() > deadline or self.lost():
                 sys.exit("a load generator did not start")
             gevent.sleep(LOOK)
@@ -120,7 +130,7 @@ class Fleet:
         end_canary(canary, order, opened)
         failed = [answer["failed"] for answer in done if answer["failed"]]
         if failed:
-            sys.exit(str(failed[0]))
+            raise ScenarioFailed(failed[0])
         samples, endpoints, errors = merged(done)
         write_samples(Path(order.samples), samples)
         lags = [answer["generator_lag"] for answer in done if answer["generator_lag"] is not None]
@@ -134,6 +144,7 @@ class Fleet:
             "endpoints": endpoints,
             "errors": errors,
             "lost": self.lost(),
+            "thinks": any(answer["thinks"] for answer in done),
         }
         if order.rate is not None:
             facts |= {key: sum(answer[key] for answer in done) for key in ("arrivals", "dropped")}
@@ -190,8 +201,8 @@ def packed(samples: Samples) -> bytes:
 class Worker:
     """A worker's side: does what the master's messages say."""
 
-    def __init__(self, port: int, part: int, cpus: str | None) -> None:
-        self.known = prepare(cpus)
+    def __init__(self, port: int, part: int, known: Known) -> None:
+        self.known = known
         self.part = part
         self.attempt: Attempt | None = None
         environment = Environment(user_classes=[])
@@ -231,22 +242,31 @@ class Worker:
 
 
 def main() -> None:
-    """`python -m loadtests.fleet N [CPUS]`, or, started by that, `… worker PORT PART [CPU]`."""
-    first, *rest = sys.argv[1:]
-    if first == "worker":
-        Worker(int(rest[0]), int(rest[1]), rest[2] if len(rest) > 2 else None).run()
-    size, cpus = int(first), rest[0].split(",") if rest else []
-    known = prepare(rest[0] if rest else None)
-    fleet = Fleet(size, cpus, known)
+    """`python -m loadtests.fleet --size N` with the flags of `generator.options`; started by that, a worker
+    gets `--worker PORT PART` in place of a size."""
+    parser = options()
+    parser.add_argument("--size", type=int, help="how many workers share the load")
+    parser.add_argument("--worker", type=int, nargs=2, metavar=("PORT", "PART"))
+    chosen = parser.parse_args()
+    with redirect_stdout(sys.stderr):
+        known = prepare(chosen)
+    if chosen.worker:
+        port, part = chosen.worker
+        Worker(port, part, known).run()
+    fleet = Fleet(chosen, known)
     tell("ready", scenarios=described(known))
     # Off this thread: Locust's master goes on exchanging heartbeats with its workers between trials.
     threads = gevent.get_hub().threadpool
     while line := threads.apply(sys.stdin.readline):
-        facts = fleet.load(Order(**json.loads(line)))
-        if facts["lost"]:
+        try:
+            facts = fleet.load(Order(**json.loads(line)))
+        except ScenarioFailed as failure:
+            tell("failed", why=str(failure))
+        else:
+            tell("done", **facts)
+        if fleet.lost():
             fleet.stop()
-            fleet = Fleet(size, cpus, known)
-        tell("done", **facts)
+            fleet = Fleet(chosen, known)
     fleet.stop()
 
 

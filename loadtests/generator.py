@@ -6,6 +6,7 @@ names, writes the samples to the file it names and answers with what happened.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import logging
@@ -14,6 +15,7 @@ import random
 import sys
 from array import array
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
@@ -21,11 +23,14 @@ from typing import Any, Protocol
 
 import gevent
 import numpy as np
+from locust import User
 from locust.env import Environment
 from locust.event import EventHook
 
+from loadtests.addresses import guard
 from loadtests.arrivals import Arrivals, schedule
 from loadtests.canary import Canary
+from loadtests.locustfiles import CANARY, Unusable, canary_user, is_plain, listeners, thinks, users_of
 from loadtests.recorder import Recorder
 from loadtests.records import write_samples
 from loadtests.scenarios import Visitor, scenarios
@@ -38,6 +43,9 @@ MARGIN = 2.0
 """Seconds of schedule beyond the planned window."""
 BEAT = 0.01
 """Seconds between two timers that tell how late the generator is."""
+
+Known = dict[str, type[User]]
+"""Scenarios by their names."""
 
 
 class ScenarioFailed(Exception):
@@ -137,10 +145,11 @@ class Closed:
 class Open:
     """Arrivals on a schedule, the same for every arm that gets the same seed."""
 
-    def __init__(self, order: Order, environment: Environment, user: type[Visitor]) -> None:
+    def __init__(self, order: Order, environment: Environment, user: type[User]) -> None:
         if order.rate is None or order.arrivals is None:
             raise ValueError("an open loop has a rate, and arrivals that are spread somehow")
         self.order = order
+        self.environment = environment
         # A little more than is needed: the window opens when the clock says so, not the schedule.
         seconds = order.warmup + order.window + MARGIN
         moments = schedule(order.arrivals, order.rate, seconds, order.seed)
@@ -149,6 +158,8 @@ class Open:
         self.arrivals = Arrivals(environment, user, moments[share], choices[share].tolist(), order.own_users)
 
     def start(self) -> None:
+        # Locust's own runner does this for a closed loop.
+        self.environment.events.test_start.fire(environment=self.environment)
         self.arrivals.start(perf_counter() if self.order.begins is None else self.order.begins)
 
     def warm(self) -> None:
@@ -159,6 +170,7 @@ class Open:
 
     def stop(self) -> None:
         self.arrivals.stop(self.order.drain)
+        self.environment.events.test_stop.fire(environment=self.environment)
 
     def facts(self, opened: float, closed: float) -> dict[str, Any]:
         """How many requests were due in the window, and how many of them found no user free."""
@@ -173,14 +185,17 @@ class Open:
 class Attempt:
     """This process's part in one trial: begin, warm, open the window, close it, end."""
 
-    def __init__(self, order: Order, known: dict[str, type[Visitor]]) -> None:
+    def __init__(self, order: Order, known: Known) -> None:
         user = known[order.scenario]
-        user.begin(order.seed, order.part, order.parts)
+        if issubclass(user, Visitor):
+            user.begin(order.seed, order.part, order.parts)
         random.seed(f"{order.seed}/{order.part}")
         self.order = order
         environment = Environment(
-            user_classes=[user], host=order.host, stop_timeout=order.drain, catch_exceptions=False
-        )
+            user_classes=[user], host=order.host, stop_timeout=order.drain, catch_exceptions=False,
+            events=listeners(),
+        )  # fmt: skip
+        listening = list(environment.events.request._handlers)
         self.recorder = Recorder()
         self.pressure: Pressure = (
             Closed(order, environment, self.recorder)
@@ -189,12 +204,14 @@ class Attempt:
         )
         # In place of the hook that Locust's own statistics, with its rounded percentiles, listen to.
         environment.events.request = EventHook()
-        environment.events.request.add_listener(self.recorder.record)
+        for listener in (self.recorder.record, *listening):
+            environment.events.request.add_listener(listener)
         self.crashes: list[str] = []
         environment.events.user_error.add_listener(
             lambda exception, **_: self.crashes.append(f"{type(exception).__name__}: {exception}")
         )
         self.lags = array("d")
+        self.thinks = thinks(user)
 
     def warm(self) -> float:
         """Begin, and return when the warm-up is over: requests per second so far."""
@@ -231,12 +248,14 @@ class Attempt:
             "generator_lag": float(np.quantile(self.lags, 0.9)) if self.lags else None,
             "endpoints": list(self.recorder.endpoints),
             "errors": list(self.recorder.errors),
+            "thinks": self.thinks,
             **self.pressure.facts(opened, closed),
         }
 
 
-def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
-    """Run one trial alone: warm-up, window, drain. Returns the facts that are not in the samples."""
+def load(order: Order, known: Known) -> dict[str, Any]:
+    """Run one trial alone: warm-up, window, drain. Returns the facts that are not in the samples. Raises
+    ScenarioFailed."""
     attempt = Attempt(order, known)
     canary = begin_canary(order, known)
     rate = attempt.warm()
@@ -245,9 +264,11 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
     gevent.sleep(attempt.pressure.window(rate))
     closed = attempt.close()
     tell("closed", at=closed)
-    attempt.end()
-    drained = perf_counter()
-    end_canary(canary, order, opened)
+    try:
+        attempt.end()
+    finally:
+        drained = perf_counter()
+        end_canary(canary, order, opened)
     write_samples(Path(order.samples), attempt.recorder.samples(opened))
     return {
         "warmup": opened - attempt.began,
@@ -257,11 +278,11 @@ def load(order: Order, known: dict[str, type[Visitor]]) -> dict[str, Any]:
     }
 
 
-def begin_canary(order: Order, known: dict[str, type[Visitor]]) -> Canary | None:
+def begin_canary(order: Order, known: Known) -> Canary | None:
     """A canary that sings already, if one is asked for."""
     if order.canary is None:
         return None
-    canary = Canary(order.host, known["ping"])
+    canary = Canary(order.host, known[CANARY])
     canary.start()
     return canary
 
@@ -282,16 +303,23 @@ def beat(lags: array[float]) -> None:
         lags.append(perf_counter() - due)
 
 
-def described(known: dict[str, type[Visitor]]) -> dict[str, Any]:
-    """What a parent may want to know of the scenarios: whether they write, and their mix."""
+def described(known: Known) -> dict[str, Any]:
+    """What a parent may want to know of the scenarios: whether they write, think, and can arrive on a
+    schedule, and their mix."""
     names = {user.tasks[0]: name for name, user in known.items() if len(set(user.tasks)) == 1}
     return {
         name: {
-            "writes": user.writes,
-            "about": (user.__doc__ or "").strip(),
-            "endpoints": {names.get(task, "?"): n for task, n in Counter(user.tasks).items()},
+            "writes": bool(getattr(user, "writes", False)),
+            "thinks": thinks(user),
+            "plain": is_plain(user),
+            "about": (user.__doc__ or "").strip() if "__doc__" in vars(user) else "",
+            "endpoints": {
+                names.get(task) or str(getattr(task, "__name__", task)): count
+                for task, count in Counter(user.tasks).items()
+            },
         }
         for name, user in known.items()
+        if name != CANARY
     }
 
 
@@ -300,27 +328,48 @@ def tell(event: str, **facts: Any) -> None:
     sys.stdout.flush()
 
 
-def prepare(cpus: str | None) -> dict[str, type[Visitor]]:
+def options() -> argparse.ArgumentParser:
+    """What a generator is told when it starts; fleet.py hands it on."""
+    parser = argparse.ArgumentParser(description="Make load, one order a line on stdin.")
+    parser.add_argument("--cpus", help="comma-separated CPUs to run on")
+    parser.add_argument("--scenarios", help="a file of Locust users, in place of our own")
+    parser.add_argument("--canary", help="the path that a canary asks for")
+    parser.add_argument("--allow-remote", action="store_true", help="connect to other machines, too")
+    return parser
+
+
+def prepare(chosen: argparse.Namespace) -> Known:
     """Settle this process on its CPUs; the scenarios that it can run."""
-    if cpus and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    if chosen.cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(cpu) for cpu in chosen.cpus.split(",")})
+    if not chosen.allow_remote:
+        guard()
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("locust").setLevel(logging.ERROR)
     gc.set_threshold(50_000, 20, 100)
-    return scenarios()
+    try:
+        known: Known = users_of(chosen.scenarios) if chosen.scenarios else dict(scenarios())
+    except Unusable as unusable:
+        sys.exit(str(unusable))
+    if chosen.canary:
+        known[CANARY] = canary_user(chosen.canary)
+    return known
 
 
 def main() -> None:
-    """`python -m loadtests.generator [CPUS]`."""
-    known = prepare(sys.argv[1] if len(sys.argv) > 1 else None)
+    """`python -m loadtests.generator`, with the flags of `options`."""
+    # Nobody reads what a scenario prints; it would be taken for a message.
+    with redirect_stdout(sys.stderr):
+        known = prepare(options().parse_args())
     tell("ready", scenarios=described(known))
     # Between trials nothing else runs here, so a blocking read is right.
     for line in sys.stdin:
         try:
             facts = load(Order(**json.loads(line)), known)
         except ScenarioFailed as failure:
-            sys.exit(str(failure))
-        tell("done", **facts)
+            tell("failed", why=str(failure))
+        else:
+            tell("done", **facts)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,8 @@ class Reading:
     idle: float
     ours: float
     server: float | None
+    known: bool = True
+    """False where the server's process is not known, so that its work looks like somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,11 @@ class Clocks:
         self.all_known = all_known
         """False where processes that work for us cannot be told from foreign ones."""
 
-    def read(self, server: int) -> Reading:
+    def read(self, server: int | None) -> Reading:
+        """Now; `server` is a pid, None where it is not known."""
         times = psutil.cpu_times()
         total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        server_cpu = cpu_seconds(server)
+        server_cpu = cpu_seconds(server) if server is not None else None
         ours = sum(cpu_seconds(pid) or 0.0 for pid in (os.getpid(), *self.ours))
         return Reading(
             at=time.perf_counter(),
@@ -152,6 +155,7 @@ class Clocks:
             idle=times.idle + getattr(times, "iowait", 0.0),
             ours=ours + (server_cpu or 0.0),
             server=server_cpu,
+            known=self.all_known and server is not None,
         )
 
     def between(self, start: Reading, end: Reading) -> Use:
@@ -163,25 +167,26 @@ class Clocks:
         return Use(
             server_cpu=end.server - start.server if both else None,  # type: ignore[operator]  # both are numbers here
             host_steal=steal / total if total > 0 else None,
-            host_foreign=max(0.0, foreign / seconds) if seconds > 0 and self.all_known else None,
+            host_foreign=max(0.0, foreign / seconds) if seconds > 0 and start.known else None,
         )
 
-    def census(self) -> Census:
-        """The CPU seconds of every process that is not ours."""
-        ours = {member.pid for pid in (os.getpid(), *self.ours) for member in family(pid)}
+    def census(self, server: int | None) -> Census:
+        """The CPU seconds of every process that is neither ours nor the server's."""
+        known = (os.getpid(), *self.ours, *(() if server is None else (server,)))
+        ours = {member.pid for pid in known for member in family(pid)}
         spent = {}
         for process in psutil.process_iter():
             if process.pid not in ours:
                 with suppress(psutil.Error):
                     spent[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
-        return Census(time.perf_counter(), spent)
+        return Census(time.perf_counter(), spent, server)
 
     def foreign_since(self, start: Census) -> float | None:
         """CPUs' worth of work by processes that are not ours, counted process by process: the host's own
         counters look at ticks, and miss who runs between them."""
-        if not self.all_known:
+        if not self.all_known or start.server is None:
             return None
-        end = self.census()
+        end = self.census(start.server)
         work = sum(
             max(0.0, spent - start.spent.get(process, 0.0))
             for process, spent in end.spent.items()
@@ -197,6 +202,8 @@ class Census:
 
     at: float
     spent: Mapping[tuple[int, float], float]
+    server: int | None
+    """The server whose processes were left out; None where they are not known, and are in it."""
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -218,8 +225,10 @@ def cpu_seconds(pid: int) -> float | None:
         return None
 
 
-def resources(pid: int) -> tuple[int | None, int | None]:
-    """Resident bytes and threads of a process and its children."""
+def resources(pid: int | None) -> tuple[int | None, int | None]:
+    """Resident bytes and threads of a process and its children; None where it is not known."""
+    if pid is None:
+        return None, None
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from random import Random
@@ -13,6 +14,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 HIDDEN = "(not recorded)"
+MOST_ARMS = 6
 
 
 Metric = Literal["throughput", "p50", "p95", "p99", "service_p50", "service_p99"]
@@ -22,11 +24,12 @@ ENOUGH_FOR_P99 = 2_000
 
 
 class PlanError(ValueError):
-    """The plan asks for something impossible; the message says what, `hint` what to do."""
+    """The plan asks for something impossible; the message says what, `cause` why, `hint` what to do."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", cause: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.cause = cause
 
 
 class Frozen(BaseModel):
@@ -65,13 +68,24 @@ class Arm(Frozen):
     """One thing under test: an app and how it is served."""
 
     name: Name
-    app: str
-    """`module:attribute` of an ASGI app or of a factory."""
+    app: Annotated[str, Field(max_length=1_000)]
+    """`module:attribute` of an ASGI app or of a factory, or the http:// address of a server that runs."""
     app_dir: str | None = None
     """Directory to import it from; None: where our own packages are."""
+    cwd: str | None = None
+    """Directory that the server works in; None: ours."""
+    python: str | None = None
+    """Interpreter that serves it, which knows uvicorn and anyio; None: ours."""
+    revision: str | None = None
+    """Commit that the app comes from, where that is known."""
     serving: Serving = Serving()
     env: dict[str, str] = {}
     """Environment of the server process, beside the one it inherits."""
+
+    @property
+    def url(self) -> str | None:
+        """The address of a server that somebody else runs; None for an app that we serve."""
+        return self.app.rstrip("/") if self.app.startswith("http://") else None
 
     @field_serializer("env", when_used="json")
     def keep_secrets(self, env: dict[str, str]) -> dict[str, str]:
@@ -132,14 +146,35 @@ class Cell(Frozen):
         return f"{self.scenario}@{self.load.key}"
 
 
+class Scenarios(Frozen):
+    """A file of Locust users."""
+
+    file: str
+    digest: str
+    """SHA-256 of its bytes: another file makes another load."""
+
+
 class Plan(Frozen):
     """Everything that a run will do, but for what the noise decides."""
 
     profile: str
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=6)]
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MOST_ARMS)]
     """The first one is the reference that the others are compared with."""
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    against: Mapping[Name, Name] = {}
+    """By arm, the one that it is compared with; empty: all with the reference."""
+    gate: bool = False
+    """Whether the question is if an arm is worse than the one it is against by more than the margin, and not
+    which is ahead: a cell is measured until that is decided."""
+    scenarios: Scenarios | None = None
+    """Somebody's own scenarios; None: ours."""
+    canary: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1_000)] | None = None
+    """What is asked for now and then beside the load, to see what the load does to others."""
+    before_trial: tuple[str, ...] = ()
+    """The words of a command that is run before every start of a server, as to reset its database."""
+    after_trial: tuple[str, ...] = ()
+    """And after its end."""
     generators: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that make the load."""
     database: Literal["sqlite", "postgresql"] = "sqlite"
@@ -173,6 +208,12 @@ class Plan(Frozen):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} {twice[0]!r} is planned twice")
+        named = {arm.name for arm in self.arms}
+        unknown = sorted({*self.against, *self.against.values()} - named)
+        if unknown:
+            raise ValueError(f"there is no arm {unknown[0]!r} to compare")
+        if any(self.against.get(base) is not None for base in self.against.values()):
+            raise ValueError("an arm that others are compared with is compared with none itself")
         if len({cell.load.rate is None for cell in self.cells}) > 1:
             raise ValueError("users and rates cannot be mixed in one plan")
         fewest = min((cell.load.users for cell in self.cells if cell.load.users is not None), default=None)
@@ -188,8 +229,19 @@ class Plan(Frozen):
 
     @property
     def rivals(self) -> tuple[Arm, ...]:
-        """The arms that are compared with the reference."""
-        return self.arms[1:]
+        """The arms that are compared with another one."""
+        return tuple(arm for arm in self.arms if arm.name in self.against) if self.against else self.arms[1:]
+
+    def opponent(self, rival: str) -> Arm:
+        """The arm that `rival` is compared with."""
+        name = self.against.get(rival, self.arms[0].name)
+        return next(arm for arm in self.arms if arm.name == name)
+
+    @property
+    def yardstick(self) -> str:
+        """What the arms are compared with, in a word: the reference, or its base for each."""
+        bases = {self.opponent(arm.name).name for arm in self.rivals}
+        return bases.pop() if len(bases) == 1 else "base" if bases else self.arms[0].name
 
     @property
     def fixed(self) -> bool:
@@ -288,10 +340,15 @@ def built_in_arms() -> tuple[Arm, ...]:
     return BUILT_IN["sync"], BUILT_IN["async"]
 
 
+PLACES = {"app-dir": "app_dir", "cwd": "cwd", "python": "python"}
+"""Settings of an arm that are paths, and their fields."""
+
+
 def parse_arm(text: str, app_dir: str) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
-    Keys: those of Serving with hyphens, app-dir and env.KEY. Raises PlanError.
+    Keys: those of Serving with hyphens, app-dir, cwd, python and env.KEY. An IMPORT with `://` is the
+    address of a server that runs. Raises PlanError.
     """
     example = "write NAME=module:attribute[,threads=100][,env.KEY=VALUE]"
     name, _, rest = text.partition("=")
@@ -301,6 +358,13 @@ def parse_arm(text: str, app_dir: str) -> Arm:
     values: dict[str, Any] = {"name": name}
     if target in BUILT_IN:
         values["app"] = BUILT_IN[target].app
+    elif "://" in target:
+        if options:
+            raise PlanError(
+                f"arm {name!r} is a server that runs: it is served as it is, without settings",
+                "give the settings to who serves it, or name the app: NAME=module:attribute",
+            )
+        values["app"] = target
     elif ":" in target:
         values |= {"app": target, "app_dir": app_dir}
     else:
@@ -313,12 +377,13 @@ def parse_arm(text: str, app_dir: str) -> Arm:
             raise PlanError(f"arm {name!r}: {option!r} is not key=value", hint=example)
         if key.startswith("env.") and len(key) > 4:
             env[key[4:]] = value
-        elif key == "app-dir":
-            values["app_dir"] = value
+        elif key in PLACES:
+            # Not resolved: a virtual environment's interpreter is a link to the one that made it.
+            values[PLACES[key]] = os.path.abspath(value)
         elif key in (knobs := {field.replace("_", "-"): field for field in Serving.model_fields}):
             serving[knobs[key]] = value
         else:
-            known = [*knobs, "app-dir", "env.KEY"]
+            known = [*knobs, *PLACES, "env.KEY"]
             raise PlanError(f"arm {name!r} has no setting {key!r}", hint=did_you_mean(key, known))
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {text!r}")
 

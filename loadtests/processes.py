@@ -48,20 +48,28 @@ class Child:
         arguments: Sequence[str],
         log: Path,
         env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        python: str | None = None,
     ) -> None:
+        """`cwd` and `python` are ours where nothing is said. Raises ChildFailed where they cannot be used."""
         self.name = name
         self.log = log
         self._file = log.open("ab")
-        # -P: neither the working directory nor the script's own may shadow a package.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._file,
-            env={**os.environ, **(env or {})},
-            # Ctrl-C reaches us alone, and we stop our children in order.
-            start_new_session=True,
-        )
+        try:
+            # -P: neither the working directory nor the script's own may shadow a package.
+            self._process = subprocess.Popen(
+                [python or sys.executable, "-P", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._file,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                # Ctrl-C reaches us alone, and we stop our children in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._file.close()
+            raise ChildFailed(f"{name} cannot be started", f"{error.filename}: {error.strerror}") from None
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("Popen was given pipes")
         self._stdin, self._stdout = self._process.stdin, self._process.stdout

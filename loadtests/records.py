@@ -218,6 +218,10 @@ class Trial(Frozen):
     """Those of them that were never made, since all users still waited: the server fell behind."""
     lost: int = 0
     """Load generators that ended while they were needed."""
+    restarted: bool = False
+    """Whether another server had taken the place of one that we do not serve."""
+    thinks: bool = False
+    """Whether the scenario's users wait between two requests."""
     vitals: Vitals
     invalid: tuple[str, ...] = ()
     """Why the measurement does not count; empty when it does."""

@@ -6,6 +6,7 @@ of the run so far that the caller brings.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 import time
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Protocol
 
 from loadtests import machine
+from loadtests.addresses import check_target
 from loadtests.answers import check_equal, fixed_questions
-from loadtests.bench import CALIBRATION_USERS, CANARY, SLACK, Bench, expect, most_users
+from loadtests.bench import CALIBRATION_USERS, SLACK, Bench, expect, most_users
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
 from loadtests.records import (
     Beats,
@@ -30,7 +32,7 @@ from loadtests.records import (
     write_beats,
     write_delays,
 )
-from loadtests.servers import Server
+from loadtests.servers import Target, serve
 from loadtests.validity import faults
 
 MOST_WAITING = 2_000
@@ -110,8 +112,27 @@ def resume(path: Path, deadline: float | None) -> tuple[Run, RunDirectory]:
                 f"run {run.id} cannot be carried on here: its {name} was {then}, and is {now}",
                 "rounds from two machines do not belong to one run: begin another one",
             )
+    check_as_before(run)
     plan = run.plan.model_copy(update={"max_time": deadline, "deadline": deadline})
     return run.model_copy(update={"plan": plan, "complete": False}), directory
+
+
+def check_as_before(run: Run) -> None:
+    """Raises PlanError where what was measured is not there any more, or not the same."""
+    hint = "rounds of two different things do not belong to one run: begin another one"
+    for arm in run.plan.arms:
+        if arm.app_dir is not None and not Path(arm.app_dir).is_dir():
+            raise PlanError(f"run {run.id} cannot be carried on: {arm.app_dir} is gone", hint)
+    own = run.plan.scenarios
+    if own is not None:
+        try:
+            digest = hashlib.sha256(Path(own.file).read_bytes()).hexdigest()
+        except OSError as error:
+            raise PlanError(
+                f"run {run.id} cannot be carried on: {own.file}: {error.strerror or error}", hint
+            ) from None
+        if digest != own.digest:
+            raise PlanError(f"run {run.id} cannot be carried on: {own.file} has changed", hint)
 
 
 def carry_out(
@@ -120,8 +141,10 @@ def carry_out(
     decided: Decided,
     watcher: Watcher | None = None,
     database: str | None = None,
+    allow_remote: bool = False,
 ) -> Run:
-    """Measure the rounds of a run that `begin` made or `resume` found; `database` as Surroundings takes it.
+    """Measure the rounds of a run that `begin` made or `resume` found; `database` as Surroundings takes it;
+    `allow_remote` lets load leave this machine.
 
     Ends when all cells are decided, at the plan's most rounds, or when no further block of rounds
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
@@ -130,6 +153,9 @@ def carry_out(
     began = time.perf_counter()
     plan = run.plan
     watcher = watcher or Silent()
+    for arm in plan.arms:
+        if arm.url is not None:
+            check_target(arm.url, allow_remote)
     most = machine.allow_connections()
     users = max((cell.load.users or 0) for cell in plan.cells)
     if most is not None and users > most:
@@ -137,7 +163,7 @@ def carry_out(
             f"{users} users need as many connections, and a process here may hold about {most}",
             "use fewer users (-u), or raise the limit (ulimit -n)",
         )
-    with Bench(directory.logs, database, plan.generators) as bench:
+    with Bench(directory.logs, database, plan, allow_remote) as bench:
         for cell in plan.cells:
             if cell.scenario not in bench.scenarios:
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))
@@ -145,11 +171,12 @@ def carry_out(
         used = run.machine.model_copy(update={"database": bench.around.database_version})
         calibrations: list[Calibration] = []
 
-        def calibrate(server: Server) -> None:
+        def calibrate(server: Target) -> None:
             watcher.prepares(server.arm)
             calibrations.extend(bench.calibrations(server, plan))
 
-        questions = fixed_questions(plan.arms)
+        # A change may answer otherwise than what it is compared with; that is not what a gate is about.
+        questions = () if plan.gate else fixed_questions(plan.arms)
         if run.trials:
             # What was known before the first round stays what the rounds are judged by.
             check_equal(plan.arms, bench.around, questions)
@@ -168,10 +195,10 @@ def carry_out(
         return Rounds(run, directory, bench, decided, watcher, began).carry_out()
 
 
-def has_canary(cell: Cell) -> bool:
+def has_canary(plan: Plan, cell: Cell) -> bool:
     """Whether a canary sings beside a cell's load: not beside one user, whose throughput it would share,
     nor beside its own like."""
-    return cell.load.users != 1 and cell.scenario != CANARY
+    return plan.canary is not None and cell.load.users != 1 and f"/{cell.scenario}" != plan.canary
 
 
 def refusals(plan: Plan, calibrations: Sequence[Calibration]) -> dict[str, str]:
@@ -323,8 +350,9 @@ class Rounds:
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         stream = f"{seed}.{number}"
         canary = self.directory.path / f"samples/{number:04d}.canary.npz"
-        with Server(arm, bench.around, stream) as server:
-            others = bench.clocks.census()
+        with serve(arm, bench.around, stream) as server:
+            before = server.identity
+            others = bench.clocks.census(server.pid)
             bench.generator.send(
                 {
                     "host": server.url,
@@ -337,20 +365,21 @@ class Rounds:
                     "drain": plan.drain,
                     "seed": seed,
                     "samples": str(self.directory.path / f"samples/{number:04d}.npz"),
-                    "canary": str(canary) if has_canary(cell) else None,
+                    "canary": str(canary) if has_canary(plan, cell) else None,
                 }
             )
             patience = plan.warmup + plan.window + plan.drain + SLACK
             opened = expect(bench.generator, "opened", patience)["at"]
-            start = bench.clocks.read(server.child.pid)
+            start = bench.clocks.read(server.pid)
             expect(bench.generator, "closed", patience)
-            use = bench.clocks.between(start, bench.clocks.read(server.child.pid))
-            rss, threads = machine.resources(server.child.pid)
+            use = bench.clocks.between(start, bench.clocks.read(server.pid))
+            rss, threads = machine.resources(server.pid)
             foreign = [
                 found for found in (use.host_foreign, bench.clocks.foreign_since(others)) if found is not None
             ]
             beats = Beats.of(server.heartbeats(opened), opened)
             facts = expect(bench.generator, "done", patience)
+            restarted = server.identity != before
         if len(beats):
             write_beats(self.directory.path / f"samples/{number:04d}.vitals.npz", beats)
         write_delays(self.directory.path, number, bench.around.delays_given(stream))
@@ -381,6 +410,8 @@ class Rounds:
             arrivals=facts.get("arrivals"),
             dropped=facts.get("dropped"),
             lost=facts.get("lost", 0),
+            restarted=restarted,
+            thinks=facts["thinks"],
             vitals=vitals,
         )
         found = faults(trial, read_samples(samples), self.run.ceilings.get(cell.scenario))

@@ -71,10 +71,16 @@ class Server(uvicorn.Server):
     """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
 
     def __init__(
-        self, config: uvicorn.Config, options: argparse.Namespace, parent: int, heart: Heart | None
+        self,
+        config: uvicorn.Config,
+        options: argparse.Namespace,
+        parent: int,
+        heart: Heart | None,
+        origin: str | None,
     ) -> None:
         super().__init__(config)
         self.parent = parent
+        self.origin = origin
         self.threads: int = options.threads
         self.freeze: bool = options.gc == "freeze"
         self.gc_threshold: int | None = options.gc_threshold
@@ -93,12 +99,13 @@ class Server(uvicorn.Server):
         if self.heart is not None:
             self.heart.start()
         if sockets:
-            say_ready(self.parent, sockets[0])
+            say_ready(self.parent, sockets[0], self.origin)
 
 
-def say_ready(parent: int, listener: socket.socket) -> None:
-    """Tell the parent, in one line, the port where requests are accepted."""
-    say(parent, {"ready": listener.getsockname()[1], "pid": os.getpid()})
+def say_ready(parent: int, listener: socket.socket, origin: str | None) -> None:
+    """Tell the parent, in one line, the port where requests are accepted, and the file that the app's module
+    was really imported from."""
+    say(parent, {"ready": listener.getsockname()[1], "pid": os.getpid(), "origin": origin})
 
 
 def say(parent: int, message: dict[str, Any]) -> None:
@@ -176,11 +183,14 @@ def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], w
         listen_to_parent(lambda line: pass_on(line, family))
     try:
         with selectors.DefaultSelector() as selector:
+            origin = None
             for worker in family:
-                if not worker.stdout or not worker.stdout.readline():
+                ready = worker.stdout.readline() if worker.stdout else b""
+                if not ready or not worker.stdout:
                     sys.exit("a worker did not start")
+                origin = json.loads(ready)["origin"]
                 selector.register(worker.stdout, selectors.EVENT_READ)
-            say_ready(parent, listener)
+            say_ready(parent, listener, origin)
             hearts: list[Any] = []
             while True:
                 for key, _ in selector.select():
@@ -263,7 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout_keep_alive=options.keep_alive,
         timeout_graceful_shutdown=round(GRACE),
     )
-    server = Server(config, options, parent, heart)
+    origin = getattr(sys.modules.get(options.app.partition(":")[0]), "__file__", None)
+    server = Server(config, options, parent, heart, origin)
     try:
         server.run(sockets=[listener])
     except (KeyboardInterrupt, asyncio.CancelledError):

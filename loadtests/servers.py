@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -13,9 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from subprocess import run as run_command
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import psutil
+
+from loadtests.addresses import is_loopback
+from loadtests.hooks import Hooks
 from loadtests.machine import Placement
 from loadtests.plan import Arm
 from loadtests.postgresql import OWN, Databases, own_server
@@ -35,8 +41,11 @@ class Surroundings:
     URL of one.
     """
 
-    def __init__(self, logs: Path, placement: Placement, database: str | None = None) -> None:
+    def __init__(
+        self, logs: Path, placement: Placement, database: str | None = None, hooks: Hooks | None = None
+    ) -> None:
         self.logs = logs
+        self.hooks = hooks or Hooks()
         self.placement = placement
         self.database = database
         self.databases: Databases | None = None
@@ -98,11 +107,111 @@ class Surroundings:
         return delays
 
 
+class Target(Protocol):
+    """What is loaded: a server of ours, or one that somebody else runs."""
+
+    arm: Arm
+    boot: float
+    """Seconds until it answered."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where that is not known."""
+
+    @property
+    def identity(self) -> tuple[int, float] | None:
+        """What another server in its place would not share; None where that cannot be told."""
+
+    def heartbeats(self, since: float) -> list[list[list[float]]]: ...
+
+    def last_words(self) -> str: ...
+
+    def __enter__(self) -> Target: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def serve(arm: Arm, around: Surroundings, stream: str) -> Target:
+    """An arm to be loaded, ready. Raises ChildFailed."""
+    return Running(arm, around) if arm.url is not None else Server(arm, around, stream)
+
+
+class Running:
+    """A server that somebody else runs: it is asked, and neither started nor stopped."""
+
+    def __init__(self, arm: Arm, around: Surroundings) -> None:
+        if arm.url is None:
+            raise ValueError(f"arm {arm.name!r} has no address")
+        self.arm = arm
+        self.url: str = arm.url
+        self.hooks, self.logs = around.hooks, around.logs
+        self.hooks.before(arm, self.logs)
+        began = time.perf_counter()
+        parts = urlsplit(self.url)
+        try:
+            address = (parts.hostname or "", parts.port or 80)
+            with socket.create_connection(address, timeout=BOOT_TIMEOUT) as connection:
+                self.address = connection.getpeername()[:2]
+        except OSError as error:
+            raise ChildFailed(
+                f"arm {arm.name!r} does not answer on {self.url}",
+                str(error.strerror or error),
+                "start the server first, or name an app to have it served: NAME=module:attribute",
+            ) from None
+        self.boot = time.perf_counter() - began
+        self.pid = listener(*self.address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hooks.after(self.arm, self.logs)
+
+    @property
+    def identity(self) -> tuple[int, float] | None:
+        pid = listener(*self.address)
+        return None if pid is None else (pid, psutil.Process(pid).create_time())
+
+    def heartbeats(self, since: float) -> list[list[list[float]]]:
+        """None: nothing of ours is inside that server."""
+        return []
+
+    def last_words(self) -> str:
+        return ""
+
+
+def listener(host: str, port: int) -> int | None:
+    """The eldest process that listens on an address of this machine; None where that is not to be seen, or
+    stands for a server elsewhere."""
+    if not is_loopback(host):
+        return None
+    try:
+        pids = {
+            found.pid
+            for found in psutil.net_connections("tcp")
+            if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid
+        }
+        eldest = min((psutil.Process(pid) for pid in pids), key=psutil.Process.create_time, default=None)
+        # Docker's listens in place of a server in another network, whose work it does not do.
+        return eldest.pid if eldest is not None and eldest.name() != "docker-proxy" else None
+    except psutil.Error:
+        return None
+
+
 class Server:
     """One arm, served by a process of its own on a copy of the data of its own."""
 
     def __init__(self, arm: Arm, around: Surroundings, stream: str) -> None:
         self.arm = arm
+        self.hooks, self.logs = around.hooks, around.logs
+        self.hooks.before(arm, self.logs)
         self.data = Path(tempfile.mkdtemp(prefix="data-", dir=around.scratch))
         shutil.copytree(around.seeded, self.data, dirs_exist_ok=True)
         self.databases = around.databases
@@ -120,9 +229,13 @@ class Server:
                 "OTEL_SDK_DISABLED": "true",
                 **arm.env,
             },
+            cwd=arm.cwd,
+            python=arm.python,
         )
         try:
-            self.port = int(self.child.receive(BOOT_TIMEOUT)["ready"])
+            ready = self.child.receive(BOOT_TIMEOUT)
+            self.port = int(ready["ready"])
+            check_origin(arm, ready.get("origin"))
         except BaseException as failure:
             self.stop()
             if not isinstance(failure, ChildFailed):
@@ -130,7 +243,7 @@ class Server:
             raise ChildFailed(
                 f"arm {arm.name!r} ({arm.app}) did not start: {failure}",
                 f"{failure.cause or 'it left no message'} (last lines of {self.child.log})",
-                "run `duel check` to try the arms without load",
+                failure.hint or hint_for(failure.cause, arm),
             ) from None
         self.boot = time.perf_counter() - began
 
@@ -141,6 +254,17 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    @property
+    def identity(self) -> None:
+        """Not needed: nobody starts our servers again."""
+
+    def last_words(self) -> str:
+        return self.child.last_words()
 
     @property
     def url(self) -> str:
@@ -166,6 +290,31 @@ class Server:
         shutil.rmtree(self.data, ignore_errors=True)
         if self.databases and self.database:
             self.databases.drop(self.database)
+        self.hooks.after(self.arm, self.logs)
+
+
+def check_origin(arm: Arm, origin: str | None) -> None:
+    """Raises ChildFailed where an arm of a commit was imported from elsewhere: two arms would be the same."""
+    if arm.revision is None or origin is None or arm.app_dir is None:
+        return
+    if not Path(origin).resolve().is_relative_to(Path(arm.app_dir).resolve()):
+        raise ChildFailed(
+            "it is another version", f"imported from {origin}, and not from {arm.app_dir}",
+            "say where the app's package lies in the repository, such as --app-dir src",
+        )  # fmt: skip
+
+
+def hint_for(cause: str, arm: Arm) -> str:
+    """What to do about a server that did not start, by its last words."""
+    if arm.python is not None and "Unknown option: -P" in cause:
+        return "the interpreter must be Python 3.11 or later"
+    for package in ("uvicorn", "anyio", "uvloop", "httptools"):
+        if f"No module named '{package}'" in cause:
+            return (
+                f"install {package} where {arm.python or 'duel'} looks for packages, or pass "
+                f"loop=asyncio,http=h11 for what you do not want"
+            )
+    return "run `duel check` to try the arms without load"
 
 
 def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list[str]:

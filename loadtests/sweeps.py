@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from itertools import product
 
-from loadtests.plan import Arm, PlanError, Serving, did_you_mean, validated
+from loadtests.plan import MOST_ARMS, Arm, PlanError, Serving, did_you_mean, validated
 
-MOST_ARMS = 6
 SHORT = {"pool": "env.DUEL_APP_POOL_SIZE"}
 """Names for knobs of the twin apps that are swept often."""
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -26,6 +25,8 @@ def swept(arms: Sequence[Arm], sweeps: Sequence[str]) -> tuple[Arm, ...]:
     if len(set(names)) < len(names):
         raise PlanError(f"{names[0]} is swept twice", EXAMPLE)
     first, others = arms[0], arms[1:]
+    if first.url is not None:
+        raise PlanError(f"arm {first.name!r} is a server that runs: its settings cannot be swept", EXAMPLE)
     variants = [
         variant(first, dict(zip(names, values, strict=True))) for values in product(*(v for _, v in axes))
     ]

@@ -39,6 +39,8 @@ def faults(trial: Trial, samples: Samples, ceiling: float | None = None) -> tupl
     vitals, window = trial.vitals, trial.window
     if trial.lost:
         found.append(f"{trial.lost} of the load generators ended during the trial: see generator.log")
+    if trial.restarted:
+        found.append(f"the server of arm {trial.arm!r} was another one at the end: see why it was restarted")
     busy = vitals.generator_cpu / window
     if busy > GENERATOR_BUSY:
         found.append(
@@ -59,7 +61,7 @@ def faults(trial: Trial, samples: Samples, ceiling: float | None = None) -> tupl
             "generator can make of this scenario: use a lower load"
         )
     if trial.cell.load.users is not None:
-        found += closed_faults(samples, window, trial.cell.load.users)
+        found += closed_faults(samples, window, trial.cell.load.users, trial.thinks)
     else:
         found += open_faults(samples, window, trial.arrivals or 0, trial.dropped or 0)
     if vitals.host_steal is not None and vitals.host_steal > STEAL:
@@ -75,13 +77,14 @@ def faults(trial: Trial, samples: Samples, ceiling: float | None = None) -> tupl
     return tuple(found)
 
 
-def closed_faults(samples: Samples, window: float, users: int) -> list[str]:
-    """Little's law: the users' time is the time of their requests and nothing else, N = X (R + Z), Z = 0."""
+def closed_faults(samples: Samples, window: float, users: int, thinks: bool = False) -> list[str]:
+    """Little's law: the users' time is the time of their requests and nothing else, N = X (R + Z), and
+    Z = 0 unless they are meant to think."""
     idle = idle_part(samples, window, users)
-    if idle is not None and idle > IDLE:
+    if idle is not None and idle > IDLE and not thinks:
         return [
             f"users spent {idle:.0%} as long between requests as waiting for answers (more than {IDLE:.0%}): "
-            "use more users, or slower requests"
+            "use more users, or slower requests; or a leaner client, if it is Locust's own"
         ]
     if idle is not None and idle < -LITTLE:
         return [

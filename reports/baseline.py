@@ -37,6 +37,7 @@ class Baseline(Frozen):
     format: Annotated[Literal["duel-baseline/1"], Field(alias="schema")] = "duel-baseline/1"
     run: str
     machine: Machine
+    scenarios: str | None = None
     rows: tuple[Row, ...]
 
 
@@ -51,6 +52,8 @@ def write(side: Side) -> str:
         for row in sorted(side.rows, key=lambda row: row.key)
     ]  # fmt: skip
     head = {"schema": SCHEMA, "run": side.run, "machine": side.machine.model_dump(mode="json")}
+    if side.scenarios is not None:
+        head["scenarios"] = side.scenarios
     text = json.dumps(head, indent=1).removesuffix("\n}")
     return text + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n"
 
@@ -77,4 +80,4 @@ def read(path: Path) -> Side:
         )
         for row in found.rows
     ]
-    return Side(found.run, found.machine, tuple(rows))
+    return Side(found.run, found.machine, tuple(rows), found.scenarios)

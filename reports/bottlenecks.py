@@ -91,7 +91,8 @@ def known(run: Run, cell: Cell, arm: str) -> Known:
         users=cell.load.users,
         one=run.calibration(arm, cell.scenario, 1),
         few=few,
-        idle=run.calibration(arm, "ping", 1),
+        # Before there were canaries of other apps, theirs was a user of ping.
+        idle=run.calibration(arm, "canary", 1) or run.calibration(arm, "ping", 1),
         workers=serving.workers,
         threads=serving.threads,
         cpus=len(run.machine.placement.get("server", ())) or run.machine.cores,

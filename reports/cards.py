@@ -117,7 +117,7 @@ def cards(explanations: Explanations, verdicts: Sequence[Verdict]) -> list[Card]
 
 def level(run: Run, readings: Readings, explanations: Explanations, verdict: Verdict) -> Level:
     """What one load of a scenario comes to."""
-    reference, rival = run.plan.reference, arm_of(run, verdict.arm)
+    reference, rival = run.plan.opponent(verdict.arm), arm_of(run, verdict.arm)
     seen = {arm.name: explanations.of(verdict.cell, arm.name) for arm in (reference, rival)}
     found = {name: one for name, (one, _) in seen.items()}
     limits = {name: several for name, (_, several) in seen.items()}
@@ -192,7 +192,7 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, levels: Sequen
     ordered = sorted(levels, key=lambda one: one.verdict.cell.load.level)
     decided = [one for one in ordered if one.choice != NOT_DECIDED]
     top = decided[-1] if decided else ordered[-1]
-    reference = run.plan.reference
+    reference = run.plan.opponent(rival.name)
     held = []
     # Downwards from the top: a load that is not decided ends it, too.
     for one in reversed(ordered[: ordered.index(top) + 1]):

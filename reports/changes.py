@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports import units
-from reports.comparison import LEVEL, Change, Comparison, Outcome, Standing
+from reports.comparison import LEVEL, Change, Comparison, Standing
 from reports.markdown import plain
 from reports.terminal import counted, say
+from reports.verdicts import Outcome
 
 MARKS: dict[Outcome, str] = {"pass": "✓", "regression": "✗", "inconclusive": "~", "invalid": "!"}
 SAID: dict[Outcome, str] = {

@@ -10,15 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from loadtests.records import Cell, Machine, Metric, RecordError, Run
 from reports import units
 from reports.conclusions import Conclusions
 from reports.statistics import FIRST_LOOK, holm, shift
-from reports.verdicts import Verdict, Word
-
-Outcome = Literal["pass", "regression", "inconclusive", "invalid"]
+from reports.verdicts import Outcome, Verdict, Word
 
 LEVEL = 0.05
 """Error rate of a gate over all its cells."""
@@ -66,6 +63,8 @@ class Side:
     run: str
     machine: Machine
     rows: tuple[Standing, ...]
+    scenarios: str | None = None
+    """The digest of somebody's own scenarios."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,8 @@ def side(conclusions: Conclusions) -> Side:
     """A run's part in a comparison. Raises Incompatible for one that stopped when it was decided."""
     run = conclusions.run
     check_whole(run)
-    return Side(run.id, run.machine, tuple(standing(row, run) for row in conclusions.primaries))
+    rows = tuple(standing(row) for row in conclusions.primaries)
+    return Side(run.id, run.machine, rows, run.plan.scenarios.digest if run.plan.scenarios else None)
 
 
 def check_whole(run: Run) -> None:
@@ -138,8 +138,8 @@ def check_whole(run: Run) -> None:
         )
 
 
-def standing(row: Verdict, run: Run) -> Standing:
-    reference = run.plan.reference.name
+def standing(row: Verdict) -> Standing:
+    reference = row.reference
     values = (row.values.get(reference), row.values.get(row.arm))
     return Standing(
         row.cell, row.metric, reference, row.arm, row.verdict, row.differences, values, row.failing
@@ -153,6 +153,11 @@ def compare(base: Side, head: Side, margin: float) -> Comparison:
     missing = [row for row in base.rows if row.key not in later]
     if not base.rows:
         raise Incompatible(f"run {base.run} has no cell to compare")
+    if base.scenarios != head.scenarios:
+        raise Incompatible(
+            f"runs {base.run} and {head.run} were loaded by different scenarios",
+            "measure both sides with the same file: --scenarios FILE",
+        )
     if missing:
         raise Incompatible(
             f"run {head.run} lacks {'; '.join(map(named, missing))}",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from loadtests.records import Run
 from reports.cards import Card, Explanations, cards
 from reports.estimates import Readings
+from reports.gate import outcomes
 from reports.thresholds import Judgement, judge
-from reports.verdicts import Verdict, verdicts
+from reports.verdicts import Outcome, Verdict, verdicts
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Conclusions:
     cards: tuple[Card, ...]
     judgements: tuple[Judgement, ...]
     """What became of the plan's thresholds."""
+    outcomes: tuple[Outcome, ...] = ()
+    """Of a gate, what became of each primary verdict; empty for a run that asks which arm is ahead."""
 
     @property
     def primaries(self) -> tuple[Verdict, ...]:
@@ -38,6 +41,7 @@ class Conclusions:
 def conclude(run: Run, readings: Readings) -> Conclusions:
     """What a run comes to. Raises RecordError."""
     found = verdicts(run, readings)
+    primaries = [verdict for verdict in found if verdict.primary]
     explanations = Explanations(run, readings)
     return Conclusions(
         run=run,
@@ -46,4 +50,5 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         explanations=explanations,
         cards=tuple(cards(explanations, found)),
         judgements=tuple(judge(run, readings, found)),
+        outcomes=tuple(outcomes(run.plan, primaries)) if run.plan.gate else (),
     )

@@ -161,7 +161,7 @@ class Pairs:
 
 def pair(run: Run, cell: Cell, rival: str) -> Pairs:
     """The pairs of a cell, from whole blocks of rounds only: half a block has no balanced order."""
-    reference = run.plan.reference.name
+    reference = run.plan.opponent(rival).name
     last = {arm: {trial.round: trial for trial in run.of(cell, arm)} for arm in (reference, rival)}
     both = sorted(last[reference].keys() & last[rival].keys())
     if len(both) >= run.plan.block:

@@ -76,7 +76,7 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         judgements=[(one.word, judgement_line(one)) for one in conclusions.judgements],
         together=together(run, conclusions.verdicts),
         machine=machine_rows(conclusions),
-        reference=run.plan.reference.name,
+        reference=run.plan.yardstick,
         several=several,
         rows=[row_view(row, conclusions) for row in primaries],
         metrics=[units.METRIC_ABOUT[metric] for metric in dict.fromkeys(row.metric for row in primaries)],
@@ -112,7 +112,7 @@ def headline(conclusions: Conclusions) -> str:
         return f"{arms}: nothing was measured"
     if len(run.plan.rivals) > 1:
         return f"{arms}: {settled} of {len(words)} comparisons decided"
-    rival, reference = run.plan.rivals[0].name, run.plan.reference.name
+    rival, reference = run.plan.rivals[0].name, run.plan.yardstick
     parts = [
         f"{rival} is ahead in {words.count('faster')}",
         f"{reference} in {words.count('slower')}",
@@ -178,7 +178,6 @@ def share(ratio: float) -> float:
 
 def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
     """A row of the table."""
-    reference = conclusions.run.plan.reference.name
     scenario = row.cell.scenario
     advice = next((c.advice for c in conclusions.cards if (c.scenario, c.arm) == (scenario, row.arm)), "")
     return {
@@ -187,7 +186,7 @@ def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "load": str(row.cell.load).removeprefix("at "),
         "metric": units.METRIC_SHORT[row.metric],
         "arm": row.arm,
-        "reference": units.value(row.metric, row.values.get(reference)),
+        "reference": units.value(row.metric, row.values.get(row.reference)),
         "rival": units.value(row.metric, row.values.get(row.arm)),
         "ratio": units.ratio(row.ratio),
         "interval": units.interval(row.low, row.high),

@@ -14,8 +14,9 @@ from reports.terminal import (
     card_figures,
     card_lines,
     card_title,
+    headline,
     judgement_line,
-    sentence,
+    sentences,
     together,
     warnings,
 )
@@ -25,8 +26,8 @@ from reports.verdicts import Verdict
 def report(conclusions: Conclusions) -> str:
     """Sentences, thresholds, table, cards, warnings, machine."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
-    lines = ["# Verdicts", ""]
-    lines += [f"- {plain(sentence(verdict, run.plan))}" for verdict in conclusions.primaries]
+    title = headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
+    lines = [f"# {title}", "", *(f"- {plain(said)}" for said in sentences(conclusions))]
     if conclusions.judgements:
         lines += ["", "# Thresholds", ""]
         lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
@@ -45,13 +46,13 @@ def report(conclusions: Conclusions) -> str:
 
 def table(run: Run, found: Sequence[Verdict]) -> str:
     """The primary verdicts, one row a cell."""
-    reference = run.plan.reference.name
+    reference = run.plan.yardstick
     rows = [
         f"| cell | {plain(reference)} | arm | ratio | interval | n | verdict |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in (verdict for verdict in found if verdict.primary):
-        ours, theirs = (units.value(row.metric, row.values.get(name)) for name in (reference, row.arm))
+        ours, theirs = (units.value(row.metric, row.values.get(name)) for name in (row.reference, row.arm))
         where = plain(str(row.cell)) + (f", {row.metric}" if row.metric != "throughput" else "")
         cells = [where, ours, f"{plain(row.arm)} {theirs}"]
         cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n), row.verdict]

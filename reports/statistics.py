@@ -84,8 +84,8 @@ def repeated_interval(differences: Sequence[float], level: float) -> Interval | 
     return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach), n)
 
 
-def repeated_p(differences: Sequence[float]) -> float | None:
-    """The smallest overall error rate at which the repeated interval would exclude a ratio of 1.
+def repeated_p(differences: Sequence[float], null: float = 0.0) -> float | None:
+    """The smallest overall error rate at which the repeated interval would exclude a ratio of exp(null).
 
     Between the shipped levels interpolated in the logarithms; below them bounded by the nine looks
     (Bonferroni). None before the first look.
@@ -96,8 +96,8 @@ def repeated_p(differences: Sequence[float]) -> float | None:
     values = np.asarray(differences, dtype=np.float64)
     spread = float(values.std(ddof=1))
     if spread == 0.0:
-        return 1.0 if float(values.mean()) == 0.0 else 0.0
-    t = abs(float(values.mean())) / (spread / math.sqrt(n))
+        return 1.0 if float(values.mean()) == null else 0.0
+    t = abs(float(values.mean()) - null) / (spread / math.sqrt(n))
     single = 2.0 * float(stdtr(n - 1, -t))
     nominal = sorted([*NOMINAL.values(), 1.0])
     if single < nominal[0]:

@@ -13,11 +13,11 @@ from rich.text import Text
 from loadtests.records import Cell, Machine, Metric, Plan, Run
 from reports import units
 from reports.cards import Card
-from reports.catalogue import DATABASE, is_twin
+from reports.caveats import caveats
 from reports.conclusions import Conclusions
 from reports.selftest import Answer, conclusion
 from reports.thresholds import Judgement
-from reports.verdicts import Verdict, Word, standing
+from reports.verdicts import Outcome, Verdict, Word, standing
 
 LONGEST_HEAD = 9
 """Letters of a reference's name that still fit over its figures."""
@@ -30,16 +30,6 @@ STYLES: dict[Word, str] = {
 }  # fmt: skip
 
 
-WHICH_DATABASE = {
-    "sqlite": (
-        "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on database "
-        "endpoints do not carry over to PostgreSQL (see --database)"
-    ),
-    "postgresql": (
-        "PostgreSQL ran on this machine beside the load generator: a server of its own, farther away, would "
-        "make the waiting longer for both styles"
-    ),
-}
 """What a verdict on a database endpoint does not carry over to."""
 
 
@@ -91,7 +81,51 @@ def sentence(verdict: Verdict, plan: Plan) -> str:
     # With several arms, words such as "equivalent" must say whose they are.
     where = f"{verdict.cell}, {verdict.arm}" if len(plan.rivals) > 1 else str(verdict.cell)
     clients = f"; {verdict.clients}" if verdict.clients else ""
-    return f"{where}: {finding(verdict, plan.reference.name)}{clients}"
+    return f"{where}: {finding(verdict, verdict.reference)}{clients}"
+
+
+def sentences(conclusions: Conclusions) -> list[str]:
+    """What is said of every primary verdict, in a gate of what the gate asks."""
+    plan = conclusions.run.plan
+    if not plan.gate:
+        return [sentence(verdict, plan) for verdict in conclusions.primaries]
+    judged = zip(conclusions.primaries, conclusions.outcomes, strict=True)
+    return [gate_sentence(verdict, word, plan) for verdict, word in judged]
+
+
+def gate_sentence(verdict: Verdict, word: Outcome, plan: Plan) -> str:
+    """What a gate says of a cell."""
+    if verdict.ratio is None or verdict.low is None:
+        return sentence(verdict, plan)
+    numbers = f"({units.ratio(verdict.ratio)}, {units.interval(verdict.low, verdict.high)}, n = {verdict.n})"
+    where = f"{verdict.cell}, {verdict.arm}"
+    values = [
+        units.value(verdict.metric, verdict.values.get(name)) for name in (verdict.reference, verdict.arm)
+    ]
+    what = f"{units.METRIC_NAMES[verdict.metric]} {' → '.join(values)} {numbers}"
+    than = f"than {verdict.reference} by more than {plan.margin:.0%}"
+    match word:
+        case "regression":
+            return f"{where}: worse {than}: {what}"
+        case "pass":
+            return f"{where}: not worse {than}: {what}"
+        case "invalid":
+            return f"{where}: invalid: {'; '.join(verdict.warnings)}"
+        case "inconclusive":
+            return f"{where}: not decided whether it is worse {than}: {what}"
+
+
+def headline(words: Sequence[Outcome]) -> str:
+    """A gate in one line, by the outcomes of its cases."""
+    counts = [f"{words.count(word)} {OUTCOMES[word]}" for word in WORST_FIRST if word in words]
+    how = {"pass": "passed", "regression": "breached", "inconclusive": "not decided", "invalid": "invalid"}
+    said = ", ".join(counts) or "nothing was judged"
+    return f"gate {how[worst(words)]}: {said}, of {counted(len(words), 'case')}"
+
+
+def worst(words: Sequence[Outcome]) -> Outcome:
+    """The worst of all; nothing passes where nothing was judged."""
+    return next((word for word in WORST_FIRST if word in words), "invalid")
 
 
 def finding(verdict: Verdict, reference: str) -> str:
@@ -129,7 +163,7 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=padding)
     several = len(run.plan.rivals) > 1
     arms = [arm.name for arm in run.plan.arms]
-    reference = run.plan.reference.name
+    reference = run.plan.yardstick
     rich_table.add_column("scenario", overflow="fold")
     rich_table.add_column("rate" if run.plan.open else "users", justify="right", no_wrap=True)
     if several:
@@ -154,14 +188,14 @@ def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
         cells: list[RenderableType] = [escape(row.cell.scenario), level]
         if several:
             cells.append(escape(row.arm))
-        cells += [units.value(row.metric, row.values.get(name)) for name in (reference, row.arm)]
+        cells += [units.value(row.metric, row.values.get(name)) for name in (row.reference, row.arm)]
         cells += [units.ratio(row.ratio), units.interval(row.low, row.high), str(row.n)]
         cells.append(Text(f"{MARKS[row.verdict]} {row.verdict}", style=STYLES[row.verdict]))
         if wide:
             for metric in besides:
                 other = latencies.get((row.cell, row.arm, metric))
                 values = other.values if other else {}
-                pair = (units.duration(values.get(reference)), units.duration(values.get(row.arm)))
+                pair = (units.duration(values.get(row.reference)), units.duration(values.get(row.arm)))
                 cells.append(" / ".join(pair))
         rich_table.add_row(*cells)
     return rich_table
@@ -240,6 +274,11 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     return grid
 
 
+OUTCOMES: dict[Outcome, str] = {
+    "regression": "worse", "invalid": "invalid", "inconclusive": "not decided", "pass": "not worse",
+}  # fmt: skip
+GATE_MARKS: dict[Outcome, str] = {"regression": "✗", "invalid": "!", "inconclusive": "~", "pass": "✓"}
+WORST_FIRST: Sequence[Outcome] = ("regression", "invalid", "inconclusive", "pass")
 JUDGED = {"met": "✓", "missed": "✗", "inconclusive": "~"}
 
 
@@ -253,8 +292,13 @@ def show(console: Console, conclusions: Conclusions) -> None:
     """Sentences, the thresholds, then the table, then the cards, then the warnings with their remedies."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
     primaries = conclusions.primaries
-    for verdict in primaries:
-        say(console, sentence(verdict, run.plan))
+    if conclusions.outcomes:
+        say(console, headline(conclusions.outcomes))
+        for word, said in zip(conclusions.outcomes, sentences(conclusions), strict=True):
+            say(console, f"{GATE_MARKS[word]} {said}")
+    else:
+        for said in sentences(conclusions):
+            say(console, said)
     for judgement in conclusions.judgements:
         say(console, judgement_line(judgement))
     if primaries:
@@ -299,16 +343,7 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
             for warning in verdict.warnings:
                 said.setdefault(warning, []).append(where)
     lines = [f"{'; '.join(cells)}: {warning}" for warning, cells in said.items()]
-    if not run.complete:
-        lines.insert(0, "this run was interrupted: what is shown rests on its finished rounds")
-    if any(map(is_twin, run.plan.arms)) and any(DATABASE.match(cell.scenario) for cell in run.plan.cells):
-        lines.append(WHICH_DATABASE[run.plan.database])
-    if not run.machine.placement:
-        lines.append(
-            "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
-            "use a Linux machine with two cores or more"
-        )
-    return lines
+    return [*caveats(run, found), *lines]
 
 
 def show_catalogue(

@@ -25,6 +25,8 @@ from reports.statistics import (
 )
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "failing", "invalid"]
+Outcome = Literal["pass", "regression", "inconclusive", "invalid"]
+"""What a gate says of a cell."""
 
 MOST_FAILURES = 0.01
 """Part of an arm's requests that may fail before the arm itself is failing."""
@@ -40,6 +42,8 @@ class Verdict:
     primary: bool
     """Whether it is this metric that decides when the cell stops; the stated error rate is its own."""
     arm: str
+    reference: str
+    """The arm that it is compared with."""
     verdict: Word
     ratio: float | None
     """The arm's value ÷ the reference's."""
@@ -71,9 +75,30 @@ def verdicts(run: Run, readings: Readings) -> list[Verdict]:
 
 
 def decided(run: Run, readings: Readings) -> set[Cell]:
-    """The cells that need no further round: every rival's primary verdict is settled."""
-    undecided = {v.cell for v in verdicts(run, readings) if v.primary and v.verdict == "inconclusive"}
+    """The cells that need no further round: every rival's primary verdict is settled, or in a gate whether it
+    is worse."""
+    undecided = {
+        one.cell
+        for one in verdicts(run, readings)
+        if one.primary and (outcome(one, run.plan.margin) if run.plan.gate else one.verdict) == "inconclusive"
+    }
     return {cell for cell in run.plan.cells if cell not in undecided}
+
+
+def outcome(verdict: Verdict, margin: float) -> Outcome:
+    """Whether an arm is worse than the one it is compared with by more than the margin: non-inferiority, on
+    the repeated interval (Jennison and Turnbull 1989), so that it holds whenever one looks."""
+    if verdict.verdict == "invalid":
+        return "invalid"
+    if verdict.failing:
+        return "regression" if set(verdict.failing) == {verdict.arm} else "inconclusive"
+    if verdict.low is None or verdict.high is None:
+        return "inconclusive"
+    low, high = verdict.low, verdict.high
+    if verdict.metric != "throughput":
+        low, high = 1.0 / high, 1.0 / low
+    bound = 1.0 / (1.0 + margin)
+    return "regression" if high < bound else "pass" if low > bound else "inconclusive"
 
 
 def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdict]:
@@ -139,11 +164,13 @@ def judge(
     """The verdict on one metric, with every reservation a reader needs."""
     plan = run.plan
     level = plan.level / max(1, len(plan.rivals))
+    against = plan.opponent(rival)
     found = estimate(metric, reference, rival_readings, level)
     word, warnings = decide(run, found, pairs, reference, rival_readings, rival, level)
     if cell.key in run.refused:
         warnings = [f"not measured: {run.refused[cell.key]}"]
-    if endpoint in RELEASES_GIL and len(run.machine.placement.get("server", ())) == 1:
+    ours = run.plan.scenarios is None
+    if ours and endpoint in RELEASES_GIL and len(run.machine.placement.get("server", ())) == 1:
         warnings.append(
             "this work releases the GIL and the server had one core: with more, threads could gain"
         )
@@ -154,17 +181,18 @@ def judge(
         metric=metric,
         primary=primary,
         arm=rival,
+        reference=against.name,
         verdict=word,
         ratio=found.ratio,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         n=len(pairs.rounds),
-        values={plan.reference.name: found.reference, rival: found.rival},
+        values={against.name: found.reference, rival: found.rival},
         differences=found.differences,
         p=repeated_p(found.differences),
         warnings=tuple(warnings),
-        failing=tuple(failures({plan.reference.name: reference, rival: rival_readings})),
-        clients=clients([plan.reference, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
+        failing=tuple(failures({against.name: reference, rival: rival_readings})),
+        clients=clients([against, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
     )
 
 
@@ -189,12 +217,13 @@ def decide(
     if pairs.spoilt:
         total = len(pairs.rounds) + pairs.invalid
         return "invalid", [f"{pairs.invalid} of {total} rounds do not count: {'; '.join(pairs.faults)}"]
-    failing = failures({run.plan.reference.name: reference, rival: rival_readings})
+    against = run.plan.opponent(rival).name
+    failing = failures({against: reference, rival: rival_readings})
     if failing:
         return "failing", [f"{name} failed {rate:.1%} of its requests" for name, rate in failing.items()]
     warnings = reservations(found, pairs, run.plan.margin)
     if found.metric == "throughput":
-        for name, seen in ((run.plan.reference.name, reference), (rival, rival_readings)):
+        for name, seen in ((against, reference), (rival, rival_readings)):
             warnings += unsteady(name, seen, run.plan.margin)
     interval = found.interval
     if interval is None:

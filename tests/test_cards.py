@@ -39,7 +39,7 @@ def signs(canary: float = 0.001) -> Signs:
 def verdict(word: Word, users: int = 64, failing: Sequence[str] = ()) -> Verdict:
     return Verdict(
         cell=Cell(scenario="ping", load=Load(users=users)), endpoint="ping", metric="throughput",
-        primary=True, arm="async", verdict=word, ratio=1.0, low=0.9, high=1.1, n=4,
+        primary=True, arm="async", reference="sync", verdict=word, ratio=1.0, low=0.9, high=1.1, n=4,
         values={"sync": 1.0, "async": 1.0},
         failing=tuple(failing),
     )  # fmt: skip

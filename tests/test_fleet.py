@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from loadtests.bench import expect, generator
+from loadtests.bench import Making, expect, generator
 from loadtests.plan import BUILT_IN
 from loadtests.processes import OUR_PACKAGES, Child
 from loadtests.records import RunDirectory, read_samples
@@ -28,7 +28,7 @@ def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    with generator(tmp_path_factory.mktemp("logs"), {}, generators=2) as child:
+    with generator(tmp_path_factory.mktemp("logs"), {}, Making(generators=2)) as child:
         child.receive(BOOT_TIMEOUT)
         yield child
 
@@ -108,7 +108,7 @@ def test_generators_listen_on_loopback_alone(fleet: Child) -> None:
 
 
 def test_generators_go_when_their_master_is_killed(tmp_path: Path) -> None:
-    with generator(tmp_path, {}, generators=2) as child:
+    with generator(tmp_path, {}, Making(generators=2)) as child:
         child.receive(BOOT_TIMEOUT)
         family = workers(child)
         assert len(family) == 2

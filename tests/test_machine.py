@@ -26,7 +26,7 @@ def test_work_of_others_is_seen_and_work_of_ours_is_not() -> None:
     orphan = started_orphan()
     child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        start = clocks.census()
+        start = clocks.census(os.getpid())
         time.sleep(1.0)
         seen = clocks.foreign_since(start)
     finally:
@@ -50,4 +50,4 @@ def started_orphan() -> int:
 
 def test_work_of_others_is_unknown_where_ours_cannot_be_told_from_it() -> None:
     clocks = Clocks([], all_known=False)
-    assert clocks.foreign_since(clocks.census()) is None
+    assert clocks.foreign_since(clocks.census(os.getpid())) is None

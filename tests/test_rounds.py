@@ -79,10 +79,13 @@ def test_a_cell_that_was_refused_is_not_decided_and_says_why(tmp_path: Path) -> 
 
 
 def test_a_canary_sings_where_it_neither_shares_the_throughput_nor_is_the_load() -> None:
-    assert has_canary(Cell(scenario="sleep", load=Load(users=64)))
-    assert has_canary(Cell(scenario="sleep", load=Load(rate=100.0, arrivals="poisson")))
-    assert not has_canary(Cell(scenario="sleep", load=Load(users=1)))
-    assert not has_canary(Cell(scenario="ping", load=Load(users=64)))
+    plan = scripted.plan().model_copy(update={"canary": "/ping"})
+    assert has_canary(plan, Cell(scenario="sleep", load=Load(users=64)))
+    assert has_canary(plan, Cell(scenario="sleep", load=Load(rate=100.0, arrivals="poisson")))
+    assert not has_canary(plan, Cell(scenario="sleep", load=Load(users=1)))
+    assert not has_canary(plan, Cell(scenario="ping", load=Load(users=64)))
+    silent = plan.model_copy(update={"canary": None})
+    assert not has_canary(silent, Cell(scenario="sleep", load=Load(users=64)))
 
 
 def test_a_run_in_which_every_level_is_refused_ends_with_the_reason(tmp_path: Path) -> None:

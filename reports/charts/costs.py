@@ -91,9 +91,9 @@ def number(value: float | None) -> str:
 
 def said(run: Run, found: Costs) -> str:
     """In how many scenarios a rival spends less CPU time on a request than the reference."""
-    reference = run.plan.reference.name
     words = []
     for rival in run.plan.rivals:
+        reference = run.plan.opponent(rival.name).name
         both = [
             (ours, theirs)
             for arms in found.values()

@@ -34,7 +34,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
     run, rows = conclusions.run, conclusions.primaries
     if not rows:
         return None
-    reference = run.plan.reference.name
+    reference = run.plan.yardstick
     return Chart(
         stem="verdicts",
         finding=finding(run, rows),
@@ -47,7 +47,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
         head=("cell", "arm", reference, "arm's", "ratio", "interval", "n", "verdict"),
         rows=tuple(
             (
-                str(row.cell), row.arm, units.value(row.metric, row.values.get(reference)),
+                str(row.cell), row.arm, units.value(row.metric, row.values.get(row.reference)),
                 units.value(row.metric, row.values.get(row.arm)), units.ratio(row.ratio),
                 units.interval(row.low, row.high), str(row.n), WORDS[row.verdict],
             )
@@ -98,7 +98,7 @@ def draw(run: Run, rows: Sequence[Verdict], palette: Palette) -> Figure:
 
 def sides(axes: Axes, run: Run, rows: Sequence[Verdict], palette: Palette) -> None:
     """What the axis shows, and what lies to either side of ×1."""
-    reference, rivals = run.plan.reference.name, " or ".join(arm.name for arm in run.plan.rivals)
+    reference, rivals = run.plan.yardstick, " or ".join(arm.name for arm in run.plan.rivals)
     if len(run.plan.rivals) > 2:
         rivals = "the arm"
     if run.plan.open:
@@ -117,13 +117,12 @@ def sides(axes: Axes, run: Run, rows: Sequence[Verdict], palette: Palette) -> No
 
 def finding(run: Run, rows: Sequence[Verdict]) -> str:
     """The forest's message in words, a line per rival."""
-    reference = run.plan.reference.name
     words: list[str] = []
     for rival in run.plan.rivals:
         mine = [row.verdict for row in rows if row.arm == rival.name]
         parts = [
             f"{rival.name} {'answers sooner' if run.plan.open else 'serves more'} in {mine.count('faster')}",
-            f"{reference} in {mine.count('slower')}",
+            f"{run.plan.opponent(rival.name).name} in {mine.count('slower')}",
             f"equal in {mine.count('equivalent')}",
         ]
         others = len(mine) - sum(mine.count(word) for word in ("faster", "slower", "equivalent"))

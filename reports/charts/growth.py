@@ -188,8 +188,7 @@ def said(conclusions: Conclusions, rows: Sequence[Verdict]) -> str:
         return "Response time against rate" if run.plan.open else "Throughput against users"
     best = max(found, key=lambda row: abs(math.log(row.ratio or 1.0)))
     ratio = best.ratio or 1.0
-    reference = run.plan.reference.name
-    more, less = (best.arm, reference) if ratio > 1 else (reference, best.arm)
+    more, less = (best.arm, best.reference) if ratio > 1 else (best.reference, best.arm)
     behind = more if run.plan.open else less
     what = "takes {} times as long" if run.plan.open else "serves {} times as much"
     factor = units.figures(max(ratio, 1 / ratio))

@@ -84,9 +84,9 @@ def chart(conclusions: Conclusions) -> Chart | None:
 def said(conclusions: Conclusions) -> str:
     """In how many cells each arm's 95 % latency is proven shorter."""
     run = conclusions.run
-    reference = run.plan.reference.name
     words = []
     for rival in run.plan.rivals:
+        reference = run.plan.opponent(rival.name).name
         mine = [one.verdict for one in conclusions.whole if (one.metric, one.arm) == ("p95", rival.name)]
         if not {"faster", "slower"} & set(mine):
             continue

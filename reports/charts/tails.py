@@ -84,8 +84,7 @@ def said(conclusions: Conclusions, found: Tails) -> str:
         return "How long the slowest requests take"
     best = max(proven, key=lambda row: (row.metric == "p99", abs(math.log(row.ratio or 1.0))))
     ratio = best.ratio or 1.0
-    reference = conclusions.run.plan.reference.name
-    longer, shorter = (best.arm, reference) if ratio > 1 else (reference, best.arm)
+    longer, shorter = (best.arm, best.reference) if ratio > 1 else (best.reference, best.arm)
     part = "1 in 100" if best.metric == "p99" else "5 in 100"
     return (
         f"{best.cell.scenario}: the slowest {part} take {units.figures(max(ratio, 1 / ratio))} times as "

@@ -34,6 +34,14 @@ async def talkative(scope: Any, receive: Any, send: Any) -> None:
     await counting(scope, receive, send)
 
 
+async def sending_away(scope: Any, receive: Any, send: Any) -> None:
+    """Sends everybody to another machine; the address is one that nobody has (RFC 5737)."""
+    if scope["type"] == "http":
+        head = [(b"location", b"http://192.0.2.1/"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 302, "headers": head})
+        await send({"type": "http.response.body", "body": b""})
+
+
 async def knobs(scope: Any, receive: Any, send: Any) -> None:
     """Tells which process answers, and how its garbage collector is set."""
     if scope["type"] == "http":

@@ -1,0 +1,1 @@
+"""A small shop, before and after."""

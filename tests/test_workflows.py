@@ -1,0 +1,68 @@
+"""Our action and workflows, by the schemas of those who read them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+CHECK = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema"]
+BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def check(schema: str, path: Path) -> None:
+    done = subprocess.run([*CHECK, schema, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_action_is_one_by_githubs_schema() -> None:
+    check("vendor.github-actions", ROOT / "action.yml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name)
+def test_workflows_are_workflows_by_githubs_schema(path: Path) -> None:
+    check("vendor.github-workflows", path)
+
+
+@pytest.mark.parametrize(
+    ("number", "schema"), [(0, "vendor.github-workflows"), (1, "vendor.gitlab-ci")], ids=["github", "gitlab"]
+)
+def test_the_pages_workflows_are_whole_ones(tmp_path: Path, number: int, schema: str) -> None:
+    blocks = BLOCK.findall((ROOT / "docs" / "ci.md").read_text())
+    path = tmp_path / "workflow.yml"
+    path.write_text(blocks[number])
+    check(schema, path)
+
+
+def test_a_schema_does_refuse_what_is_no_action(tmp_path: Path) -> None:
+    """So that the tests above can fail."""
+    path = tmp_path / "action.yml"
+    path.write_text((ROOT / "action.yml").read_text().replace("using: composite", "using: magic"))
+    done = subprocess.run([*CHECK, "vendor.github-actions", str(path)], capture_output=True, check=False)
+    assert done.returncode != 0
+
+
+def test_what_workflows_give_the_action_are_inputs_of_it() -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    texts = [
+        (ROOT / ".github" / "workflows" / "ci.yml").read_text(),
+        BLOCK.findall((ROOT / "docs" / "ci.md").read_text())[0],
+    ]
+    for text in texts:
+        steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+        ours = [step for step in steps if step.get("uses", "").startswith(("./", "fastapi-duel/"))]
+        assert len(ours) == 1
+        assert set(ours[0]["with"]) <= set(action["inputs"])
+
+
+def test_no_expression_stands_in_a_shell_step() -> None:
+    """What somebody names a branch would be run there; everything comes by the environment."""
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
+    assert scripts
+    assert not any("${{" in script for script in scripts)
