@@ -145,6 +145,7 @@ class Fleet:
             "errors": errors,
             "lost": self.lost(),
             "thinks": any(answer["thinks"] for answer in done),
+            "client": next((answer["client"] for answer in done), None),
         }
         if order.rate is not None:
             facts |= {key: sum(answer[key] for answer in done) for key in ("arrivals", "dropped")}

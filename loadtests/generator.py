@@ -30,7 +30,16 @@ from locust.event import EventHook
 from loadtests.addresses import guard
 from loadtests.arrivals import Arrivals, schedule
 from loadtests.canary import Canary
-from loadtests.locustfiles import CANARY, Unusable, canary_user, is_plain, listeners, thinks, users_of
+from loadtests.locustfiles import (
+    CANARY,
+    Unusable,
+    canary_user,
+    client_of,
+    is_plain,
+    listeners,
+    thinks,
+    users_of,
+)
 from loadtests.recorder import Recorder
 from loadtests.records import write_samples
 from loadtests.scenarios import Visitor, scenarios
@@ -211,7 +220,7 @@ class Attempt:
             lambda exception, **_: self.crashes.append(f"{type(exception).__name__}: {exception}")
         )
         self.lags = array("d")
-        self.thinks = thinks(user)
+        self.user = user
 
     def warm(self) -> float:
         """Begin, and return when the warm-up is over: requests per second so far."""
@@ -248,7 +257,8 @@ class Attempt:
             "generator_lag": float(np.quantile(self.lags, 0.9)) if self.lags else None,
             "endpoints": list(self.recorder.endpoints),
             "errors": list(self.recorder.errors),
-            "thinks": self.thinks,
+            "thinks": thinks(self.user),
+            "client": client_of(self.user),
             **self.pressure.facts(opened, closed),
         }
 

@@ -53,6 +53,12 @@ def thinks(user: type[User]) -> bool:
         return True
 
 
+def client_of(user: type[User]) -> str:
+    """The kind of a user: our lean one, or the nearest of its ancestors that comes from Locust."""
+    kinds = (LeanUser, *(one for one in user.__mro__ if one.__module__.partition(".")[0] == "locust"))
+    return next(kind.__name__ for kind in kinds if issubclass(user, kind))
+
+
 def is_plain(user: type[User]) -> bool:
     """Whether all tasks are functions, of which arrivals on a schedule can call one at a time."""
     return not any(isinstance(task, type) and issubclass(task, TaskSet) for task in user.tasks)

@@ -220,6 +220,8 @@ class Trial(Frozen):
     """Load generators that ended while they were needed."""
     restarted: bool = False
     """Whether another server had taken the place of one that we do not serve."""
+    client: str | None = None
+    """The kind of Locust user that made the load; None in runs from before it was told."""
     thinks: bool = False
     """Whether the scenario's users wait between two requests."""
     vitals: Vitals

@@ -412,6 +412,7 @@ class Rounds:
             lost=facts.get("lost", 0),
             restarted=restarted,
             thinks=facts["thinks"],
+            client=facts["client"],
             vitals=vitals,
         )
         found = faults(trial, read_samples(samples), self.run.ceilings.get(cell.scenario))

@@ -21,9 +21,10 @@ WHICH_DATABASE = {
     ),
 }
 
-HEAVY, SHARE = 40e-6, 0.20
-"""Seconds that a client spends on a request, and the part of the generator's core, from which on its own work
-shows in what it measures: Locust's FastHttpUser adds milliseconds to a p99 at 22 % of a core."""
+LEAN = "LeanUser"
+SHARE = 0.20
+"""Part of the generator's core from which on the work of Locust's own clients shows in what they measure:
+FastHttpUser adds milliseconds to a p99 at 22 %."""
 
 
 def caveats(run: Run, found: Sequence[Verdict]) -> list[str]:
@@ -58,7 +59,7 @@ def elsewhere(run: Run) -> list[str]:
 
 def heavy_clients(run: Run, found: Sequence[Verdict]) -> list[str]:
     """Scenarios whose client costs enough to show, the dearest figure of each."""
-    dearest: dict[str, tuple[float, float]] = {}
+    dearest: dict[str, tuple[float, float, str]] = {}
     for verdict in found:
         if not verdict.primary or verdict.metric != "throughput":
             continue
@@ -67,11 +68,12 @@ def heavy_clients(run: Run, found: Sequence[Verdict]) -> list[str]:
             if not trials or not throughput:
                 continue
             share = median(trial.vitals.generator_cpu / trial.window for trial in trials)
-            if share >= SHARE and share / throughput >= HEAVY:
-                known = dearest.get(verdict.cell.scenario, (0.0, 0.0))
-                dearest[verdict.cell.scenario] = max(known, (share / throughput, share))
+            client = trials[-1].client
+            if share >= SHARE and client is not None and client != LEAN:
+                known = dearest.get(verdict.cell.scenario, (0.0, 0.0, client))
+                dearest[verdict.cell.scenario] = max(known, (share / throughput, share, client))
     return [
-        f"{scenario}: its client takes {cost * 1e6:.0f} µs a request, {share:.0%} of the generator's core, "
+        f"{scenario}: its {client} takes {cost * 1e6:.0f} µs a request, {share:.0%} of the generator's core, "
         "which makes latencies longer than they are and arms more alike: use LeanUser of loadtests.client"
-        for scenario, (cost, share) in dearest.items()
+        for scenario, (cost, share, client) in dearest.items()
     ]

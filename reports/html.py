@@ -33,6 +33,7 @@ from reports.terminal import (
     together,
     warnings,
 )
+from reports.terminal import headline as gate_headline
 from reports.verdicts import Verdict
 
 PAGE = Path(__file__).parent / "page"
@@ -106,6 +107,8 @@ def headline(conclusions: Conclusions) -> str:
     """The run in one sentence."""
     run = conclusions.run
     arms = " or ".join(arm.name for arm in run.plan.arms)
+    if conclusions.outcomes:
+        return gate_headline(conclusions.outcomes)
     words = [row.verdict for row in conclusions.primaries]
     settled = sum(word in ("faster", "slower", "equivalent") for word in words)
     if not words:

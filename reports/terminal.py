@@ -37,11 +37,13 @@ def plan_text(plan: Plan) -> str:
     """What will happen and how long it takes, in three lines."""
     least, most = plan.expected_seconds()
     trials = len(plan.cells) * len(plan.arms) * plan.min_rounds
-    arms = " against ".join(arm.name for arm in plan.arms)
+    arms = " against ".join(arm.name for arm in plan.arms) + f", reference {plan.reference.name}"
+    if plan.against:
+        arms = ", ".join(f"{head} against {base}" for head, base in plan.against.items())
     further = plan.max_rounds - plan.min_rounds >= plan.block
     more = f", then more where undecided, up to {plan.max_rounds}" if further else ""
     lines = [
-        f"{arms}, reference {plan.reference.name}: {counted(len(plan.cells), 'cell')}, windows of "
+        f"{arms}: {counted(len(plan.cells), 'cell')}, windows of "
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, a fresh server and database for every trial.",
         f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: "
         + (
@@ -257,7 +259,7 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     """Advice, neighbours and costs, one row a card."""
     arms = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
-    shown = " / ".join([short_reference(arms[0]), "arm"] if several else arms)
+    shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
     # Hops follow from the code, and memory hardly differs: they go where there is no room.
     titles = CARD_FIGURES[: 4 if width >= 110 else 2]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -82,6 +82,8 @@ def test_locusts_own_users_make_load_as_they_do_in_locust(
     assert samples.ok.all()
     assert len(samples) > 20
     assert facts["thinks"] == (scenario == "Thinker")
+    kinds = {"Stock": "HttpUser", "Sequence": "HttpUser", "Fast": "FastHttpUser"}
+    assert facts["client"] == kinds.get(scenario, "LeanUser")
     if scenario == "Thinker" and not load:
         # Eight users who wait for 20 ms each time: 400 a second at most.
         assert len(samples) / (facts["warmup"] + facts["window"] + facts["drain"]) <= 400

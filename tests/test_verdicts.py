@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
-from loadtests.records import Cell, Plan, Samples
+from loadtests.records import Cell, Load, Metric, Plan, Samples
+from reports.caveats import caveats
 from reports.conclusions import conclude
 from reports.estimates import Readings, read
+from reports.statistics import FIRST_LOOK, repeated_interval
 from reports.summary import summary
-from reports.verdicts import Verdict, decided, remedy, standing, verdicts
+from reports.verdicts import Verdict, decided, outcome, remedy, standing, verdicts
 from tests import scripted
 from tests.scripted import Told
 
@@ -275,3 +278,85 @@ def test_every_number_of_the_summary_can_be_recomputed_from_the_run_directory(tm
     for row in stated:
         if row["metric"] in logs:
             assert row["ratio"] == pytest.approx(math.exp(np.mean(logs[row["metric"]])), rel=1e-9)
+
+
+def test_a_client_that_measures_itself_is_named_with_its_cost(tmp_path: Path) -> None:
+    """Ours is not, however busy; a server that runs already is said to be one."""
+
+    def caveats_of(client: str, app: str) -> str:
+        plan = scripted.plan()
+        plan = plan.model_copy(
+            update={"arms": tuple(arm.model_copy(update={"app": app}) for arm in plan.arms)}
+        )
+        told = scripted.Told(requests=400, generator_cpu=0.4)
+        run, directory = scripted.run(tmp_path / client, plan, lambda *_: told)
+        trials = tuple(trial.model_copy(update={"client": client}) for trial in run.trials)
+        run = run.model_copy(update={"trials": trials})
+        return "\n".join(caveats(run, verdicts(run, Readings(directory))))
+
+    heavy = caveats_of("HttpUser", "http://127.0.0.1:9000")
+    assert "its HttpUser takes 1000 µs a request, 40% of the generator's core" in heavy
+    assert "servers that ran already" in heavy
+    assert "async (127.0.0.1:9000)" in heavy
+    lean = caveats_of("LeanUser", "shop:app")
+    assert "LeanUser" not in lean
+    assert "already" not in lean
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "word"),
+    [
+        ("throughput", 0.95, 1.05, "pass"),
+        ("throughput", 0.80, 0.95, "inconclusive"),
+        ("throughput", 0.80, 0.90, "regression"),
+        ("throughput", 1.20, 1.30, "pass"),
+        ("p99", 0.95, 1.05, "pass"),
+        ("p99", 1.05, 1.20, "inconclusive"),
+        ("p99", 1.12, 1.20, "regression"),
+        ("p99", 0.50, 0.60, "pass"),
+        ("throughput", None, None, "inconclusive"),
+    ],
+)
+def test_an_arm_is_worse_where_its_whole_interval_is_beyond_the_margin(
+    metric: Metric, low: float | None, high: float | None, word: str
+) -> None:
+    """0.90 lies beyond a margin of 10 %, which is 1 ÷ 1.1; a longer response time is worse, not better."""
+    cell = Cell(scenario="ping", load=Load(users=8))
+    found = Verdict(cell, "ping", metric, True, "head", "base", "inconclusive", 1.0, low, high, 8, {})
+    assert outcome(found, 0.10) == word
+
+
+def test_an_arm_that_began_to_fail_is_worse_and_one_whose_base_failed_is_not() -> None:
+    cell = Cell(scenario="ping", load=Load(users=8))
+    found = Verdict(cell, "ping", "throughput", True, "head", "base", "failing", None, None, None, 8, {})
+    assert outcome(replace(found, failing=("head",)), 0.10) == "regression"
+    assert outcome(replace(found, failing=("base", "head")), 0.10) == "inconclusive"
+    assert outcome(replace(found, failing=("base",)), 0.10) == "inconclusive"
+
+
+def test_gates_err_as_seldom_as_they_say_and_find_what_is_twice_the_margin() -> None:
+    """Simulated, stopping as soon as decided, 5 % noise: a change at the margin itself, which is where errors
+    are likeliest, is called a regression in 5 % at most; twice the margin is found in 90 %."""
+    random = np.random.default_rng(5)
+
+    def found(true: float) -> str:
+        differences = np.log(true) + random.normal(0.0, 0.07, size=20)
+        for n in range(FIRST_LOOK, 21, 2):
+            interval = repeated_interval(tuple(differences[:n]), 0.05)
+            assert interval is not None
+            cell = Cell(scenario="ping", load=Load(users=8))
+            one = Verdict(
+                cell, "ping", "throughput", True, "head", "base", "inconclusive", interval.ratio,
+                interval.low, interval.high, n, {},
+            )  # fmt: skip
+            word = outcome(one, 0.10)
+            if word != "inconclusive":
+                return word
+        return "inconclusive"
+
+    at_margin = [found(1 / 1.1) for _ in range(1_000)].count("regression")
+    assert at_margin <= 45
+    unchanged = [found(1.0) for _ in range(500)]
+    assert unchanged.count("regression") == 0
+    assert unchanged.count("pass") >= 450
+    assert [found(1 / 1.21) for _ in range(300)].count("regression") >= 270
