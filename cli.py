@@ -463,6 +463,55 @@ def check(
 
 
 @app.command(epilog=EXIT_CODES)
+def advise(
+    target: Annotated[
+        str, typer.Argument(metavar="APP", help="module:attribute of an app or a factory; sync or async.")
+    ],
+    users: Annotated[
+        int, typer.Option("-u", "--users", min=1, metavar="N", help="Requests that are in flight at once.")
+    ] = 64,
+    start: Annotated[
+        bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens there.")
+    ] = False,
+    app_dir: AppDirOption = None,
+    python: Annotated[
+        Optional[str], typer.Option(metavar="PATH", help="The interpreter that the app runs with.")
+    ] = None,
+    json: JsonOption = None,
+    verbose: VerboseOption = False,
+    color: ColourOption = Colour.AUTO,
+) -> None:
+    """Look at one app without load: styles, thread hops, what blocks the loop. Exit 3 where something is
+    wrong."""
+    with answering(verbose):
+        import json as encoder
+        import os
+        import tempfile
+
+        from loadtests.inspection import inspect_app
+        from loadtests.plan import parse_arm
+        from reports import advice
+
+        results, _ = consoles(color, json)
+        name = target if target in ("sync", "async") else f"app={target}"
+        arm = parse_arm(name + (f",python={python}" if python else ""), str(Path(app_dir or ".").resolve()))
+        with tempfile.TemporaryDirectory(prefix="duel-data-") as data:
+            # Our own twins want a place for their data; nobody else looks at it.
+            anatomy = advice.Anatomy.model_validate(
+                inspect_app(arm, start, {} if "DUEL_APP_DATA" in os.environ else {"DUEL_APP_DATA": data})
+            )
+        found = advice.advise(anatomy, users)
+        text = encoder.dumps(advice.data(anatomy, found), indent=2) + "\n"
+        if json is not None and json != "-":
+            write_text(Path(json), text)
+        if json == "-":
+            sys.stdout.write(text)
+        else:
+            advice.show(results, anatomy, found)
+        raise typer.Exit(Exit.GATE if any(one.weight == "wrong" for one in found) else Exit.DONE)
+
+
+@app.command(epilog=EXIT_CODES)
 def selftest(
     seed: Annotated[int, typer.Option(help="Fixes orders and requests.")] = 1,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where run directories go.")] = Path(

@@ -38,6 +38,8 @@ LOADTESTS: dict[str, set[str]] = {
         "loadtests.worktree",
     },
     "loadtests.worktree": {"loadtests.plan", "loadtests.processes"},
+    "loadtests.anatomy": set(),
+    "loadtests.inspection": {"loadtests.plan", "loadtests.processes"},
     "loadtests.hooks": {"loadtests.plan", "loadtests.processes"},
     "loadtests.locustfiles": {"loadtests.client"},
     "loadtests.sweeps": {"loadtests.plan"},
