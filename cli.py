@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
@@ -220,6 +220,7 @@ def run(
         import os
 
         from loadtests import config as configuration
+        from loadtests.planning import own_scenarios
         from reports import terminal
 
         if quick and thorough:
@@ -554,24 +555,6 @@ def base_of(settings: Settings) -> Worktree:
 
     given = {key: settings[key].value for key in ("app-dir", "base-python") if key in settings}
     return Worktree(settings["base-ref"].value, Path(given.get("app-dir", ".")), given.get("base-python"))
-
-
-def own_scenarios(settings: Settings) -> Mapping[str, Any] | None:
-    """What somebody's own file of scenarios holds; None where there is none."""
-    from loadtests.bench import known_scenarios
-    from loadtests.config import scenario_file
-    from loadtests.plan import PlanError
-    from loadtests.processes import ChildFailed
-
-    if "scenarios-file" not in settings:
-        return None
-    own = scenario_file(settings["scenarios-file"].value)
-    try:
-        return known_scenarios(own["file"]) if own else None
-    except ChildFailed as failure:
-        raise PlanError(
-            f"the scenarios in {settings['scenarios-file'].value} cannot be used", "", failure.cause
-        ) from None
 
 
 def measure(

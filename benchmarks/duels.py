@@ -27,6 +27,7 @@ def duel(
         seed=seed,
         arms=tuple(arms),
         cells=tuple(Cell(scenario=scenario, load=Load(users=users)) for scenario, users in cells),
+        canary="/ping",
         warmup=1.0,
         window=window,
         min_rounds=max(rounds, first_look(len(arms))),

@@ -78,8 +78,8 @@ def named(one: Planted, seed: int, parent: Path = RUNS) -> tuple[Run, list[tuple
     """The bottlenecks that one trial names, the leading one first."""
     plan = Plan(
         profile="benchmark", seed=seed, arms=(one.arm,),
-        cells=(Cell(scenario=one.scenario, load=Load(users=one.users)),), warmup=0.7, window=1.5,
-        min_rounds=1, max_rounds=1,
+        cells=(Cell(scenario=one.scenario, load=Load(users=one.users)),), canary="/ping", warmup=0.7,
+        window=1.5, min_rounds=1, max_rounds=1,
     )  # fmt: skip
     run, directory = begin(plan, parent)
     with starving() if one.starved else nullcontext():

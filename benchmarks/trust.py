@@ -33,7 +33,7 @@ def measured(arms: Sequence[Arm], cells: Sequence[tuple[str, int]]) -> tuple[Run
     plan = Plan(
         profile="benchmark", seed=1, arms=tuple(arms),
         cells=tuple(Cell(scenario=scenario, load=Load(users=users)) for scenario, users in cells),
-        warmup=0.5, window=1.5, min_rounds=4, max_rounds=20,
+        canary="/ping", warmup=0.5, window=1.5, min_rounds=4, max_rounds=20,
     )  # fmt: skip
     run, directory = begin(plan, RUNS)
     readings = Readings(directory)

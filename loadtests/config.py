@@ -14,7 +14,6 @@ from typing import Any
 
 from loadtests.addresses import check_target
 from loadtests.plan import (
-    BUILT_IN,
     ENOUGH_FOR_P99,
     Arm,
     Cell,
@@ -152,6 +151,8 @@ def lines(value: Any) -> tuple[str, ...]:
 
 
 def wholes(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int):
+        return (value,)
     return tuple(whole(word) for word in (texts(value) if isinstance(value, str) else value))
 
 
@@ -293,7 +294,6 @@ def plan(
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
-    twins = {arm.app for arm in chosen} <= {arm.app for arm in BUILT_IN.values()}
     against: Mapping[str, str] = {}
     if base is not None:
         chosen, against = base.doubled(chosen)
@@ -311,7 +311,7 @@ def plan(
         "gate": base is not None,
         "cells": planned,
         "scenarios": scenario_file(given.get("scenarios-file")),
-        "canary": given.get("canary", "/ping" if twins else None),
+        "canary": given.get("canary", "/ping" if own is None else None),
         "before_trial": given.get("before-trial", ()),
         "after_trial": given.get("after-trial", ()),
         "generators": given.get("generators", 1),

@@ -85,8 +85,8 @@ def plans(seed: int) -> Mapping[str, Plan]:
         "ceilings": plan(seed, ("threads", "blocked"), "ping", USERS, 1, 2.0),
         "same": Plan(
             profile="selftest", seed=seed, arms=tuple(twins.values()),
-            cells=(Cell(scenario="posts.read", load=Load(users=16)),), warmup=0.5, window=1.2, min_rounds=4,
-            max_rounds=8,
+            cells=(Cell(scenario="posts.read", load=Load(users=16)),), canary="/ping", warmup=0.5,
+            window=1.2, min_rounds=4, max_rounds=8,
         ),
         "planted": plan(seed, ("short", "long"), "ping", 16, 4, 1.2, most=8),
     }  # fmt: skip

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import loadtests
+import reports
 from cli import Exit
+from loadtests import RunDirectory
 from tests.test_cli import duel
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +34,14 @@ def test_every_duel_command_of_the_readme_is_understood(line: str, tmp_path: Pat
     arguments = shlex.split(line)[1:]
     if arguments[0] == "run" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
+    if arguments[0] == "advise":
+        # Two seconds, and its answer has tests of its own.
+        arguments.append("--help")
+    if "examples" in arguments:
+        (tmp_path / "examples").symlink_to(ROOT / "examples")
+    if "--base-ref" in arguments:
+        # Wants a repository that holds the app.
+        arguments += ["--app-dir", str(ROOT)]
     if arguments[0] in ("selftest", "compare", "export") or "--resume" in arguments:
         # Two minutes, or a run that is not here: the command is understood, not carried out.
         arguments.append("--help")
@@ -46,7 +58,12 @@ def test_every_make_target_the_documents_name_exists(target: str) -> None:
 
 
 LINKS = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -103,3 +120,25 @@ def test_every_line_of_the_conversion_stands_in_the_file_it_is_said_to(path: str
 def test_the_conversion_shows_every_block_it_means_to() -> None:
     """A block that the test above overlooked would go stale unseen."""
     assert len(BLOCKS) == CONVERTING.count("```python") > 10
+
+
+def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line for line in code.splitlines() if line.strip() and "import" not in line]
+    assert len(lines) <= 10
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ping at 8 users" in done.stdout
+    assert (tmp_path / "verdicts.png").read_bytes().startswith(b"\x89PNG")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert RunDirectory(run).load().complete
+
+
+def test_what_the_packages_name_is_there() -> None:
+    for package in (loadtests, reports):
+        for name in package.__all__:
+            assert getattr(package, name) is not None
+    with pytest.raises(AttributeError):
+        loadtests.nothing_of_this_name  # noqa: B018  # asked for

@@ -15,7 +15,7 @@ from reports.charts import costs, forest, growth, heat, latency, tails
 from reports.charts.style import DARK, LIGHT, PALETTES, Chart, Palette, names
 from reports.conclusions import Conclusions
 
-__all__ = ["PALETTES", "Chart", "charts", "pixels", "recoloured", "vectors"]
+__all__ = ["DARK", "LIGHT", "PALETTES", "Chart", "charts", "pixels", "recoloured", "vectors"]
 
 XML_HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
