@@ -14,7 +14,7 @@ from loadtests.processes import ChildFailed
 
 
 def planned(**settings: Any) -> Plan:
-    """A plan from settings named as in `[tool.duel]`, with underscores: `planned(scenarios=["ping"], rounds=4)`.
+    """A plan from settings named as in `[tool.duel]`, with underscores: `planned(users=[8], max_time=60)`.
     Neither the environment nor a file is read. Raises PlanError."""
     given = {name.replace("_", "-"): value for name, value in settings.items()}
     settled = settle(given, {}, Path(os.devnull))
