@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bars bars-long test lint types lock wheel readme findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bars bars-long test lint types lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -79,6 +79,9 @@ readme: $(READY)
 COMMAND ?= duel run --thorough
 findings: $(READY)
 	$(BIN)/python -m benchmarks.findings $(RUN) "$(COMMAND)"
+
+schema: $(READY)
+	$(BIN)/python -c "import json; from loadtests import Run; print(json.dumps(Run.model_json_schema(by_alias=True, mode='serialization'), indent=1))" > docs/duel-run-1.schema.json
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-annotate \

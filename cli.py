@@ -45,6 +45,8 @@ Exit codes: 0 done · 1 unexpected error · 2 usage or configuration · 3 gate b
 4 inconclusive (with --strict) · 5 invalid measurement · 6 unreadable run · 130 interrupted
 """
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a run: Ctrl-C, the end of a job, a terminal that is closed."""
 FLAGS = {
     "profile": "--quick and --thorough",
     "arms": "--arm",
@@ -176,6 +178,9 @@ def run(
         Optional[str],
         typer.Option(metavar="PATH", help="Interpreter that serves the base, where its packages differ."),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where another run is being measured, wait for its end.")
+    ] = False,
     sweep: Annotated[
         Optional[list[str]],
         typer.Option(metavar="KNOB=VALUE,…", help="Arms of the first arm: threads=10,40,100 or pool=5,20."),
@@ -185,6 +190,9 @@ def run(
         Optional[str], typer.Option("-t", "--window", metavar="TIME", help="Least window of a trial.")
     ] = None,
     warmup: Annotated[Optional[str], typer.Option(metavar="TIME", help="Least warm-up of a trial.")] = None,
+    boot_timeout: Annotated[
+        Optional[str], typer.Option(metavar="TIME", help="Most time until a server answers (30s).")
+    ] = None,
     rounds: Annotated[
         Optional[int], typer.Option(help="Most rounds (to 20); lifts the profile's limit of time.")
     ] = None,
@@ -244,6 +252,7 @@ def run(
             "generators": generators,
             "window": window,
             "warmup": warmup,
+            "boot-timeout": boot_timeout,
             "rounds": rounds,
             "fixed-rounds": fixed_rounds,
             "max-time": max_time,
@@ -267,7 +276,7 @@ def run(
                 usage(f"--resume goes on with the plan of {resume}: leave out {', '.join(shaping)}")
             begun = found_again(resume, settings["max-time"].value if "max-time" in settings else None)
             where = configuration.database(settings)
-            finish(*carry_on(begun, where, notes, progress, allow_remote), results, json, strict)
+            finish(*carry_on(begun, where, notes, progress, allow_remote, wait), results, json, strict)
         if show_config:
             for key in configuration.READERS:
                 setting = settings.get(key)
@@ -282,7 +291,7 @@ def run(
             return
         parent = Path(settings["out"].value) if "out" in settings else Path("runs")
         where = configuration.database(settings)
-        finish(*measure(plan, parent, where, notes, progress, allow_remote), results, json, strict)
+        finish(*measure(plan, parent, where, notes, progress, allow_remote, wait), results, json, strict)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -564,11 +573,12 @@ def measure(
     notes: Console,
     progress: bool,
     allow_remote: bool = False,
+    wait: bool = False,
 ) -> tuple[Run, RunDirectory, Readings]:
     """Carry out a plan, showing progress on `notes`."""
     from loadtests.rounds import begin
 
-    return carry_on(begin(plan, parent), database, notes, progress, allow_remote)
+    return carry_on(begin(plan, parent), database, notes, progress, allow_remote, wait)
 
 
 def carry_on(
@@ -577,8 +587,11 @@ def carry_on(
     notes: Console,
     progress: bool,
     allow_remote: bool = False,
+    wait: bool = False,
 ) -> tuple[Run, RunDirectory, Readings]:
     """Measure what is left of a run, showing progress on `notes`."""
+    from loadtests.processes import ChildFailed
+    from loadtests.records import CannotWrite
     from loadtests.rounds import Silent, Watcher, carry_out
     from reports.estimates import Readings
     from reports.live import Lines, LiveView
@@ -594,10 +607,14 @@ def carry_on(
             watcher = Lines(notes, readings)
         try:
             run = carry_out(
-                run, directory, lambda run: decided(run, readings), watcher, database, allow_remote
+                run, directory, lambda run: decided(run, readings), watcher, database, allow_remote, wait
             )
         except KeyboardInterrupt:
             raise Interrupted(directory.path) from None
+        except (ChildFailed, CannotWrite) as failure:
+            if directory.load().trials:
+                failure.add_note(kept(directory.path))
+            raise
     return run, directory, readings
 
 
@@ -671,7 +688,7 @@ def answering(verbose: bool) -> Iterator[None]:
     from loadtests.processes import ChildFailed
     from loadtests.records import CannotWrite, RecordError
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, interrupt)
     try:
         yield
@@ -684,11 +701,7 @@ def answering(verbose: bool) -> Iterator[None]:
     except RecordError as error:
         fail(Exit.UNREADABLE, error)
     except Interrupted as error:
-        typer.echo(
-            f"interrupted: what was measured is kept, see it with `duel report {error.path}`, go on with "
-            f"`duel run --resume {error.path}`",
-            err=True,
-        )
+        typer.echo(f"interrupted: {kept(error.path)}", err=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
@@ -703,7 +716,18 @@ def answering(verbose: bool) -> Iterator[None]:
         raise typer.Exit(Exit.UNEXPECTED) from None
 
 
+def kept(path: Path) -> str:
+    """What can be done with a run that did not come to its end."""
+    return (
+        f"what was measured is kept, see it with `duel report {path}`, go on with `duel run --resume {path}`"
+    )
+
+
 def interrupt(number: int, frame: object) -> NoReturn:
+    """End what is on its way, in order. That takes seconds at most; no second signal may cut it short, and
+    leave somebody behind."""
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -715,6 +739,8 @@ def fail(code: Exit, error: Exception) -> NoReturn:
         typer.echo("  cause: " + cause.replace("\n", "\n         "), err=True)
     if hint:
         typer.echo(f"hint: {hint}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(note, err=True)
     raise typer.Exit(code) from None
 
 

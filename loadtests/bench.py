@@ -46,8 +46,10 @@ class Bench:
         self.making = Making.of(plan, allow_remote) if plan else Making()
         self.connections = machine.allow_connections()
         placement = machine.place(machine.cpus(), self.making.generators)
-        hooks = Hooks(plan.before_trial, plan.after_trial) if plan else None
-        self.around = Surroundings(logs, placement, database, hooks)
+        self.around = Surroundings(logs, placement, database)
+        if plan is not None:
+            self.around.hooks = Hooks(plan.before_trial, plan.after_trial)
+            self.around.boot_timeout = plan.boot_timeout
         self._open = ExitStack()
 
     def __enter__(self) -> Self:

@@ -198,6 +198,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "thresholds": table,
     "window": seconds,
     "warmup": seconds,
+    "boot-timeout": seconds,
     "rounds": whole,
     "max-time": seconds,
     "margin": number,
@@ -235,7 +236,7 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path 
                 raise PlanError(f"{origin}: there is no setting {key!r}", did_you_mean(key, list(READERS)))
             try:
                 settled[key] = Setting(READERS[key](value), origin)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 raise PlanError(f"{origin}: {key} = {value!r}: {error}") from None
     return settled
 
@@ -318,6 +319,7 @@ def plan(
         "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
         "window": given.get("window", window_for(planned, profile.window)),
+        "boot_timeout": given.get("boot-timeout", 30.0),
         "min_rounds": min(first_look(len(chosen)), most) if fixed is None else fixed,
         "max_rounds": most,
         "max_time": max_time,

@@ -263,6 +263,8 @@ def main() -> None:
             facts = fleet.load(Order(**json.loads(line)))
         except ScenarioFailed as failure:
             tell("failed", why=str(failure))
+        except OSError as failure:
+            tell("failed", why=f"the samples cannot be kept: {failure.strerror or failure}")
         else:
             tell("done", **facts)
         if fleet.lost():

@@ -378,6 +378,8 @@ def main() -> None:
             facts = load(Order(**json.loads(line)), known)
         except ScenarioFailed as failure:
             tell("failed", why=str(failure))
+        except OSError as failure:
+            tell("failed", why=f"the samples cannot be kept: {failure.strerror or failure}")
         else:
             tell("done", **facts)
 

@@ -8,9 +8,30 @@ from difflib import get_close_matches
 from random import Random
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+BREAKING = (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)
+"""Characters that would break a line."""
+COMMANDING = (0x1B, 0x9B, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+"""Characters that command a terminal, or turn the direction of writing."""
+CONTROLS = dict.fromkeys(BREAKING, " ") | dict.fromkeys(COMMANDING, "\ufffd")
+
+
+def one_line(text: str) -> str:
+    """A text as it may be shown anywhere: no control character in it, and no longer than a paragraph."""
+    return text.translate(CONTROLS)[:2_000]
+
+
+Line = Annotated[str, AfterValidator(one_line)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 HIDDEN = "(not recorded)"
@@ -68,15 +89,15 @@ class Arm(Frozen):
     """One thing under test: an app and how it is served."""
 
     name: Name
-    app: Annotated[str, Field(max_length=1_000)]
+    app: Annotated[Line, Field(max_length=1_000)]
     """`module:attribute` of an ASGI app or of a factory, or the http:// address of a server that runs."""
-    app_dir: str | None = None
+    app_dir: Line | None = None
     """Directory to import it from; None: where our own packages are."""
-    cwd: str | None = None
+    cwd: Line | None = None
     """Directory that the server works in; None: ours."""
-    python: str | None = None
+    python: Line | None = None
     """Interpreter that serves it, which knows uvicorn and anyio; None: ours."""
-    revision: str | None = None
+    revision: Line | None = None
     """Commit that the app comes from, where that is known."""
     serving: Serving = Serving()
     env: dict[str, str] = {}
@@ -149,15 +170,15 @@ class Cell(Frozen):
 class Scenarios(Frozen):
     """A file of Locust users."""
 
-    file: str
-    digest: str
+    file: Line
+    digest: Line
     """SHA-256 of its bytes: another file makes another load."""
 
 
 class Plan(Frozen):
     """Everything that a run will do, but for what the noise decides."""
 
-    profile: str
+    profile: Line
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MOST_ARMS)]
     """The first one is the reference that the others are compared with."""
@@ -183,6 +204,8 @@ class Plan(Frozen):
     """Least warm-up of a trial in seconds."""
     window: Positive
     """Least window of a trial in seconds."""
+    boot_timeout: Positive = 30.0
+    """Seconds that a server may take until it answers."""
     drain: Positive = 5.0
     """Most seconds that requests in flight get after the window."""
     min_rounds: Annotated[int, Field(ge=1)] = 4
@@ -196,7 +219,7 @@ class Plan(Frozen):
     """Arms closer than this are equivalent."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Error rate of each cell's primary verdict."""
-    thresholds: Mapping[str, tuple[str, ...]] = {}
+    thresholds: Mapping[Line, tuple[Line, ...]] = {}
     """What the figures must keep, in k6's grammar: the report judges it, and needs no more than the run."""
 
     @model_validator(mode="after")

@@ -26,6 +26,8 @@ OUR_PACKAGES = {"PYTHONPATH": str(ROOT)}
 """Environment that lets a child find our packages from a checkout that is not installed."""
 
 LINES_SHOWN = 3
+DYING = 5.0
+"""Seconds from the end of a child's pipe to its own."""
 TIDYING = 1.0
 """Seconds that the children of a child get to end by themselves once it has ended."""
 
@@ -97,7 +99,7 @@ class Child:
             self._stdin.write(json.dumps(message).encode() + b"\n")
             self._stdin.flush()
         except OSError:
-            raise ChildFailed(f"{self.name} is gone", self.last_words()) from None
+            raise self._ended() from None
 
     def receive(self, timeout: float) -> dict[str, Any]:
         """The child's next message; raises ChildFailed when it ends or says nothing for `timeout` seconds."""
@@ -110,8 +112,7 @@ class Child:
                     raise ChildFailed(f"{self.name} said nothing for {timeout:g} s", self.last_words())
                 data = os.read(self._stdout.fileno(), 65_536)
                 if not data:
-                    code = self._process.wait()
-                    raise ChildFailed(f"{self.name} ended {how(code)}", self.last_words())
+                    raise self._ended()
                 self._pending += data
         line, _, self._pending = self._pending.partition(b"\n")
         try:
@@ -122,6 +123,14 @@ class Child:
             # An app may print while it is imported; that is not for us.
             return self.receive(max(0.001, deadline - time.monotonic()))
         return message
+
+    def _ended(self) -> ChildFailed:
+        """That the child is gone, and how."""
+        try:
+            said = f"ended {how(self._process.wait(DYING))}"
+        except subprocess.TimeoutExpired:
+            said = "does not listen any more"
+        return ChildFailed(f"{self.name} {said}", self.last_words())
 
     def last_words(self) -> str:
         """The last lines of the child's log, where the cause usually stands."""

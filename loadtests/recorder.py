@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.arrivals import due_of_this_request
-from loadtests.records import Samples
+from loadtests.records import Samples, one_line
 
 MOST_ERRORS = 50
 """Kinds of failure that are told apart."""
@@ -55,7 +55,7 @@ class Recorder:
             self.error.append(self.kind(exception))
 
     def kind(self, exception: BaseException) -> int:
-        text = f"{type(exception).__name__}: {exception}"[:200]
+        text = one_line(f"{type(exception).__name__}: {exception}")[:200]
         if text not in self.errors and len(self.errors) >= MOST_ERRORS:
             text = "other errors"
         return self.errors.setdefault(text, len(self.errors) + 1)

@@ -6,9 +6,13 @@ per request. Both are written after every trial, so that an interrupted run is a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -19,17 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from loadtests.plan import Arm, Cell, Frozen, Load, Metric, Plan, Serving
+from loadtests.plan import Arm, Cell, Frozen, Line, Load, Metric, Plan, Serving, one_line
 
 __all__ = [
-    "Arm", "Beats", "Calibration", "CannotWrite", "Cell", "Frozen", "Load", "Machine", "Metric", "Plan",
-    "RecordError", "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed", "read_document",
+    "Arm", "Beats", "Calibration", "CannotWrite", "Cell", "Frozen", "Line", "Load", "Machine", "Metric",
+    "Plan", "RecordError", "Run", "RunDirectory", "Samples", "Serving", "Trial", "Vitals", "blamed",
+    "one_line", "read_document",
 ]  # fmt: skip
 
 SCHEMA = "duel-run/1"
 RUN_FILE = "run.json"
 LARGEST_RUN_FILE = 256 * 2**20
 LARGEST_SAMPLES = 2**31
+LEAST_ROOM = 16 * 2**20
+"""Bytes that must be free before a run is begun."""
+DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError,
+    NotImplementedError, OverflowError, MemoryError, SyntaxError, TypeError,
+)  # fmt: skip
+"""What numpy and zipfile raise for files that are damaged in one way or another."""
 
 
 class RecordError(Exception):
@@ -156,8 +168,8 @@ class Beats:
 class Calibration(Frozen):
     """One arm under a few users of one scenario, for a moment before the rounds."""
 
-    arm: str
-    scenario: str
+    arm: Line
+    scenario: Line
     users: int
     throughput: float
     """Successful requests per second."""
@@ -200,8 +212,8 @@ class Trial(Frozen):
     """The arm's place in this round's order, from 0."""
     attempt: Annotated[int, Field(ge=1)] = 1
     cell: Cell
-    arm: str
-    began: str
+    arm: Line
+    began: Line
     """Wall clock, ISO 8601 in UTC."""
     boot: float
     """Seconds until the server answered."""
@@ -209,8 +221,8 @@ class Trial(Frozen):
     window: float
     """Seconds that the window really lasted."""
     drain: float
-    endpoints: tuple[str, ...]
-    errors: tuple[str, ...] = ()
+    endpoints: tuple[Line, ...]
+    errors: tuple[Line, ...] = ()
     """Kinds of failure, as the samples number them."""
     arrivals: int | None = None
     """Requests that were due in the window; None in a closed loop."""
@@ -220,12 +232,12 @@ class Trial(Frozen):
     """Load generators that ended while they were needed."""
     restarted: bool = False
     """Whether another server had taken the place of one that we do not serve."""
-    client: str | None = None
+    client: Line | None = None
     """The kind of Locust user that made the load; None in runs from before it was told."""
     thinks: bool = False
     """Whether the scenario's users wait between two requests."""
     vitals: Vitals
-    invalid: tuple[str, ...] = ()
+    invalid: tuple[Line, ...] = ()
     """Why the measurement does not count; empty when it does."""
 
     @property
@@ -252,13 +264,13 @@ def blamed(fault: str) -> Literal["generator", "host"]:
 class Machine(Frozen):
     """What was measured on, as far as it can matter."""
 
-    system: str
-    cpu: str
+    system: Line
+    cpu: Line
     cores: int
     memory: int | None
-    python: str
-    packages: Mapping[str, str]
-    database: str | None = None
+    python: Line
+    packages: Mapping[Line, Line]
+    database: Line | None = None
     """Name and version of the database that the twin apps used; None before the first trial."""
     placement: Mapping[str, tuple[int, ...]]
     """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
@@ -268,17 +280,17 @@ class Run(Frozen):
     """All rounds of a plan, with the machine's fingerprint."""
 
     format: Annotated[Literal["duel-run/1"], Field(alias="schema")] = "duel-run/1"
-    version: str
-    id: str
-    began: str
+    version: Line
+    id: Line
+    began: Line
     plan: Plan
     machine: Machine
     answers_compared: int | None = None
     """Requests that all arms answered alike before any load; None where nothing can be compared."""
     calibrations: tuple[Calibration, ...] = ()
-    refused: Mapping[str, str] = {}
+    refused: Mapping[Line, Line] = {}
     """By the key of a cell, why it was not measured: it cannot fit the time."""
-    ceilings: Mapping[str, float] = {}
+    ceilings: Mapping[Line, float] = {}
     """By scenario, the requests a second that the generator made of a server that does nothing."""
     complete: bool = False
     """Whether the plan was carried through; an interrupted run is not."""
@@ -315,6 +327,10 @@ class RunDirectory:
         """A new directory; raises CannotWrite."""
         path = parent / run_id
         try:
+            parent.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(parent).free
+            if free < LEAST_ROOM:
+                raise OSError(errno.ENOSPC, f"only {free // 2**20} MiB are left there")
             (path / "samples").mkdir(parents=True, exist_ok=False)
             (path / "logs").mkdir()
         except OSError as error:
@@ -333,11 +349,15 @@ class RunDirectory:
         return self.path / "report"
 
     def save(self, run: Run) -> None:
-        """Replace run.json: a reader sees the old one or the new one, also after a power cut."""
-        write_whole(self.path / RUN_FILE, run.model_dump_json(by_alias=True, indent=1).encode())
+        """Replace run.json: a reader sees the old one or the new one, also after a power cut. Raises
+        CannotWrite."""
+        with writing(self.path / RUN_FILE) as path:
+            write_whole(path, run.model_dump_json(by_alias=True, indent=1).encode())
 
     def load(self) -> Run:
         """The run; raises RecordError for anything that is not a whole, valid one."""
+        for inside in ("", RUN_FILE, "samples", "logs", "report"):
+            check_inside(self.path, inside)
         return read_document(
             self.path / RUN_FILE, Run, SCHEMA, LARGEST_RUN_FILE,
             missing="pass a run directory such as runs/20260101-120000-a1b2, as `duel run` printed it",
@@ -378,14 +398,19 @@ def read_document(
     try:
         if path.stat().st_size > largest:
             raise RecordError(f"{path} is larger than any {what}")
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror or error}", hint=missing) from None
+        text = path.read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RecordError(f"cannot read {one_line(str(path))}: {why}", hint=missing) from None
+    try:
+        content = json.loads(text, object_pairs_hook=unique, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is not JSON: {error}") from None
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema:
-        raise RecordError(f"{path} has schema {found!r}; this version reads {schema!r}", hint=other)
+        raise RecordError(
+            f"{path} has schema {one_line(repr(found))[:100]}; this version reads {schema!r}", hint=other
+        )
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -394,19 +419,56 @@ def read_document(
         raise RecordError(f"{path} is not a valid {what}: {place}: {first['msg']}") from None
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys all differ: of two, a reader cannot know which is meant. Raises ValueError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def no_number(name: str) -> float:
+    """JSON has neither NaN nor infinities. Raises ValueError."""
+    raise ValueError(f"{name} is no number")
+
+
+def check_inside(run: Path, name: str) -> None:
+    """Raises RecordError where a part of a run is a link, which may lead anywhere."""
+    try:
+        linked = bool(name) and (run / name).is_symlink()
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot read {one_line(str(run))[:300]}: {error}") from None
+    if linked:
+        raise RecordError(f"{run / name} is a link: a run is read from its own directory only")
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[Path]:
     """Turn whatever a missing or damaged array file can raise into a RecordError that names it."""
     try:
+        if path.is_symlink():
+            raise ValueError("it is a link: a run is read from its own directory only")
         yield path
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RecordError(f"cannot read {path}: {error}") from None
+    except DAMAGE as error:
+        raise RecordError(f"cannot read {path}: {one_line(str(error))}") from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Turn what a full or read-only disk raises into CannotWrite."""
+    try:
+        yield path
+    except OSError as error:
+        raise CannotWrite(
+            f"cannot write {path}: {error.strerror or error}", "make room, or choose another place with --out"
+        ) from None
 
 
 def write_delays(run: Path, number: int, delays: list[float]) -> None:
-    """Save what the slow service gave during a trial, in seconds, where it was called at all."""
+    """Save what the slow service gave during a trial, in seconds, where it was called at all. Raises
+    CannotWrite."""
     if delays:
-        with (run / f"samples/{number:04d}.delays.npy").open("wb") as file:
+        with writing(run / f"samples/{number:04d}.delays.npy") as path, path.open("wb") as file:
             np.save(file, np.array(delays, dtype=np.float64), allow_pickle=False)
 
 
@@ -435,8 +497,9 @@ def write_samples(path: Path, samples: Samples) -> None:
 
 
 def write_beats(path: Path, beats: Beats) -> None:
-    """Save as an .npz of plain arrays."""
-    write_arrays(path, {field.name: getattr(beats, field.name) for field in fields(beats)})
+    """Save as an .npz of plain arrays. Raises CannotWrite."""
+    with writing(path):
+        write_arrays(path, {field.name: getattr(beats, field.name) for field in fields(beats)})
 
 
 def read_beats(path: Path) -> Beats:

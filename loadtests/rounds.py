@@ -11,6 +11,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +34,7 @@ from loadtests.records import (
     write_delays,
 )
 from loadtests.servers import Target, serve
+from loadtests.turns import turn
 from loadtests.validity import faults
 
 MOST_WAITING = 2_000
@@ -52,6 +54,8 @@ Decided = Callable[[Run], set[Cell]]
 class Watcher(Protocol):
     """Who looks on. All calls come from the measuring thread, between windows."""
 
+    def waits(self, other: str) -> None: ...
+
     def prepares(self, arm: Arm) -> None: ...
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
@@ -63,6 +67,8 @@ class Watcher(Protocol):
 
 class Silent:
     """A watcher that shows nothing."""
+
+    def waits(self, other: str) -> None: ...
 
     def prepares(self, arm: Arm) -> None: ...
 
@@ -142,15 +148,15 @@ def carry_out(
     watcher: Watcher | None = None,
     database: str | None = None,
     allow_remote: bool = False,
+    wait: bool = False,
 ) -> Run:
     """Measure the rounds of a run that `begin` made or `resume` found; `database` as Surroundings takes it;
-    `allow_remote` lets load leave this machine.
+    `allow_remote` lets load leave this machine. Where another run is being measured, `wait` for its end.
 
     Ends when all cells are decided, at the plan's most rounds, or when no further block of rounds
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
-    began = time.perf_counter()
     plan = run.plan
     watcher = watcher or Silent()
     for arm in plan.arms:
@@ -163,7 +169,10 @@ def carry_out(
             f"{users} users need as many connections, and a process here may hold about {most}",
             "use fewer users (-u), or raise the limit (ulimit -n)",
         )
-    with Bench(directory.logs, database, plan, allow_remote) as bench:
+    with turn(f"run {run.id}", wait, watcher.waits), ExitStack() as opening:
+        # From here on: what others took is not this run's time.
+        began = time.perf_counter()
+        bench = opening.enter_context(Bench(directory.logs, database, plan, allow_remote))
         for cell in plan.cells:
             if cell.scenario not in bench.scenarios:
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))

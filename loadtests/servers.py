@@ -41,11 +41,11 @@ class Surroundings:
     URL of one.
     """
 
-    def __init__(
-        self, logs: Path, placement: Placement, database: str | None = None, hooks: Hooks | None = None
-    ) -> None:
+    def __init__(self, logs: Path, placement: Placement, database: str | None = None) -> None:
         self.logs = logs
-        self.hooks = hooks or Hooks()
+        self.hooks = Hooks()
+        self.boot_timeout = BOOT_TIMEOUT
+        """Seconds that a server may take until it answers."""
         self.placement = placement
         self.database = database
         self.databases: Databases | None = None
@@ -101,9 +101,14 @@ class Surroundings:
         return self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
 
     def delays_given(self, stream: str) -> list[float]:
-        """What the slow service logged for `stream`, in seconds; forgets it there."""
-        with urlopen(f"{self.slow_url}/{stream}/log", timeout=10) as answer:  # noqa: S310  # our own http:// address
-            delays: list[float] = json.load(answer)
+        """What the slow service logged for `stream`, in seconds; forgets it there. Raises ChildFailed."""
+        try:
+            with urlopen(f"{self.slow_url}/{stream}/log", timeout=10) as answer:  # noqa: S310  # our own http:// address
+                delays: list[float] = json.load(answer)
+        except (OSError, ValueError) as error:
+            raise ChildFailed(
+                "the slow service is gone", self.slow_child.last_words() or str(error)
+            ) from None
         return delays
 
 
@@ -233,7 +238,7 @@ class Server:
             python=arm.python,
         )
         try:
-            ready = self.child.receive(BOOT_TIMEOUT)
+            ready = self.child.receive(around.boot_timeout)
             self.port = int(ready["ready"])
             check_origin(arm, ready.get("origin"))
         except BaseException as failure:
@@ -243,7 +248,7 @@ class Server:
             raise ChildFailed(
                 f"arm {arm.name!r} ({arm.app}) did not start: {failure}",
                 f"{failure.cause or 'it left no message'} (last lines of {self.child.log})",
-                failure.hint or hint_for(failure.cause, arm),
+                failure.hint or hint_for(failure.cause, arm, slow="said nothing" in str(failure)),
             ) from None
         self.boot = time.perf_counter() - began
 
@@ -304,8 +309,8 @@ def check_origin(arm: Arm, origin: str | None) -> None:
         )  # fmt: skip
 
 
-def hint_for(cause: str, arm: Arm) -> str:
-    """What to do about a server that did not start, by its last words."""
+def hint_for(cause: str, arm: Arm, slow: bool) -> str:
+    """What to do about a server that did not start, by its last words, and whether it still tried."""
     if arm.python is not None and "Unknown option: -P" in cause:
         return "the interpreter must be Python 3.11 or later"
     for package in ("uvicorn", "anyio", "uvloop", "httptools"):
@@ -314,7 +319,8 @@ def hint_for(cause: str, arm: Arm) -> str:
                 f"install {package} where {arm.python or 'duel'} looks for packages, or pass "
                 f"loop=asyncio,http=h11 for what you do not want"
             )
-    return "run `duel check` to try the arms without load"
+    longer = ", or pass a longer --boot-timeout" if slow else ""
+    return f"run `duel check` to try the arms without load{longer}"
 
 
 def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list[str]:

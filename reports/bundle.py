@@ -66,6 +66,8 @@ def write_change(comparison: Comparison, report: Path) -> Path:
 def save(report: Path, files: Mapping[str, bytes]) -> None:
     """Raises CannotWrite."""
     try:
+        if report.is_symlink():
+            raise OSError("it is a link, which may lead anywhere")
         report.mkdir(exist_ok=True)
         for name, content in files.items():
             write_whole(report / name, content)

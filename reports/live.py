@@ -30,6 +30,9 @@ class Lines:
         self.spoken = 0.0
         self.open: list[Cell] | None = None
 
+    def waits(self, other: str) -> None:
+        say(self.console, f"waiting for {other}, which is being measured on this machine")
+
     def prepares(self, arm: Arm) -> None:
         say(self.console, f"a glance at {arm.name} under one user and under forty")
 
@@ -89,6 +92,10 @@ class LiveView:
     def view(self) -> Group:
         parts: list[RenderableType] = [self.latest, Text()] if self.latest else []
         return Group(*parts, self.progress, self.now)
+
+    def waits(self, other: str) -> None:
+        self.now = Text(f"waiting for {other}, which is being measured on this machine")
+        self.live.update(self.view())
 
     def prepares(self, arm: Arm) -> None:
         self.now = Text(f"now: a glance at {arm.name} under one user and under forty")

@@ -33,7 +33,7 @@ examples.register_profile("long", print_blob=True)
 APPS = Path(__file__).parent / "apps"
 
 ALONE = {
-    "arrivals", "base_ref", "bottlenecks", "cli", "client", "docs", "fleet", "machine", "own_apps",
+    "arrivals", "base_ref", "bottlenecks", "cli", "client", "docs", "faults", "fleet", "machine", "own_apps",
     "package", "postgresql", "rounds", "run", "serving", "validity", "vitals",
 }  # fmt: skip
 """Tests that measure, or start what measures: they need the machine for themselves. All others may run beside

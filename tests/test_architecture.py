@@ -39,6 +39,7 @@ LOADTESTS: dict[str, set[str]] = {
     },
     "loadtests.worktree": {"loadtests.plan", "loadtests.processes"},
     "loadtests.anatomy": set(),
+    "loadtests.turns": {"loadtests.plan"},
     "loadtests.planning": {"loadtests.bench", "loadtests.config", "loadtests.plan", "loadtests.processes"},
     "loadtests.inspection": {"loadtests.plan", "loadtests.processes"},
     "loadtests.hooks": {"loadtests.plan", "loadtests.processes"},

@@ -1,5 +1,6 @@
 """Apps that go wrong in a known way, or tell how they are served."""
 
+import asyncio
 import gc
 import json
 import os
@@ -32,6 +33,18 @@ async def talkative(scope: Any, receive: Any, send: Any) -> None:
     """Prints a kilobyte a request, as an app under debugging does, and JSON while it is imported."""
     print("x" * 1000)
     await counting(scope, receive, send)
+
+
+async def silent(scope: Any, receive: Any, send: Any) -> None:
+    """Never gets ready."""
+    print("still waiting for something")
+    await asyncio.sleep(3600)
+
+
+async def dying(scope: Any, receive: Any, send: Any) -> None:
+    """Fails to start."""
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.startup.failed", "message": "no table called users"})
 
 
 async def sending_away(scope: Any, receive: Any, send: Any) -> None:

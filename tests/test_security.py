@@ -1,0 +1,154 @@
+"""What a tool that spawns servers and reads others' files must not do, and hostile names in every output."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from loadtests.plan import one_line
+from loadtests.records import RunDirectory
+from reports import bundle, exports, html, markdown, terminal
+from reports.conclusions import Conclusions, conclude
+from reports.estimates import Readings
+from tests import scripted
+from tests.scripted import Told
+from tests.test_architecture import modules
+
+FORBIDDEN = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.loads", "pickle.load",
+    "pickle.dumps", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load", "tempfile.mktemp",
+    "os.spawnl", "subprocess.getoutput", "subprocess.getstatusoutput", "random.SystemRandom",
+}  # fmt: skip
+WALL_CLOCKS = {"time.time", "datetime.now", "datetime.utcnow", "time.localtime", "date.today"}
+WHERE_THE_WALL_CLOCK_IS_SHOWN = {"loadtests.client", "loadtests.rounds"}
+"""Locust's event wants the wall clock's time of a request; a run says when it began."""
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`|*_[a](javascript:b)"
+    "\x1b]0;t\x07\x1b[31m\r\n::error::x\u202e"
+)
+
+
+def calls() -> Iterator[tuple[str, str, ast.Call]]:
+    """Every call in our packages: module, dotted name, node."""
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield name, ast.unparse(node.func), node
+
+
+def test_nothing_is_unpickled_evaluated_or_given_to_a_shell() -> None:
+    seen = 0
+    for module, name, node in calls():
+        seen += 1
+        assert name not in FORBIDDEN, f"{module}: {name}"
+        for word in node.keywords:
+            literal = isinstance(word.value, ast.Constant) and bool(word.value.value)
+            assert not (word.arg == "shell" and literal), f"{module}: a shell"
+            assert not (word.arg == "allow_pickle" and literal), f"{module}: allow_pickle"
+        if name.endswith(("np.load", "numpy.load")):
+            assert any(word.arg == "allow_pickle" for word in node.keywords), module
+    assert seen > 1_000
+
+
+def test_measuring_looks_at_no_clock_that_can_be_set() -> None:
+    """So that a jump of the wall clock changes nothing but a date."""
+    found = {module for module, name, _ in calls() if any(name.endswith(clock) for clock in WALL_CLOCKS)}
+    assert found == WHERE_THE_WALL_CLOCK_IS_SHOWN
+
+
+@pytest.fixture(scope="module")
+def conclusions(tmp_path_factory: pytest.TempPathFactory) -> Conclusions:
+    """A run whose file holds hostile names wherever a name is free."""
+    parent = tmp_path_factory.mktemp("hostile")
+
+    def script(arm: str, cell: object, round: int) -> Told:
+        return Told(requests=60, failures=3, endpoints=("a", "b"))
+
+    _, directory = scripted.run(parent, scripted.plan(), script)
+    path = directory.path / "run.json"
+    content = json.loads(path.read_text())
+    content["id"] = content["version"] = content["began"] = HOSTILE
+    content["refused"] = {HOSTILE: HOSTILE}
+    content["machine"] |= {
+        "cpu": HOSTILE,
+        "system": HOSTILE,
+        "python": HOSTILE,
+        "packages": {HOSTILE: HOSTILE},
+    }
+    for arm in content["plan"]["arms"]:
+        arm["app"] = f"m:{HOSTILE}"
+        arm["revision"] = HOSTILE
+    for trial in content["trials"]:
+        trial["endpoints"] = [HOSTILE, f"b{HOSTILE}"]
+        trial["errors"] = [HOSTILE]
+        trial["invalid"] = [] if trial["round"] else [HOSTILE]
+    path.write_text(json.dumps(content))
+    again = RunDirectory(directory.path)
+    return conclude(again.load(), Readings(again))
+
+
+class Tags(HTMLParser):
+    """The tags and attributes of a page, and the text of what stands outside script and style."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_hostile_names_are_text_in_the_page(conclusions: Conclusions) -> None:
+    data = json.loads(bundle.write(conclusions))
+    text = (conclusions.readings.directory.report / "report.html").read_text()
+    page = Tags()
+    page.feed(text)
+    assert not [tag for tag, attributes in page.tags if tag == "img" or "onerror" in attributes]
+    scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+    own = html.page(conclusions, [], data)
+    assert len(scripts) == own.count("<script")
+    assert len(scripts) == 2
+    assert "javascript:" not in {str(attributes.get("href")) for _, attributes in page.tags}
+
+
+@pytest.mark.parametrize("name", ["markdown", "comment", "github-summary"])
+def test_hostile_names_are_text_in_markdown(conclusions: Conclusions, name: str) -> None:
+    text = exports.write(name, conclusions)
+    assert "<script" not in text.replace("\\<script", "")
+    assert "<img" not in text.replace("\\<img", "")
+    assert "[a](" not in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_hostile_names_command_no_terminal(conclusions: Conclusions) -> None:
+    console = Console(file=StringIO(), width=120, color_system=None)
+    terminal.show(console, conclusions)
+    assert isinstance(console.file, StringIO)
+    said = console.file.getvalue()
+    assert "alert(1)" in said
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", said)
+
+
+@pytest.mark.parametrize("name", ["junit", "openmetrics", "github-annotations", "github-outputs"])
+def test_hostile_names_break_out_of_no_line(conclusions: Conclusions, name: str) -> None:
+    text = exports.write(name, conclusions)
+    assert "\x1b" not in text
+    assert not any(line.startswith("::error::x") for line in text.splitlines())
+
+
+def test_a_line_is_one_line_and_commands_nothing() -> None:
+    line = one_line(HOSTILE)
+    assert line.isprintable()
+    assert "\n" not in line
+    assert (
+        one_line("posts.read at 64 users – ×1.27 µs ü 漢 🙂") == "posts.read at 64 users – ×1.27 µs ü 漢 🙂"
+    )
+    assert markdown.plain("a|b<c>") == "a\\|b\\<c\\>"
