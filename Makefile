@@ -65,6 +65,7 @@ bench-transports: $(READY)
 
 bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
+	$(BIN)/python -m pytest tests/test_faults.py -k interrupt --interrupts 50
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
 	$(BIN)/python -m benchmarks.starvation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
@@ -196,11 +197,16 @@ def own_server(logs: Path, cpus: tuple[int, ...]) -> Iterator[tuple[str, Child]]
     arguments = ["-m", "loadtests.postgresql_server", *([",".join(map(str, cpus))] if cpus else [])]
     with Child("PostgreSQL", arguments, logs / "postgresql.log", env=OUR_PACKAGES) as child:
         try:
-            url = str(child.receive(START_TIMEOUT)["ready"])
+            ready = child.receive(START_TIMEOUT)
         except ChildFailed as failure:
             raise ChildFailed(
                 f"a PostgreSQL server of our own did not start: {failure}",
                 failure.cause,
                 "install PostgreSQL's server, or give the URL of one with --database postgresql://…",
             ) from None
-        yield url, child
+        try:
+            yield str(ready["ready"]), child
+        finally:
+            child.stop()
+            # Where the keeper was killed, nobody else would.
+            shutil.rmtree(ready["home"], ignore_errors=True)

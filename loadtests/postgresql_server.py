@@ -7,6 +7,7 @@ stdin does.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
@@ -25,6 +26,8 @@ ACCOUNT = "postgres"
 USER = "duel"
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt", "/usr")
 """Where PostgreSQL's programs are when they are not on the PATH."""
+SET_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 START_TIMEOUT = 25.0
 """Seconds that the server may take until it takes connections."""
 
@@ -71,7 +74,7 @@ def keep() -> None:
         server, port = started(postgres, home)
         url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
         wait_until_ready(server, url)
-        print(json.dumps({"ready": url}), flush=True)
+        print(json.dumps({"ready": url, "home": str(home)}), flush=True)
         while os.read(0, 4096):
             pass
     finally:
@@ -116,9 +119,16 @@ def started(postgres: str, home: Path) -> tuple[subprocess.Popen[bytes], int]:
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.fileno(),
         cwd=home,
+        preexec_fn=go_with_parent,  # noqa: PLW1509  # this process has no threads
         **identity(),
     )
     return server, port
+
+
+def go_with_parent() -> None:
+    """Have the kernel stop the server when its keeper is gone, however that went; Linux alone can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGINT)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import run as run_command
 from types import TracebackType
@@ -30,6 +30,8 @@ from loadtests.processes import OUR_PACKAGES, ROOT, Child, ChildFailed
 SERVE = Path(__file__).with_name("serve.py")
 BOOT_TIMEOUT = 30.0
 """Seconds that a server may take until it answers."""
+OWNER = "owner"
+"""The file of a scratch directory that says whose it is."""
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds that a server may take to tell its heartbeats, busy as it is."""
 
@@ -64,6 +66,8 @@ class Surroundings:
                 prefix="duel-", dir=shm if roomy else None, ignore_cleanup_errors=True
             )
             self.scratch = Path(opening.enter_context(temporary))
+            remove_left_behind(self.scratch.parent)
+            (self.scratch / OWNER).write_text(owner(os.getpid()))
             self.seeded = self.scratch / "seeded"
             if self.database is not None:
                 self.open_databases(self.database, opening)
@@ -110,6 +114,24 @@ class Surroundings:
                 "the slow service is gone", self.slow_child.last_words() or str(error)
             ) from None
         return delays
+
+
+def owner(pid: int) -> str:
+    """A process, so that another one of the same number is not taken for it; "" where there is none."""
+    try:
+        return f"{pid} {psutil.Process(pid).create_time()}"
+    except psutil.Error:
+        return ""
+
+
+def remove_left_behind(parent: Path) -> None:
+    """Remove the scratch directories of runs that were killed."""
+    for path in parent.glob("duel-*/" + OWNER):
+        # Somebody else's cannot be removed, nor need it be.
+        with suppress(OSError, ValueError):
+            told = path.read_text()
+            if told != owner(int(told.partition(" ")[0])):
+                shutil.rmtree(path.parent)
 
 
 class Target(Protocol):

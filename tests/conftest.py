@@ -40,6 +40,15 @@ ALONE = {
 one another."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--interrupts", type=int, default=10, help="at how many moments a run is interrupted")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "interrupt" in metafunc.fixturenames:
+        metafunc.parametrize("interrupt", range(metafunc.config.getoption("--interrupts")))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem.removeprefix("test_") in ALONE:

@@ -196,21 +196,17 @@ def test_a_directory_that_cannot_be_written_is_refused_before_any_load(tmp_path:
     assert "cannot create the run directory" in done.stderr
 
 
-INTERRUPTS = 10
-
-
-@pytest.mark.parametrize("number", range(INTERRUPTS))
-def test_an_interrupt_at_any_moment_leaves_nobody_and_a_readable_run(tmp_path: Path, number: int) -> None:
+def test_an_interrupt_at_any_moment_leaves_nobody_and_a_readable_run(tmp_path: Path, interrupt: int) -> None:
     """At seeded moments from before the first server to the rounds: Ctrl-C, a job's end, a closed terminal,
     and an impatient user."""
-    random = Random(f"interrupt/{number}")
+    random = Random(f"interrupt/{interrupt}")
     first = random.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     with started(tmp_path) as process:
         wait_for(lambda: bool(runs(tmp_path)), "a run directory")
-        time.sleep(random.uniform(0.0, 7.0))
+        time.sleep(random.uniform(0.0, 5.0))
         children = family(process)
         process.send_signal(first)
-        if number % 3 == 0:
+        if interrupt % 3 == 0:
             time.sleep(random.uniform(0.0, 0.3))
             process.send_signal(random.choice((signal.SIGINT, signal.SIGTERM)))
         _, said = process.communicate(timeout=PATIENCE)
@@ -221,6 +217,20 @@ def test_an_interrupt_at_any_moment_leaves_nobody_and_a_readable_run(tmp_path: P
     run = RunDirectory(where).load()
     assert not run.complete
     assert not list(where.rglob("*.partial"))
+
+
+def test_a_database_server_that_stops_ends_the_run_with_5_and_keeps_its_rounds(tmp_path: Path) -> None:
+    words = ["run", "-s", "ping", "-u", "4", "-t", "0.6", "--warmup", "0.2", "--database", "postgresql"]
+    with started(tmp_path, words) as process:
+        wait_for(lambda: trials(tmp_path) >= 1, "a trial")
+        children = family(process)
+        member(process, "loadtests.postgresql_server").kill()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 5, said
+    assert "the database server refused to go on" in said
+    assert "what was measured is kept" in said
+    nobody_left(children)
+    assert trials(tmp_path) >= 1
 
 
 def test_the_children_of_a_run_that_is_killed_are_gone_soon_after(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -20,7 +22,7 @@ from loadtests.config import ENDPOINTS, MIXES
 from loadtests.plan import Arm, Serving
 from loadtests.processes import Child, ChildFailed
 from loadtests.records import read_samples
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, serve_arguments
+from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, owner, serve_arguments
 from reports.estimates import read
 from shared_models import seed
 from tests.conftest import APPS
@@ -28,6 +30,22 @@ from tests.serving import app, get, loaded
 
 MEANT_TO_FAIL = {("sync", "session-dependency", 512)}
 """Pitfalls at the load at which they show: what users see there is an error, and not ours."""
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    """By the process that made it, which is gone or another one by now; what somebody still uses stays."""
+    with Surroundings(tmp_path, {}) as around:
+        beside = around.scratch.parent
+    names = {"duel-gone": "999999999 1.0", "duel-other": "1 1.0", "duel-ours": owner(os.getpid())}
+    for name, told in names.items():
+        (beside / name).mkdir()
+        (beside / name / "owner").write_text(told)
+    try:
+        with Surroundings(tmp_path, {}):
+            assert [name for name in names if (beside / name).exists()] == ["duel-ours"]
+    finally:
+        for name in names:
+            shutil.rmtree(beside / name, ignore_errors=True)
 
 
 def test_the_server_counts_as_many_requests_as_the_generator(
