@@ -414,6 +414,8 @@ def serve(
         settings = configuration.settle({"database": database}, os.environ, None)
         where = configuration.database(settings)
         (chosen,) = configuration.arms([arm], app_dir or ".", where)
+        if chosen.url is not None:
+            usage(f"{chosen.url} is a server that runs already")
         typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}, Ctrl-C ends it", err=True)
         raise typer.Exit(serve_alone(chosen, host, port, where))
 

@@ -47,6 +47,7 @@ class Bench:
         self.connections = machine.allow_connections()
         placement = machine.place(machine.cpus(), self.making.generators)
         self.around = Surroundings(logs, placement, database)
+        self.around.allow_remote = allow_remote
         if plan is not None:
             self.around.hooks = Hooks(plan.before_trial, plan.after_trial)
             self.around.boot_timeout = plan.boot_timeout

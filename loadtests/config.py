@@ -289,12 +289,8 @@ def plan(
     max_time = given.get("max-time", profile.max_time if rounds is None and fixed is None else None)
     asked = fixed if rounds is None else rounds
     most = 20 if asked is None else asked
-    chosen = swept(
-        arms(given.get("arms", ()), given.get("app-dir", "."), database(settings)), given.get("sweep", ())
-    )
-    for arm in chosen:
-        if arm.url is not None:
-            check_target(arm.url, allow_remote)
+    named = arms(given.get("arms", ()), given.get("app-dir", "."), database(settings), allow_remote)
+    chosen = swept(named, given.get("sweep", ()))
     against: Mapping[str, str] = {}
     if base is not None:
         chosen, against = base.doubled(chosen)
@@ -362,11 +358,16 @@ def first_look(block: int) -> int:
     return -(-4 // block) * block
 
 
-def arms(texts: Sequence[str], app_dir: str, database: str | None) -> tuple[Arm, ...]:
-    """The arms asked for, or the built-in ones. Raises PlanError, also where `database` cannot serve one."""
+def arms(
+    texts: Sequence[str], app_dir: str, database: str | None, allow_remote: bool = False
+) -> tuple[Arm, ...]:
+    """The arms asked for, or the built-in ones. Raises PlanError, also where `database` cannot serve one, or
+    one is a server on another machine and `allow_remote` does not say that it may be."""
     directory = str(Path(app_dir).resolve())
     chosen = tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
     for arm in chosen:
+        if arm.url is not None:
+            check_target(arm.url, allow_remote)
         if database is None and "DUEL_APP_DRIVER" in arm.env:
             raise PlanError(
                 f"arm {arm.name!r} speaks to PostgreSQL through {arm.env['DUEL_APP_DRIVER']}",

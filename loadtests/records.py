@@ -31,6 +31,9 @@ __all__ = [
     "one_line", "read_document",
 ]  # fmt: skip
 
+Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
+"""What is counted or timed: never negative, nor beyond all bounds."""
+
 SCHEMA = "duel-run/1"
 RUN_FILE = "run.json"
 LARGEST_RUN_FILE = 256 * 2**20
@@ -171,34 +174,34 @@ class Calibration(Frozen):
     arm: Line
     scenario: Line
     users: int
-    throughput: float
+    throughput: Amount
     """Successful requests per second."""
-    service_time: float | None = None
+    service_time: Amount | None = None
     """Mean seconds of a successful request; None where none was answered."""
-    cpu: float | None = None
+    cpu: Amount | None = None
     """CPU seconds of the server per request, its children left out."""
-    hops: float | None = None
+    hops: Amount | None = None
     """Calls handed to worker threads per request."""
-    lag: float | None = None
+    lag: Amount | None = None
     """Seconds by which nine in ten heartbeats were late at most."""
 
 
 class Vitals(Frozen):
     """What the processes did during the window. None where the platform does not tell."""
 
-    server_cpu: float | None = None
+    server_cpu: Amount | None = None
     """CPU seconds of the server and its children."""
     server_rss: int | None = None
     """Bytes of resident memory at the window's end."""
     server_threads: int | None = None
     """Threads at the window's end."""
-    generator_cpu: float
+    generator_cpu: Amount
     """CPU seconds of the load generator."""
-    generator_lag: float | None = None
+    generator_lag: Amount | None = None
     """Seconds by which nine in ten of the generator's own timers were late at most."""
-    host_steal: float | None = None
+    host_steal: Amount | None = None
     """Part of the host's CPU time that other guests took, 0 to 1."""
-    host_foreign: float | None = None
+    host_foreign: Amount | None = None
     """CPUs' worth of work by processes that are not ours."""
 
 
@@ -215,12 +218,12 @@ class Trial(Frozen):
     arm: Line
     began: Line
     """Wall clock, ISO 8601 in UTC."""
-    boot: float
+    boot: Amount
     """Seconds until the server answered."""
-    warmup: float
-    window: float
+    warmup: Amount
+    window: Annotated[Amount, Field(gt=0)]
     """Seconds that the window really lasted."""
-    drain: float
+    drain: Amount
     endpoints: tuple[Line, ...]
     errors: tuple[Line, ...] = ()
     """Kinds of failure, as the samples number them."""
@@ -266,7 +269,7 @@ class Machine(Frozen):
 
     system: Line
     cpu: Line
-    cores: int
+    cores: Annotated[int, Field(ge=1, le=100_000)]
     memory: int | None
     python: Line
     packages: Mapping[Line, Line]
@@ -290,11 +293,11 @@ class Run(Frozen):
     calibrations: tuple[Calibration, ...] = ()
     refused: Mapping[Line, Line] = {}
     """By the key of a cell, why it was not measured: it cannot fit the time."""
-    ceilings: Mapping[Line, float] = {}
+    ceilings: Mapping[Line, Amount] = {}
     """By scenario, the requests a second that the generator made of a server that does nothing."""
     complete: bool = False
     """Whether the plan was carried through; an interrupted run is not."""
-    elapsed: float = 0.0
+    elapsed: Amount = 0.0
     """Seconds of measuring so far."""
     trials: tuple[Trial, ...] = ()
 
@@ -416,7 +419,7 @@ def read_document(
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path} is not a valid {what}: {place}: {first['msg']}") from None
+        raise RecordError(one_line(f"{path} is not a valid {what}: {place}: {first['msg']}")) from None
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def pass_on(line: bytes, family: Sequence[subprocess.Popen[bytes]]) -> None:
             worker.stdin.flush()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve one ASGI app under uvicorn.")
     parser.add_argument("app", help="module:attribute of an ASGI app or of a factory")
     parser.add_argument("--app-dir", help="directory to import the app from, before all others")
@@ -234,12 +234,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
     parser.add_argument("--vitals", choices=("on", "off"), default="on", help="whether a heart beats")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parsed(arguments)
 
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
     if options.fd is None:
-        listener = listen(options.host, options.port, options.backlog)
+        try:
+            listener = listen(options.host, options.port, options.backlog)
+        except OSError as error:
+            sys.stderr.write(f"error: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+            sys.stderr.write("hint: pass another --port\n")
+            sys.exit(2)
     else:
         listener = socket.socket(fileno=options.fd)
     if options.workers > 1:

@@ -46,6 +46,8 @@ class Surroundings:
     def __init__(self, logs: Path, placement: Placement, database: str | None = None) -> None:
         self.logs = logs
         self.hooks = Hooks()
+        self.allow_remote = False
+        """Whether an arm may be a server on another machine."""
         self.boot_timeout = BOOT_TIMEOUT
         """Seconds that a server may take until it answers."""
         self.placement = placement
@@ -175,23 +177,28 @@ class Running:
         if arm.url is None:
             raise ValueError(f"arm {arm.name!r} has no address")
         self.arm = arm
-        self.url: str = arm.url
         self.hooks, self.logs = around.hooks, around.logs
         self.hooks.before(arm, self.logs)
         began = time.perf_counter()
-        parts = urlsplit(self.url)
+        parts = urlsplit(arm.url)
         try:
             address = (parts.hostname or "", parts.port or 80)
             with socket.create_connection(address, timeout=BOOT_TIMEOUT) as connection:
                 self.address = connection.getpeername()[:2]
         except OSError as error:
             raise ChildFailed(
-                f"arm {arm.name!r} does not answer on {self.url}",
+                f"arm {arm.name!r} does not answer on {arm.url}",
                 str(error.strerror or error),
                 "start the server first, or name an app to have it served: NAME=module:attribute",
             ) from None
         self.boot = time.perf_counter() - began
         self.pid = listener(*self.address)
+        host, port = self.address
+        if not is_loopback(host) and not around.allow_remote:
+            raise ChildFailed(f"arm {arm.name!r} leads to {host}, and load goes to this machine only")
+        # By its address where it is on this machine: names are looked up anew for every connection.
+        near = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.url = parts._replace(netloc=near).geturl() if is_loopback(host) else arm.url
 
     def __enter__(self) -> Self:
         return self

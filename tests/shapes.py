@@ -21,7 +21,12 @@ from tests.scripted import Script, Told
 SYNC = Arm(name="sync", app="sync_app.main:create_app")
 ASYNC = Arm(name="async", app="async_app.main:create_app")
 MORE = Arm(name="threads-400", app="sync_app.main:create_app", serving=Serving(threads=400))
-FACTORS = {"sync": 1.0, "async": 1.4, "threads-400": 1.1}
+BASES = tuple(arm.model_copy(update={"name": f"{arm.name}-base"}) for arm in (SYNC, ASYNC))
+HEADS = tuple(arm.model_copy(update={"name": f"{arm.name}-head"}) for arm in (SYNC, ASYNC))
+FACTORS = {
+    "sync": 1.0, "async": 1.4, "threads-400": 1.1, "sync-base": 1.0, "async-base": 1.4, "sync-head": 1.0,
+    "async-head": 1.0,
+}  # fmt: skip
 
 
 def even(arm: str, cell: Cell, round: int) -> Told:
@@ -64,6 +69,7 @@ class Shape:
     script: Script = even
     rounds: int = 6
     rate: bool = False
+    gate: bool = False
 
 
 SHAPES: dict[str, Shape] = {
@@ -77,6 +83,7 @@ SHAPES: dict[str, Shape] = {
     "many curves": Shape((SYNC, ASYNC), [(s, u) for s in ENDPOINTS[:8] for u in (1, 40, 64, 1000)], rounds=4),
     "far apart": Shape((SYNC, ASYNC), [("ping", 64), ("sleep", 64), ("blocking", 64)], apart, 4),
     "open loop": Shape((SYNC, ASYNC), [("ping", 100), ("ping", 900), ("posts.read", 100)], rate=True),
+    "base and head": Shape((*BASES, *HEADS), [("ping", 8), ("posts.read", 8), ("mixed", 64)], gate=True),
     "all kinds of verdicts": Shape(
         (SYNC, ASYNC), [(s, 64) for s in ("ping", "python", "upstream", "users.read")], mixed, 4
     ),
@@ -88,6 +95,9 @@ def told(parent: Path, name: str) -> Conclusions:
     shape = SHAPES[name]
     plan = scripted.plan([arm.name for arm in shape.arms], shape.cells, shape.rounds)
     plan = plan.model_copy(update={"arms": tuple(shape.arms)})
+    if shape.gate:
+        against = {head.name: base.name for head, base in zip(HEADS, BASES, strict=True)}
+        plan = plan.model_copy(update={"against": against, "gate": True})
     if shape.rate:
         plan = plan.model_copy(update={"cells": tuple(map(open_cell, plan.cells))})
     run, directory = scripted.run(parent, plan, shape.script)

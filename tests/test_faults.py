@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -265,3 +266,23 @@ def test_two_runs_at_once_do_not_mix_the_second_is_refused_or_waits(tmp_path: Pa
     assert "waiting for run" in waited.stderr
     assert trials(first) == 4
     assert trials(third) == 2
+
+
+WITHOUT_AFFINITY = """
+import os, sys
+del os.sched_setaffinity, os.sched_getaffinity
+sys.argv[0] = "duel"
+import cli
+cli.main()
+"""
+
+
+def test_where_processes_cannot_be_bound_to_cpus_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
+    words = [sys.executable, "-P", "-c", WITHOUT_AFFINITY, *SHORT[:-4], "--rounds", "1", *GATES]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={**os.environ, **PLAIN}, capture_output=True, text=True, check=False,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode in (0, 5), done.stderr
+    assert "server and generator shared their CPUs" in done.stdout
+    assert RunDirectory(runs(tmp_path)[0]).load().machine.placement == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -190,6 +191,32 @@ def test_a_server_that_does_not_run_is_one_clear_error(tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "does not answer on http://127.0.0.1:9" in done.stderr
     assert "start the server first" in done.stderr
+
+
+def test_a_server_is_asked_by_its_address_whatever_its_name(around: Surroundings) -> None:
+    """Names are looked up anew for every connection, and may lead elsewhere then."""
+    with running("counting") as address:
+        arm = Arm(name="one", app=address.replace("127.0.0.1", "localhost") + "/v1/")
+        with Running(arm, around) as server:
+            assert server.url == f"{address}/v1"
+
+
+def test_other_verbs_do_not_reach_other_machines_either(tmp_path: Path) -> None:
+    checked = duel("check", "--arm", "a=http://192.0.2.1:9000", "--arm", "sync", cwd=tmp_path)
+    assert checked.returncode == 2
+    assert "not a loopback address" in checked.stderr
+    served = duel("serve", "a=http://127.0.0.1:9000", cwd=tmp_path)
+    assert served.returncode == 2
+    assert "runs already" in served.stderr
+
+
+def test_a_port_that_somebody_else_holds_is_one_clear_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = duel("serve", "sync", "--port", port, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_server_that_was_started_again_is_another_one(around: Surroundings) -> None:

@@ -19,7 +19,15 @@ from tests.shapes import even, told
 
 WIDTHS = (400, 1000, 1600)
 SCHEMES = ("light", "dark")
-SHOWN = ("one cell", "curves", "every endpoint", "three arms", "open loop", "all kinds of verdicts")
+SHOWN = (
+    "one cell",
+    "curves",
+    "every endpoint",
+    "three arms",
+    "open loop",
+    "all kinds of verdicts",
+    "base and head",
+)
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
     None,
@@ -261,3 +269,16 @@ def test_a_run_without_verdicts_has_a_report_all_the_same(page: Page, tmp_path: 
     page.goto((directory.report / "report.html").as_uri())
     assert page.get_by_text("The run was interrupted").count() >= 1
     assert page.evaluate(LAYOUT) == []
+
+
+@pytest.mark.parametrize("shape", ["curves", "base and head"])
+def test_the_same_records_give_the_same_bytes_in_every_file(tmp_path: Path, shape: str) -> None:
+    """From another directory, in another process of the day."""
+    found = []
+    for attempt in ("first", "second"):
+        conclusions = told(tmp_path / attempt, shape)
+        bundle.write(conclusions)
+        report = conclusions.readings.directory.report
+        found.append({path.name: path.read_bytes() for path in sorted(report.iterdir())})
+    assert len(found[0]) > 10
+    assert found[0] == found[1]
