@@ -33,7 +33,7 @@ bench: $(READY)
 
 # What measures runs by itself, afterwards.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile
 	$(BIN)/python -m pytest -m alone
 
 lint: $(READY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -33,11 +34,20 @@ examples.register_profile("long", print_blob=True)
 APPS = Path(__file__).parent / "apps"
 
 ALONE = {
-    "arrivals", "base_ref", "bottlenecks", "cli", "client", "docs", "faults", "fleet", "machine", "own_apps",
-    "package", "postgresql", "rounds", "run", "serving", "validity", "vitals",
+    "arrivals", "bottlenecks", "client", "fleet", "machine", "package", "postgresql", "rounds", "run",
+    "serving", "validity", "vitals",
 }  # fmt: skip
 """Tests that measure, or start what measures: they need the machine for themselves. All others may run beside
 one another."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Beside one another, tests agree with themselves alone on whose turn it is to measure."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        private = TemporaryDirectory(prefix=f"duel-tests-{worker}-")
+        config.add_cleanup(private.cleanup)
+        os.environ["TMPDIR"] = tempfile.tempdir = private.name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -118,6 +118,7 @@ def job(repository: Path, runner: Path, **inputs: str) -> tuple[int, str, dict[s
 ARGUMENTS = "--scenario=ping\n--users=8\n--window=1\n--warmup=0.3\n--no-progress\n--seed=1"
 
 
+@pytest.mark.alone
 def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(
     repository: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.alone
 def test_a_change_that_changes_nothing_passes_the_job(repository: Path, tmp_path: Path) -> None:
     change(repository, SHOP + "# nothing\n")
     code, said, outputs = job(

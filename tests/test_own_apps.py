@@ -38,6 +38,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
         yield child
 
 
+@pytest.mark.alone
 def test_the_example_runs_as_its_page_says_and_the_canary_sings(tmp_path: Path) -> None:
     """From the examples' own directory, with all that a run of our twins has: vitals, cards, charts."""
     done = duel(
@@ -169,6 +170,7 @@ def running(name: str) -> Iterator[str]:
             process.wait()
 
 
+@pytest.mark.alone
 def test_servers_that_run_already_are_arms_and_the_report_says_what_that_takes(tmp_path: Path) -> None:
     with running("counting") as one, running("counting") as other:
         done = duel(

@@ -109,7 +109,7 @@ def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> Non
     assert {(c.arm, c.scenario, c.users) for c in run.calibrations} == {
         (arm, scenario, users)
         for arm in ("sync", "async")
-        for scenario in ("ping", "sleep")
+        for scenario in ("canary", "sleep")
         for users in (1, 40)
     }
     for trial in run.trials:

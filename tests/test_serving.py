@@ -28,9 +28,6 @@ from shared_models import seed
 from tests.conftest import APPS
 from tests.serving import app, get, loaded
 
-MEANT_TO_FAIL = {("sync", "session-dependency", 512)}
-"""Pitfalls at the load at which they show: what users see there is an error, and not ours."""
-
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
     """By the process that made it, which is gone or another one by now; what somebody still uses stays."""
@@ -136,23 +133,6 @@ def test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows(
     for name in MIXES:
         assert set(scenarios[name]["endpoints"]) <= set(ENDPOINTS)
         assert scenarios[name]["about"]
-
-
-@pytest.mark.parametrize("users", [1, 64, 512])
-@pytest.mark.parametrize("twin", ["sync", "async"])
-def test_every_scenario_is_answered_without_an_error_by_both_twins(
-    around: Surroundings, locust: tuple[Child, dict[str, Any]], tmp_path: Path, twin: str, users: int
-) -> None:
-    """A burst of every endpoint and mix; `make bars-long` loads them for longer."""
-    arm = Arm(name=twin, app=f"{twin}_app.main:create_app")
-    with Server(arm, around, f"9.{twin}") as server:
-        for scenario in (*ENDPOINTS, *MIXES):
-            if (twin, scenario, users) in MEANT_TO_FAIL:
-                continue
-            times = {"warmup": 0.1, "window": 0.05, "drain": 60.0, "warmup_turns": 0, "window_turns": 0}
-            facts = loaded(locust[0], server.url, tmp_path / "s.npz", scenario=scenario, users=users, **times)
-            assert facts["errors"] == [], f"{twin} {scenario}"
-            assert len(read_samples(tmp_path / "s.npz")) >= users, f"{twin} {scenario}"
 
 
 def test_the_scenarios_ask_for_what_the_seed_put_there() -> None:
