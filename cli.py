@@ -18,6 +18,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from loadtests.circumstances import Circumstances
     from loadtests.config import Settings
     from loadtests.plan import Plan
     from loadtests.records import Run, RunDirectory
@@ -54,7 +55,7 @@ FLAGS = {
     "scenarios-file": "--scenarios",
 }
 """Flags that are not called like the setting they give."""
-ALSO = frozenset({"--max-time", "--database"})
+ALSO = frozenset({"--max-time", "--database", "--before-trial", "--after-trial"})
 """Flags that may be given when a run is resumed."""
 
 app = typer.Typer(
@@ -275,8 +276,8 @@ def run(
             if shaping:
                 usage(f"--resume goes on with the plan of {resume}: leave out {', '.join(shaping)}")
             begun = found_again(resume, settings["max-time"].value if "max-time" in settings else None)
-            where = configuration.database(settings)
-            finish(*carry_on(begun, where, notes, progress, allow_remote, wait), results, json, strict)
+            circumstances = configuration.circumstances(settings, allow_remote, wait)
+            finish(*carry_on(begun, circumstances, notes, progress), results, json, strict)
         if show_config:
             for key in configuration.READERS:
                 setting = settings.get(key)
@@ -290,8 +291,8 @@ def run(
             terminal.say(results, terminal.cells_text(plan))
             return
         parent = Path(settings["out"].value) if "out" in settings else Path("runs")
-        where = configuration.database(settings)
-        finish(*measure(plan, parent, where, notes, progress, allow_remote, wait), results, json, strict)
+        circumstances = configuration.circumstances(settings, allow_remote, wait)
+        finish(*measure(plan, parent, circumstances, notes, progress), results, json, strict)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -455,6 +456,7 @@ def check(
         from loadtests import machine
         from loadtests.answers import check_equal, fixed_questions, published_questions
         from loadtests.bench import Bench
+        from loadtests.circumstances import Circumstances
         from reports import terminal
 
         results, _ = consoles(color, None)
@@ -463,7 +465,7 @@ def check(
         arms = configuration.arms(arm or (), app_dir or ".", where)
         found = machine.findings()
         with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
-            with Bench(Path(logs), where) as bench:
+            with Bench(Path(logs), Circumstances(where)) as bench:
                 ceiling = bench.ceilings({"ping": 64})["ping"]
                 questions = fixed_questions(arms) or published_questions(arms[0], bench.around)
                 compared = check_equal(arms, bench.around, questions)
@@ -536,6 +538,7 @@ def selftest(
     """Measure known answers on this machine, in two minutes, and say whether its results can be trusted."""
     with answering(verbose):
         from loadtests import known_answers
+        from loadtests.circumstances import Circumstances
         from reports import selftest as known
         from reports import terminal
 
@@ -544,7 +547,7 @@ def selftest(
         for name, plan in known_answers.plans(seed).items():
             if not quiet:
                 terminal.say(notes, f"{name}: {' against '.join(arm.name for arm in plan.arms)}")
-            run, _, readings = measure(plan, out, None, notes, progress=not quiet)
+            run, _, readings = measure(plan, out, Circumstances(), notes, progress=not quiet)
             answers += known.answers(name, run, readings)
         terminal.show_answers(results, answers)
         raise typer.Exit(Exit.DONE if all(answer.right for answer in answers) else Exit.INVALID)
@@ -571,25 +574,21 @@ def base_of(settings: Settings) -> Worktree:
 def measure(
     plan: Plan,
     parent: Path,
-    database: str | None,
+    circumstances: Circumstances,
     notes: Console,
     progress: bool,
-    allow_remote: bool = False,
-    wait: bool = False,
 ) -> tuple[Run, RunDirectory, Readings]:
     """Carry out a plan, showing progress on `notes`."""
     from loadtests.rounds import begin
 
-    return carry_on(begin(plan, parent), database, notes, progress, allow_remote, wait)
+    return carry_on(begin(plan, parent), circumstances, notes, progress)
 
 
 def carry_on(
     begun: tuple[Run, RunDirectory],
-    database: str | None,
+    circumstances: Circumstances,
     notes: Console,
     progress: bool,
-    allow_remote: bool = False,
-    wait: bool = False,
 ) -> tuple[Run, RunDirectory, Readings]:
     """Measure what is left of a run, showing progress on `notes`."""
     from loadtests.processes import ChildFailed
@@ -608,9 +607,7 @@ def carry_on(
         elif progress:
             watcher = Lines(notes, readings)
         try:
-            run = carry_out(
-                run, directory, lambda run: decided(run, readings), watcher, database, allow_remote, wait
-            )
+            run = carry_out(run, directory, lambda run: decided(run, readings), watcher, circumstances)
         except KeyboardInterrupt:
             raise Interrupted(directory.path) from None
         except (ChildFailed, CannotWrite) as failure:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests import machine
-from loadtests.hooks import Hooks
+from loadtests.circumstances import Circumstances
 from loadtests.plan import Plan
 from loadtests.processes import OUR_PACKAGES, Child, ChildFailed
 from loadtests.records import Beats, Calibration, Samples, read_samples
@@ -32,6 +32,7 @@ CALIBRATION_WARMUP = 0.15
 CALIBRATION_WINDOW = 0.4
 """Seconds at least, and as long as every user needs for so many requests."""
 CALIBRATION_TURNS = 4
+ORDINARY = Circumstances()
 SLACK = 90.0
 """Seconds beyond its planned time after which a silent generator is given up."""
 
@@ -39,17 +40,15 @@ SLACK = 90.0
 class Bench:
     """What a run keeps open: the surroundings of its servers, and the generator."""
 
-    def __init__(
-        self, logs: Path, database: str | None = None, plan: Plan | None = None, allow_remote: bool = False
-    ) -> None:
+    def __init__(self, logs: Path, circumstances: Circumstances = ORDINARY, plan: Plan | None = None) -> None:
         """`plan`: what is going to be measured; None for a look at the machine alone."""
-        self.making = Making.of(plan, allow_remote) if plan else Making()
+        self.making = Making.of(plan, circumstances.allow_remote) if plan else Making()
         self.connections = machine.allow_connections()
         placement = machine.place(machine.cpus(), self.making.generators)
-        self.around = Surroundings(logs, placement, database)
-        self.around.allow_remote = allow_remote
+        self.around = Surroundings(logs, placement, circumstances.database)
+        self.around.allow_remote = circumstances.allow_remote
+        self.around.hooks = circumstances.hooks
         if plan is not None:
-            self.around.hooks = Hooks(plan.before_trial, plan.after_trial)
             self.around.boot_timeout = plan.boot_timeout
         self._open = ExitStack()
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.addresses import check_target
+from loadtests.circumstances import Circumstances
+from loadtests.hooks import Hooks
 from loadtests.plan import (
     ENOUGH_FOR_P99,
     Arm,
@@ -309,8 +311,6 @@ def plan(
         "cells": planned,
         "scenarios": scenario_file(given.get("scenarios-file")),
         "canary": given.get("canary", "/ping" if own is None else None),
-        "before_trial": given.get("before-trial", ()),
-        "after_trial": given.get("after-trial", ()),
         "generators": given.get("generators", 1),
         "database": "postgresql" if database(settings) else "sqlite",
         "warmup": given.get("warmup", profile.warmup),
@@ -339,6 +339,17 @@ def scenario_file(file: str | None) -> dict[str, str] | None:
             f"cannot read {file}: {error.strerror or error}",
             "--scenarios takes a file of Locust users; -s picks some of them by their names",
         ) from None
+
+
+def circumstances(settings: Settings, allow_remote: bool = False, wait: bool = False) -> Circumstances:
+    """What a run needs besides its plan. Raises PlanError."""
+    commands = {key: settings[key].value for key in ("before-trial", "after-trial") if key in settings}
+    return Circumstances(
+        database(settings),
+        Hooks(commands.get("before-trial", ()), commands.get("after-trial", ())),
+        allow_remote,
+        wait,
+    )
 
 
 def database(settings: Settings) -> str | None:

@@ -32,6 +32,9 @@ class Hooks:
         run("--after-trial", self.after_trial, arm, logs)
 
 
+NO_HOOKS = Hooks()
+
+
 def run(flag: str, words: Sequence[str], arm: Arm, logs: Path) -> None:
     """The command sees the arm's name in DUEL_ARM, and the environment and directory that its server gets."""
     if not words:

@@ -106,7 +106,7 @@ class Arm(Frozen):
     @property
     def url(self) -> str | None:
         """The address of a server that somebody else runs; None for an app that we serve."""
-        return self.app.rstrip("/") if self.app.startswith("http://") else None
+        return self.app.rstrip("/") if "://" in self.app else None
 
     @field_serializer("env", when_used="json")
     def keep_secrets(self, env: dict[str, str]) -> dict[str, str]:
@@ -192,10 +192,6 @@ class Plan(Frozen):
     """Somebody's own scenarios; None: ours."""
     canary: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1_000)] | None = None
     """What is asked for now and then beside the load, to see what the load does to others."""
-    before_trial: tuple[str, ...] = ()
-    """The words of a command that is run before every start of a server, as to reset its database."""
-    after_trial: tuple[str, ...] = ()
-    """And after its end."""
     generators: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that make the load."""
     database: Literal["sqlite", "postgresql"] = "sqlite"

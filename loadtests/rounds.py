@@ -20,7 +20,8 @@ from typing import Protocol
 from loadtests import machine
 from loadtests.addresses import check_target
 from loadtests.answers import check_equal, fixed_questions
-from loadtests.bench import CALIBRATION_USERS, SLACK, Bench, expect, most_users
+from loadtests.bench import CALIBRATION_USERS, ORDINARY, SLACK, Bench, expect, most_users
+from loadtests.circumstances import Circumstances
 from loadtests.plan import Arm, Cell, Plan, PlanError, did_you_mean
 from loadtests.records import (
     Beats,
@@ -146,12 +147,9 @@ def carry_out(
     directory: RunDirectory,
     decided: Decided,
     watcher: Watcher | None = None,
-    database: str | None = None,
-    allow_remote: bool = False,
-    wait: bool = False,
+    circumstances: Circumstances = ORDINARY,
 ) -> Run:
-    """Measure the rounds of a run that `begin` made or `resume` found; `database` as Surroundings takes it;
-    `allow_remote` lets load leave this machine. Where another run is being measured, `wait` for its end.
+    """Measure the rounds of a run that `begin` made or `resume` found.
 
     Ends when all cells are decided, at the plan's most rounds, or when no further block of rounds
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and raises on. Raises
@@ -161,7 +159,7 @@ def carry_out(
     watcher = watcher or Silent()
     for arm in plan.arms:
         if arm.url is not None:
-            check_target(arm.url, allow_remote)
+            check_target(arm.url, circumstances.allow_remote)
     most = machine.allow_connections()
     users = max((cell.load.users or 0) for cell in plan.cells)
     if most is not None and users > most:
@@ -169,10 +167,10 @@ def carry_out(
             f"{users} users need as many connections, and a process here may hold about {most}",
             "use fewer users (-u), or raise the limit (ulimit -n)",
         )
-    with turn(f"run {run.id}", wait, watcher.waits), ExitStack() as opening:
+    with turn(f"run {run.id}", circumstances.wait, watcher.waits), ExitStack() as opening:
         # From here on: what others took is not this run's time.
         began = time.perf_counter()
-        bench = opening.enter_context(Bench(directory.logs, database, plan, allow_remote))
+        bench = opening.enter_context(Bench(directory.logs, circumstances, plan))
         for cell in plan.cells:
             if cell.scenario not in bench.scenarios:
                 hint = did_you_mean(cell.scenario, list(bench.scenarios))

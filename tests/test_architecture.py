@@ -30,8 +30,11 @@ LOADTESTS: dict[str, set[str]] = {
     "loadtests.records": {"loadtests.plan"},
     "loadtests.validity": {"loadtests.records"},
     "loadtests.addresses": {"loadtests.plan"},
+    "loadtests.circumstances": {"loadtests.hooks"},
     "loadtests.config": {
         "loadtests.addresses",
+        "loadtests.circumstances",
+        "loadtests.hooks",
         "loadtests.plan",
         "loadtests.postgresql",
         "loadtests.sweeps",

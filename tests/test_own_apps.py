@@ -313,6 +313,9 @@ def test_commands_are_run_before_and_after_every_server(tmp_path: Path) -> None:
     assert said[:4] == ["ax+", "ax-", "by+", "by-"]
     assert said[0::2] == [word.replace("-", "+") for word in said[1::2]]
     assert {word[0] for word in said[4:]} == {"a", "b"}
+    # A command's words may hold a password.
+    (where,) = (tmp_path / "runs").iterdir()
+    assert "note.py" not in (where / "run.json").read_text()
 
 
 @pytest.mark.parametrize(
