@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, fields, replace
+from hmac import compare_digest
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -42,6 +44,8 @@ from loadtests.generator import (
 from loadtests.records import Samples, write_samples
 
 LOOPBACK = "127.0.0.1"
+TOKEN = "DUEL_FLEET_TOKEN"  # noqa: S105  # a name, no word
+"""The variable by which a worker gets the word that tells it from anybody else on this machine."""
 BOOT = 30.0
 """Seconds that the workers may take to connect."""
 LEAD = 0.3
@@ -67,6 +71,8 @@ class Fleet:
         self.environment = Environment(user_classes=[])
         self.master = self.environment.create_master_runner(LOOPBACK, 0)
         self.answers: dict[str, dict[int, dict[str, Any]]] = {}
+        # Locust's master takes whoever connects for a worker; ours know this word.
+        self.token = secrets.token_hex(16)
         for kind in ("warm", "done"):
             self.master.register_message(f"duel-{kind}", self.note(kind))
         self.workers = [
@@ -77,6 +83,7 @@ class Fleet:
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
+                env={**os.environ, TOKEN: self.token},
             )
             for part in range(self.size)
         ]  # fmt: skip
@@ -88,6 +95,8 @@ class Fleet:
 
     def note(self, kind: str) -> Callable[..., None]:
         def listener(msg: Message, **_: Any) -> None:
+            if not compare_digest(str(msg.data.get("token")).encode(), self.token.encode()):
+                return
             self.answers.setdefault(kind, {})[msg.data["part"]] = msg.data
 
         return listener
@@ -203,6 +212,7 @@ class Worker:
     """A worker's side: does what the master's messages say."""
 
     def __init__(self, port: int, part: int, known: Known) -> None:
+        self.token = os.environ.get(TOKEN)
         self.known = known
         self.part = part
         self.attempt: Attempt | None = None
@@ -213,7 +223,7 @@ class Worker:
 
     def order(self, msg: Message, **_: Any) -> None:
         self.attempt = Attempt(replace(Order(**msg.data), part=self.part), self.known)
-        self.runner.send_message("duel-warm", {"part": self.part, "rate": self.attempt.warm()})
+        self.answer("warm", rate=self.attempt.warm())
 
     def open(self, **_: Any) -> None:
         if self.attempt is not None:
@@ -231,9 +241,10 @@ class Worker:
             failed = str(error)
         samples = packed(self.attempt.recorder.samples(opened))
         facts = self.attempt.facts(opened, closed)
-        self.runner.send_message(
-            "duel-done", {"part": self.part, "failed": failed, "samples": samples, **facts}
-        )
+        self.answer("done", failed=failed, samples=samples, **facts)
+
+    def answer(self, kind: str, **data: Any) -> None:
+        self.runner.send_message(f"duel-{kind}", {"part": self.part, "token": self.token, **data})
 
     def run(self) -> None:
         """Until stdin ends, as it does when the master dies, however it dies."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,3 +164,34 @@ def test_more_generators_than_users_are_one_clear_error(tmp_path: Path) -> None:
     done = duel("run", "-u", "1", "--generators", "2", "--dry-run", cwd=tmp_path)
     assert done.returncode == 2
     assert "2 generators cannot share 1 user" in done.stderr
+
+
+STRANGER = """
+import sys
+from locust.rpc.protocol import Message
+from locust.rpc.zmqrpc import Client
+client = Client("127.0.0.1", int(sys.argv[1]), "stranger")
+for token in (None, "", "guess"):
+    for kind in ("duel-warm", "duel-done"):
+        data = {"part": 0, "rate": 1e9, "failed": "forged", "samples": b"", "token": token}
+        client.send(Message(kind, data, "stranger"))
+import gevent
+gevent.sleep(1.0)
+"""
+
+
+def test_what_a_stranger_on_this_machine_answers_is_not_counted(
+    around: Surroundings, fleet: Child, tmp_path: Path
+) -> None:
+    """Locust's master listens to whoever connects; a forged answer would end the trial as failed."""
+    connections = psutil.Process(fleet.pid).net_connections()
+    (port,) = {found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN}
+    stranger = subprocess.Popen([sys.executable, "-P", "-c", STRANGER, str(port)])
+    try:
+        with Server(app("counting"), around, "6") as server:
+            facts = loaded(fleet, server.url, tmp_path / "s.npz", users=4, window=2.0)
+    finally:
+        stranger.wait(timeout=30)
+    assert stranger.returncode == 0
+    assert facts["errors"] == []
+    assert read_samples(tmp_path / "s.npz").ok.all()
