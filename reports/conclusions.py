@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtests.records import Run
 from reports.cards import Card, Explanations, cards
 from reports.estimates import Readings
-from reports.gate import outcomes
+from reports.gate import OUTCOMES, outcomes
 from reports.thresholds import Judgement, judge
 from reports.verdicts import Outcome, Verdict, verdicts
 
@@ -42,13 +42,19 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
     """What a run comes to. Raises RecordError."""
     found = verdicts(run, readings)
     primaries = [verdict for verdict in found if verdict.primary]
+    judged = outcomes(run.plan, primaries) if run.plan.gate else []
+    words = {(one.cell, one.arm): OUTCOMES[word] for one, word in zip(primaries, judged, strict=False)}
     explanations = Explanations(run, readings)
     return Conclusions(
         run=run,
         readings=readings,
         verdicts=tuple(found),
         explanations=explanations,
-        cards=tuple(cards(explanations, found)),
+        # Of a gate nobody asks which version to prefer.
+        cards=tuple(
+            replace(card, advice=words.get((card.verdict.cell, card.arm), card.advice))
+            for card in cards(explanations, found)
+        ),
         judgements=tuple(judge(run, readings, found)),
-        outcomes=tuple(outcomes(run.plan, primaries)) if run.plan.gate else (),
+        outcomes=tuple(judged),
     )

@@ -12,6 +12,10 @@ from loadtests.records import Plan
 from reports.statistics import holm, repeated_p
 from reports.verdicts import Outcome, Verdict, outcome
 
+OUTCOMES: dict[Outcome, str] = {
+    "regression": "worse", "invalid": "invalid", "inconclusive": "not decided", "pass": "not worse",
+}  # fmt: skip
+
 
 def outcomes(plan: Plan, primaries: Sequence[Verdict]) -> list[Outcome]:
     """The outcome of every primary verdict; of the regressions those that stand when all cells together may

@@ -15,6 +15,7 @@ from reports import units
 from reports.cards import Card
 from reports.caveats import caveats
 from reports.conclusions import Conclusions
+from reports.gate import OUTCOMES
 from reports.selftest import Answer, conclusion
 from reports.thresholds import Judgement
 from reports.verdicts import Outcome, Verdict, Word, standing
@@ -276,9 +277,6 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     return grid
 
 
-OUTCOMES: dict[Outcome, str] = {
-    "regression": "worse", "invalid": "invalid", "inconclusive": "not decided", "pass": "not worse",
-}  # fmt: skip
 GATE_MARKS: dict[Outcome, str] = {"regression": "✗", "invalid": "!", "inconclusive": "~", "pass": "✓"}
 WORST_FIRST: Sequence[Outcome] = ("regression", "invalid", "inconclusive", "pass")
 JUDGED = {"met": "✓", "missed": "✗", "inconclusive": "~"}
