@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,5 +80,4 @@ def canary_user(path: str) -> type[LeanUser]:
     def ask(user: Any) -> None:
         user.client.get(path, name=CANARY)
 
-    members: Mapping[str, Any] = {"scenario": CANARY, "tasks": [ask]}
-    return type("CanaryUser", (LeanUser,), dict(members))
+    return type("CanaryUser", (LeanUser,), {"scenario": CANARY, "tasks": [ask]})

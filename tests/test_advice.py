@@ -71,7 +71,8 @@ def test_what_blocks_the_loop_is_named_with_its_line_also_in_dependencies_and_he
     assert "time.sleep(0)" in lines[number - 1]
     everything = " ".join(f"{one.where} {one.what}" for one in advise(anatomy, 64))
     assert "in its dependency sleepy" in everything
-    assert "given-away" not in everything.replace("GET /v1/given-away, ", "")
+    # A function that is only defined there may be run elsewhere.
+    assert "given-away" not in everything
 
 
 def test_a_pool_smaller_than_the_requests_in_flight_wedges_a_route_that_holds_its_session(
