@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# Fewer users would spend more than a twentieth of their time between two such quick requests.
+# Fewer users would spend a larger part of their time between two such quick requests.
 SHORT = ["-s", "ping", "-u", "8", "-t", "0.3", "--warmup", "0.1", "--rounds", "1", "--json", "-"]
 
 
@@ -69,22 +69,7 @@ def test_an_installed_duel_runs_beside_a_users_own_packages_of_the_same_names(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("raise RuntimeError('this is the user\\'s own')\n")
     done = subprocess.run(
-        [
-            installed,
-            "run",
-            "-s",
-            "ping",
-            "-u",
-            "2",
-            "-t",
-            "0.3",
-            "--warmup",
-            "0.1",
-            "--rounds",
-            "1",
-            "--json",
-            "-",
-        ],
+        [installed, "run", *SHORT],
         cwd=tmp_path,
         capture_output=True,
         text=True,

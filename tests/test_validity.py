@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from loadtests.records import Cell, Load, Samples, Trial, Vitals
-from loadtests.validity import faults, idle_part
+from loadtests.validity import IDLE, faults, idle_part
 
 GOOD: dict[str, Any] = {
     "generator_cpu": 0.5,
@@ -77,9 +78,17 @@ def test_lateness_is_judged_by_what_is_measured() -> None:
 
 
 def test_users_kept_from_asking_are_seen() -> None:
-    (found,) = judged(Vitals(**GOOD), loop(8, 0.01, 0.001), Load(users=8))
-    assert "users spent 10% as long between requests" in found
-    assert judged(Vitals(**GOOD), loop(8, 0.01, 0.0004), Load(users=8)) == ()
+    (found,) = judged(Vitals(**GOOD), loop(8, 0.01, 0.0013), Load(users=8))
+    assert "users spent 13% as long between requests" in found
+    assert judged(Vitals(**GOOD), loop(8, 0.01, 0.0009), Load(users=8)) == ()
+
+
+@pytest.mark.parametrize("faster", [1.0, 1.1, 2.0])
+def test_what_users_may_idle_hides_a_tenth_of_an_effect_at_most_and_makes_none(faster: float) -> None:
+    quick = 0.001
+    idle = IDLE * quick
+    seen = math.log((faster * quick + idle) / (quick + idle))
+    assert (1.0 - IDLE) * math.log(faster) <= seen <= math.log(faster)
 
 
 def test_a_user_starved_by_the_server_is_waiting_and_not_idle() -> None:
