@@ -109,6 +109,7 @@ class Heart:
         if self.limiter is None:
             raise RuntimeError("a heart tells nothing before it beats")
         limiter = self.limiter.statistics()
+        totals = self.database.totals()
         use = resource.getrusage(resource.RUSAGE_SELF) if resource is not None else None
         return (
             limiter.total_tokens,
@@ -120,7 +121,7 @@ class Heart:
             self.collecting,
             use.ru_nvcsw + use.ru_nivcsw if use else NOT_KNOWN,
             self.hops,
-            *self.database.totals(),
+            *totals,
         )
 
     def read(self, since: float) -> list[tuple[float, ...]]:
@@ -138,35 +139,50 @@ class Heart:
 
 class Stopwatch:
     """Adds up how long things take that overlap, those that still go on included: what waits for a lock
-    longest has not come back when one looks. Used by many threads, each step being a single operation."""
+    longest has not come back when one looks. It is the integral of how many are under way, so no end needs to
+    know its beginning. Used by many threads, each step being a single operation."""
 
     def __init__(self) -> None:
-        self.running: dict[object, float] = {}
+        self.begun: list[float] = []
         self.ended: list[float] = []
         self.number = 0
+        """Ended by the last look."""
+        self.open = 0
+        """Under way at the last look."""
         self.seconds = 0.0
+        self.looked = perf_counter()
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, its time added up. Called with every request: nothing is looked up twice."""
-        running, ended = self.running, self.ended
+        begin, end, clock = self.begun.append, self.ended.append, perf_counter
 
         def watched(*arguments: Any) -> Any:
-            call = object()
-            running[call] = perf_counter()
+            begin(clock())
             try:
                 return function(*arguments)
             finally:
-                ended.append(perf_counter() - running.pop(call))
+                end(clock())
 
         return watched
 
     def total(self) -> float:
-        """Seconds so far; call it from one thread at a time."""
-        for _ in range(len(self.ended)):
-            self.seconds += self.ended.pop()
-            self.number += 1
+        """Seconds so far, of all that has begun; call it from one thread at a time."""
+        # Ends first: whatever has ended has begun before.
+        ended, begun = drained(self.ended), drained(self.begun)
         now = perf_counter()
-        return self.seconds + sum(now - began for began in list(self.running.values()))
+        self.seconds += self.open * (now - self.looked)
+        self.seconds += sum([now - moment for moment in begun]) - sum([now - moment for moment in ended])
+        self.open += len(begun) - len(ended)
+        self.number += len(ended)
+        self.looked = now
+        return self.seconds
+
+
+def drained(growing: list[float]) -> list[float]:
+    """What a list holds that other threads add to, taken out of it."""
+    taken = growing[:]
+    del growing[: len(taken)]
+    return taken
 
 
 class Database:
@@ -238,14 +254,15 @@ class Database:
         return executed
 
     def pools(self) -> tuple[float, float, float]:
-        """Connections that all pools may hold, those checked out, and requests for one not yet answered."""
+        """Connections that all pools may hold, those checked out, and requests for one that were not yet
+        answered at the last look at the `totals`."""
         pools = list(self.known)
         if not pools:
             return NOT_KNOWN, NOT_KNOWN, NOT_KNOWN
         # Public is only how many go beyond the size now, not how many may; below 0: without limit.
         beyond = [getattr(pool, "_max_overflow", -1) for pool in pools]
         size = float("inf") if min(beyond) < 0 else sum(pool.size() for pool in pools) + sum(beyond)
-        return size, sum(pool.checkedout() for pool in pools), len(self.asking.running)
+        return size, sum(pool.checkedout() for pool in pools), self.asking.open
 
     def totals(self) -> tuple[float, ...]:
         """Seconds spent asking for connections; number and seconds of statements, plain and locking."""
