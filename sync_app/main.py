@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from shared_models.errors import error_page, on_page, sayable
+from shared_models.schemas import Answer
 from shared_models.settings import Settings
 from shared_models.tables import Base
 from sync_app.database import connect, sessions, writing_sessions
@@ -61,6 +62,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if on_page(request):
             return error_page(request, 422, "This address is not valid")
         return await request_validation_exception_handler(request, sayable(error))
+
+    # On the app itself, as health checks are: a router between the two costs 8 µs, an eighth of the whole.
+    @app.get("/ping", tags=["waiting"])
+    def ping() -> Answer:
+        """Answers at once: the framework alone, as in a health check. Expect async ahead, since
+        `def` pays for two thread hops (the call, and the check of its answer)."""
+        return Answer(result="pong")
 
     # The lightest first: a request is matched against the routes in their order, about 2 µs each.
     for module in (waiting, posts, users, computing, mixed, pages, pitfalls):

@@ -1,4 +1,4 @@
-"""Endpoints that wait: for nothing, a clock, a service, a disk, a database."""
+"""Endpoints that wait: for a clock, a service, a disk, a database."""
 
 from __future__ import annotations
 
@@ -18,13 +18,6 @@ from shared_models.tables import Mail
 router = APIRouter(tags=["waiting"])
 
 Calls = Annotated[int, Query(ge=1, le=20)]
-
-
-@router.get("/ping")
-async def ping() -> Answer:
-    """Answers at once: the framework alone, as in a health check. Expect async ahead, since
-    `def` pays for two thread hops (the call, and the check of its answer)."""
-    return Answer(result="pong")
 
 
 @router.get("/sleep")
