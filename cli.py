@@ -632,8 +632,9 @@ def finish(
     from reports import bundle, terminal
     from reports.conclusions import conclude
 
-    conclusions = conclude(run, readings)
-    text = bundle.write(conclusions)
+    with bundle.painters(run) as painters:
+        conclusions = conclude(run, readings)
+        text = bundle.write(conclusions, painters)
     if json is not None and json != "-":
         write_text(Path(json), text)
     if json == "-":

@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from loadtests.processes import HIDDEN
 from loadtests.records import Machine
 from loadtests.validity import STEAL
 
@@ -93,11 +95,27 @@ def fingerprint(placement: Placement) -> Machine:
         system=f"{platform.system()} {platform.release()}",
         cpu=cpu_model(),
         cores=psutil.cpu_count() or 1,
-        memory=psutil.virtual_memory().total,
+        memory=memory(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages=packages,
         placement=placement,
     )
+
+
+def memory() -> int | None:
+    """Bytes of the whole machine; None where that is not shown."""
+    try:
+        return int(psutil.virtual_memory().total)
+    except HIDDEN:
+        return None
+
+
+def host_times() -> Any:
+    """The host's CPU times as psutil has them; None where they are not shown."""
+    try:
+        return psutil.cpu_times()
+    except HIDDEN:
+        return None
 
 
 def cpu_model() -> str:
@@ -116,9 +134,8 @@ class Reading:
     """The clocks of the host and of one server at one moment, all in seconds."""
 
     at: float
-    steal: float
-    total: float
-    idle: float
+    host: tuple[float, float, float] | None
+    """Of all CPUs together: all time, what other guests took of it, what was idle. None where not shown."""
     ours: float
     server: float | None
     known: bool = True
@@ -144,28 +161,30 @@ class Clocks:
 
     def read(self, server: int | None) -> Reading:
         """Now; `server` is a pid, None where it is not known."""
-        times = psutil.cpu_times()
-        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        host, times = None, host_times()
+        if times is not None:
+            total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+            host = total, getattr(times, "steal", 0.0), times.idle + getattr(times, "iowait", 0.0)
         server_cpu = cpu_seconds(server) if server is not None else None
         ours = sum(cpu_seconds(pid) or 0.0 for pid in (os.getpid(), *self.ours))
         return Reading(
             at=time.perf_counter(),
-            steal=getattr(times, "steal", 0.0),
-            total=total,
-            idle=times.idle + getattr(times, "iowait", 0.0),
+            host=host,
             ours=ours + (server_cpu or 0.0),
             server=server_cpu,
             known=self.all_known and server is not None,
         )
 
     def between(self, start: Reading, end: Reading) -> Use:
-        total = end.total - start.total
-        seconds = end.at - start.at
-        steal = end.steal - start.steal
-        foreign = total - (end.idle - start.idle) - steal - (end.ours - start.ours)
         both = start.server is not None and end.server is not None
+        server_cpu = end.server - start.server if both else None  # type: ignore[operator]  # both are numbers here
+        if start.host is None or end.host is None:
+            return Use(server_cpu, None, None)
+        total, steal, idle = (after - before for before, after in zip(start.host, end.host, strict=True))
+        seconds = end.at - start.at
+        foreign = total - idle - steal - (end.ours - start.ours)
         return Use(
-            server_cpu=end.server - start.server if both else None,  # type: ignore[operator]  # both are numbers here
+            server_cpu=server_cpu,
             host_steal=steal / total if total > 0 else None,
             host_foreign=max(0.0, foreign / seconds) if seconds > 0 and start.known else None,
         )
@@ -175,18 +194,24 @@ class Clocks:
         known = (os.getpid(), *self.ours, *(() if server is None else (server,)))
         ours = {member.pid for pid in known for member in family(pid)}
         spent = {}
-        for process in psutil.process_iter():
+        try:
+            everybody = list(psutil.process_iter())
+        except HIDDEN:
+            return Census(time.perf_counter(), None, server)
+        for process in everybody:
             if process.pid not in ours:
-                with suppress(psutil.Error):
+                with suppress(*HIDDEN):
                     spent[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
         return Census(time.perf_counter(), spent, server)
 
     def foreign_since(self, start: Census) -> float | None:
         """CPUs' worth of work by processes that are not ours, counted process by process: the host's own
         counters look at ticks, and miss who runs between them."""
-        if not self.all_known or start.server is None:
+        if not self.all_known or start.server is None or start.spent is None:
             return None
         end = self.census(start.server)
+        if end.spent is None:
+            return None
         work = sum(
             max(0.0, spent - start.spent.get(process, 0.0))
             for process, spent in end.spent.items()
@@ -201,7 +226,8 @@ class Census:
     """CPU seconds by process, a pid and its birth, at one moment."""
 
     at: float
-    spent: Mapping[tuple[int, float], float]
+    spent: Mapping[tuple[int, float], float] | None
+    """None where the platform shows no processes."""
     server: int | None
     """The server whose processes were left out; None where they are not known, and are in it."""
 
@@ -211,7 +237,7 @@ def family(pid: int) -> list[psutil.Process]:
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
-    except psutil.Error:
+    except HIDDEN:
         return []
 
 
@@ -221,7 +247,7 @@ def cpu_seconds(pid: int) -> float | None:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         return sum(sum(member.cpu_times()[:2]) for member in family)
-    except psutil.Error:
+    except HIDDEN:
         return None
 
 
@@ -233,7 +259,7 @@ def resources(pid: int | None) -> tuple[int | None, int | None]:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         return sum(p.memory_info().rss for p in family), sum(p.num_threads() for p in family)
-    except psutil.Error:
+    except HIDDEN:
         return None, None
 
 
@@ -280,9 +306,10 @@ def limit_findings() -> list[str]:
         low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
         if high - low < ENOUGH_PORTS:
             found.append(f"only {high - low:,} local ports may be used: widen net.ipv4.ip_local_port_range")
-    free = psutil.virtual_memory().available
-    if free < ENOUGH_MEMORY:
-        found.append(f"only {free // 2**20} MiB of memory are free: stop what else is running")
+    with suppress(*HIDDEN):
+        free = psutil.virtual_memory().available
+        if free < ENOUGH_MEMORY:
+            found.append(f"only {free // 2**20} MiB of memory are free: stop what else is running")
     try:
         with socket.create_server(("127.0.0.1", 0)):
             pass
@@ -314,9 +341,14 @@ def version_of(package: str) -> str | None:
 def busy_findings(seconds: float) -> list[str]:
     """What other work and other guests take; looks on for `seconds`."""
     found = []
-    times = psutil.cpu_times()
+    times = host_times()
+    if times is None:
+        return [
+            "this platform does not show its processes (/proc, on Linux), so neither the servers' CPU time "
+            "and memory nor other work will be known: mount it, or make sure that nothing else runs"
+        ]
     time.sleep(seconds)
-    spent = [after - before for before, after in zip(times, psutil.cpu_times(), strict=True)]
+    spent = [after - before for before, after in zip(times, host_times() or times, strict=True)]
     total = sum(spent) or 1.0
     names = times._fields
     steal = spent[names.index("steal")] / total if "steal" in names else 0.0

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OUR_PACKAGES = {"PYTHONPATH": str(ROOT)}
 """Environment that lets a child find our packages from a checkout that is not installed."""
 
+HIDDEN = (psutil.Error, OSError)
+"""What psutil raises of a process that is gone, and where a platform shows none, as without /proc."""
 LINES_SHOWN = 3
 DYING = 5.0
 """Seconds from the end of a child's pipe to its own."""
@@ -157,7 +159,7 @@ class Child:
         while any(map(at_work, family)) and time.monotonic() < deadline:
             time.sleep(0.005)
         for orphan in family:
-            with suppress(psutil.Error):
+            with suppress(*HIDDEN):
                 orphan.kill()
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
@@ -169,7 +171,7 @@ def descendants(pid: int) -> list[psutil.Process]:
     """The processes that `pid` started, directly or not."""
     try:
         return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
+    except HIDDEN:
         return []
 
 
@@ -177,7 +179,7 @@ def at_work(process: psutil.Process) -> bool:
     """Whether a process still runs; one that waits to be reaped by an idle init does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+    except HIDDEN:
         return False
 
 

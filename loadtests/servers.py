@@ -25,7 +25,7 @@ from loadtests.hooks import Hooks
 from loadtests.machine import Placement
 from loadtests.plan import Arm
 from loadtests.postgresql import OWN, Databases, own_server
-from loadtests.processes import OUR_PACKAGES, ROOT, Child, ChildFailed
+from loadtests.processes import HIDDEN, OUR_PACKAGES, ROOT, Child, ChildFailed
 
 SERVE = Path(__file__).with_name("serve.py")
 BOOT_TIMEOUT = 30.0
@@ -119,20 +119,35 @@ class Surroundings:
 
 
 def owner(pid: int) -> str:
-    """A process, so that another one of the same number is not taken for it; "" where there is none."""
-    try:
+    """A process by its number and its birth, so that a later one of the same number is not taken for it; by
+    its number alone where no births are shown."""
+    with suppress(*HIDDEN):
         return f"{pid} {psutil.Process(pid).create_time()}"
-    except psutil.Error:
-        return ""
+    return str(pid)
+
+
+def lives(told: str) -> bool:
+    """Whether an `owner` is still there; one whose birth cannot be compared is, while its number is taken.
+    Raises ValueError for what is no owner."""
+    pid, _, birth = told.partition(" ")
+    now = owner(int(pid))
+    if birth and " " in now:
+        return told == now
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def remove_left_behind(parent: Path) -> None:
     """Remove the scratch directories of runs that were killed."""
     for path in parent.glob("duel-*/" + OWNER):
         # Somebody else's cannot be removed, nor need it be.
-        with suppress(OSError, ValueError):
-            told = path.read_text()
-            if told != owner(int(told.partition(" ")[0])):
+        with suppress(OSError, ValueError, OverflowError):
+            if not lives(path.read_text()):
                 shutil.rmtree(path.parent)
 
 
@@ -211,7 +226,9 @@ class Running:
     @property
     def identity(self) -> tuple[int, float] | None:
         pid = listener(*self.address)
-        return None if pid is None else (pid, psutil.Process(pid).create_time())
+        with suppress(*HIDDEN):
+            return None if pid is None else (pid, psutil.Process(pid).create_time())
+        return None
 
     def heartbeats(self, since: float) -> list[list[list[float]]]:
         """None: nothing of ours is inside that server."""
@@ -235,7 +252,7 @@ def listener(host: str, port: int) -> int | None:
         eldest = min((psutil.Process(pid) for pid in pids), key=psutil.Process.create_time, default=None)
         # Docker's listens in place of a server in another network, whose work it does not do.
         return eldest.pid if eldest is not None and eldest.name() != "docker-proxy" else None
-    except psutil.Error:
+    except HIDDEN:
         return None
 
 

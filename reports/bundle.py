@@ -6,71 +6,89 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from loadtests.records import CannotWrite, write_whole
+from loadtests.records import CannotWrite, Run, write_whole
 from reports import changes, html, markdown
-from reports.charts import PALETTES, Chart, change, charts, pixels, vectors
-from reports.charts.style import Palette
+from reports.charts import Chart, change, charts, files
 from reports.comparison import Comparison
 from reports.conclusions import Conclusions
 from reports.summary import summary
 
+EFFORT = ("tails", "throughput", "response", "heat", "latency", "verdicts", "costs")
+"""Charts from the longest in the making to the shortest: two processes end together that take them so."""
 MANY = 4
 """Cells from which on a second process, which takes a second to start, saves time."""
 
 
-def write(conclusions: Conclusions) -> str:
-    """Write the report beside the records; its summary, as JSON text. Raises CannotWrite, RecordError."""
+def write(conclusions: Conclusions, executor: Executor | None = None) -> str:
+    """Write the report beside the records; its summary, as JSON text. `executor`: the `painters` of this run,
+    who are best called before its meaning is computed. Raises CannotWrite, RecordError."""
     directory = conclusions.readings.directory
     data = summary(conclusions)
     text = json.dumps(data, indent=2) + "\n"
-    files: dict[str, bytes] = {
+    content: dict[str, bytes] = {
         "summary.json": text.encode(),
         "report.md": markdown.report(conclusions).encode(),
     }
-    drawn = []
-    with painters(conclusions) as executor:
-        ordered: list[tuple[Chart, Palette, Future[bytes]]] = []
-        for chart in charts(conclusions):
-            ordered += [(chart, palette, executor.submit(pixels, chart, palette)) for palette in PALETTES]
-            made = vectors(chart)
-            drawn.append((chart, made["light.svg"].decode()))
-            files |= {f"{chart.stem}-{kind}": content for kind, content in made.items()}
-        # What the other process has not begun is drawn here, from the end.
-        for chart, palette, order in reversed(ordered):
-            name = f"{chart.stem}-{palette.name}.png"
-            try:
-                files[name] = pixels(chart, palette) if order.cancel() else order.result()
-            except BrokenExecutor:
-                files[name] = pixels(chart, palette)
-    files["report.html"] = html.page(conclusions, drawn, data).encode()
-    save(directory.report, files)
+    with nullcontext(executor) if executor else painters(conclusions.run) as drawing:
+        drawn = drawings(conclusions, drawing)
+    for chart, made in drawn:
+        content |= {f"{chart.stem}-{kind}": drawing for kind, drawing in made.items()}
+    pictures = [(chart, made["light.svg"].decode()) for chart, made in drawn]
+    content["report.html"] = html.page(conclusions, pictures, data).encode()
+    save(directory.report, content)
     return text
+
+
+def drawings(conclusions: Conclusions, executor: Executor) -> list[tuple[Chart, dict[str, bytes]]]:
+    """Every chart with its files."""
+    asked = list(charts(conclusions))
+    ordered = [(chart, begun(executor, chart)) for chart in sorted(asked, key=effort)]
+    done: dict[str, dict[str, bytes]] = {}
+    # What the other process has not begun is drawn here, from the end.
+    for chart, order in reversed(ordered):
+        try:
+            done[chart.stem] = files(chart) if order.cancel() else order.result()
+        except BrokenExecutor:
+            done[chart.stem] = files(chart)
+    return [(chart, done[chart.stem]) for chart in asked]
+
+
+def effort(chart: Chart) -> int:
+    """Less for what takes longer to draw: panels before pictures before rows."""
+    return EFFORT.index(chart.stem) if chart.stem in EFFORT else len(EFFORT)
+
+
+def begun(executor: Executor, chart: Chart) -> Future[dict[str, bytes]]:
+    """The chart's files to be; of an executor that has died an order that may still be cancelled."""
+    try:
+        return executor.submit(files, chart)
+    except BrokenExecutor:
+        return Future()
 
 
 def write_change(comparison: Comparison, report: Path) -> Path:
     """Write what changed, in words and as a chart, into a run's report directory; the Markdown file. Raises
     CannotWrite."""
-    drawn = change.chart(comparison)
-    files = {f"change-{kind}": content for kind, content in vectors(drawn).items()}
-    files |= {f"change-{palette.name}.png": pixels(drawn, palette) for palette in PALETTES}
-    files["change.md"] = changes.markdown(comparison).encode()
-    files["change.json"] = (json.dumps(changes.data(comparison), indent=2) + "\n").encode()
-    save(report, files)
+    content = {f"change-{kind}": drawing for kind, drawing in files(change.chart(comparison)).items()}
+    content["change.md"] = changes.markdown(comparison).encode()
+    content["change.json"] = (json.dumps(changes.data(comparison), indent=2) + "\n").encode()
+    save(report, content)
     return report / "change.md"
 
 
-def save(report: Path, files: Mapping[str, bytes]) -> None:
+def save(report: Path, content: Mapping[str, bytes]) -> None:
     """Raises CannotWrite."""
     try:
         if report.is_symlink():
             raise OSError("it is a link, which may lead anywhere")
         report.mkdir(exist_ok=True)
-        for name, content in files.items():
-            write_whole(report / name, content)
+        for name, data in content.items():
+            write_whole(report / name, data)
     except OSError as error:
         raise CannotWrite(f"cannot write the report to {report}: {error.strerror or error}") from None
 
@@ -84,10 +102,10 @@ class InTurn(Executor):
         return done
 
 
-def painters(conclusions: Conclusions) -> Executor:
-    """Who draws the pixels: matplotlib takes longer than all the mathematics, and cores stand idle."""
-    if len(conclusions.run.plan.cells) < MANY or (os.cpu_count() or 1) < 2:  # a second core
+def painters(run: Run) -> Executor:
+    """Who draws: matplotlib takes longer than all the mathematics, and cores stand idle."""
+    if len(run.plan.cells) < MANY or (os.cpu_count() or 1) < 2:  # a second core
         return InTurn()
     pool = ProcessPoolExecutor(1, get_context("spawn"))
-    pool.submit(os.getpid)  # it starts while the first chart is still thought about
+    pool.submit(os.getpid)  # it starts, and takes its second for that, while others still think
     return pool

@@ -19,7 +19,7 @@ from reports import units
 from reports.bottlenecks import Bottleneck, bottlenecks, known
 from reports.catalogue import style
 from reports.estimates import Readings, estimate, pair
-from reports.signs import Canary, Signs, canary_times, signs
+from reports.signs import Canary, Signs, signs
 from reports.statistics import Interval, position, repeated_interval
 from reports.verdicts import Verdict
 
@@ -131,7 +131,7 @@ def neighbours(run: Run, readings: Readings, cell: Cell, rival: str) -> Interval
     pairs = pair(run, cell, rival)
     differences = []
     for ours, theirs in zip(pairs.reference, pairs.rival, strict=True):
-        both = [canary_times(readings.directory, trial) for trial in (ours, theirs)]
+        both = [readings.canary(trial) for trial in (ours, theirs)]
         if any(times is None or len(times) < 20 for times in both):
             return None
         one, other = (float(np.median(times)) for times in both if times is not None)

@@ -36,6 +36,11 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[str]:
     twins = any(map(is_twin, run.plan.arms)) and run.plan.scenarios is None
     if twins and any(DATABASE.match(cell.scenario) for cell in run.plan.cells):
         lines.append(WHICH_DATABASE[run.plan.database])
+    if run.trials and all(trial.vitals.host_steal is None for trial in run.trials):
+        lines.append(
+            "this platform does not show its processes (/proc, on Linux): the servers' CPU time and memory "
+            "are not known, fewer bottlenecks can be told, and nobody saw whether the machine was quiet"
+        )
     if not run.machine.placement:
         lines.append(
             "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "

@@ -101,6 +101,18 @@ class Latencies:
     """Its response time."""
 
 
+def canary_times(samples: Samples | None, window: float) -> NDArray[np.float64] | None:
+    """What a canary met in a window; None where it met nothing, or was refused."""
+    if samples is None:
+        return None
+    due = (samples.due >= 0.0) & (samples.due < window)
+    refused = due & ~samples.ok & (samples.status > 0)
+    if not due.any() or refused.any():
+        return None
+    found: NDArray[np.float64] = samples.response_time[due]
+    return found
+
+
 class Readings:
     """The readings of a run's trials, each computed once from its samples file."""
 
@@ -108,6 +120,7 @@ class Readings:
         self.directory = directory
         self._known: dict[int, dict[str, Reading]] = {}
         self._latencies: dict[int, Latencies] = {}
+        self._canaries: dict[int, NDArray[np.float64] | None] = {}
 
     def of(self, trial: Trial) -> dict[str, Reading]:
         """By endpoint; a trial of several endpoints has `all` besides. Raises RecordError."""
@@ -124,6 +137,13 @@ class Readings:
         """The latencies of all endpoints of a trial together. Raises RecordError."""
         self.of(trial)
         return self._latencies[trial.number]
+
+    def canary(self, trial: Trial) -> NDArray[np.float64] | None:
+        """The response times of a trial's canary in seconds, those of requests never answered up to the end
+        of waiting. None where there was no canary, or the app has no such route. Raises RecordError."""
+        if trial.number not in self._canaries:
+            self._canaries[trial.number] = canary_times(self.directory.canary(trial), trial.window)
+        return self._canaries[trial.number]
 
     def _read(self, trial: Trial) -> dict[str, Reading]:
         samples = self.directory.samples(trial)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.records import Beats, Cell, Run, RunDirectory, Samples, Trial
+from loadtests.records import Beats, Cell, Run, Trial
 from reports.estimates import Readings
 from reports.statistics import percentile
 
@@ -96,7 +96,7 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
         rss=mean_of([trial.vitals.server_rss for trial in trials]),
         threads=mean_of([trial.vitals.server_threads for trial in trials]),
         delay=float(np.median(np.concatenate(given))) if given else None,
-        canary=canary(directory, trials),
+        canary=canary(readings, trials),
         **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
     )
 
@@ -152,10 +152,10 @@ def lock_wait(spent: Callable[[str], float | None]) -> float | None:
     return max(0.0, lock_time - locks * usual)
 
 
-def canary(directory: RunDirectory, trials: Sequence[Trial]) -> Canary | None:
+def canary(readings: Readings, trials: Sequence[Trial]) -> Canary | None:
     """The farthest percentile that the canary's samples of all trials support; None without a canary, or
     where it was answered with errors."""
-    met = [times for trial in trials if (times := canary_times(directory, trial)) is not None]
+    met = [times for trial in trials if (times := readings.canary(trial)) is not None]
     if not met:
         return None
     times = np.sort(np.concatenate(met))
@@ -164,20 +164,6 @@ def canary(directory: RunDirectory, trials: Sequence[Trial]) -> Canary | None:
         if value is not None:
             return Canary(part, value, len(times))
     return None
-
-
-def canary_times(directory: RunDirectory, trial: Trial) -> NDArray[np.float64] | None:
-    """The response times of a trial's canary, those of requests never answered up to the end of waiting.
-    None where there was no canary, or the app has no such route."""
-    samples: Samples | None = directory.canary(trial)
-    if samples is None:
-        return None
-    due = (samples.due >= 0.0) & (samples.due < trial.window)
-    refused = due & ~samples.ok & (samples.status > 0)
-    if not due.any() or refused.any():
-        return None
-    found: NDArray[np.float64] = samples.response_time[due]
-    return found
 
 
 def total(values: Sequence[float | None]) -> float | None:

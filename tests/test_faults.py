@@ -288,3 +288,26 @@ def test_where_processes_cannot_be_bound_to_cpus_a_run_goes_on_and_says_so(tmp_p
     assert done.returncode in (0, 5), done.stderr
     assert "server and generator shared their CPUs" in done.stdout
     assert RunDirectory(runs(tmp_path)[0]).load().machine.placement == {}
+
+
+WITHOUT_PROC = """
+import psutil, sys
+psutil.PROCFS_PATH = "/nowhere"
+sys.argv[0] = "duel"
+import cli
+cli.main()
+"""
+
+
+def test_where_no_processes_are_shown_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
+    words = [sys.executable, "-P", "-c", WITHOUT_PROC, *SHORT[:-4], "--rounds", "1", *GATES]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={**os.environ, **PLAIN}, capture_output=True, text=True, check=False,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode in (0, 5), done.stderr
+    assert "this platform does not show its processes" in " ".join(done.stdout.split())
+    run = RunDirectory(runs(tmp_path)[0]).load()
+    assert run.trials
+    assert all(trial.vitals.server_cpu is None for trial in run.trials)
+    assert all(trial.vitals.host_foreign is None for trial in run.trials)

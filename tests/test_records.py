@@ -80,7 +80,7 @@ def test_samples_of_a_wrong_type_or_with_objects_in_them_are_refused(tmp_path: P
     with pytest.raises((ValueError, KeyError)):
         read_samples(path)
     np.savez(path, allow_pickle=True, endpoint=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="endpoint is not a list of uint16"):
         read_samples(path)
 
 

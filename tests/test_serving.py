@@ -22,7 +22,7 @@ from loadtests.config import ENDPOINTS, MIXES
 from loadtests.plan import Arm, Serving
 from loadtests.processes import Child, ChildFailed
 from loadtests.records import read_samples
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, owner, serve_arguments
+from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings, lives, owner, serve_arguments
 from reports.estimates import read
 from shared_models import seed
 from tests.conftest import APPS
@@ -43,6 +43,16 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
     finally:
         for name in names:
             shutil.rmtree(beside / name, ignore_errors=True)
+
+
+def test_where_no_processes_are_shown_what_a_living_one_uses_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its birth cannot be compared there, neither with one that was written down nor by itself."""
+    told = owner(os.getpid())
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/nowhere")
+    assert owner(os.getpid()) == str(os.getpid())
+    assert lives(told)
+    assert lives(str(os.getpid()))
+    assert not lives("999999999 1.0")
 
 
 def test_the_server_counts_as_many_requests_as_the_generator(

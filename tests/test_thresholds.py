@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as any_of
 
 from loadtests.records import Cell
-from reports.charts import latency, vectors
+from reports.charts import files, latency
 from reports.conclusions import Conclusions, conclude
 from reports.estimates import Readings
 from reports.thresholds import ThresholdError, check, failure_interval, one, parse
@@ -138,7 +138,7 @@ def test_a_threshold_on_p95_is_a_line_in_the_latency_chart(tmp_path: Path) -> No
     run, directory = scripted.run(tmp_path, plan, lambda *_: Told(requests=900))
     chart = latency.chart(conclude(run, Readings(directory)))
     assert chart is not None
-    assert ">threshold<" in vectors(chart)["light.svg"].decode()
+    assert ">threshold<" in files(chart)["light.svg"].decode()
 
 
 def test_the_report_shows_them_everywhere_and_the_exit_code_is_the_gates(tmp_path: Path) -> None:
