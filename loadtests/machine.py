@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from loadtests.processes import HIDDEN
+from loadtests.processes import UNSEEN
 from loadtests.records import Machine
 from loadtests.validity import STEAL
 
@@ -106,7 +106,7 @@ def memory() -> int | None:
     """Bytes of the whole machine; None where that is not shown."""
     try:
         return int(psutil.virtual_memory().total)
-    except HIDDEN:
+    except UNSEEN:
         return None
 
 
@@ -114,7 +114,7 @@ def host_times() -> Any:
     """The host's CPU times as psutil has them; None where they are not shown."""
     try:
         return psutil.cpu_times()
-    except HIDDEN:
+    except UNSEEN:
         return None
 
 
@@ -196,11 +196,11 @@ class Clocks:
         spent = {}
         try:
             everybody = list(psutil.process_iter())
-        except HIDDEN:
+        except UNSEEN:
             return Census(time.perf_counter(), None, server)
         for process in everybody:
             if process.pid not in ours:
-                with suppress(*HIDDEN):
+                with suppress(*UNSEEN):
                     spent[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
         return Census(time.perf_counter(), spent, server)
 
@@ -237,7 +237,7 @@ def family(pid: int) -> list[psutil.Process]:
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
-    except HIDDEN:
+    except UNSEEN:
         return []
 
 
@@ -247,7 +247,7 @@ def cpu_seconds(pid: int) -> float | None:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         return sum(sum(member.cpu_times()[:2]) for member in family)
-    except HIDDEN:
+    except UNSEEN:
         return None
 
 
@@ -259,7 +259,7 @@ def resources(pid: int | None) -> tuple[int | None, int | None]:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         return sum(p.memory_info().rss for p in family), sum(p.num_threads() for p in family)
-    except HIDDEN:
+    except UNSEEN:
         return None, None
 
 
@@ -306,7 +306,7 @@ def limit_findings() -> list[str]:
         low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
         if high - low < ENOUGH_PORTS:
             found.append(f"only {high - low:,} local ports may be used: widen net.ipv4.ip_local_port_range")
-    with suppress(*HIDDEN):
+    with suppress(*UNSEEN):
         free = psutil.virtual_memory().available
         if free < ENOUGH_MEMORY:
             found.append(f"only {free // 2**20} MiB of memory are free: stop what else is running")

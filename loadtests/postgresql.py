@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import psutil
 
 from loadtests.plan import PlanError
-from loadtests.processes import HIDDEN, OUR_PACKAGES, Child, ChildFailed
+from loadtests.processes import OUR_PACKAGES, UNSEEN, Child, ChildFailed
 
 if TYPE_CHECKING:
     import psycopg
@@ -140,7 +140,7 @@ class Databases:
 
     def server_pid(self) -> int | None:
         """The server's process on this machine; None where it cannot be told, as from inside a container."""
-        with suppress(*HIDDEN):
+        with suppress(*UNSEEN):
             server = psutil.Process(self._keeper.info.backend_pid).parent()
             if server is not None and server.name() in {"postgres", "postmaster"}:
                 return server.pid

@@ -25,8 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 OUR_PACKAGES = {"PYTHONPATH": str(ROOT)}
 """Environment that lets a child find our packages from a checkout that is not installed."""
 
-HIDDEN = (psutil.Error, OSError)
-"""What psutil raises of a process that is gone, and where a platform shows none, as without /proc."""
+UNSEEN = (psutil.Error, OSError, IndexError)
+"""What psutil raises of a process that is gone, and where a platform shows none: an empty /proc is an
+IndexError."""
 LINES_SHOWN = 3
 DYING = 5.0
 """Seconds from the end of a child's pipe to its own."""
@@ -159,7 +160,7 @@ class Child:
         while any(map(at_work, family)) and time.monotonic() < deadline:
             time.sleep(0.005)
         for orphan in family:
-            with suppress(*HIDDEN):
+            with suppress(*UNSEEN):
                 orphan.kill()
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
@@ -171,7 +172,7 @@ def descendants(pid: int) -> list[psutil.Process]:
     """The processes that `pid` started, directly or not."""
     try:
         return psutil.Process(pid).children(recursive=True)
-    except HIDDEN:
+    except UNSEEN:
         return []
 
 
@@ -179,7 +180,7 @@ def at_work(process: psutil.Process) -> bool:
     """Whether a process still runs; one that waits to be reaped by an idle init does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except HIDDEN:
+    except UNSEEN:
         return False
 
 

@@ -25,7 +25,7 @@ from loadtests.hooks import Hooks
 from loadtests.machine import Placement
 from loadtests.plan import Arm
 from loadtests.postgresql import OWN, Databases, own_server
-from loadtests.processes import HIDDEN, OUR_PACKAGES, ROOT, Child, ChildFailed
+from loadtests.processes import OUR_PACKAGES, ROOT, UNSEEN, Child, ChildFailed
 
 SERVE = Path(__file__).with_name("serve.py")
 BOOT_TIMEOUT = 30.0
@@ -121,7 +121,7 @@ class Surroundings:
 def owner(pid: int) -> str:
     """A process by its number and its birth, so that a later one of the same number is not taken for it; by
     its number alone where no births are shown."""
-    with suppress(*HIDDEN):
+    with suppress(*UNSEEN):
         return f"{pid} {psutil.Process(pid).create_time()}"
     return str(pid)
 
@@ -226,7 +226,7 @@ class Running:
     @property
     def identity(self) -> tuple[int, float] | None:
         pid = listener(*self.address)
-        with suppress(*HIDDEN):
+        with suppress(*UNSEEN):
             return None if pid is None else (pid, psutil.Process(pid).create_time())
         return None
 
@@ -252,7 +252,7 @@ def listener(host: str, port: int) -> int | None:
         eldest = min((psutil.Process(pid) for pid in pids), key=psutil.Process.create_time, default=None)
         # Docker's listens in place of a server in another network, whose work it does not do.
         return eldest.pid if eldest is not None and eldest.name() != "docker-proxy" else None
-    except HIDDEN:
+    except UNSEEN:
         return None
 
 
