@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,12 +18,15 @@ from random import Random
 import psutil
 import pytest
 
+from loadtests.processes import ROOT
 from loadtests.records import RunDirectory
+from shared_models.settings import Settings
 from tests.conftest import APPS
 from tests.test_cli import DUEL, PLAIN, duel
 
 GATES = ["--app-dir", str(APPS), "--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
 SHORT = ["run", "-s", "ping", "-u", "4", "-t", "0.6", "--warmup", "0.2", "--rounds", "8", "--seed", "1"]
+STYLES = ("sync", "async")
 PATIENCE = 60.0
 """Seconds after which a run that should end is taken to hang."""
 
@@ -135,6 +139,49 @@ def test_a_server_that_dies_under_load_is_a_result_of_its_arm_and_the_run_goes_o
     assert "Traceback" not in said
     if process.returncode == 0:
         assert "failing" in out
+
+
+def locked(file: Path) -> sqlite3.Connection:
+    """A foreign writer that does not let go."""
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    return connection
+
+
+def emptied(file: Path) -> None:
+    """Tables and all are gone."""
+    for path in file.parent.glob(f"{file.name}*"):
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("fault", [locked, emptied])
+def test_a_database_that_is_locked_or_gone_is_a_result_of_its_arm_and_the_run_goes_on(
+    tmp_path: Path, fault: Callable[[Path], object]
+) -> None:
+    arms = [f"--arm={style}={style}_app.main:create_app,env.DUEL_APP_BUSY_TIMEOUT=0.2" for style in STYLES]
+    words = ["run", "-s", "posts.create", "-u", "4", "-t", "1", "--warmup", "0.3", "--rounds", "2"]
+    struck: dict[int, object] = {}
+    with started(tmp_path, [*words, *arms, "--app-dir", str(ROOT)]) as process:
+        wait_for(lambda: trials(tmp_path) >= 1 or process.poll() is not None, "a trial")
+        while process.poll() is None:
+            for child in family(process):
+                with suppress(psutil.Error):
+                    data = child.environ().get("DUEL_APP_DATA")
+                    if child.pid in struck or not data or "async_app" not in " ".join(child.cmdline()):
+                        continue
+                    # Under load: one that cannot even start is an error of the whole run.
+                    if any(one.status == psutil.CONN_ESTABLISHED for one in child.net_connections("tcp")):
+                        struck[child.pid] = fault(Settings(data=data).sqlite_file)
+            time.sleep(0.02)
+        out, said = process.communicate(timeout=PATIENCE)
+    assert struck
+    assert process.returncode in (0, 5), said
+    assert "Traceback" not in said
+    run = RunDirectory(runs(tmp_path)[0]).load()
+    assert run.complete
+    assert "failing" in out
+    assert not [trial for trial in run.trials if trial.arm == "sync" and trial.errors]
+    assert [trial for trial in run.trials if trial.arm == "async" and trial.errors]
 
 
 @pytest.mark.parametrize(
