@@ -201,7 +201,7 @@ class Clocks:
         for process in everybody:
             if process.pid not in ours:
                 with suppress(*UNSEEN):
-                    spent[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
+                    spent[process] = sum(process.cpu_times()[:2])
         return Census(time.perf_counter(), spent, server)
 
     def foreign_since(self, start: Census) -> float | None:
@@ -223,10 +223,10 @@ class Clocks:
 
 @dataclass(frozen=True)
 class Census:
-    """CPU seconds by process, a pid and its birth, at one moment."""
+    """CPU seconds by process at one moment."""
 
     at: float
-    spent: Mapping[tuple[int, float], float] | None
+    spent: Mapping[psutil.Process, float] | None
     """None where the platform shows no processes."""
     server: int | None
     """The server whose processes were left out; None where they are not known, and are in it."""

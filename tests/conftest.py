@@ -34,8 +34,7 @@ examples.register_profile("long", print_blob=True)
 APPS = Path(__file__).parent / "apps"
 
 ALONE = {
-    "arrivals", "bottlenecks", "fleet", "machine", "package", "postgresql", "rounds", "run",
-    "serving", "validity", "vitals",
+    "arrivals", "bottlenecks", "fleet", "machine", "rounds", "run", "serving", "validity", "vitals",
 }  # fmt: skip
 """Tests that measure, or start what measures: they need the machine for themselves. All others may run beside
 one another."""

@@ -122,7 +122,6 @@ def test_the_conversion_shows_every_block_it_means_to() -> None:
     assert len(BLOCKS) == CONVERTING.count("```python") > 10
 
 
-@pytest.mark.alone
 def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     lines = [line for line in code.splitlines() if line.strip() and "import" not in line]

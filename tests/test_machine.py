@@ -33,7 +33,7 @@ def test_work_of_others_is_seen_and_work_of_ours_is_not() -> None:
         os.kill(orphan, signal.SIGKILL)
         child.kill()
         child.wait()
-    pids = {pid for pid, _ in start.spent or {}}
+    pids = {process.pid for process in start.spent or {}}
     assert orphan in pids
     assert child.pid not in pids
     assert seen is not None

@@ -18,7 +18,7 @@ from loadtests.processes import ChildFailed
 from loadtests.records import RunDirectory
 from loadtests.servers import Server, Surroundings
 from shared_models.seed import POSTS
-from tests.test_cli import duel
+from tests.test_cli import carried_out, duel
 
 
 def names(url: str) -> set[str]:
@@ -166,7 +166,7 @@ def test_a_run_on_postgresql_records_its_version_and_keeps_the_password_to_itsel
         "run", "-s", "users.update", "-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1", *arms,
         cwd=tmp_path, DUEL_DATABASE=postgresql.url,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    carried_out(done.returncode, done.stderr)
     (where,) = (tmp_path / "runs").iterdir()
     run = RunDirectory(where).load()
     assert run.plan.database == "postgresql"

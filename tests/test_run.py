@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from loadtests.machine import cpus, place
 from loadtests.records import RunDirectory
 from tests.conftest import APPS
-from tests.test_cli import DUEL, PLAIN, duel
+from tests.test_cli import DUEL, duel
 
 GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--json", "-"]
 
@@ -142,56 +139,6 @@ def test_a_resumed_run_goes_on_where_it_was_left_and_loses_nothing(tmp_path: Pat
     assert again.returncode == 0, again.stderr
     assert RunDirectory(where).load().trials == run.trials
     assert json.loads(again.stdout)["verdicts"] == json.loads(done.stdout)["verdicts"]
-
-
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
-    tmp_path: Path, sign: signal.Signals
-) -> None:
-    arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
-    process = subprocess.Popen(
-        [*DUEL, "run", *GATES, "--rounds", "20", *arms],
-        cwd=tmp_path,
-        env={**os.environ, **PLAIN},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/samples/0002.npz")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 2
-    process.send_signal(sign)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive
-    (where,) = (tmp_path / "runs").iterdir()
-    run = RunDirectory(where).load()
-    assert not run.complete
-    assert len(run.trials) >= 2
-    assert str(where.relative_to(tmp_path)) in errors
-    assert duel("report", str(where), cwd=tmp_path).returncode == 0
-
-
-def test_children_go_when_the_parent_is_killed(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*DUEL, "run", *GATES, "--rounds", "20", "--arm", "fast=gate:fast", "--arm", "slow=gate:slow"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/samples/0001.npz")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert children
-    process.kill()
-    process.wait()
-    _, alive = psutil.wait_procs(children, timeout=40)
-    assert not alive
 
 
 def test_more_users_than_connections_are_refused_before_any_load(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
     """By the process that made it, which is gone or another one by now; what somebody still uses stays."""
     with Surroundings(tmp_path, {}) as around:
         beside = around.scratch.parent
-    names = {"duel-gone": "999999999 1.0", "duel-other": "1 1.0", "duel-ours": owner(os.getpid())}
+    names = {"duel-gone": "999999999 1.0", "duel-other": "1 1000.0", "duel-ours": owner(os.getpid())}
     for name, told in names.items():
         (beside / name).mkdir()
         (beside / name / "owner").write_text(told)
@@ -43,6 +43,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
     finally:
         for name in names:
             shutil.rmtree(beside / name, ignore_errors=True)
+
+
+def test_a_clock_that_is_set_takes_nothing_from_the_living(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = owner(os.getpid())
+    at = psutil.boot_time()
+    for step in (1.0, -1.0, 3600.0):
+        monkeypatch.setattr("psutil._psplatform.boot_time", lambda step=step: at + step)
+        assert psutil.boot_time() == at + step
+        assert lives(told)
 
 
 def test_where_no_processes_are_shown_what_a_living_one_uses_stays(monkeypatch: pytest.MonkeyPatch) -> None:
