@@ -27,6 +27,8 @@ from tests.test_cli import DUEL, PLAIN, carried_out, duel
 GATES = ["--app-dir", str(APPS), "--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
 SHORT = ["run", "-s", "ping", "-u", "4", "-t", "0.6", "--warmup", "0.2", "--rounds", "8", "--seed", "1"]
 STYLES = ("sync", "async")
+SYNC_FIRST = "1"
+"""A seed."""
 PATIENCE = 60.0
 """Seconds after which a run that should end is taken to hang."""
 
@@ -159,9 +161,9 @@ def test_a_database_that_is_locked_or_gone_is_a_result_of_its_arm_and_the_run_go
     tmp_path: Path, fault: Callable[[Path], object]
 ) -> None:
     arms = [f"--arm={style}={style}_app.main:create_app,env.DUEL_APP_BUSY_TIMEOUT=0.2" for style in STYLES]
-    words = ["run", "-s", "posts.create", "-u", "4", "-t", "1", "--warmup", "0.3", "--rounds", "2"]
+    words = ["run", "-s", "posts.create", "-u", "4", "-t", "1", "--warmup", "0.3", "--rounds", "1"]
     struck: dict[int, object] = {}
-    with started(tmp_path, [*words, *arms, "--app-dir", str(ROOT)]) as process:
+    with started(tmp_path, [*words, *arms, "--seed", SYNC_FIRST, "--app-dir", str(ROOT)]) as process:
         wait_for(lambda: trials(tmp_path) >= 1 or process.poll() is not None, "a trial")
         while process.poll() is None:
             for child in family(process):

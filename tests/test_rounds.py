@@ -89,8 +89,8 @@ def test_a_canary_sings_where_it_neither_shares_the_throughput_nor_is_the_load()
 
 
 def test_a_run_in_which_every_level_is_refused_ends_with_the_reason(tmp_path: Path) -> None:
-    """A loop that is blocked for 20 ms cannot serve 600 users five times in ten seconds."""
-    arms = ["--app-dir", str(APPS), "--arm", "a=planted:blocked_loop", "--arm", "b=planted:blocked_loop"]
+    """A gate of 200 a second cannot serve 600 users five times in ten seconds."""
+    arms = ["--app-dir", str(APPS), "--arm", "a=gate:slow", "--arm", "b=gate:slow"]
     done = duel("run", "-s", "ping", "-u", "600", "-t", "0.5", "--rounds", "1", *arms, cwd=tmp_path)
     assert done.returncode == 2
     assert "ping at 600 users would need windows of about" in done.stderr
