@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reports import bundle
+from reports import bundle, html
+from reports.charts import LIGHT, charts, named, saved
 from reports.conclusions import conclude
 from reports.estimates import Readings
+from reports.summary import summary
 from tests import scripted
 from tests.shapes import even, told
 
@@ -46,12 +48,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The report of every shape."""
+    """The page of every shape, without the files beside it."""
     found = {}
     for name in SHOWN:
         conclusions = told(tmp_path_factory.mktemp("shape"), name)
-        bundle.write(conclusions)
-        found[name] = conclusions.readings.directory.report / "report.html"
+        drawn = [(one, named(saved(one.draw(LIGHT), "svg").decode(), one)) for one in charts(conclusions)]
+        found[name] = conclusions.readings.directory.path / "report.html"
+        found[name].write_text(html.page(conclusions, drawn, summary(conclusions)), encoding="utf-8")
     return found
 
 
@@ -246,10 +249,13 @@ def test_what_a_run_says_is_never_read_as_markup(page: Page, tmp_path: Path) -> 
     assert data["machine"]["cpu"] == hostile
 
 
-def test_the_numbers_of_the_run_are_embedded(page: Page, reports: dict[str, Path]) -> None:
-    page.goto(reports["curves"].as_uri())
+def test_the_numbers_of_the_run_are_embedded(page: Page, tmp_path: Path) -> None:
+    conclusions = told(tmp_path, "one cell")
+    bundle.write(conclusions)
+    report = conclusions.readings.directory.report
+    page.goto((report / "report.html").as_uri())
     data = json.loads(page.locator("#summary").text_content() or "")
-    assert data == json.loads((reports["curves"].parent / "summary.json").read_text())
+    assert data == json.loads((report / "summary.json").read_text())
 
 
 def test_it_prints_whole_and_without_controls(page: Page, reports: dict[str, Path]) -> None:
