@@ -18,8 +18,8 @@ from reports.comparison import Comparison
 from reports.conclusions import Conclusions
 from reports.summary import summary
 
-EFFORT = ("tails", "throughput", "response", "heat", "latency", "verdicts", "costs")
-"""Charts from the longest in the making to the shortest: two processes end together that take them so."""
+LONGEST_FIRST = ("tails", "throughput", "response", "heat", "latency", "verdicts", "costs")
+"""Charts by the time they take: two processes that begin them so end together."""
 MANY = 4
 """Cells from which on a second process, which takes a second to start, saves time."""
 
@@ -47,7 +47,7 @@ def write(conclusions: Conclusions, executor: Executor | None = None) -> str:
 def drawings(conclusions: Conclusions, executor: Executor) -> list[tuple[Chart, dict[str, bytes]]]:
     """Every chart with its files."""
     asked = list(charts(conclusions))
-    ordered = [(chart, begun(executor, chart)) for chart in sorted(asked, key=effort)]
+    ordered = [(chart, begun(executor, chart)) for chart in sorted(asked, key=turn)]
     done: dict[str, dict[str, bytes]] = {}
     # What the other process has not begun is drawn here, from the end.
     for chart, order in reversed(ordered):
@@ -58,9 +58,9 @@ def drawings(conclusions: Conclusions, executor: Executor) -> list[tuple[Chart, 
     return [(chart, done[chart.stem]) for chart in asked]
 
 
-def effort(chart: Chart) -> int:
-    """Less for what takes longer to draw: panels before pictures before rows."""
-    return EFFORT.index(chart.stem) if chart.stem in EFFORT else len(EFFORT)
+def turn(chart: Chart) -> int:
+    """When a chart is begun: panels before pictures before rows."""
+    return LONGEST_FIRST.index(chart.stem) if chart.stem in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def begun(executor: Executor, chart: Chart) -> Future[dict[str, bytes]]:

@@ -27,6 +27,8 @@ from tests.test_cli import carried_out, duel
 
 LOAD = APPS / "own_load.py"
 EXAMPLES = APPS.parent.parent / "examples"
+PATIENT = 20.0
+"""Seconds for the last answers, where other tests run beside these."""
 SHORT = ("-u", "4", "-t", "0.5", "--warmup", "0.3", "--rounds", "1")
 
 
@@ -79,9 +81,9 @@ def test_locusts_own_users_make_load_as_they_do_in_locust(
     around: Surroundings, own: Child, tmp_path: Path, scenario: str, load: dict[str, object]
 ) -> None:
     with Server(app("counting"), around, "1.own") as server:
-        facts = loaded(own, server.url, tmp_path / "s.npz", scenario=scenario, **load)
+        facts = loaded(own, server.url, tmp_path / "s.npz", scenario=scenario, drain=PATIENT, **load)
     samples = read_samples(tmp_path / "s.npz")
-    assert samples.ok.all()
+    assert samples.ok.all(), (facts["endpoints"], facts["errors"])
     assert len(samples) > 20
     assert facts["thinks"] == (scenario == "Thinker")
     kinds = {"Stock": "HttpUser", "Sequence": "HttpUser", "Fast": "FastHttpUser"}
@@ -106,7 +108,7 @@ def test_a_scenario_that_raises_is_told_and_the_next_one_runs(
     with Server(app("counting"), around, "1.crash") as server:
         with pytest.raises(ScenarioFailed, match="a fault of the scenario's"):
             loaded(own, server.url, tmp_path / "s.npz", scenario="Crashing")
-        loaded(own, server.url, tmp_path / "s.npz", scenario="Fast")
+        loaded(own, server.url, tmp_path / "s.npz", scenario="Fast", drain=PATIENT)
     assert read_samples(tmp_path / "s.npz").ok.all()
 
 

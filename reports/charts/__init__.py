@@ -71,11 +71,6 @@ def uncollected() -> Iterator[None]:
 
 def saved(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     """A figure as a file's content, that names neither a moment nor a version."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        # Once, by itself: matplotlib would draw everything twice to find the same places.
-        engine.execute(figure)
-        figure.set_layout_engine("none")
     buffer = BytesIO()
     if kind == "svg":
         figure.savefig(buffer, format=kind, metadata={"Date": None})

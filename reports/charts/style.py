@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import LoadFlags
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from loadtests.records import Run
@@ -123,8 +124,8 @@ def painted(figure: Figure, palette: Palette) -> Figure:
 
 
 def canvas(height: float, palette: Palette, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """Axes beside one another that share their rows, laid out by matplotlib."""
-    figure = painted(Figure(figsize=(WIDTH, height), layout="constrained"), palette)
+    """Axes beside one another that share their rows, until `frame` lays them out."""
+    figure = painted(Figure(figsize=(WIDTH, height)), palette)
     made = figure.subplots(1, columns, squeeze=False, sharey=True)
     axes = [dressed(axes, palette) for axes in made.flat]
     return figure, axes
@@ -204,13 +205,18 @@ def advance(letter: str) -> float:
 
 
 def frame(figure: Figure, finding: str, about: str, palette: Palette) -> None:
-    """A finding above, and n and method below, a chart that matplotlib lays out."""
+    """A finding above, and n and method below, a chart that is otherwise complete: all is laid out by what
+    it needs.
+
+    Once, here: a figure with an engine of its own is drawn twice for every file, to find the same places.
+    """
     figure.suptitle(
         wrapped(finding, TITLE_SIZE), x=0.01, ha="left", fontsize=TITLE_SIZE, color=palette.ink
     )  # fmt: skip
     figure.supxlabel(
         wrapped(about, CAPTION_SIZE), x=0.01, ha="left", fontsize=CAPTION_SIZE, color=palette.faint
     )
+    ConstrainedLayoutEngine().execute(figure)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
