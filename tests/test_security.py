@@ -26,9 +26,12 @@ FORBIDDEN = {
     "pickle.dumps", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load", "tempfile.mktemp",
     "os.spawnl", "subprocess.getoutput", "subprocess.getstatusoutput", "random.SystemRandom",
 }  # fmt: skip
-WALL_CLOCKS = {"time.time", "datetime.now", "datetime.utcnow", "time.localtime", "date.today"}
-WHERE_THE_WALL_CLOCK_IS_SHOWN = {"loadtests.client", "loadtests.rounds"}
-"""Locust's event wants the wall clock's time of a request; a run says when it began."""
+WALL_CLOCKS = {
+    "time.time", "datetime.now", "datetime.utcnow", "time.localtime", "date.today", "create_time",
+}  # fmt: skip
+WHERE_THE_WALL_CLOCK_IS_SHOWN = {"loadtests.client", "loadtests.rounds", "loadtests.servers"}
+"""Locust's event wants the wall clock's time of a request; a run says when it began; from a process's birth
+the machine's own is taken off."""
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`|*_[a](javascript:b)"
     "\x1b]0;t\x07\x1b[31m\r\n::error::x\u202e"
