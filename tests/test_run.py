@@ -30,7 +30,9 @@ def test_two_arms_that_are_the_same_app_are_not_told_apart(tmp_path: Path) -> No
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
-        assert verdict["verdict"] in ("equivalent", "inconclusive")
+        # By the usual margin: at this one, a difference of 20 % would be "equivalent", too.
+        low, high = verdict["low"], verdict["high"]
+        assert low <= 1.0 <= high or 1.0 / 1.1 < low < high < 1.1
         widths.append((verdict["high"] / verdict["low"]) ** 0.5 - 1)
     assert min(widths) <= 0.25
 
