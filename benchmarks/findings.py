@@ -15,11 +15,11 @@ from reports import bundle, markdown, units
 from reports.cards import Card
 from reports.conclusions import Conclusions, conclude
 from reports.estimates import Readings
-from reports.terminal import CARD_FIGURES, card_figures, card_lines, card_title
+from reports.terminal import CARD_FIGURES, MARKS, card_figures, card_lines, card_title
 from reports.verdicts import Verdict
 
 ROOT = Path(__file__).parent.parent
-PICTURES = ("verdicts", "throughput", "costs")
+PICTURES = ("throughput", "costs")
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "The blog: a database in every request": (
@@ -56,10 +56,8 @@ def page(conclusions: Conclusions, command: str) -> str:
         "# What we found",
         "",
         "`def` or `async def`, endpoint by endpoint, on one named machine. Ratios are async ÷ sync of the "
-        "requests "
-        "served per second, with 95 % repeated confidence intervals over fresh processes; how to read them "
-        "stands in "
-        "[reading.md](reading.md), how they are measured in [method.md](method.md).",
+        "requests served per second, with 95 % repeated confidence intervals over fresh processes; how to "
+        "read them stands in [reading.md](reading.md), how they are measured in [method.md](method.md).",
         "",
         f"{markdown.machine_text(run)} {units.span(run.elapsed)} of measuring.",
         "",
@@ -69,9 +67,10 @@ def page(conclusions: Conclusions, command: str) -> str:
         command,
         "```",
         "",
-        picture("verdicts", "Ratio of throughput, async to sync, of every cell"),
-        "",
         "## At a glance",
+        "",
+        "By users: ▲ async serves more, ▼ sync does, = they are proven to lie within "
+        f"{run.plan.margin:.0%}, ~ not decided, ✗ one of them fails.",
         "",
         *glance(conclusions),
         "",
@@ -102,12 +101,22 @@ def picture(stem: str, words: str) -> str:
 
 
 def glance(conclusions: Conclusions) -> list[str]:
-    """The scenarios by the advice they came to."""
-    by_advice: dict[str, list[str]] = {}
+    """One row an endpoint: the ratio at every load, and what to write."""
+    found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in conclusions.primaries}
+    levels = sorted({level for _, _, level in found})
+    heads = [f"{level:g}" for level in levels]
+    lines = [f"| endpoint | {' | '.join(heads)} | what to write |", "|---|" + "---:|" * len(levels) + "---|"]
     for card in conclusions.cards:
-        by_advice.setdefault(card.advice, []).append(card.scenario)
-    rows = [f"| **{advice}** | {', '.join(names)} |" for advice, names in by_advice.items()]
-    return ["| what to write | where |", "|---|---|", *rows]
+        rows = [found.get((card.scenario, card.arm, level)) for level in levels]
+        seen = ["" if row is None else f"{MARKS[row.verdict]} {units.ratio(row.ratio)}" for row in rows]
+        name = f"[{card.scenario}](#{anchor(card.scenario)})"
+        lines.append(f"| {' | '.join([name, *seen, f'**{card.advice}**'])} |")
+    return lines
+
+
+def anchor(heading: str) -> str:
+    """What GitHub calls a heading."""
+    return "".join(letter for letter in heading.lower() if letter.isalnum() or letter in "-_")
 
 
 def section(conclusions: Conclusions, scenario: str) -> list[str]:

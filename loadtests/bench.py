@@ -54,10 +54,11 @@ class Bench:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            opening.enter_context(self.around)
+            # Begun first and heard last: it starts while the data are seeded.
             self.generator = opening.enter_context(
                 generator(self.around.logs, self.around.placement, self.making)
             )
+            opening.enter_context(self.around)
             self.scenarios: Mapping[str, Any] = self.generator.receive(BOOT_TIMEOUT)["scenarios"]
             self.clocks = machine.Clocks([self.generator.pid, *self.around.pids], self.around.all_known)
             self._open = opening.pop_all()

@@ -24,6 +24,9 @@ LATE = 0.010
 """Seconds of loop lag beyond the idle loop's that others notice."""
 OWN_DOING = 0.5
 """Part of the server's CPU time above which it is the event loop's thread that computes."""
+TURN = 0.001
+"""Seconds of CPU time from which on a request holds the loop noticeably by itself, and a thread hop, which
+costs about a sixth of that, is worth its price."""
 BUSY = 0.9
 """Part of a CPU, or of all that the server has, above which it has no time left."""
 IDLE = 0.8
@@ -194,11 +197,12 @@ def bottlenecks(signs: Signs | None, known: Known, trials: Sequence[Trial]) -> l
 
 def event_loop(signs: Signs, known: Known, busy: bool) -> list[Bottleneck]:
     """The loop comes late to everything else, and by its own doing: it computes, or stands still. Under
-    threads that compute it comes late too, and is not to blame."""
+    threads that compute it comes late too, and is not to blame; nor is it where many short turns queue for
+    a CPU without time left, which would queue elsewhere as well."""
     idle = known.idle.lag if known.idle and known.idle.lag is not None else 0.0
     if signs.lag is None or signs.lag - idle <= LATE:
         return []
-    if busy and (signs.loop_share or 0.0) < OWN_DOING:
+    if busy and ((signs.loop_share or 0.0) < OWN_DOING or short_turns(signs, known, signs.lag)):
         return []
     usual = known.idle.service_time if known.idle and known.idle.service_time else 0.0
     if signs.canary is not None and signs.canary.response_time - usual <= LATE:
@@ -211,6 +215,15 @@ def event_loop(signs: Signs, known: Known, busy: bool) -> list[Bottleneck]:
     )
     doing = "computes" if busy else "is blocked"
     return [Bottleneck("event-loop", f"its loop {doing}, {units.duration(signs.lag)} late (p90){others}")]
+
+
+def short_turns(signs: Signs, known: Known, lag: float) -> bool:
+    """Whether no request holds the loop for long, and the loop is late by no more than the CPU time of all
+    that are in flight."""
+    if signs.cpu is None or signs.latency is None:
+        return False
+    in_flight = known.users if known.users is not None else signs.throughput * signs.latency
+    return signs.cpu < TURN and lag <= in_flight * signs.cpu
 
 
 def http_client(signs: Signs, known: Known) -> list[Bottleneck]:

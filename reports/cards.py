@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -119,11 +119,21 @@ def level(run: Run, readings: Readings, explanations: Explanations, verdict: Ver
     """What one load of a scenario comes to."""
     reference, rival = run.plan.opponent(verdict.arm), arm_of(run, verdict.arm)
     seen = {arm.name: explanations.of(verdict.cell, arm.name) for arm in (reference, rival)}
-    found = {name: one for name, (one, _) in seen.items()}
+    found = alike({name: one for name, (one, _) in seen.items()})
     limits = {name: several for name, (_, several) in seen.items()}
     neighbour = neighbours(run, readings, verdict.cell, rival.name)
     choice = choose(verdict, reference, rival, found, neighbour, limits)
     return Level(verdict, found, limits, neighbour, choice)
+
+
+def alike(found: Mapping[str, Signs | None]) -> dict[str, Signs | None]:
+    """The canaries of all arms at one percentile, the farthest that each of them supports: only then can they
+    be compared."""
+    parts = [one.canary.part for one in found.values() if one and one.canary]
+    return {
+        name: replace(one, canary=one.canary.at(min(parts))) if one and one.canary else one
+        for name, one in found.items()
+    }
 
 
 def neighbours(run: Run, readings: Readings, cell: Cell, rival: str) -> Interval | None:

@@ -56,8 +56,8 @@ def warnings(comparison: Comparison) -> list[str]:
     if comparison.elsewhere:
         said.append(
             f"the runs come from different machines ({'; '.join(comparison.elsewhere)}): a ratio may "
-            "differ by 5 % "
-            "for that alone, and the gate is so much wider; measure base and head in one run where you can"
+            "differ by 5 % for that alone, and the gate is so much wider; measure base and head in one run "
+            "where you can"
         )
     before, after = comparison.base.machine, comparison.head.machine
     moved = [
@@ -77,8 +77,7 @@ def warnings(comparison: Comparison) -> list[str]:
     if open_cells:
         said.append(
             f"{counted(len(open_cells), 'cell')} not decided: more rounds on both sides (--fixed-rounds "
-            "20) or a longer "
-            "window (-t) would narrow the intervals"
+            "20) or a longer window (-t) would narrow the intervals"
         )
     return said
 
@@ -132,9 +131,9 @@ def about(comparison: Comparison) -> str:
     """The method in one sentence."""
     return (
         f"Base {plain(comparison.base.run)}, head {plain(comparison.head.run)}. Compared is each arm's "
-        "ratio to its "
-        f"reference; a cell is worse when its one-sided {1 - LEVEL:.0%} bound says that it lost more than "
-        f"{comparison.margin:.0%}, all cells together (Holm)."
+        "ratio to its reference; a cell is worse when its one-sided "
+        f"{1 - LEVEL:.0%} bound says that it lost more than {comparison.margin:.0%}, "
+        "all cells together (Holm)."
     )
 
 

@@ -120,8 +120,7 @@ def check_whole(run: Run) -> None:
     if not run.plan.fixed or run.plan.max_rounds < FIRST_LOOK:
         raise Incompatible(
             f"run {run.id} stopped each cell when it was decided, or has fewer than {FIRST_LOOK} rounds: "
-            "such "
-            "runs stop at extremes, and cannot be compared",
+            "such runs stop at extremes, and cannot be compared",
             hint,
         )
     missing = [

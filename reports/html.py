@@ -24,6 +24,7 @@ from reports.charts.style import DARK, LIGHT, WORDS, Palette, names
 from reports.conclusions import Conclusions
 from reports.markdown import measured, prediction_row
 from reports.terminal import (
+    MARKS,
     card_figures,
     card_lines,
     card_title,
@@ -47,12 +48,15 @@ FARTHEST = 4.0
 
 @dataclass(frozen=True)
 class Strip:
-    """A card's ratio on a small scale from ×1/4 to ×4; parts of its width in per cent."""
+    """The ratio at one load on a small scale from ×1/4 to ×4, in per cent of its width; None without an
+    interval."""
 
-    low: float
-    high: float
-    mark: float
-    band: tuple[float, float]
+    load: str
+    shown: str
+    kind: str
+    low: float | None
+    mark: float | None
+    high: float | None
 
 
 def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: Mapping[str, Any]) -> str:
@@ -80,6 +84,7 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         reference=run.plan.yardstick,
         several=several,
         rows=[row_view(row, conclusions) for row in primaries],
+        band=[share(1 / (1 + run.plan.margin)), share(1 + run.plan.margin)],
         metrics=[units.METRIC_ABOUT[metric] for metric in dict.fromkeys(row.metric for row in primaries)],
         predictions=[prediction_row(one) for one in predictions(run, measured(conclusions.verdicts))],
         figures=[(chart, Markup(inline(svg))) for chart, svg in pictures],  # noqa: S704  # matplotlib escapes
@@ -131,9 +136,8 @@ def about(conclusions: Conclusions) -> str:
     run = conclusions.run
     valid = sum(not trial.invalid for trial in run.trials)
     return (
-        f"{counted(len(run.plan.cells), 'cell')}, {valid} trials that "
-        "count of "
-        f"{len(run.trials)}, windows of {run.plan.window:g} s, {units.span(run.elapsed)} of measuring, begun "
+        f"{counted(len(run.plan.cells), 'cell')}, {valid} trials that count of {len(run.trials)}, windows of "
+        f"{run.plan.window:g} s, {units.span(run.elapsed)} of measuring, begun "
         f"{run.began[:16].replace('T', ' ')} UTC."
     )
 
@@ -143,6 +147,8 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
     run, verdict = conclusions.run, card.verdict
     arms = [arm.name for arm in run.plan.arms if arm.name in card.costs]
     waits, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
+    mine = [row for row in conclusions.primaries if (row.cell.scenario, row.arm) == (card.scenario, card.arm)]
+    strips = [strip(row) for row in sorted(mine, key=lambda row: row.cell.load.level)]
     _, _, where = card_title(card, run).partition(f": {card.advice}")
     return {
         "scenario": card.scenario,
@@ -155,7 +161,8 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "word": WORDS[verdict.verdict],
         # The figures stand above it already.
         "said": FIGURES.sub("", sentence(verdict, run.plan).partition(": ")[2]),
-        "strip": strip(verdict, run.plan.margin),
+        "load": str(verdict.cell.load),
+        "strips": strips if len(strips) > 1 or verdict.low is not None else [],
         "lines": card_lines(card),
         "figures": [
             (f"a light request waits, {' / '.join(arms)}", waits),
@@ -166,12 +173,12 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
     }
 
 
-def strip(verdict: Verdict, margin: float) -> Strip | None:
-    """Where ratio and interval lie; None without an interval."""
-    if verdict.ratio is None or verdict.low is None or verdict.high is None:
-        return None
-    low, mark, high = (share(value) for value in (verdict.low, verdict.ratio, verdict.high))
-    return Strip(low, high, mark, (share(1 / (1 + margin)), share(1 + margin)))
+def strip(row: Verdict) -> Strip:
+    """Where ratio and interval lie at one load."""
+    figures = row.low, row.ratio, row.high
+    low, mark, high = (share(value) if value and all(figures) else None for value in figures)
+    shown = f"{MARKS[row.verdict]} {WORDS[row.verdict] if row.ratio is None else units.ratio(row.ratio)}"
+    return Strip(str(row.cell.load), shown, row.verdict, low, mark, high)
 
 
 def share(ratio: float) -> float:
@@ -186,7 +193,7 @@ def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
     return {
         "scenario": scenario,
         "advice": advice,
-        "load": str(row.cell.load).removeprefix("at "),
+        "load": str(row.cell.load),
         "metric": units.METRIC_SHORT[row.metric],
         "arm": row.arm,
         "reference": units.value(row.metric, row.values.get(row.reference)),

@@ -115,8 +115,7 @@ class LiveView:
         failed = f", {seen.failures:,} failed" if seen.failures else ""
         self.now = Text(
             f"last: {trial.cell}, {trial.arm}: {units.rate(seen.throughput)}{failed}; generator at "
-            f"{busy:.0%} of "
-            "its core"
+            f"{busy:.0%} of its core"
         )
         for fault in trial.invalid:
             self.console.print(f"{trial.cell}, {trial.arm}: does not count: {fault}", markup=False)

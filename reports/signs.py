@@ -27,6 +27,15 @@ class Canary:
     response_time: float
     """Seconds; where requests were never answered, at least so many."""
     n: int
+    nearer: tuple[tuple[float, float], ...] = ()
+    """Percentiles that are less far out, each with its response time, the farthest first."""
+
+    def at(self, part: float) -> Canary:
+        """The same at a percentile no farther out than `part`; itself where it knows none."""
+        for nearer, seconds in () if self.part <= part else self.nearer:
+            if nearer <= part:
+                return Canary(nearer, seconds, self.n)
+        return self
 
 
 @dataclass(frozen=True)
@@ -159,11 +168,11 @@ def canary(readings: Readings, trials: Sequence[Trial]) -> Canary | None:
     if not met:
         return None
     times = np.sort(np.concatenate(met))
-    for part in CANARY_PARTS:
-        value = percentile(times, part)
-        if value is not None:
-            return Canary(part, value, len(times))
-    return None
+    supported = [(part, value) for part in CANARY_PARTS if (value := percentile(times, part)) is not None]
+    if not supported:
+        return None
+    (part, value), *nearer = supported
+    return Canary(part, value, len(times), tuple(nearer))
 
 
 def total(values: Sequence[float | None]) -> float | None:

@@ -31,9 +31,6 @@ STYLES: dict[Word, str] = {
 }  # fmt: skip
 
 
-"""What a verdict on a database endpoint does not carry over to."""
-
-
 def plan_text(plan: Plan) -> str:
     """What will happen and how long it takes, in three lines."""
     least, most = plan.expected_seconds()

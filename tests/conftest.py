@@ -33,9 +33,7 @@ examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
 
-ALONE = {
-    "arrivals", "bottlenecks", "fleet", "machine", "rounds", "run", "serving", "validity", "vitals",
-}  # fmt: skip
+ALONE = {"arrivals", "bottlenecks", "fleet", "machine", "serving", "validity", "vitals"}
 """Tests that measure, or start what measures: they need the machine for themselves. All others may run beside
 one another."""
 

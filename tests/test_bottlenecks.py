@@ -89,6 +89,13 @@ def test_the_loop_is_to_blame_where_it_computes_or_is_blocked_and_others_wait() 
     assert names(replace(late, cores=0.1, loop_share=0.9)) == ["event-loop"]
     # Under threads that compute the loop is late too, and is not to blame.
     assert names(replace(late, cores=1.0, loop_share=0.2)) == ["cpu"]
+    # Many short turns queue for a CPU that has no time left: 0.18 s of them, none of which is long.
+    crowd, many = replace(late, cores=1.0, loop_share=0.95), replace(KNOWN, users=256)
+    assert names(replace(crowd, cpu=0.0007), many) == ["cpu"]
+    assert names(replace(crowd, cpu=0.003), many) == ["event-loop", "cpu"]
+    assert names(replace(crowd, cpu=0.0007, lag=0.3), many) == ["event-loop", "cpu"]
+    # Of an open loop as many are in flight as come while one is answered.
+    assert names(replace(crowd, cpu=0.0007, latency=0.18), replace(KNOWN, users=None)) == ["cpu"]
     # Late by less than others would notice.
     assert names(replace(late, lag=0.009)) == []
     # Late, and nobody beside it waits.

@@ -15,7 +15,7 @@ from loadtests.plan import BUILT_IN, Arm, Serving
 from loadtests.records import Calibration, Cell, Load, Run, RunDirectory
 from reports import cards as module
 from reports.bottlenecks import Bottleneck
-from reports.cards import Card, Level, choose, crossover
+from reports.cards import Card, Level, alike, choose, crossover
 from reports.conclusions import conclude
 from reports.estimates import Readings
 from reports.signs import Canary, Signs
@@ -34,6 +34,17 @@ def signs(canary: float = 0.001) -> Signs:
         trials=4, throughput=100.0, latency=0.01, cores=0.5, cpu=0.001, rss=None, threads=None, delay=None,
         canary=Canary(0.95, canary, 200), queued=0.0,
     )  # fmt: skip
+
+
+def test_canaries_are_compared_at_the_farthest_percentile_that_all_of_them_support() -> None:
+    far = Canary(0.99, 5.4, 1_170, ((0.95, 3.9), (0.90, 3.0), (0.50, 0.5)))
+    found = alike({"sync": replace(signs(), canary=far), "async": signs(2.0), "other": None})
+    told = {
+        name: one.canary and (one.canary.part, one.canary.response_time) for name, one in found.items() if one
+    }
+    assert told == {"sync": (0.95, 3.9), "async": (0.95, 2.0)}
+    assert far.at(0.99) == far
+    assert far.at(0.93).part == 0.90
 
 
 def verdict(word: Word, users: int = 64, failing: Sequence[str] = ()) -> Verdict:

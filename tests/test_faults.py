@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from loadtests.processes import ROOT
-from loadtests.records import RunDirectory
+from loadtests.records import Run, RunDirectory
 from shared_models.settings import Settings
 from tests.conftest import APPS
 from tests.test_cli import DUEL, PLAIN, carried_out, duel
@@ -322,44 +322,27 @@ def test_two_runs_at_once_do_not_mix_the_second_is_refused_or_waits(tmp_path: Pa
     assert trials(third) >= 2
 
 
-WITHOUT_AFFINITY = """
-import os, sys
-del os.sched_setaffinity, os.sched_getaffinity
-sys.argv[0] = "duel"
-import cli
-cli.main()
-"""
+def run_without(taken: str, cwd: Path) -> tuple[Run, str]:
+    """A run on a platform from which something is `taken`, and what it printed."""
+    code = f"{taken}\nimport sys\nsys.argv[0] = 'duel'\nimport cli\ncli.main()"
+    words = [sys.executable, "-P", "-c", code, *SHORT[:-4], "--rounds", "1", *GATES]
+    done = subprocess.run(
+        words, cwd=cwd, env={**os.environ, **PLAIN}, capture_output=True, text=True, check=False,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    carried_out(done.returncode, done.stderr)
+    return RunDirectory(runs(cwd)[0]).load(), " ".join(done.stdout.split())
 
 
 def test_where_processes_cannot_be_bound_to_cpus_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
-    words = [sys.executable, "-P", "-c", WITHOUT_AFFINITY, *SHORT[:-4], "--rounds", "1", *GATES]
-    done = subprocess.run(
-        words, cwd=tmp_path, env={**os.environ, **PLAIN}, capture_output=True, text=True, check=False,
-        timeout=PATIENCE,
-    )  # fmt: skip
-    carried_out(done.returncode, done.stderr)
-    assert "server and generator shared their CPUs" in done.stdout
-    assert RunDirectory(runs(tmp_path)[0]).load().machine.placement == {}
-
-
-WITHOUT_PROC = """
-import psutil, sys
-psutil.PROCFS_PATH = "/nowhere"
-sys.argv[0] = "duel"
-import cli
-cli.main()
-"""
+    run, said = run_without("import os; del os.sched_setaffinity, os.sched_getaffinity", tmp_path)
+    assert "server and generator shared their CPUs" in said
+    assert run.machine.placement == {}
 
 
 def test_where_no_processes_are_shown_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
-    words = [sys.executable, "-P", "-c", WITHOUT_PROC, *SHORT[:-4], "--rounds", "1", *GATES]
-    done = subprocess.run(
-        words, cwd=tmp_path, env={**os.environ, **PLAIN}, capture_output=True, text=True, check=False,
-        timeout=PATIENCE,
-    )  # fmt: skip
-    carried_out(done.returncode, done.stderr)
-    assert "this platform does not show its processes" in " ".join(done.stdout.split())
-    run = RunDirectory(runs(tmp_path)[0]).load()
+    run, said = run_without("import psutil; psutil.PROCFS_PATH = '/nowhere'", tmp_path)
+    assert "this platform does not show its processes" in said
     assert run.trials
     assert all(trial.vitals.server_cpu is None for trial in run.trials)
     assert all(trial.vitals.host_foreign is None for trial in run.trials)

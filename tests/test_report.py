@@ -209,6 +209,22 @@ def test_the_filter_narrows_cards_and_table_together(page: Page, reports: dict[s
     assert page.locator(".card:visible").count() > 0
 
 
+def test_a_card_shows_the_ratio_at_every_load_and_says_which_one_its_figures_are_of(
+    page: Page, reports: dict[str, Path]
+) -> None:
+    page.goto(reports["curves"].as_uri())
+    card = page.get_by_role("article", name="upstream")
+    loads = [" ".join(text.split()) for text in card.locator(".strips li:not(.ends)").all_text_contents()]
+    assert [text.partition(" ")[0] for text in loads] == ["1", "8", "64", "256"]
+    assert all("▼ ×0.8" in text for text in loads[:2])
+    assert all("▲ ×" in text for text in loads[2:])
+    assert "at 256 users" in (card.locator(".ratio").text_content() or "")
+    marks = card.locator(".strip .mark").all()
+    places = [box["x"] for mark in marks if (box := mark.bounding_box())]
+    assert len(places) == 4
+    assert max(places[:2]) < min(places[2:])
+
+
 def test_without_a_script_everything_is_shown(browser: Browser, reports: dict[str, Path]) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()

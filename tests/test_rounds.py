@@ -96,6 +96,7 @@ def test_a_run_in_which_every_level_is_refused_ends_with_the_reason(tmp_path: Pa
     assert "ping at 600 users would need windows of about" in done.stderr
 
 
+@pytest.mark.alone
 def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> None:
     """A real run of one round: all that explains it lies in its directory."""
     done = duel(

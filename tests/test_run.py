@@ -13,11 +13,12 @@ import pytest
 from loadtests.machine import cpus, place
 from loadtests.records import RunDirectory
 from tests.conftest import APPS
-from tests.test_cli import DUEL, duel
+from tests.test_cli import DUEL, carried_out, duel
 
 GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--json", "-"]
 
 
+@pytest.mark.alone
 def test_two_arms_that_are_the_same_app_are_not_told_apart(tmp_path: Path) -> None:
     """A/A on a real endpoint: no faster or slower, and an interval within 25 %, which is when it stops; on a
     host that is too noisy for that just now at the second try."""
@@ -37,6 +38,7 @@ def test_two_arms_that_are_the_same_app_are_not_told_apart(tmp_path: Path) -> No
     assert min(widths) <= 0.25
 
 
+@pytest.mark.alone
 def test_a_planted_doubling_is_found_and_the_interval_holds_the_truth(tmp_path: Path) -> None:
     """Gates of 400 and 200 a second: the truth is one half, whatever the machine's speed."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
@@ -51,11 +53,10 @@ def test_a_run_directory_holds_all_that_the_report_needs(tmp_path: Path) -> None
     """Moved elsewhere, its report is the same; nothing of the run is left outside it."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
     done = duel("run", *GATES, "--rounds", "1", *arms, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    carried_out(done.returncode, done.stderr)
     (where,) = (tmp_path / "runs").iterdir()
     run = RunDirectory(where).load()
     assert run.complete
-    assert len(run.trials) == 2
     assert {trial.arm for trial in run.trials} == {"fast", "slow"}
     moved = where.rename(tmp_path / "elsewhere")
     again = duel("report", str(moved), "--json", "-", cwd=tmp_path)
@@ -74,6 +75,7 @@ def test_arms_that_answer_differently_are_not_measured(tmp_path: Path) -> None:
     assert RunDirectory(where).load().trials == ()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not place(cpus()), reason="processes cannot be bound to CPUs here")
 def test_a_generator_that_is_starved_of_its_cpu_makes_the_measurement_invalid(tmp_path: Path) -> None:
     """Nine busy processes beside it leave it a tenth of its core."""
@@ -100,6 +102,7 @@ def test_a_generator_that_is_starved_of_its_cpu_makes_the_measurement_invalid(tm
     assert all(trial.invalid for trial in trials)
 
 
+@pytest.mark.alone
 def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None:
     """After one second no further cell is begun: the first is measured, and says what it lacks."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
@@ -113,6 +116,7 @@ def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None
     assert "are too short for 4 rounds" in done.stderr
 
 
+@pytest.mark.alone
 def test_a_resumed_run_goes_on_where_it_was_left_and_loses_nothing(tmp_path: Path) -> None:
     """Left between the two arms of a cell: the whole cell is measured again in that round, back to back."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]

@@ -19,10 +19,9 @@ def chart(comparison: Comparison) -> Chart:
         finding=changes.headline(comparison),
         reading=(
             "One row a cell. The mark is the later ratio of the arms ÷ the earlier one, turned so that "
-            "farther right "
-            "is better; the bar ends at its one-sided bounds. A bar that lies wholly to the left of the "
-            "gate's line "
-            "is a regression, one wholly to the right passes, and a hollow mark is not decided."
+            "farther right is better; the bar ends at its one-sided bounds. A bar that lies wholly to the "
+            "left of the gate's line is a regression, one wholly to the right passes, and a hollow mark "
+            "is not decided."
         ),
         head=changes.HEAD,
         rows=tuple(changes.rows(comparison)),
@@ -60,8 +59,7 @@ def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette)
     counts = [len(one.head.differences) for one in found]
     about = (
         f"n = {max(counts, default=0)} rounds on either side; bars end at one-sided 95% bounds, sessions "
-        "taken to "
-        "differ by 2% (5% between machines) by themselves; hollow: not decided."
+        "taken to differ by 2% (5% between machines) by themselves; hollow: not decided."
     )
     frame(figure, finding, about, palette)
     return figure

@@ -72,8 +72,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
         finding=finding,
         reading=(
             "One row a scenario, at the load its card is about. Farther left is cheaper; the length of the "
-            "line "
-            "is the difference between the arms. CPU time is on a logarithmic axis."
+            "line is the difference between the arms. CPU time is on a logarithmic axis."
         ),
         head=("scenario", "arm", *(column.name for column in columns)),
         rows=tuple(

@@ -40,9 +40,8 @@ def chart(conclusions: Conclusions) -> Chart | None:
         finding=finding(run, rows),
         reading=(
             f"One row a cell. The mark is the ratio of the arm to {reference}, the bar its interval: where "
-            "it "
-            "leaves ×1, the difference is real; where it lies within the band, it is proven to be small. A "
-            "hollow mark is not decided."
+            "it leaves ×1, the difference is real; where it lies within the band, it is proven to be small. "
+            "A hollow mark is not decided."
         ),
         head=("cell", "arm", reference, "arm's", "ratio", "interval", "n", "verdict"),
         rows=tuple(

@@ -375,8 +375,7 @@ def draw_rows(
         figure,
         f"{units.METRIC_NAMES[metric].capitalize()}: {key(run)}",
         f"{rounds_text(counts)}; geometric means over rounds with {1 - run.plan.level:.0%} repeated "
-        "confidence "
-        f"intervals; dots are the rounds, hollow where they do not count.{stroke}",
+        f"confidence intervals; dots are the rounds, hollow where they do not count.{stroke}",
         palette,
     )
     return figure

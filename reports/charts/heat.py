@@ -53,8 +53,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
         reading=(
             "One row a scenario, at its highest load, one column an arm; within each map time runs to the "
             "right through the window and latency upwards, on one scale for all. Darker: a larger part of "
-            "the "
-            "requests. A gap is a stall, two stripes are two kinds of request."
+            "the requests. A gap is a stall, two stripes are two kinds of request."
         ),
         head=("cell", "arm", "requests", "1 in 10 within", "half within", "9 in 10 within"),
         rows=tuple(

@@ -64,8 +64,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
         drawing = partial(draw_rows, run, firsts, finding, what)
         reading = (
             "One row a cell. From left to right the median (filled), the time within which 95 in 100 "
-            "requests "
-            "are answered, and 99 in 100."
+            "requests are answered, and 99 in 100."
         )
     return Chart(
         stem="latency",
@@ -111,8 +110,8 @@ def draw_curves(
     steps = sorted({cell.load.level for cells in curves.values() for cell in cells})
     about = (
         f"95 % latency upwards. {about}geometric means over rounds, joined in the order of "
-        f"the loads, {steps[0]:g} to "
-        f"{steps[-1]:g} {unit}; left out where fewer than ten samples lie beyond the percentile."
+        f"the loads, {steps[0]:g} to {steps[-1]:g} {unit}; left out where fewer than ten samples lie "
+        "beyond the percentile."
     )
     figure, panels = grid(len(curves), list(style), finding, about, palette)
     for axes, (scenario, cells) in zip(panels, curves.items(), strict=True):
@@ -202,8 +201,7 @@ def draw_rows(
         figure,
         finding if finding.startswith("What") else f"{finding}\n{key(run)}",
         "From left to right p50 (filled), p95 and p99; left out where fewer than ten samples lie beyond it "
-        "in a "
-        "window. Geometric means over rounds.",
+        "in a window. Geometric means over rounds.",
         palette,
     )
     return figure

@@ -88,8 +88,7 @@ def said(conclusions: Conclusions, found: Tails) -> str:
     part = "1 in 100" if best.metric == "p99" else "5 in 100"
     return (
         f"{best.cell.scenario}: the slowest {part} take {units.figures(max(ratio, 1 / ratio))} times as "
-        "long under "
-        f"{longer} as under {shorter}"
+        f"long under {longer} as under {shorter}"
     )
 
 
@@ -99,8 +98,7 @@ def draw(run: Run, found: Tails, finding: str, palette: Palette) -> Figure:
     counts = [one.n for arms in found.values() for one in arms.values()]
     about = (
         f"Latency upwards, of all rounds together, {min(counts):,} to {max(counts):,} requests a line; a "
-        "line "
-        "ends where fewer than ten requests lie beyond it."
+        "line ends where fewer than ten requests lie beyond it."
     )
     figure, panels = grid(len(found), list(style), finding, about, palette)
     for axes, (cell, arms) in zip(panels, found.items(), strict=True):
