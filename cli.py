@@ -632,9 +632,8 @@ def finish(
     from reports import bundle, terminal
     from reports.conclusions import conclude
 
-    with bundle.painters(run) as painters:
-        conclusions = conclude(run, readings)
-        text = bundle.write(conclusions, painters)
+    conclusions = conclude(run, readings)
+    text = bundle.write(conclusions)
     if json is not None and json != "-":
         write_text(Path(json), text)
     if json == "-":

@@ -18,10 +18,13 @@ from random import Random
 import psutil
 import pytest
 
+from loadtests.config import ENDPOINTS
 from loadtests.processes import ROOT
 from loadtests.records import Run, RunDirectory
 from shared_models.settings import Settings
+from tests import scripted
 from tests.conftest import APPS
+from tests.shapes import even
 from tests.test_cli import DUEL, PLAIN, carried_out, duel
 
 GATES = ["--app-dir", str(APPS), "--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
@@ -320,6 +323,51 @@ def test_two_runs_at_once_do_not_mix_the_second_is_refused_or_waits(tmp_path: Pa
     # Some may not have counted, where other tests run beside these.
     assert trials(first) >= 4
     assert trials(third) >= 2
+
+
+def test_a_report_whose_process_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
+    """Its charts are drawn by a second process."""
+    with started(tmp_path, ["report", many_cells(tmp_path)]) as process:
+        painter = painter_of(process)
+        process.kill()
+        assert psutil.wait_procs([painter], timeout=10.0)[1] == []
+
+
+def test_a_painter_that_is_killed_costs_time_and_no_chart(tmp_path: Path) -> None:
+    where = many_cells(tmp_path)
+    with started(tmp_path, ["report", where]) as process:
+        painter = painter_of(process)
+        time.sleep(0.3)  # in the middle of a chart
+        painter.kill()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said) == (0, "")
+    assert len(list((Path(where) / "report").glob("*.svg"))) == 12
+
+
+def many_cells(parent: Path) -> str:
+    """A run whose charts take a while to draw."""
+    cells = [(scenario, 64) for scenario in ENDPOINTS[:12]]
+    _, directory = scripted.run(parent, scripted.plan(cells=cells), even)
+    return str(directory.path)
+
+
+def painter_of(process: subprocess.Popen[str]) -> psutil.Process:
+    """The process that draws for a report, as soon as there is one."""
+    while not (found := family(process)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    return found[0]
+
+
+def test_a_report_that_is_interrupted_says_so_and_nothing_else(tmp_path: Path) -> None:
+    words = [*DUEL, "report", many_cells(tmp_path)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        painter_of(process)
+        time.sleep(0.2)  # long enough for a painter to be at its place
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert said == "interrupted\n"
 
 
 def run_without(taken: str, cwd: Path) -> tuple[Run, str]:
