@@ -218,12 +218,12 @@ def event_loop(signs: Signs, known: Known, busy: bool) -> list[Bottleneck]:
 
 
 def short_turns(signs: Signs, known: Known, lag: float) -> bool:
-    """Whether no request holds the loop for long, and the loop is late by no more than the CPU time of all
-    that are in flight."""
-    if signs.cpu is None or signs.latency is None:
+    """Whether requests do not hold the loop for long in the mean, and it is late by no more than the CPU time
+    of all that are in flight on it."""
+    if signs.cpu is None:
         return False
-    in_flight = known.users if known.users is not None else signs.throughput * signs.latency
-    return signs.cpu < TURN and lag <= in_flight * signs.cpu
+    in_flight = known.users if known.users is not None else signs.throughput * (signs.latency or 0.0)
+    return signs.cpu < TURN and lag <= in_flight / known.workers * signs.cpu
 
 
 def http_client(signs: Signs, known: Known) -> list[Bottleneck]:

@@ -7,12 +7,11 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
-from signal import SIG_DFL, SIG_IGN
 from threading import Thread, active_count
 from typing import Any
 
@@ -51,7 +50,8 @@ def draw_by_two(ordered: list[Chart], made: dict[str, Files]) -> None:
         # Python counts OpenBLAS's threads too, which that ends before a copy and begins again.
         warnings.simplefilter("ignore", DeprecationWarning)
         painter = process(target=paint, args=(ordered, begun, sender), daemon=True)
-        painter.start()
+        with deaf():
+            painter.start()
     sender.close()
     courier = Thread(target=fetch, args=(receiver, made), daemon=True)
     courier.start()
@@ -62,6 +62,7 @@ def draw_by_two(ordered: list[Chart], made: dict[str, Files]) -> None:
         made[ordered[place].stem] = files(ordered[place])
     courier.join()
     painter.join()
+    receiver.close()
 
 
 def turn(chart: Chart) -> int:
@@ -75,6 +76,20 @@ def copyable() -> bool:
     return sys.platform == "linux" and active_count() == 1
 
 
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Who is begun meanwhile never hears Ctrl-C, nor that the terminal is closed, which its parent alone
+    heeds; that one hears of it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def fetch(receiver: Connection, made: dict[str, Files]) -> None:
     """Take what the painter makes until it has ended, however that happens."""
     with suppress(EOFError, OSError):
@@ -84,10 +99,8 @@ def fetch(receiver: Connection, made: dict[str, Files]) -> None:
 
 
 def paint(ordered: list[Chart], begun: Any, sender: Connection) -> None:
-    """The painter's work. It leaves when its parent, which alone heeds Ctrl-C, is gone."""
-    for name, reaction in {"SIGINT": SIG_IGN, "SIGHUP": SIG_IGN, "SIGTERM": SIG_DFL}.items():
-        if hasattr(signal, name):  # not all are on Windows
-            signal.signal(getattr(signal, name), reaction)
+    """The painter's work, until it is told to leave, or its parent is gone."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Thread(target=leave_with_parent, daemon=True).start()
     for place, chart in enumerate(ordered):
         if place >= begun[1]:

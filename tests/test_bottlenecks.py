@@ -94,6 +94,9 @@ def test_the_loop_is_to_blame_where_it_computes_or_is_blocked_and_others_wait() 
     assert names(replace(crowd, cpu=0.0007), many) == ["cpu"]
     assert names(replace(crowd, cpu=0.003), many) == ["event-loop", "cpu"]
     assert names(replace(crowd, cpu=0.0007, lag=0.3), many) == ["event-loop", "cpu"]
+    # Of two loops each has half of them.
+    halves = replace(many, workers=2, cpus=2)
+    assert names(replace(crowd, cores=2.0, cpu=0.0007), halves) == ["event-loop", "cpu"]
     # Of an open loop as many are in flight as come while one is answered.
     assert names(replace(crowd, cpu=0.0007, latency=0.18), replace(KNOWN, users=None)) == ["cpu"]
     # Late by less than others would notice.

@@ -363,7 +363,6 @@ def test_a_report_that_is_interrupted_says_so_and_nothing_else(tmp_path: Path) -
     words = [*DUEL, "report", many_cells(tmp_path)]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         painter_of(process)
-        time.sleep(0.2)  # long enough for a painter to be at its place
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
