@@ -23,6 +23,8 @@ ASYNC = Arm(name="async", app="async_app.main:create_app")
 MORE = Arm(name="threads-400", app="sync_app.main:create_app", serving=Serving(threads=400))
 BASES = tuple(arm.model_copy(update={"name": f"{arm.name}-base"}) for arm in (SYNC, ASYNC))
 HEADS = tuple(arm.model_copy(update={"name": f"{arm.name}-head"}) for arm in (SYNC, ASYNC))
+LONG = "organizations.teams.repositories.merge-requests.comments.react"
+"""With an ending as long as a name may be."""
 FACTORS = {
     "sync": 1.0, "async": 1.4, "threads-400": 1.1, "sync-base": 1.0, "async-base": 1.4, "sync-head": 1.0,
     "async-head": 1.0,
@@ -81,6 +83,10 @@ SHAPES: dict[str, Shape] = {
     "three arms": Shape((SYNC, ASYNC, MORE), [("ping", 1), ("ping", 64), ("ping", 1000)]),
     "three arms, many cells": Shape((SYNC, ASYNC, MORE), [(s, 64) for s in ENDPOINTS[:9]]),
     "many curves": Shape((SYNC, ASYNC), [(s, u) for s in ENDPOINTS[:8] for u in (1, 40, 64, 1000)], rounds=4),
+    "long names": Shape((SYNC, ASYNC), [(LONG, 64), (f"{LONG}.b", 64)]),
+    "long names, curves": Shape(
+        (SYNC, ASYNC), [(LONG, u) for u in (1, 64)] + [(f"{LONG}.b", u) for u in (1, 64)]
+    ),
     "far apart": Shape((SYNC, ASYNC), [("ping", 64), ("sleep", 64), ("blocking", 64)], apart, 4),
     "open loop": Shape((SYNC, ASYNC), [("ping", 100), ("ping", 900), ("posts.read", 100)], rate=True),
     "base and head": Shape((*BASES, *HEADS), [("ping", 8), ("posts.read", 8), ("mixed", 64)], gate=True),

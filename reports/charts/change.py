@@ -8,7 +8,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from reports import changes, units
-from reports.charts.style import LABEL_SIZE, LOOKS, Chart, Palette, canvas, frame, name_rows, ratio_axis
+from reports.charts.style import LABEL_SIZE, LOOKS, OVER, Chart, Palette, label_row, ratio_axis, sheet
 from reports.comparison import Change, Comparison
 
 
@@ -30,12 +30,19 @@ def chart(comparison: Comparison) -> Chart:
 
 
 def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette) -> Figure:
-    figure, (axes,) = canvas(1.6 + 0.28 * len(found), palette)
+    counts = [len(one.head.differences) for one in found]
+    about = (
+        f"n = {max(counts, default=0)} rounds on either side; bars end at one-sided 95% bounds, sessions "
+        "taken to differ by 2% (5% between machines) by themselves; hollow: not decided."
+    )
+    names = [f"{one.head.cell} · {one.head.arm}" for one in found]
+    labels = [f"{units.ratio(one.ratio)}  {one.outcome}" for one in found]
+    figure, (axes,) = sheet(names, labels, finding, about, palette, row=0.28, over=OVER)
     gate = 1.0 / (1.0 + margin)
     axes.axvline(1.0, color=palette.rule, linewidth=0.8, zorder=1)
     axes.axvline(gate, color=palette.texts[0], linewidth=1.2, linestyle="--", zorder=1)
     reach = [gate / 1.2, 1.2]
-    for height, one in enumerate(reversed(found)):
+    for height, (one, label) in enumerate(reversed(list(zip(found, labels, strict=True)))):
         look = LOOKS[0] if one.outcome == "regression" else LOOKS[1]
         settled = one.outcome in ("pass", "regression")
         if one.ratio is not None and one.low is not None and one.high is not None:
@@ -43,23 +50,11 @@ def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette)
             axes.hlines(height, one.low, one.high, color=look.colour, linewidth=1.6, zorder=2)
             face = look.colour if settled else palette.paper
             axes.plot([one.ratio], [height], look.marker, color=look.colour, zorder=3, markerfacecolor=face)
-        axes.annotate(
-            f"{units.ratio(one.ratio)}  {one.outcome}", (1.0, height), xycoords=("axes fraction", "data"),
-            xytext=(6, 0), textcoords="offset points", va="center",
-            color=look.text(palette) if settled else palette.faint,
-        )  # fmt: skip
-    name_rows(axes, [f"{one.head.cell} · {one.head.arm}" for one in found])
-    axes.spines["left"].set_visible(False)
+        label_row(axes, height, label, look.text(palette) if settled else palette.faint)
     ratio_axis(axes, min(reach) / 1.05, max(reach) * 1.05)
     axes.annotate(
         f"gate: −{margin:.0%}", (gate, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 4),
         textcoords="offset points", ha="center", fontsize=LABEL_SIZE, color=palette.texts[0],
     )  # fmt: skip
     axes.set_xlabel("ratio now ÷ ratio before; farther right is better")
-    counts = [len(one.head.differences) for one in found]
-    about = (
-        f"n = {max(counts, default=0)} rounds on either side; bars end at one-sided 95% bounds, sessions "
-        "taken to differ by 2% (5% between machines) by themselves; hollow: not decided."
-    )
-    frame(figure, finding, about, palette)
     return figure

@@ -14,16 +14,15 @@ from loadtests.records import Run
 from reports import units
 from reports.cards import Cost
 from reports.charts.style import (
+    OVER,
     Chart,
     Palette,
     around,
-    canvas,
-    frame,
     key,
     log_axis,
     looks,
-    name_rows,
     plain_number,
+    sheet,
 )
 from reports.conclusions import Conclusions
 
@@ -109,7 +108,9 @@ def said(run: Run, found: Costs) -> str:
 
 def draw(run: Run, found: Costs, columns: list[Column], finding: str, palette: Palette) -> Figure:
     """One column a kind of cost, one row a scenario."""
-    figure, panels = canvas(1.7 + 0.28 * len(found) + 0.17 * finding.count("\n"), palette, len(columns))
+    heads = finding if finding.startswith("What") else f"{finding}\n{key(run)}"
+    about = "Means over the rounds that count, of the server and its children."
+    figure, panels = sheet(list(found), [], heads, about, palette, row=0.28, columns=len(columns), over=OVER)
     for place, (axes, column) in enumerate(zip(panels, columns, strict=True)):
         values = dumbbells(axes, run, found, column, palette)
         axes.set_title(column.name, fontsize=8.5, color=palette.faint)
@@ -122,11 +123,6 @@ def draw(run: Run, found: Costs, columns: list[Column], finding: str, palette: P
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
             axes.grid(axis="x", color=palette.band, linewidth=0.8)
             axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-    name_rows(panels[0], list(found))
-    heads = finding if finding.startswith("What") else f"{finding}\n{key(run)}"
-    frame(figure, heads, "Means over the rounds that count, of the server and its children.", palette)
     return figure
 
 

@@ -12,15 +12,15 @@ from loadtests.records import Run
 from reports import units
 from reports.charts.style import (
     LABEL_SIZE,
+    OVER,
     WORDS,
     Chart,
     Palette,
-    canvas,
-    frame,
+    label_row,
     looks,
-    name_rows,
     ratio_axis,
     rounds_text,
+    sheet,
 )
 from reports.conclusions import Conclusions
 from reports.verdicts import Verdict
@@ -57,7 +57,15 @@ def chart(conclusions: Conclusions) -> Chart | None:
 
 
 def draw(run: Run, rows: Sequence[Verdict], palette: Palette) -> Figure:
-    figure, (axes,) = canvas(1.7 + 0.28 * len(rows) + 0.18 * len(run.plan.rivals), palette)
+    several = len(run.plan.rivals) > 1
+    names = [f"{row.cell}{f' · {row.arm}' if several else ''}" for row in rows]
+    about = (
+        f"{rounds_text([row.n for row in rows])}; bars are {1 - run.plan.level:.0%} repeated confidence "
+        f"intervals of the ratio; band: ±{run.plan.margin:.0%}, equivalent; hollow: not decided."
+    )
+    figure, (axes,) = sheet(
+        names, [label(row) for row in rows], finding(run, rows), about, palette, row=0.28, over=OVER
+    )
     style = looks(run)
     bound = 1.0 + run.plan.margin
     axes.axvspan(1.0 / bound, bound, color=palette.band, zorder=0)
@@ -74,25 +82,16 @@ def draw(run: Run, rows: Sequence[Verdict], palette: Palette) -> Figure:
             axes.plot(
                 [row.ratio], [height], look.marker, color=look.colour, zorder=3, markerfacecolor=face
             )  # fmt: skip
-        word = WORDS[row.verdict]
-        axes.annotate(
-            f"{units.ratio(row.ratio)}  {word}" if row.ratio is not None else word,
-            (1.0, height), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
-            va="center", color=look.text(palette) if settled else palette.faint,
-        )  # fmt: skip
-    several = len(run.plan.rivals) > 1
-    name_rows(axes, [f"{row.cell}{f' · {row.arm}' if several else ''}" for row in rows])
-    axes.spines["left"].set_visible(False)
+        label_row(axes, height, label(row), look.text(palette) if settled else palette.faint)
     ratio_axis(axes, min(reach) / 1.08, max(reach) * 1.08)
     sides(axes, run, rows, palette)
-    frame(
-        figure,
-        finding(run, rows),
-        f"{rounds_text([row.n for row in rows])}; bars are {1 - run.plan.level:.0%} repeated confidence "
-        f"intervals of the ratio; band: ±{run.plan.margin:.0%}, equivalent; hollow: not decided.",
-        palette,
-    )
     return figure
+
+
+def label(row: Verdict) -> str:
+    """A row's ratio and verdict."""
+    word = WORDS[row.verdict]
+    return f"{units.ratio(row.ratio)}  {word}" if row.ratio is not None else word
 
 
 def sides(axes: Axes, run: Run, rows: Sequence[Verdict], palette: Palette) -> None:

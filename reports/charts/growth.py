@@ -22,18 +22,15 @@ from reports.charts.style import (
     Look,
     Palette,
     around,
-    canvas,
-    frame,
     grid,
     key,
     label_ends,
     log_axis,
     looks,
-    name_panel,
-    name_rows,
     plain_duration,
     plain_number,
     rounds_text,
+    sheet,
 )
 from reports.conclusions import Conclusions
 from reports.estimates import own_interval
@@ -225,10 +222,9 @@ def draw_curves(
         f"{1 - run.plan.level:.0%} repeated confidence intervals, dots the rounds, hollow where they do not "
         f"count.{bound_text(run)}"
     )
-    figure, panels = grid(len(curves), labels, finding, about, palette)
+    figure, panels = grid(list(curves), labels, finding, about, palette)
     style = looks(run)
     for axes, (scenario, points) in zip(panels, curves.items(), strict=True):
-        name_panel(axes, scenario, palette)
         steps = sorted({one.cell.load.level for one in points})
         seen = [v for p in points for v in (p.value, p.high, *p.counted, *p.invalid) if v]
         axes.set_xscale("log")
@@ -349,7 +345,13 @@ def draw_rows(
     """One row per cell, one mark per arm."""
     cells = list(dict.fromkeys(one.cell for one in points))
     style = looks(run)
-    figure, (axes,) = canvas(1.5 + (0.16 + 0.1 * len(style)) * len(cells), palette)
+    stroke = " Upright stroke: the bound predicted before the rounds." if bound_text(run) else ""
+    about = (
+        f"{rounds_text(counts)}; geometric means over rounds with {1 - run.plan.level:.0%} repeated "
+        f"confidence intervals; dots are the rounds, hollow where they do not count.{stroke}"
+    )
+    names, finding = [str(cell) for cell in cells], f"{units.METRIC_NAMES[metric].capitalize()}: {key(run)}"
+    figure, (axes,) = sheet(names, [], finding, about, palette, row=0.16 + 0.1 * len(style))
     step = 0.6 / len(style)
     # One artist an arm and kind: matplotlib's time goes by their number.
     for number, (name, look) in enumerate(style.items()):
@@ -364,18 +366,9 @@ def draw_rows(
         marks(axes, [(one.bound, at) for one, at in both if one.bound], look, "|", 8)
         rounds(axes, [(value, at) for one, at in both for value in one.counted], look, look.colour)
         rounds(axes, [(value, at) for one, at in both for value in one.invalid], look, palette.paper)
-    name_rows(axes, [str(cell) for cell in cells])
     shown = [v for p in points for v in (p.value, *p.counted, *p.invalid, p.bound) if v]
     if shown:
         axes.set_xlim(*around(shown))
     log_axis(axes, "x", plain_duration if run.plan.open else plain_number, palette)
     axes.set_xlabel(units.METRIC_NAMES[metric] if run.plan.open else "requests per second")
-    stroke = " Upright stroke: the bound predicted before the rounds." if bound_text(run) else ""
-    frame(
-        figure,
-        f"{units.METRIC_NAMES[metric].capitalize()}: {key(run)}",
-        f"{rounds_text(counts)}; geometric means over rounds with {1 - run.plan.level:.0%} repeated "
-        f"confidence intervals; dots are the rounds, hollow where they do not count.{stroke}",
-        palette,
-    )
     return figure

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from loadtests.records import Cell, Run
 from reports import units
-from reports.charts.style import Chart, Palette, canvas, frame, looks, name_rows, plain_duration
+from reports.charts.style import OVER, Chart, Palette, looks, plain_duration, sheet
 from reports.conclusions import Conclusions
 from reports.distributions import Heat, heat, highest_loads, typical_round
 
 TIMES, LATENCIES = 60, 24
 ROW = 0.8
 """Part of a row's height that its map takes; the rest keeps rows apart."""
+SCALE = ("– 100 µs",)
+"""The widest mark of the scale."""
 
 Maps = Mapping[Cell, Mapping[str, Heat]]
 
@@ -93,8 +95,14 @@ def said(found: Maps, edges: NDArray[np.float64]) -> str:
 def draw(run: Run, found: Maps, span: tuple[float, float], finding: str, palette: Palette) -> Figure:
     """One column an arm, one row a cell, one scale."""
     style = looks(run)
-    figure, columns = canvas(1.6 + 0.62 * len(found), palette, len(style))
     darkest = max(float(one.parts.max()) for arms in found.values() for one in arms.values())
+    about = (
+        "The round in which the arms were nearest to their medians. Each map runs from "
+        f"{plain_duration(span[0])} to {plain_duration(span[1])} upwards, logarithmically; darkest: "
+        f"{100 * darkest:.2g}% of a window's requests."
+    )
+    names = [str(cell) for cell in found]
+    figure, columns = sheet(names, SCALE, finding, about, palette, row=0.62, columns=len(style), over=OVER)
     for axes, (name, look) in zip(columns, style.items(), strict=True):
         for height in range(len(found)):
             place = (0.0, height - ROW / 2)
@@ -107,20 +115,8 @@ def draw(run: Run, found: Maps, span: tuple[float, float], finding: str, palette
         axes.get_xticklabels()[0].set_horizontalalignment("left")
         axes.get_xticklabels()[1].set_horizontalalignment("right")
         axes.set_title(f"{look.sign} {name}", fontsize=9, color=look.text(palette))
-        axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_visible(False)
-    name_rows(columns[0], [str(cell) for cell in found])
-    for axes in columns[1:]:
-        axes.tick_params(axis="y", length=0, labelleft=False)
     scale(columns[-1], len(found), span, palette)
-    frame(
-        figure,
-        finding,
-        "The round in which the arms were nearest to their medians. Each map runs from "
-        f"{plain_duration(span[0])} to "
-        f"{plain_duration(span[1])} upwards, logarithmically; darkest: {darkest:.0%} of a window's requests.",
-        palette,
-    )
     return figure
 
 

@@ -16,18 +16,15 @@ from reports.charts.style import (
     Chart,
     Palette,
     around,
-    canvas,
-    frame,
     grid,
     key,
     label_ends,
     log_axis,
     looks,
-    name_panel,
-    name_rows,
     plain_duration,
     plain_number,
     rounds_text,
+    sheet,
 )
 from reports.conclusions import Conclusions
 from reports.thresholds import limits
@@ -113,9 +110,8 @@ def draw_curves(
         f"the loads, {steps[0]:g} to {steps[-1]:g} {unit}; left out where fewer than ten samples lie "
         "beyond the percentile."
     )
-    figure, panels = grid(len(curves), list(style), finding, about, palette)
+    figure, panels = grid(list(curves), list(style), finding, about, palette)
     for axes, (scenario, cells) in zip(panels, curves.items(), strict=True):
-        name_panel(axes, scenario, palette)
         ends: list[tuple[float, str, str]] = []
         seen: list[float] = []
         most = 0.0
@@ -160,7 +156,13 @@ def draw_rows(
     """One row per cell, one line per arm."""
     cells = list(firsts)
     style = looks(run)
-    figure, (axes,) = canvas(1.7 + (0.14 + 0.12 * len(style)) * len(cells), palette)
+    heads = finding if finding.startswith("What") else f"{finding}\n{key(run)}"
+    about = (
+        "From left to right p50 (filled), p95 and p99; left out where fewer than ten samples lie beyond it "
+        "in a window. Geometric means over rounds."
+    )
+    names = [str(cell) for cell in cells]
+    figure, (axes,) = sheet(names, [], heads, about, palette, row=0.14 + 0.12 * len(style))
     step = 0.7 / len(style)
     # One artist an arm and kind: matplotlib's time goes by their number.
     for number, (name, look) in enumerate(style.items()):
@@ -188,7 +190,6 @@ def draw_rows(
     for height, cell in enumerate(reversed(cells)):
         for limit in limits(run.plan, cell.scenario):
             axes.vlines(limit, height - 0.4, height + 0.4, color=palette.faint, linewidth=0.8, linestyle="--")
-    name_rows(axes, [str(cell) for cell in cells])
     seen = [
         value for found in firsts.values() for (_, m), value in found.items() if m in PERCENTILES and value
     ]
@@ -197,11 +198,4 @@ def draw_rows(
         axes.set_xlim(*around([*seen, *allowed]))
     log_axis(axes, "x", plain_duration, palette)
     axes.set_xlabel(what)
-    frame(
-        figure,
-        finding if finding.startswith("What") else f"{finding}\n{key(run)}",
-        "From left to right p50 (filled), p95 and p99; left out where fewer than ten samples lie beyond it "
-        "in a window. Geometric means over rounds.",
-        palette,
-    )
     return figure

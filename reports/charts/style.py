@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import LoadFlags
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from loadtests.records import Run
@@ -37,7 +36,11 @@ mpl.rcParams.update(
 )
 
 WIDTH = 8.4
-TITLE_SIZE, LABEL_SIZE, CAPTION_SIZE = 11.0, 8.5, 7.5
+TITLE_SIZE, ROW_SIZE, LABEL_SIZE, CAPTION_SIZE = 11.0, 9.0, 8.5, 7.5
+TITLE_LINE, CAPTION_LINE = 0.19, 0.13
+"""How much a line adds to a text's height."""
+OVER = 0.2
+"""What a line over axes needs."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +123,6 @@ class Chart:
     draw: Callable[[Palette], Figure]
 
 
-def painted(figure: Figure, palette: Palette) -> Figure:
-    figure.set_facecolor(palette.paper)
-    return figure
-
-
-def canvas(height: float, palette: Palette, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """Axes beside one another that share their rows, until `frame` lays them out."""
-    figure = painted(Figure(figsize=(WIDTH, height)), palette)
-    made = figure.subplots(1, columns, squeeze=False, sharey=True)
-    axes = [dressed(axes, palette) for axes in made.flat]
-    return figure, axes
-
-
 def dressed(axes: Axes, palette: Palette) -> Axes:
     """Axes in the colours of a palette."""
     axes.set_facecolor(palette.paper)
@@ -144,33 +134,83 @@ def dressed(axes: Axes, palette: Palette) -> Axes:
     return axes
 
 
-def grid(
-    number: int, labels: Sequence[str], finding: str, about: str, palette: Palette
-) -> tuple[Figure, list[Axes]]:
-    """Small multiples below a finding and above what is to be said about them, with room for `labels` to the
-    right of each.
+# Charts are laid out by counting: matplotlib's own layout draws everything to find out how large it is, which
+# takes seconds for thirty panels.
 
-    Laid out by counting: matplotlib's own layout takes seconds for thirty panels.
+
+def sheet(
+    names: Sequence[str],
+    labels: Sequence[str],
+    finding: str,
+    about: str,
+    palette: Palette,
+    *,
+    row: float,
+    columns: int = 1,
+    over: float = 0.0,
+) -> tuple[Figure, list[Axes]]:
+    """Axes beside one another that share their rows, named on the left from top to bottom; below a finding
+    and above what is to be said about them.
+
+    There is room for ticks and a label below the axes, for `labels` to the right of the last, and for what
+    stands `over` them. `row` is a row's height.
     """
+    finding, about = wrapped(finding, TITLE_SIZE), wrapped(about, CAPTION_SIZE)
+    names = [shortened(name, ROW_SIZE, 0.36 * WIDTH) for name in names]
+    left = 0.15 + max(width(name, ROW_SIZE) for name in names)
+    # Half of a tick's label stands out where no other label does.
+    right = 0.15 + max((width(label, LABEL_SIZE) for label in labels), default=0.15)
+    gap = 0.35
+    plot = (WIDTH - left - right - (columns - 1) * gap) / columns
+    height = row * (len(names) + 0.4)
+    top, bottom = 0.18 + over + TITLE_LINE * lines(finding), 0.55 + CAPTION_LINE * lines(about)
+    figure = headed(top + height + bottom, finding, about, palette)
+    tall = figure.get_figheight()
+    made: list[Axes] = []
+    for column in range(columns):
+        box = ((left + column * (plot + gap)) / WIDTH, bottom / tall, plot / WIDTH, height / tall)
+        axes = dressed(figure.add_axes(box, sharey=made[0] if made else None), palette)
+        axes.tick_params(axis="y", length=0, labelleft=not made, labelsize=ROW_SIZE)
+        axes.spines["left"].set_visible(False)
+        made.append(axes)
+    made[0].set_yticks(range(len(names)), list(reversed(names)))
+    made[0].set_ylim(-0.7, len(names) - 0.3)
+    return figure, made
+
+
+def grid(
+    names: Sequence[str], labels: Sequence[str], finding: str, about: str, palette: Palette
+) -> tuple[Figure, list[Axes]]:
+    """Small multiples, each below its name; all below a finding and above what is to be said about them, with
+    room for `labels` to the right of each."""
     finding, about = wrapped(finding, TITLE_SIZE), wrapped(about, CAPTION_SIZE)
     room = 0.15 + max((width(label, LABEL_SIZE) for label in labels), default=0.0)
     left, plot = 0.75, 1.35
-    columns = max(1, min(3, number, int(WIDTH / (left + plot + room))))
-    rows = math.ceil(number / columns)
+    columns = max(1, min(3, len(names), int(WIDTH / (left + plot + room))))
+    rows = math.ceil(len(names) / columns)
     plot = WIDTH / columns - left - room
     height, gap = (1.45 if columns > 1 else 2.4), 0.78
-    top, bottom = 0.45 + 0.19 * lines(finding), 0.5 + 0.13 * lines(about)
+    top, bottom = 0.45 + TITLE_LINE * lines(finding), 0.5 + CAPTION_LINE * lines(about)
     tall = top + rows * height + (rows - 1) * gap + bottom
-    figure = painted(Figure(figsize=(WIDTH, tall)), palette)
+    figure = headed(tall, finding, about, palette)
     made = []
-    for place in range(number):
+    for place, name in enumerate(names):
         row, column = divmod(place, columns)
         x, y = left + column * (left + plot + room), tall - top - row * (height + gap) - height
         box = (x / WIDTH, y / tall, plot / WIDTH, height / tall)
         made.append(dressed(figure.add_axes(box), palette))
+        # At a fixed place: to find one costs as much as drawing the panel.
+        title = shortened(name, ROW_SIZE, plot + room)
+        made[-1].set_title(title, fontsize=ROW_SIZE, color=palette.ink, y=1.0, pad=11)
+    return figure, made
+
+
+def headed(tall: float, finding: str, about: str, palette: Palette) -> Figure:
+    """A figure with a finding at its top, and n and method at its bottom."""
+    figure = Figure(figsize=(WIDTH, tall), facecolor=palette.paper)
     figure.text(0.01, 1.0 - 0.08 / tall, finding, va="top", fontsize=TITLE_SIZE, color=palette.ink)
     figure.text(0.01, 0.05 / tall, about, va="bottom", fontsize=CAPTION_SIZE, color=palette.faint)
-    return figure, made
+    return figure
 
 
 def wrapped(text: str, size: float, room: float = WIDTH - 0.3) -> str:
@@ -186,6 +226,21 @@ def wrapped(text: str, size: float, room: float = WIDTH - 0.3) -> str:
             fitting = longer
         found.append(fitting)
     return "\n".join(found)
+
+
+def shortened(text: str, size: float, room: float) -> str:
+    """The text, without its middle where it is too wide: an address differs in its end."""
+    if width(text, size) <= room:
+        return text
+    kept = len(text) - 1
+    while kept > 2 and width(cut(text, kept), size) > room:
+        kept -= 1
+    return cut(text, kept)
+
+
+def cut(text: str, kept: int) -> str:
+    """So many letters of a text, a third of them from its beginning."""
+    return f"{text[: kept // 3]}…{text[-(kept - kept // 3) :]}"
 
 
 def lines(text: str) -> int:
@@ -204,21 +259,6 @@ def advance(letter: str) -> float:
     font.set_size(100.0, 72.0)
     glyph = font.load_char(ord(letter), flags=LoadFlags.NO_HINTING)
     return float(glyph.linearHoriAdvance) / 65536.0 / 100.0
-
-
-def frame(figure: Figure, finding: str, about: str, palette: Palette) -> None:
-    """A finding above, and n and method below, a chart that is otherwise complete: all is laid out by what
-    it needs.
-
-    Once, here: a figure with an engine of its own is drawn twice for every file, to find the same places.
-    """
-    figure.suptitle(
-        wrapped(finding, TITLE_SIZE), x=0.01, ha="left", fontsize=TITLE_SIZE, color=palette.ink
-    )  # fmt: skip
-    figure.supxlabel(
-        wrapped(about, CAPTION_SIZE), x=0.01, ha="left", fontsize=CAPTION_SIZE, color=palette.faint
-    )
-    ConstrainedLayoutEngine().execute(figure)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -250,16 +290,12 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
         )  # fmt: skip
 
 
-def name_panel(axes: Axes, name: str, palette: Palette) -> None:
-    """A small multiple's name, at a fixed place: to find one costs as much as drawing the panel."""
-    axes.set_title(name, fontsize=9, color=palette.ink, y=1.0, pad=11)
-
-
-def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Rows from top to bottom, named on the left."""
-    axes.set_yticks(range(len(names)), list(reversed(names)))
-    axes.set_ylim(-0.7, len(names) - 0.3)
-    axes.tick_params(axis="y", length=0)
+def label_row(axes: Axes, height: float, text: str, colour: str) -> None:
+    """A label to the right of a row of a sheet."""
+    axes.annotate(
+        text, (1.0, height), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+        va="center", fontsize=LABEL_SIZE, color=colour,
+    )  # fmt: skip
 
 
 def ratio_axis(axes: Axes, low: float, high: float) -> None:

@@ -18,7 +18,6 @@ from reports.charts.style import (
     label_ends,
     log_axis,
     looks,
-    name_panel,
     plain_duration,
 )
 from reports.conclusions import Conclusions
@@ -100,9 +99,8 @@ def draw(run: Run, found: Tails, finding: str, palette: Palette) -> Figure:
         f"Latency upwards, of all rounds together, {min(counts):,} to {max(counts):,} requests a line; a "
         "line ends where fewer than ten requests lie beyond it."
     )
-    figure, panels = grid(len(found), list(style), finding, about, palette)
-    for axes, (cell, arms) in zip(panels, found.items(), strict=True):
-        name_panel(axes, str(cell), palette)
+    figure, panels = grid([str(cell) for cell in found], list(style), finding, about, palette)
+    for axes, arms in zip(panels, found.values(), strict=True):
         ends = []
         for name, one in arms.items():
             look = style[name]
