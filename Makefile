@@ -16,7 +16,7 @@ help:
 	@echo "make bars-long  the long series: are verdicts right, are bottlenecks named, is all answered (hours)"
 	@echo "make bars     whether the generator reads known figures as they are, and how soon verdicts come"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
-	@echo "make findings RUN=runs/…   write docs/findings.md from a long run at hand"
+	@echo "make findings RUNS=\"runs/… 'duel run …'\"   write docs/findings.md from a long run at hand"
 	@echo "make lock     resolve requirements.lock again (needs uv)"
 
 install: $(READY)
@@ -76,10 +76,10 @@ bars-long: $(READY)
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme
 
-# A long run, in parts: begin it, then `duel run --resume runs/…` as often as there is time.
-COMMAND ?= duel run --thorough
+# Of a long run, in parts: begin it, then `duel run --resume runs/…` as often as there is time. Pairs of a run
+# and its command; what a later run measured again is taken from there.
 findings: $(READY)
-	$(BIN)/python -m benchmarks.findings $(RUN) "$(COMMAND)"
+	$(BIN)/python -m benchmarks.findings $(RUNS)
 
 schema: $(READY)
 	$(BIN)/python -c "import json; from loadtests import Run; print(json.dumps(Run.model_json_schema(by_alias=True, mode='serialization'), indent=1))" > docs/duel-run-1.schema.json

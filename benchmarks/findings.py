@@ -1,18 +1,20 @@
-"""Writes docs/findings.md from a run at hand: `make findings RUN=runs/…`.
+"""Writes docs/findings.md from runs at hand: `make findings RUNS="runs/… 'duel run …' runs/… 'duel run …'"`.
 
-The run is a long one, made in parts: the page names the command.
+The first is a long one; what a later one measured again is taken from there. The page names the commands.
 """
 
 from __future__ import annotations
 
-import shutil
+import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-from loadtests.records import RunDirectory
-from reports import bundle, markdown, units
+from loadtests.config import ENDPOINTS
+from loadtests.records import Run, RunDirectory
+from reports import markdown, units
 from reports.cards import Card
+from reports.charts import charts, files
 from reports.conclusions import Conclusions, conclude
 from reports.estimates import Readings
 from reports.terminal import CARD_FIGURES, MARKS, card_figures, card_lines, card_title
@@ -34,24 +36,33 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    if len(sys.argv) < 3:  # a run and at least one word of its command
-        sys.exit("usage: python -m benchmarks.findings RUN 'the command that made it'")
-    directory = RunDirectory(Path(sys.argv[1]))
-    conclusions = conclude(directory.load(), Readings(directory))
-    bundle.write(conclusions)
-    for stem in PICTURES:
+    runs, commands = sys.argv[1::2], sys.argv[2::2]
+    if not runs or len(runs) != len(commands):
+        sys.exit("usage: python -m benchmarks.findings RUN 'the command that made it' [RUN COMMAND]…")
+    parts: list[Conclusions] = []
+    again: set[str] = set()
+    for path in reversed(runs):
+        directory = RunDirectory(Path(path))
+        part = conclude(without(directory.load(), again), Readings(directory))
+        again |= {card.scenario for card in part.cards}
+        parts.insert(0, part)
+    pictures = {f"{chart.stem}": files(chart) for chart in charts(parts[0]) if chart.stem in PICTURES}
+    for stem, made in pictures.items():
         for scheme in ("light", "dark"):
-            made = directory.report / f"{stem}-{scheme}.svg"
-            if made.exists():
-                shutil.copy(made, ROOT / "docs" / f"findings-{stem}-{scheme}.svg")
-    text = page(conclusions, " ".join(sys.argv[2:]))
-    (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
+            (ROOT / "docs" / f"findings-{stem}-{scheme}.svg").write_bytes(made[f"{scheme}.svg"])
+    (ROOT / "docs" / "findings.md").write_text(page(parts, commands), encoding="utf-8")
 
 
-def page(conclusions: Conclusions, command: str) -> str:
+def without(run: Run, scenarios: Container[str]) -> Run:
+    """The run as if some scenarios had not been in it."""
+    cells = tuple(cell for cell in run.plan.cells if cell.scenario not in scenarios)
+    trials = tuple(trial for trial in run.trials if trial.cell.scenario not in scenarios)
+    return run.model_copy(update={"plan": run.plan.model_copy(update={"cells": cells}), "trials": trials})
+
+
+def page(parts: Sequence[Conclusions], commands: Sequence[str]) -> str:
     """The whole page."""
-    run = conclusions.run
-    known = {card.scenario for card in conclusions.cards}
+    run = parts[0].run
     lines = [
         "# What we found",
         "",
@@ -59,12 +70,15 @@ def page(conclusions: Conclusions, command: str) -> str:
         "requests served per second, with 95 % repeated confidence intervals over fresh processes; how to "
         "read them stands in [reading.md](reading.md), how they are measured in [method.md](method.md).",
         "",
-        f"{markdown.machine_text(run)} {units.span(run.elapsed)} of measuring.",
+        *(
+            f"{markdown.machine_text(part.run)} {units.span(part.run.elapsed)} of measuring.  "
+            for part in parts
+        ),
         "",
         "Made by `make findings` from",
         "",
         "```sh",
-        command,
+        *commands,
         "```",
         "",
         "## At a glance",
@@ -72,15 +86,19 @@ def page(conclusions: Conclusions, command: str) -> str:
         "By users: ▲ async serves more, ▼ sync does, = they are proven to lie within "
         f"{run.plan.margin:.0%}, ~ not decided, ✗ one of them fails.",
         "",
-        *glance(conclusions),
+        *glance(parts),
         "",
     ]
     for family, scenarios in FAMILIES.items():
-        mine = [name for name in scenarios if name in known]
+        mine = [
+            line
+            for name in scenarios
+            for part in parts
+            if name in {card.scenario for card in part.cards}
+            for line in section(part, name)
+        ]
         if mine:
-            lines += [f"## {family}", ""]
-        for name in mine:
-            lines += section(conclusions, name)
+            lines += [f"## {family}", "", *mine]
     lines += [
         "## How it grows, and what it costs",
         "",
@@ -88,7 +106,7 @@ def page(conclusions: Conclusions, command: str) -> str:
         "",
         picture("costs", "CPU time, memory and threads of every arm"),
         "",
-        *markdown.prediction_lines(run, conclusions.verdicts),
+        *markdown.prediction_lines(run, parts[0].verdicts),
     ]
     return "\n".join(lines)
 
@@ -100,13 +118,17 @@ def picture(stem: str, words: str) -> str:
     )
 
 
-def glance(conclusions: Conclusions) -> list[str]:
+def glance(parts: Sequence[Conclusions]) -> list[str]:
     """One row an endpoint: the ratio at every load, and what to write."""
-    found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in conclusions.primaries}
+    primaries = itertools.chain.from_iterable(part.primaries for part in parts)
+    found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in primaries}
     levels = sorted({level for _, _, level in found})
     heads = [f"{level:g}" for level in levels]
     lines = [f"| endpoint | {' | '.join(heads)} | what to write |", "|---|" + "---:|" * len(levels) + "---|"]
-    for card in conclusions.cards:
+    for card in sorted(
+        itertools.chain.from_iterable(part.cards for part in parts),
+        key=lambda card: ENDPOINTS.index(card.scenario) if card.scenario in ENDPOINTS else len(ENDPOINTS),
+    ):
         rows = [found.get((card.scenario, card.arm, level)) for level in levels]
         seen = ["" if row is None else f"{MARKS[row.verdict]} {units.ratio(row.ratio)}" for row in rows]
         name = f"[{card.scenario}](#{anchor(card.scenario)})"

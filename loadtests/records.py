@@ -120,6 +120,8 @@ class Beats:
     """When the beat was due, from the window's start."""
     lag: NDArray[np.float64]
     """How late it came."""
+    tasks: NDArray[np.float64]
+    """asyncio's tasks that are not done, one or more a request until all its work is; at some beats."""
     tokens: NDArray[np.float64]
     """Thread tokens of AnyIO's limiter."""
     borrowed: NDArray[np.float64]
@@ -514,7 +516,8 @@ def write_beats(path: Path, beats: Beats) -> None:
 
 def read_beats(path: Path) -> Beats:
     """Load and check an .npz; never unpickles. Raises ValueError, KeyError, OSError, BadZipFile."""
-    arrays = read_arrays(path, {field.name: np.float64 for field in fields(Beats)})
+    # Tasks were not always counted.
+    arrays = read_arrays(path, {field.name: np.float64 for field in fields(Beats)}, {"tasks": None})
     beats = Beats(**arrays)
     if not (np.isfinite(beats.due).all() and (beats.lag >= 0.0).all()):
         raise ValueError("its times are not times")
@@ -532,20 +535,24 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_arrays(
-    path: Path, types: Mapping[str, type[Any]], stand_ins: Mapping[str, str] | None = None
+    path: Path, types: Mapping[str, type[Any]], stand_ins: Mapping[str, str | None]
 ) -> dict[str, NDArray[Any]]:
     """Columns of equal length out of an .npz, read-only; `stand_ins` names the column to take where one is
-    missing. Raises ValueError, KeyError, OSError, BadZipFile.
+    missing, or None for one that knows nothing. Raises ValueError, KeyError, OSError, BadZipFile.
 
     Takes the one form that `write_arrays` gives them and no other, looks at a column's size before it is
     unpacked, and never unpickles. numpy's own reading evaluates every header as Python, which takes most of
     its time where runs have thousands of short files.
     """
-    found = {}
+    found: dict[str, NDArray[Any]] = {}
+    missing = []
     with zipfile.ZipFile(path) as archive:
         for name, kind in types.items():
             member = f"{name}.npy"
-            if stand_ins and name in stand_ins and member not in archive.NameToInfo:
+            if name in stand_ins and member not in archive.NameToInfo:
+                if stand_ins[name] is None:
+                    missing.append(name)
+                    continue
                 member = f"{stand_ins[name]}.npy"
             if archive.getinfo(member).file_size > LARGEST_SAMPLES:
                 raise ValueError(f"{name} is larger than any window's")
@@ -556,9 +563,10 @@ def read_arrays(
             found[name] = np.frombuffer(content, dtype=kind, offset=head.end())
             if len(found[name]) != int(head["length"]):
                 raise ValueError(f"{name} is not as long as it says")
-    if len({len(array) for array in found.values()}) != 1:
+    length, *others = {len(array) for array in found.values()}
+    if others:
         raise ValueError("its columns differ in length")
-    return found
+    return found | {name: np.full(length, np.nan) for name in missing}
 
 
 def read_samples(path: Path) -> Samples:

@@ -206,13 +206,9 @@ def change(base: Standing, head: Standing, margin: float, drift: float) -> Chang
         return Change(base, head, "invalid", notes=(f"the measurement failed in {where}",))
     failing = sorted(set(head.failing) - set(base.failing))
     if failing:
-        return Change(
-            base, head, "regression", p=0.0, notes=(f"{' and '.join(failing)} began to fail requests",)
-        )
+        return Change(base, head, "regression", p=0.0, notes=(f"{' and '.join(failing)} began to fail",))
     if base.failing or head.failing:
-        return Change(
-            base, head, "inconclusive", notes=(f"{', '.join(base.failing)} failed requests before",)
-        )
+        return Change(base, head, "inconclusive", notes=(f"{', '.join(base.failing)} failed before",))
     sign = 1.0 if base.metric == "throughput" else -1.0
     before, after = ([sign * value for value in row.differences] for row in (base, head))
     moved = shift(before, after, drift)

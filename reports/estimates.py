@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.records import Cell, Metric, Run, RunDirectory, Samples, Trial
+from loadtests.records import Beats, Cell, Metric, Run, RunDirectory, Samples, Trial
+from reports.backlog import left_behind
 from reports.statistics import Interval, geometric_mean, percentile, repeated_interval
 
 METRICS: tuple[Metric, ...] = ("throughput", "p50", "p95", "p99")
@@ -45,6 +46,8 @@ class Reading:
     """Their mean response time."""
     growth: float | None = None
     """Logarithm of what was served in the window's second half ÷ in its first."""
+    behind: float | None = None
+    """Tasks that every answer of the whole trial left undone, see backlog.py."""
 
     def value(self, metric: Metric) -> float | None:
         result: float | None = getattr(self, metric)
@@ -121,6 +124,7 @@ class Readings:
         self._known: dict[int, dict[str, Reading]] = {}
         self._latencies: dict[int, Latencies] = {}
         self._canaries: dict[int, NDArray[np.float64] | None] = {}
+        self._beats: dict[int, Beats | None] = {}
 
     def of(self, trial: Trial) -> dict[str, Reading]:
         """By endpoint; a trial of several endpoints has `all` besides. Raises RecordError."""
@@ -145,19 +149,26 @@ class Readings:
             self._canaries[trial.number] = canary_times(self.directory.canary(trial), trial.window)
         return self._canaries[trial.number]
 
+    def beats(self, trial: Trial) -> Beats | None:
+        """The heartbeats of a trial's server; None where there were none. Raises RecordError."""
+        if trial.number not in self._beats:
+            self._beats[trial.number] = self.directory.beats(trial)
+        return self._beats[trial.number]
+
     def _read(self, trial: Trial) -> dict[str, Reading]:
         samples = self.directory.samples(trial)
         due = samples.ok & (samples.due >= 0.0) & (samples.due < trial.window)
         # Sixteen bytes a request are kept: to read them again takes longer than all that is done with them.
         self._latencies[trial.number] = Latencies(samples.due[due], samples.response_time[due])
-        dropped = trial.dropped or 0
+        whole = read(samples, trial.window, dropped=trial.dropped or 0)
         if len(trial.endpoints) <= 1:
-            name = trial.endpoints[0] if trial.endpoints else trial.cell.scenario
-            return {name: read(samples, trial.window, dropped=dropped)}
-        readings = {ALL: read(samples, trial.window, dropped=dropped)}
-        for number, name in enumerate(trial.endpoints):
-            readings[name] = read(samples, trial.window, samples.endpoint == number)
-        return readings
+            readings = {trial.endpoints[0] if trial.endpoints else trial.cell.scenario: whole}
+        else:
+            readings = {ALL: whole}
+            for number, name in enumerate(trial.endpoints):
+                readings[name] = read(samples, trial.window, samples.endpoint == number)
+        behind = left_behind(self.beats(trial), samples, trial.window)
+        return {name: replace(reading, behind=behind) for name, reading in readings.items()}
 
 
 @dataclass(frozen=True)

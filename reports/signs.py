@@ -95,7 +95,7 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
     waited = sum(one.answered * one.mean for one in seen if one.mean is not None)
     cpu = total([trial.vitals.server_cpu for trial in trials])
     given = [delays for trial in trials if (delays := directory.delays(trial)) is not None]
-    hearts = [(trial, beats) for trial in trials if (beats := directory.beats(trial)) is not None]
+    hearts = [(trial, beats) for trial in trials if (beats := readings.beats(trial)) is not None]
     return Signs(
         trials=len(trials),
         throughput=ended / window,

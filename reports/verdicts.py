@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from loadtests.records import Arm, Cell, Metric, Run
@@ -30,6 +31,8 @@ Outcome = Literal["pass", "regression", "inconclusive", "invalid"]
 
 MOST_FAILURES = 0.01
 """Part of an arm's requests that may fail before the arm itself is failing."""
+MOST_BEHIND = 0.05
+"""Tasks that an answer may leave undone, as likewise: half of what a difference must be to matter."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Verdict:
     """The error rate at which the interval would just exclude a ratio of 1, all looks counted."""
     warnings: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
-    """The arms that answered more than 1 % of their requests with errors."""
+    """The arms that answered more than 1 % of their requests with errors, or left work behind."""
     clients: str | None = None
     """The HTTP clients that the arms call another service with, which decide as much as the style."""
 
@@ -220,7 +223,7 @@ def decide(
     against = run.plan.opponent(rival).name
     failing = failures({against: reference, rival: rival_readings})
     if failing:
-        return "failing", [f"{name} failed {rate:.1%} of its requests" for name, rate in failing.items()]
+        return "failing", list(failing.values())
     warnings = reservations(found, pairs, run.plan.margin)
     if found.metric == "throughput":
         for name, seen in ((against, reference), (rival, rival_readings)):
@@ -246,16 +249,32 @@ def remedy(needed: int | None) -> str:
     return f"{rounds} rounds like these would be needed, and {LAST_LOOK} is the most: use a longer --window"
 
 
-def failures(readings: Mapping[str, list[Reading]]) -> dict[str, float]:
-    """The arms that are failing, and the part of their requests that failed."""
-    rates = {name: failure_rate(found) for name, found in readings.items()}
-    return {name: rate for name, rate in rates.items() if rate is not None and rate > MOST_FAILURES}
+def failures(readings: Mapping[str, list[Reading]]) -> dict[str, str]:
+    """The arms that are failing, and how."""
+    found = {}
+    for name, seen in readings.items():
+        rate, behind = failure_rate(seen), left_undone(seen)
+        if rate is not None and rate > MOST_FAILURES:
+            found[name] = f"{name} failed {rate:.1%} of its requests"
+        elif behind is not None and behind > MOST_BEHIND:
+            found[name] = (
+                f"{name} leaves work behind: for every 100 answers {100 * behind:.0f} more background tasks "
+                "were not done, and users do not wait for them, so this throughput would not last: find the "
+                "rate that it sustains (--rate)"
+            )
+    return found
 
 
 def failure_rate(readings: list[Reading]) -> float | None:
     """Part of the requests that failed, those never answered included; None without requests."""
     requests = sum(reading.requests for reading in readings)
     return sum(reading.failures for reading in readings) / requests if requests else None
+
+
+def left_undone(readings: list[Reading]) -> float | None:
+    """Tasks that every answer left undone, the median over rounds; None where a round does not tell."""
+    known = [reading.behind for reading in readings if reading.behind is not None]
+    return median(known) if known and len(known) == len(readings) else None
 
 
 def missing(found: Estimate, rounds: int, readings: list[Reading]) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli import Exit
 from loadtests.bench import expect, generator
 from loadtests.processes import OUR_PACKAGES, Child
 from loadtests.records import RunDirectory, Samples, read_samples
@@ -20,7 +19,7 @@ from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from reports.estimates import read
 from tests.conftest import APPS
 from tests.serving import app
-from tests.test_cli import duel
+from tests.test_cli import duel, measured
 
 SCHEDULES = (
     "import json\n"
@@ -150,17 +149,11 @@ def test_arrivals_that_find_every_user_waiting_are_dropped_and_count_as_failed(
 
 def test_a_run_at_a_rate_decides_by_response_time_and_tells_it_in_words(tmp_path: Path) -> None:
     """Ten against twenty milliseconds: both keep up, one takes twice as long."""
-    for seed in range(1, 4):
-        done = duel(
-            "run", "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "1", "--warmup", "0.3",
-            "--rounds", "4", "--seed", str(seed), "--arm", "fast=steady:fast", "--arm", "slow=steady:slow",
-            "--out", f"runs-{seed}", cwd=tmp_path, COLUMNS="160",
-        )  # fmt: skip
-        # A host that makes arrivals late is found out by the run itself, and is not what this is about.
-        if done.returncode != Exit.INVALID:
-            break
-    assert done.returncode == 0, done.stderr
-    (where,) = (tmp_path / f"runs-{seed}").iterdir()
+    done = measured(
+        "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "1", "--warmup", "0.3", "--rounds", "4",
+        "--arm", "fast=steady:fast", "--arm", "slow=steady:slow", cwd=tmp_path, COLUMNS="160",
+    )  # fmt: skip
+    (where,) = (tmp_path / "runs").iterdir()
     summary = json.loads((where / "report" / "summary.json").read_text())
     (primary,) = (verdict for verdict in summary["verdicts"] if verdict["primary"])
     assert (primary["metric"], primary["load"]) == ("p50", {"rate": 100.0, "arrivals": "poisson"})

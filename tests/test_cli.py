@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,26 @@ def carried_out(code: int | None, said: str) -> None:
     which ends with 5 as well, says "error"."""
     assert code in (0, 5), said
     assert not re.search(r"^error: ", said, flags=re.MULTILINE), said
+
+
+def measured(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`duel run` in a directory without runs, again where the host was too noisy for it to count: how that is
+    found out is tested elsewhere, and a neighbour's noise passes."""
+    for _ in range(TRIES):
+        shutil.rmtree(cwd / "runs", ignore_errors=True)
+        done = duel("run", *arguments, cwd=cwd, **environment)
+        if not spoilt(done.returncode, done.stderr):
+            break
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+TRIES = 4
+
+
+def spoilt(code: int, said: str) -> bool:
+    """Whether trials of a run did not count, and nothing else is wrong."""
+    return code == 5 and "does not count" in said and "error: " not in said
 
 
 def script(arm: str, cell: object, round: int) -> Told:

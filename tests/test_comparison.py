@@ -120,9 +120,9 @@ def test_the_arm_that_moved_is_named() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "outcome", "note"),
     [
-        ((), ("async",), "regression", "async began to fail requests"),
-        (("async",), (), "inconclusive", "async failed requests before"),
-        (("async",), ("async",), "inconclusive", "async failed requests before"),
+        ((), ("async",), "regression", "async began to fail"),
+        (("async",), (), "inconclusive", "async failed before"),
+        (("async",), ("async",), "inconclusive", "async failed before"),
     ],
 )
 def test_errors_never_pass_silently(

@@ -19,7 +19,7 @@ from loadtests.records import RunDirectory, read_samples
 from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
 from tests.conftest import APPS
 from tests.serving import app, get, loaded
-from tests.test_cli import duel
+from tests.test_cli import duel, measured
 
 
 @pytest.fixture(scope="module")
@@ -146,17 +146,16 @@ def test_names_that_generators_number_differently_are_put_together(tmp_path: Pat
 
 
 def test_a_run_with_two_generators_counts(tmp_path: Path) -> None:
-    done = duel(
-        "run", "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3",
+    done = measured(
+        "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3",
         "--rounds", "1", "--generators", "2", "--arm", "fast=gate:fast", "--arm", "slow=gate:slow",
         "--json", "-", cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdicts"]
     (where,) = (tmp_path / "runs").iterdir()
     run = RunDirectory(where).load()
     assert run.plan.generators == 2
-    assert [trial.lost for trial in run.trials] == [0, 0]
+    assert {trial.lost for trial in run.trials} == {0}
     assert run.ceilings["ping"] > 1000
 
 

@@ -14,7 +14,7 @@ from reports.estimates import Readings
 from reports.verdicts import verdicts
 from tests import scripted
 from tests.conftest import APPS
-from tests.test_cli import duel
+from tests.test_cli import duel, measured
 
 
 def seen(users: int, throughput: float, service_time: float, arm: str = "async") -> Calibration:
@@ -99,11 +99,8 @@ def test_a_run_in_which_every_level_is_refused_ends_with_the_reason(tmp_path: Pa
 @pytest.mark.alone
 def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> None:
     """A real run of one round: all that explains it lies in its directory."""
-    done = duel(
-        "run", "-s", "sleep", "-u", "8", "--rounds", "1", "-t", "0.5", "--warmup", "0.2", "--json", "-",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = ["-s", "sleep", "-u", "8", "--rounds", "1", "-t", "0.5", "--warmup", "0.2", "--json", "-"]
+    done = measured(*words, cwd=tmp_path)
     (where,) = (tmp_path / "runs").iterdir()
     directory = RunDirectory(where)
     run = directory.load()

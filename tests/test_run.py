@@ -13,7 +13,7 @@ import pytest
 from loadtests.machine import cpus, place
 from loadtests.records import RunDirectory
 from tests.conftest import APPS
-from tests.test_cli import DUEL, carried_out, duel
+from tests.test_cli import DUEL, carried_out, duel, measured
 
 GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--json", "-"]
 
@@ -21,15 +21,14 @@ GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup",
 @pytest.mark.alone
 def test_two_arms_that_are_the_same_app_are_not_told_apart(tmp_path: Path) -> None:
     """A/A on a real endpoint: no faster or slower, and an interval within 25 %, which is when it stops; on a
-    host that is too noisy for that just now at the second try."""
+    host that is too noisy for that just now at the third try."""
     arms = ["--arm", "a=async", "--arm", "b=async"]
     widths: list[float] = []
-    while len(widths) < 2 and min(widths, default=1.0) > 0.25:
-        done = duel(
-            "run", "-s", "posts.read", "-u", "8", "-t", "1", "--warmup", "0.5", "--rounds", "12",
+    while len(widths) < 3 and min(widths, default=1.0) > 0.25:
+        done = measured(
+            "-s", "posts.read", "-u", "8", "-t", "1", "--warmup", "0.5", "--rounds", "12",
             "--margin", "0.25", "--json", "-", *arms, cwd=tmp_path,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
         (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
         # By the usual margin: at this one, a difference of 20 % would be "equivalent", too.
         low, high = verdict["low"], verdict["high"]
@@ -42,8 +41,7 @@ def test_two_arms_that_are_the_same_app_are_not_told_apart(tmp_path: Path) -> No
 def test_a_planted_doubling_is_found_and_the_interval_holds_the_truth(tmp_path: Path) -> None:
     """Gates of 400 and 200 a second: the truth is one half, whatever the machine's speed."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
-    done = duel("run", *GATES, "--rounds", "4", "--seed", "1", *arms, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = measured(*GATES, "--rounds", "4", "--seed", "1", *arms, cwd=tmp_path)
     (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
     assert (verdict["verdict"], verdict["n"]) == ("slower", 4)
     assert verdict["low"] < 0.5 < verdict["high"]
@@ -106,8 +104,7 @@ def test_a_generator_that_is_starved_of_its_cpu_makes_the_measurement_invalid(tm
 def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None:
     """After one second no further cell is begun: the first is measured, and says what it lacks."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
-    done = duel("run", *GATES, "--max-time", "1s", *arms, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = measured(*GATES, "--max-time", "1s", *arms, cwd=tmp_path)
     summary = json.loads(done.stdout)
     (verdict,) = (v for v in summary["verdicts"] if v["primary"])
     assert (verdict["verdict"], verdict["n"]) == ("inconclusive", 1)
@@ -120,29 +117,31 @@ def test_a_limit_of_time_holds_whatever_is_still_missing(tmp_path: Path) -> None
 def test_a_resumed_run_goes_on_where_it_was_left_and_loses_nothing(tmp_path: Path) -> None:
     """Left between the two arms of a cell: the whole cell is measured again in that round, back to back."""
     arms = ["--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
-    duel("run", *GATES, "--rounds", "2", "--max-time", "1s", *arms, cwd=tmp_path)
+    measured(*GATES, "--rounds", "2", "--max-time", "1s", *arms, cwd=tmp_path)
     (where,) = (tmp_path / "runs").iterdir()
     left = RunDirectory(where).load()
-    assert [trial.round for trial in left.trials] == [0, 0]
+    assert {trial.round for trial in left.trials} == {0}
     left = left.model_copy(update={"trials": left.trials[:1], "complete": False})
     RunDirectory(where).save(left)
 
     done = duel("run", "--resume", str(where), "--json", "-", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    carried_out(done.returncode, done.stderr)
     run = RunDirectory(where).load()
     assert run.complete
     assert run.elapsed > left.elapsed
     assert run.trials[:1] == left.trials
-    assert [trial.number for trial in run.trials] == [1, 2, 3, 4, 5]
-    assert [trial.round for trial in run.trials] == [0, 0, 0, 1, 1]
+    assert [trial.number for trial in run.trials] == list(range(1, len(run.trials) + 1))
+    # A noisy host may have needed further attempts.
+    firsts = [trial for trial in run.trials if trial.attempt == 1]
+    assert [trial.round for trial in firsts] == [0, 0, 0, 1, 1]
     for round in (0, 1):
         order = [arm.name for arm in run.plan.order(run.plan.cells[0], round)]
-        assert [trial.arm for trial in run.trials if trial.round == round][-2:] == order
+        assert [trial.arm for trial in firsts if trial.round == round][-2:] == order
     assert run.calibrations == left.calibrations
     assert run.ceilings == left.ceilings
 
     again = duel("run", "--resume", str(where), "--json", "-", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == done.returncode, again.stderr
     assert RunDirectory(where).load().trials == run.trials
     assert json.loads(again.stdout)["verdicts"] == json.loads(done.stdout)["verdicts"]
 

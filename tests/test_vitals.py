@@ -14,6 +14,7 @@ from loadtests.plan import BUILT_IN, Arm, Serving
 from loadtests.processes import Child
 from loadtests.records import Beats, RecordError, RunDirectory, read_beats, read_samples, write_beats
 from loadtests.servers import Server, Surroundings
+from reports.backlog import left_behind
 from tests import scripted
 from tests.serving import app, get, loaded
 
@@ -97,6 +98,19 @@ def test_the_wait_for_a_lock_is_told_from_other_statements(
     assert lock_time
     assert 0.5 < lock_time / (8 * facts["window"]) < 1.1
     assert beats.spent("statements", facts["window"]) == 0.0
+
+
+@pytest.mark.parametrize(("twin", "left"), [("sync", False), ("async", True)])
+def test_work_that_is_left_behind_answers_is_seen(
+    around: Surroundings, locust: Locust, tmp_path: Path, twin: str, left: bool
+) -> None:
+    """Under many users an event loop goes on answering and hardly does what comes after answers; threads are
+    taken by that work, and answers wait for them."""
+    load = {"scenario": "background", "users": 128, "warmup": 2.0}
+    beats, facts = watched(BUILT_IN[twin], around, locust, tmp_path / "s.npz", **load)
+    behind = left_behind(beats, read_samples(tmp_path / "s.npz"), facts["window"])
+    assert behind is not None
+    assert (behind > 0.5) if left else (behind < 0.05)
 
 
 def test_every_worker_has_a_heart(around: Surroundings, locust: Locust, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ async def report(sessions: Reading) -> Any:
 @router.post("/background", status_code=HTTPStatus.ACCEPTED)
 async def send_mail_later(mail: MailIn, tasks: BackgroundTasks, sessions: Writing) -> Answer:
     """A sign-up that answers before its work is done: the mail is sent and noted after the response. Expect
-    async ahead: the later work waits too, and in the sync app it holds a thread while it does."""
+    async to answer sooner, and under many users to leave that work behind; in the sync app it takes the
+    threads that would answer."""
 
     async def send() -> None:
         await sleep(0.01)
