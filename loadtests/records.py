@@ -17,8 +17,9 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -288,6 +289,13 @@ class Machine(Frozen):
     """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
 
 
+class Attempts(NamedTuple):
+    """Trials, and the same by cell and arm."""
+
+    trials: tuple[Trial, ...]
+    by_cell: Mapping[tuple[Cell, str], tuple[Trial, ...]]
+
+
 class Run(Frozen):
     """All rounds of a plan, with the machine's fingerprint."""
 
@@ -310,14 +318,20 @@ class Run(Frozen):
     """Seconds of measuring so far."""
     trials: tuple[Trial, ...] = ()
 
-    def of(self, cell: Cell, arm: str) -> list[Trial]:
+    @cached_property
+    def attempts(self) -> Attempts:
+        """The trials by cell and arm: a report asks for them thousands of times."""
+        found: dict[tuple[Cell, str], list[Trial]] = {}
+        for trial in self.trials:
+            found.setdefault((trial.cell, trial.arm), []).append(trial)
+        return Attempts(self.trials, {key: tuple(mine) for key, mine in found.items()})
+
+    def of(self, cell: Cell, arm: str) -> tuple[Trial, ...]:
         """Every attempt of an arm in a cell, in the order of rounds."""
-        # Whole cells are compared last: that takes a hundred times as long as two words.
-        return [
-            trial
-            for trial in self.trials
-            if trial.arm == arm and trial.cell.scenario == cell.scenario and trial.cell == cell
-        ]
+        # A copy with other trials has taken them along.
+        if self.attempts.trials is not self.trials:
+            del self.attempts
+        return self.attempts.by_cell.get((cell, arm), ())
 
     def calibration(self, arm: str, scenario: str, users: int) -> Calibration | None:
         """What so many users saw before the rounds; None where that was not measured."""

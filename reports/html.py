@@ -35,7 +35,7 @@ from reports.terminal import (
     warnings,
 )
 from reports.terminal import headline as gate_headline
-from reports.verdicts import Verdict
+from reports.verdicts import Verdict, unsettled
 
 PAGE = Path(__file__).parent / "page"
 """Template, style and script of the report."""
@@ -126,9 +126,7 @@ def headline(conclusions: Conclusions) -> str:
         f"{reference} in {words.count('slower')}",
         f"equal in {words.count('equivalent')}",
     ]
-    if settled < len(words):
-        parts.append(f"not decided in {len(words) - settled}")
-    return f"{', '.join(parts)} of {counted(len(words), 'cell')}"
+    return f"{', '.join([*parts, *unsettled(words)])} of {counted(len(words), 'cell')}"
 
 
 def about(conclusions: Conclusions) -> str:

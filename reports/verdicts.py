@@ -259,10 +259,23 @@ def failures(readings: Mapping[str, list[Reading]]) -> dict[str, str]:
         elif behind is not None and behind > MOST_BEHIND:
             found[name] = (
                 f"{name} leaves work behind: for every 100 answers {100 * behind:.0f} more background tasks "
-                "were not done, and users do not wait for them, so this throughput would not last: find the "
-                "rate that it sustains (--rate)"
+                "were not done; users do not wait for them, so this throughput would not last: find the rate "
+                "that it sustains (--rate)"
             )
     return found
+
+
+def unsettled(words: Sequence[Word]) -> list[str]:
+    """How many are neither ahead nor equal, each kind in words."""
+    kinds: Mapping[Word, str] = {"failing": "failing", "invalid": "invalid", "inconclusive": "not decided"}
+    return [f"{what} in {number}" for word, what in kinds.items() if (number := [*words].count(word))]
+
+
+def how_it_fails(verdict: Verdict) -> list[str]:
+    """What is wrong with each failing arm, without the remedy; nothing for any other verdict."""
+    if verdict.verdict != "failing":
+        return []
+    return [warning.partition(";")[0] for warning in verdict.warnings[: len(verdict.failing)]]
 
 
 def failure_rate(readings: list[Reading]) -> float | None:

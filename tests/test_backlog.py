@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from loadtests.records import Beats, Cell, Samples, read_beats, write_beats
 from loadtests.vitals import BEAT, COLUMNS, COUNTED
 from reports.backlog import left_behind
+from reports.conclusions import conclude
 from reports.estimates import Readings
 from reports.verdicts import verdicts
 from tests import scripted
@@ -101,6 +102,10 @@ def test_an_arm_that_leaves_work_behind_is_failing_however_much_it_answers(tmp_p
         assert (verdict.verdict, verdict.failing) == ("failing", ("async",))
         assert verdict.warnings[0].startswith("async leaves work behind: for every 100 answers")
         assert "--rate" in verdict.warnings[0]
+    (card,) = conclude(run, Readings(directory)).cards
+    assert card.advice == "def"
+    assert card.notes[0].startswith("async leaves work behind")
+    assert "--rate" not in card.notes[0]
 
 
 def test_a_round_in_which_nothing_was_left_behind_is_outvoted(tmp_path: Path) -> None:

@@ -104,6 +104,12 @@ def test_titles_state_the_finding(known: dict[str, Conclusions]) -> None:
         assert chart.finding.splitlines()[0] in svg(chart)
 
 
+def test_a_title_tells_what_fails_from_what_is_not_decided(known: dict[str, Conclusions]) -> None:
+    assert drawn(known["all kinds of verdicts"])["verdicts"].finding == (
+        "async serves more in 0, sync in 0, equal in 1, failing in 1, invalid in 1, not decided in 1 of 4"
+    )
+
+
 def test_captions_name_the_rounds_and_the_method(known: dict[str, Conclusions]) -> None:
     text = svg(drawn(known["one cell"])["verdicts"])
     assert "n = 6 rounds" in text

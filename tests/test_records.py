@@ -30,6 +30,17 @@ def test_a_run_loads_as_it_was_saved(tmp_path: Path) -> None:
     assert len(directory.samples(run.trials[0])) == 400
 
 
+def test_a_copy_with_other_trials_knows_its_own_alone(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), script)
+    cell = run.plan.cells[0]
+    assert [trial.round for trial in run.of(cell, "async")] == [0, 1, 2, 3]
+    shorter = run.model_copy(update={"trials": run.trials[:2]})
+    assert [trial.round for trial in shorter.of(cell, "async")] == [0]
+    assert run.of(cell, "nobody") == ()
+    # What was looked up is no part of the run.
+    assert directory.load() == run
+
+
 def test_a_run_file_follows_its_published_schema(directory: RunDirectory) -> None:
     content = json.loads((directory.path / "run.json").read_text())
     jsonschema.validate(content, Run.model_json_schema(by_alias=True, mode="serialization"))

@@ -23,7 +23,7 @@ from reports.charts.style import (
     sheet,
 )
 from reports.conclusions import Conclusions
-from reports.verdicts import Verdict
+from reports.verdicts import Verdict, unsettled
 
 FARTHEST = 16.0
 """Factor beyond which an interval's end is not followed."""
@@ -123,8 +123,5 @@ def finding(run: Run, rows: Sequence[Verdict]) -> str:
             f"{run.plan.opponent(rival.name).name} in {mine.count('slower')}",
             f"equal in {mine.count('equivalent')}",
         ]
-        others = len(mine) - sum(mine.count(word) for word in ("faster", "slower", "equivalent"))
-        if others:
-            parts.append(f"not decided in {others}")
-        words.append(", ".join(parts) + f" of {len(mine)}")
+        words.append(", ".join([*parts, *unsettled(mine)]) + f" of {len(mine)}")
     return "\n".join(words)
