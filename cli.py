@@ -682,8 +682,7 @@ def consoles(colour: Colour, json: str | None) -> tuple[Console, Console]:
 @contextmanager
 def answering(verbose: bool) -> Iterator[None]:
     """Turn what can go wrong into one clear error and the right exit code."""
-    from loadtests.answers import ArmsDiffer
-    from loadtests.plan import PlanError
+    from loadtests.plan import ArmsDiffer, PlanError
     from loadtests.processes import ChildFailed
     from loadtests.records import CannotWrite, RecordError
 

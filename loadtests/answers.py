@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from loadtests.plan import BUILT_IN, Arm
+from loadtests.plan import BUILT_IN, Arm, ArmsDiffer
 from loadtests.processes import ChildFailed
 from loadtests.servers import Surroundings, Target, serve
 
@@ -31,15 +31,6 @@ VALUES = {
     "string": ("a", "1"),
 }
 """What is asked in place of a parameter, by its type."""
-
-
-class ArmsDiffer(Exception):
-    """Two arms answered the same request differently."""
-
-    def __init__(self, message: str, cause: str) -> None:
-        super().__init__(message)
-        self.cause = cause
-        self.hint = "make the arms do the same work; what differs cannot be compared"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,15 @@ class PlanError(ValueError):
         self.cause = cause
 
 
+class ArmsDiffer(Exception):
+    """Two arms answered the same request differently."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.hint = "make the arms do the same work; what differs cannot be compared"
+
+
 class Frozen(BaseModel):
     """Plain data that does not change and knows all its fields."""
 
