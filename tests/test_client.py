@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -323,17 +324,17 @@ def test_settings_of_locust_in_pyproject_are_honoured(around: Surroundings, tmp_
 
 
 def requests_of(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    """How many requests of each name Locust counted when it ended, of which none failed.
+    """How many requests of each name Locust counted when it ended, of which none failed: from its last table.
 
     Not from its CSV files: those are written once a second and not at the end, so what a slow host did after
     the last writing is not in them.
     """
     assert done.returncode == 0, done.stderr
-    written = [line for line in done.stdout.splitlines() if line != "[]"]  # workers have nothing to print
-    entries = json.loads("\n".join(written))
-    assert not [entry for entry in entries if entry["num_failures"]], done.stderr
-    assert entries, done.stderr
-    return {entry["name"]: entry["num_requests"] for entry in entries}
+    # Later tables replace earlier ones; percentiles come after, in rows without failures.
+    rows = re.findall(r"^(?:[A-Z]+ +)?(\S+) +(\d+) +(\d+)\(", done.stderr, flags=re.MULTILINE)
+    assert rows, done.stderr
+    assert not [name for name, _, failed in rows if failed != "0"], done.stderr
+    return {name: int(number) for name, number, _ in rows if number != "0"}
 
 
 def free_port() -> int:
@@ -379,7 +380,7 @@ def fetched(connect: Callable[[], socket.socket], port: int) -> str:
 
 def locust(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "locust", "--json", *arguments],
+        [sys.executable, "-m", "locust", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
