@@ -68,6 +68,14 @@ class Arrivals:
         self.dispatcher: Any = None
         self.alarm = Alarm()
 
+    def connect(self, number: int) -> None:
+        """Have so many users of the lean client ready, each connected."""
+        for _ in range(min(number, self.most)):
+            visitor = self.user(self.environment)
+            visitor.client.connect()
+            self.idle.append(visitor)
+            self.made += 1
+
     def start(self, began: float) -> None:
         """Send everything from now on; the schedule counts from `began`, on perf_counter's clock."""
         self.began = began

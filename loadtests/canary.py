@@ -23,6 +23,8 @@ RATE = 50.0
 LONGEST = 60.0
 """Seconds that a canary lives at most."""
 MOST_WAITING = 256
+CONNECTED = 128
+"""Connections that are open before the load begins: as many requests as come in two and a half seconds."""
 
 
 class Canary:
@@ -37,6 +39,9 @@ class Canary:
         self.arrivals = Arrivals(environment, user, moments, [0] * len(moments), MOST_WAITING)
 
     def start(self) -> None:
+        """Sing on connections that an idle server has taken up: one that is busy lets new ones wait for turns
+        of its loop, and it is not those that the canary tells of."""
+        self.arrivals.connect(CONNECTED)
         self.arrivals.start(perf_counter())
 
     def stop(self, drain: float) -> None:

@@ -30,6 +30,7 @@ from locust.event import EventHook
 from loadtests.addresses import guard
 from loadtests.arrivals import Arrivals, schedule
 from loadtests.canary import Canary
+from loadtests.client import Gate, LeanUser
 from loadtests.locustfiles import (
     CANARY,
     Unusable,
@@ -112,16 +113,23 @@ class Pressure(Protocol):
 class Closed:
     """Users who ask again as soon as they are answered."""
 
-    def __init__(self, order: Order, environment: Environment, recorder: Recorder) -> None:
+    def __init__(self, order: Order, environment: Environment, recorder: Recorder, user: type[User]) -> None:
         self.order = order
         self.recorder = recorder
         self.runner = environment.create_local_runner()
+        self.user = user
 
     def start(self) -> None:
-        self.began = perf_counter()
+        """Return when the users begin; lean ones are connected then."""
         users = self.order.own_users
+        gate = Gate()
+        if issubclass(self.user, LeanUser):
+            self.user.gate = gate
         if users:
             self.runner.start(users, spawn_rate=users)
+        if users and issubclass(self.user, LeanUser):
+            gate.open(users)
+        self.began = perf_counter()
 
     def warm(self) -> None:
         """Wait for the least warm-up and until the users have had their turns, within reason."""
@@ -207,7 +215,7 @@ class Attempt:
         listening = list(environment.events.request._handlers)
         self.recorder = Recorder()
         self.pressure: Pressure = (
-            Closed(order, environment, self.recorder)
+            Closed(order, environment, self.recorder, user)
             if order.rate is None
             else Open(order, environment, user)
         )
@@ -226,9 +234,9 @@ class Attempt:
         """Begin, and return when the warm-up is over: requests per second so far."""
         gc.collect()
         gc.freeze()
-        self.began = perf_counter()
         self.heartbeat = gevent.spawn(beat, self.lags)
         self.pressure.start()
+        self.began = perf_counter()
         self.pressure.warm()
         return len(self.recorder.end) / (perf_counter() - self.began)
 

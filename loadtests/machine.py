@@ -40,8 +40,8 @@ PACKAGES = (
 )
 """What can change a result."""
 
-FILES_BESIDES = 64
-"""Files that a process holds besides its connections."""
+FILES_BESIDES = 192
+"""Files that a process holds besides its users' connections, those of the canary among them."""
 
 ENOUGH_CONNECTIONS = 1_024
 ENOUGH_PORTS = 10_000

@@ -270,6 +270,78 @@ def test_it_speaks_with_nginx(tmp_path: Path) -> None:
     assert said["answers"][1][2]["content-length"] == str(2**20)
 
 
+GATE = """
+import json, sys
+import gevent
+from time import perf_counter
+from loadtests.client import Gate
+
+gate, passed = Gate(), []
+
+def user(late):
+    gevent.sleep(late)
+    gate.wait()
+    passed.append(perf_counter())
+
+users = [gevent.spawn(user, late) for late in json.loads(sys.argv[1])]
+began = perf_counter()
+gate.open(int(sys.argv[2]))
+opened = perf_counter()
+gevent.joinall(users)
+before = sum(moment < opened for moment in passed)
+print(json.dumps({"took": opened - began, "before": before, "all": len(passed)}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("late", "users", "least"),
+    [([0.0, 0.3, 0.6], 3, 0.6), ([0.0, 0.0], 3, 1.0), ([0.0, 0.9, 1.8], 3, 1.8)],
+    ids=["all have come", "one never comes", "each within a second of the one before"],
+)
+def test_users_begin_once_all_are_there_or_nobody_comes_any_more(
+    late: list[float], users: int, least: float
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", GATE, json.dumps(late), str(users)],
+        env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert told["took"] >= least
+    assert told["before"] == 0
+    assert told["all"] == len(late)
+
+
+def test_a_connection_that_died_before_it_was_used_is_replaced() -> None:
+    """Opened ahead of the load, closed by the server: not a failure of the app."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        listener.accept()[0].close()
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(ok(b"second"))
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    code = (
+        "import sys, time\n"
+        "from locust.env import Environment\n"
+        "from loadtests.client import Client\n"
+        "client = Client(Environment(), sys.argv[1], timeout=10.0)\n"
+        "client.connect()\n"
+        "time.sleep(0.2)\n"
+        "print(client.get('/').text)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, f"http://127.0.0.1:{listener.getsockname()[1]}"],
+        env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    thread.join(10)
+    listener.close()
+    assert done.stdout == "second\n", done.stderr
+
+
 def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path: Path) -> None:
     """Headless, with Locust's statistics and CSV files, as its users expect."""
     with Server(Arm(name="sync", app="sync_app.main:create_app"), around, "l.1") as server:

@@ -150,5 +150,5 @@ def test_more_users_than_connections_are_refused_before_any_load(tmp_path: Path)
     limited = ["sh", "-c", f"ulimit -n 256 && exec {DUEL[0]} run -s ping -u 300 --rounds 1"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
-    assert "error: 300 users need as many connections, and a process here may hold about 192" in done.stderr
+    assert "error: 300 users need as many connections, and a process here may hold about 64" in done.stderr
     assert "hint: use fewer users" in done.stderr

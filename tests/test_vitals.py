@@ -113,6 +113,23 @@ def test_work_that_is_left_behind_answers_is_seen(
     assert (behind > 0.5) if left else (behind < 0.05)
 
 
+def test_all_users_are_heard_however_long_a_turn_of_the_loop_takes(
+    around: Surroundings, locust: Locust, tmp_path: Path
+) -> None:
+    """A handler that computes; uvloop takes up one connection a turn, so users who connect under load would
+    wait for most of the trial."""
+    load = {"scenario": "python", "users": 96, "warmup": 1.5, "canary": str(tmp_path / "canary.npz")}
+    _, facts = watched(BUILT_IN["async"], around, locust, tmp_path / "s.npz", **load)
+    samples, canary = read_samples(tmp_path / "s.npz"), read_samples(tmp_path / "canary.npz")
+    window = facts["window"]
+    during = (samples.start < window) & (samples.end >= 0.0)
+    turn = float(np.median(samples.service_time[during]))
+    assert samples.service_time[during].max() < 6 * turn
+    # Nor does the canary wait longer than those who make the load, by much.
+    due = (canary.due >= 0.0) & (canary.due < window)
+    assert float(np.median(canary.response_time[due])) < 5 * turn
+
+
 def test_every_worker_has_a_heart(around: Surroundings, locust: Locust, tmp_path: Path) -> None:
     arm = app("counting", serving=Serving(workers=3))
     beats, facts = watched(arm, around, locust, tmp_path / "s.npz")
