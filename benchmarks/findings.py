@@ -5,13 +5,12 @@ The first is a long one; what a later one measured again is taken from there. Th
 
 from __future__ import annotations
 
-import itertools
-import sys
-from collections.abc import Container, Mapping, Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from loadtests.config import ENDPOINTS
-from loadtests.records import Run, RunDirectory
+from benchmarks.merged import merged
 from reports import markdown, units
 from reports.cards import Card
 from reports.charts import charts, files
@@ -36,33 +35,31 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    runs, commands = sys.argv[1::2], sys.argv[2::2]
-    if not runs or len(runs) != len(commands):
-        sys.exit("usage: python -m benchmarks.findings RUN 'the command that made it' [RUN COMMAND]…")
-    parts: list[Conclusions] = []
-    again: set[str] = set()
-    for path in reversed(runs):
-        directory = RunDirectory(Path(path))
-        part = conclude(without(directory.load(), again), Readings(directory))
-        again |= {card.scenario for card in part.cards}
-        parts.insert(0, part)
-    pictures = {f"{chart.stem}": files(chart) for chart in charts(parts[0]) if chart.stem in PICTURES}
-    for stem, made in pictures.items():
-        for scheme in ("light", "dark"):
-            (ROOT / "docs" / f"findings-{stem}-{scheme}.svg").write_bytes(made[f"{scheme}.svg"])
-    (ROOT / "docs" / "findings.md").write_text(page(parts, commands), encoding="utf-8")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.findings")
+    parser.add_argument("--users", default="", help="comma-separated loads to show, all without")
+    parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run and the command that made it")
+    chosen = parser.parse_args()
+    runs, commands = chosen.runs[::2], chosen.runs[1::2]
+    if len(runs) != len(commands):
+        parser.error("every run needs the command that made it")
+    with TemporaryDirectory(dir=Path(runs[0]).parent) as scratch:
+        users = [int(number) for number in chosen.users.split(",") if number]
+        directory = merged([Path(run) for run in runs], users, Path(scratch) / "merged")
+        conclusions = conclude(directory.load(), Readings(directory))
+        for chart in charts(conclusions):
+            if chart.stem in PICTURES:
+                made = files(chart)
+                for scheme in ("light", "dark"):
+                    picture = ROOT / "docs" / f"findings-{chart.stem}-{scheme}.svg"
+                    picture.write_bytes(made[f"{scheme}.svg"])
+        text = page(conclusions, commands)
+    (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
 
 
-def without(run: Run, scenarios: Container[str]) -> Run:
-    """The run as if some scenarios had not been in it."""
-    cells = tuple(cell for cell in run.plan.cells if cell.scenario not in scenarios)
-    trials = tuple(trial for trial in run.trials if trial.cell.scenario not in scenarios)
-    return run.model_copy(update={"plan": run.plan.model_copy(update={"cells": cells}), "trials": trials})
-
-
-def page(parts: Sequence[Conclusions], commands: Sequence[str]) -> str:
+def page(conclusions: Conclusions, commands: Sequence[str]) -> str:
     """The whole page."""
-    run = parts[0].run
+    run = conclusions.run
+    known = {card.scenario for card in conclusions.cards}
     lines = [
         "# What we found",
         "",
@@ -70,10 +67,7 @@ def page(parts: Sequence[Conclusions], commands: Sequence[str]) -> str:
         "requests served per second, with 95 % repeated confidence intervals over fresh processes; how to "
         "read them stands in [reading.md](reading.md), how they are measured in [method.md](method.md).",
         "",
-        *(
-            f"{markdown.machine_text(part.run)} {units.span(part.run.elapsed)} of measuring.  "
-            for part in parts
-        ),
+        f"{markdown.machine_text(run)} {units.span(run.elapsed)} of measuring.",
         "",
         "Made by `make findings` from",
         "",
@@ -86,19 +80,15 @@ def page(parts: Sequence[Conclusions], commands: Sequence[str]) -> str:
         "By users: ▲ async serves more, ▼ sync does, = they are proven to lie within "
         f"{run.plan.margin:.0%}, ~ not decided, ✗ one of them fails.",
         "",
-        *glance(parts),
+        *glance(conclusions),
         "",
     ]
     for family, scenarios in FAMILIES.items():
-        mine = [
-            line
-            for name in scenarios
-            for part in parts
-            if name in {card.scenario for card in part.cards}
-            for line in section(part, name)
-        ]
+        mine = [name for name in scenarios if name in known]
         if mine:
-            lines += [f"## {family}", "", *mine]
+            lines += [f"## {family}", ""]
+        for name in mine:
+            lines += section(conclusions, name)
     lines += [
         "## How it grows, and what it costs",
         "",
@@ -106,7 +96,7 @@ def page(parts: Sequence[Conclusions], commands: Sequence[str]) -> str:
         "",
         picture("costs", "CPU time, memory and threads of every arm"),
         "",
-        *markdown.prediction_lines(run, parts[0].verdicts),
+        *markdown.prediction_lines(run, conclusions.verdicts),
     ]
     return "\n".join(lines)
 
@@ -118,17 +108,13 @@ def picture(stem: str, words: str) -> str:
     )
 
 
-def glance(parts: Sequence[Conclusions]) -> list[str]:
+def glance(conclusions: Conclusions) -> list[str]:
     """One row an endpoint: the ratio at every load, and what to write."""
-    primaries = itertools.chain.from_iterable(part.primaries for part in parts)
-    found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in primaries}
+    found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in conclusions.primaries}
     levels = sorted({level for _, _, level in found})
     heads = [f"{level:g}" for level in levels]
     lines = [f"| endpoint | {' | '.join(heads)} | what to write |", "|---|" + "---:|" * len(levels) + "---|"]
-    for card in sorted(
-        itertools.chain.from_iterable(part.cards for part in parts),
-        key=lambda card: ENDPOINTS.index(card.scenario) if card.scenario in ENDPOINTS else len(ENDPOINTS),
-    ):
+    for card in conclusions.cards:
         rows = [found.get((card.scenario, card.arm, level)) for level in levels]
         seen = ["" if row is None else f"{MARKS[row.verdict]} {units.ratio(row.ratio)}" for row in rows]
         name = f"[{card.scenario}](#{anchor(card.scenario)})"

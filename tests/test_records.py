@@ -9,8 +9,10 @@ import jsonschema
 import numpy as np
 import pytest
 
+from benchmarks.merged import merged
 from loadtests.plan import Arm
 from loadtests.records import RecordError, Run, RunDirectory, read_samples
+from reports.estimates import Readings
 from tests import scripted
 from tests.scripted import Told
 
@@ -39,6 +41,21 @@ def test_a_copy_with_other_trials_knows_its_own_alone(tmp_path: Path) -> None:
     assert run.of(cell, "nobody") == ()
     # What was looked up is no part of the run.
     assert directory.load() == run
+
+
+def test_runs_are_merged_cell_by_cell_the_later_one_first(tmp_path: Path) -> None:
+    """What docs/findings.md is made of: rounds of a cell stay together, and its samples come along."""
+    cells = [("ping", 8), ("ping", 64)]
+    whole, _ = scripted.run(tmp_path / "a", scripted.plan(cells=cells), lambda *_: Told(requests=100))
+    scripted.run(tmp_path / "b", scripted.plan(cells=cells[1:]), lambda *_: Told(requests=300))
+    paths = [tmp_path / "a" / "scripted", tmp_path / "b" / "scripted"]
+    both = merged(paths, (), tmp_path / "both")
+    run, readings = both.load(), Readings(both)
+    for cell, requests in zip(whole.plan.cells, (100, 300), strict=True):
+        assert {readings.whole(trial).ended for trial in run.of(cell, "async")} == {requests}
+        assert [trial.round for trial in run.of(cell, "async")] == [0, 1, 2, 3]
+    only = merged(paths, (8,), tmp_path / "only").load()
+    assert [cell.load.users for cell in only.plan.cells] == [8]
 
 
 def test_a_run_file_follows_its_published_schema(directory: RunDirectory) -> None:
