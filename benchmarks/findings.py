@@ -36,15 +36,15 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.findings")
-    parser.add_argument("--users", default="", help="comma-separated loads to show, all without")
+    parser.add_argument("--without", default="", metavar="CELL,…", help="what is left out: ping@64")
     parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run and the command that made it")
     chosen = parser.parse_args()
     runs, commands = chosen.runs[::2], chosen.runs[1::2]
     if len(runs) != len(commands):
         parser.error("every run needs the command that made it")
     with TemporaryDirectory(dir=Path(runs[0]).parent) as scratch:
-        users = [int(number) for number in chosen.users.split(",") if number]
-        directory = merged([Path(run) for run in runs], users, Path(scratch) / "merged")
+        left_out = chosen.without.split(",")
+        directory = merged([Path(run) for run in runs], left_out, Path(scratch) / "merged")
         conclusions = conclude(directory.load(), Readings(directory))
         for chart in charts(conclusions):
             if chart.stem in PICTURES:

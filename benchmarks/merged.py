@@ -14,9 +14,9 @@ APART = 10_000
 """Between the numbers of two runs' trials."""
 
 
-def merged(paths: Sequence[Path], users: Collection[int], at: Path) -> RunDirectory:
-    """A run in the directory `at`, with the cells of these numbers of users, all where none is given; its
-    files are links to theirs. A cell's trials come from one run, so that its rounds stay whole.
+def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDirectory:
+    """A run in the directory `at`, without the cells of these keys (`ping@64`); its files are links to theirs.
+    A cell's trials come from one run, so that its rounds stay whole.
 
     Raises RecordError, and ValueError for runs that differ in more than their cells.
     """
@@ -28,10 +28,7 @@ def merged(paths: Sequence[Path], users: Collection[int], at: Path) -> RunDirect
         ) or run.machine != first.machine:  # fmt: skip
             raise ValueError(f"{run.id} and {first.id} differ in more than their cells")
     origin = {
-        cell: number
-        for number, run in enumerate(runs)
-        for cell in run.plan.cells
-        if not users or cell.load.users in users
+        cell: number for number, run in enumerate(runs) for cell in run.plan.cells if cell.key not in left_out
     }
     (at / "samples").mkdir(parents=True)
     trials = []

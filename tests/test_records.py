@@ -54,7 +54,7 @@ def test_runs_are_merged_cell_by_cell_the_later_one_first(tmp_path: Path) -> Non
     for cell, requests in zip(whole.plan.cells, (100, 300), strict=True):
         assert {readings.whole(trial).ended for trial in run.of(cell, "async")} == {requests}
         assert [trial.round for trial in run.of(cell, "async")] == [0, 1, 2, 3]
-    only = merged(paths, (8,), tmp_path / "only").load()
+    only = merged(paths, ("ping@64",), tmp_path / "only").load()
     assert [cell.load.users for cell in only.plan.cells] == [8]
 
 
