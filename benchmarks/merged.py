@@ -15,7 +15,7 @@ APART = 10_000
 
 
 def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDirectory:
-    """A run in the directory `at`, without the cells of these keys (`ping@64`); its files are links to theirs.
+    """A run in the directory `at`, without the cells of these keys (`ping@64`); its files link to theirs.
     A cell's trials come from one run, so that its rounds stay whole.
 
     Raises RecordError, and ValueError for runs that differ in more than their cells.
