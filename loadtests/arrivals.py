@@ -39,6 +39,10 @@ def schedule(kind: str, rate: float, seconds: float, seed: int) -> NDArray[np.fl
     return moments[moments < seconds]
 
 
+PATIENCE = 1.0
+"""Seconds that an idle server has for one light request."""
+
+
 class Arrivals:
     """One dispatcher, and a greenlet for each arrival from a pool of at most `most` users."""
 
@@ -69,12 +73,19 @@ class Arrivals:
         self.alarm = Alarm()
 
     def connect(self, number: int) -> None:
-        """Have so many users of the lean client ready, each connected."""
-        for _ in range(min(number, self.most)):
-            visitor = self.user(self.environment)
+        """Have so many users of the lean client ready, each connected; one alone where the server does not
+        keep its connection: a worker that serves one at a time would wait for a request on an idle one."""
+        first = self.free()
+        asking = gevent.spawn(self.visit, first, self.user.tasks[0], perf_counter())
+        self.busy.add(asking)
+        asking.join(timeout=PATIENCE)
+        if first.client.connection is None or not asking.dead:
+            return
+        others = [self.user(self.environment) for _ in range(min(number, self.most) - self.made)]
+        for visitor in others:
             visitor.client.connect()
-            self.idle.append(visitor)
-            self.made += 1
+        self.made += len(others)
+        self.idle += others
 
     def start(self, began: float) -> None:
         """Send everything from now on; the schedule counts from `began`, on perf_counter's clock."""

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -340,6 +341,45 @@ def test_a_connection_that_died_before_it_was_used_is_replaced() -> None:
     thread.join(10)
     listener.close()
     assert done.stdout == "second\n", done.stderr
+
+
+@contextmanager
+def answering(reply: bytes, keeps: bool) -> Iterator[str]:
+    """A server that gives everybody the same answer, and keeps connections or does not."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(65_536):
+                self.request.sendall(reply)
+                if not keeps:
+                    break
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(("keeps", "connected"), [(True, 20), (False, 0)])
+def test_a_canary_connects_ahead_only_where_connections_are_kept(keeps: bool, connected: int) -> None:
+    """Idle connections would block a worker that serves one at a time."""
+    code = (
+        "import sys\n"
+        "from loadtests.canary import Canary\n"
+        "from loadtests.locustfiles import canary_user\n"
+        "canary = Canary(sys.argv[1], canary_user('/health'))\n"
+        "canary.arrivals.connect(20)\n"
+        "print(sum(user.client.connection is not None for user in canary.arrivals.idle))\n"
+    )
+    with answering(ok(b"fine", b"" if keeps else b"Connection: close\r\n"), keeps) as url:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, url],
+            env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.stdout == f"{connected}\n", done.stderr
 
 
 def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path: Path) -> None:
