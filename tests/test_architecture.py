@@ -60,6 +60,7 @@ LOADTESTS: dict[str, set[str]] = {
         "loadtests.addresses",
         "loadtests.arrivals",
         "loadtests.canary",
+        "loadtests.client",
         "loadtests.locustfiles",
         "loadtests.recorder",
         "loadtests.records",
