@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.findings")
     parser.add_argument("--without", default="", metavar="CELL,…", help="what is left out: ping@64")
+    parser.add_argument("--note", default="", help="what else a reader must know of these runs")
     parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run and the command that made it")
     chosen = parser.parse_args()
     runs, commands = chosen.runs[::2], chosen.runs[1::2]
@@ -52,11 +53,11 @@ def main() -> None:
                 for scheme in ("light", "dark"):
                     picture = ROOT / "docs" / f"findings-{chart.stem}-{scheme}.svg"
                     picture.write_bytes(made[f"{scheme}.svg"])
-        text = page(conclusions, commands)
+        text = page(conclusions, commands, chosen.note)
     (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
 
 
-def page(conclusions: Conclusions, commands: Sequence[str]) -> str:
+def page(conclusions: Conclusions, commands: Sequence[str], note: str) -> str:
     """The whole page."""
     run = conclusions.run
     known = {card.scenario for card in conclusions.cards}
@@ -75,6 +76,7 @@ def page(conclusions: Conclusions, commands: Sequence[str]) -> str:
         *commands,
         "```",
         "",
+        *([note, ""] if note else []),
         "## At a glance",
         "",
         "By users: ▲ async serves more, ▼ sync does, = they are proven to lie within "
