@@ -138,7 +138,8 @@ def section(conclusions: Conclusions, scenario: str) -> list[str]:
         lines += [f"**{title(card, conclusions)}**", ""]
         rows = [v for v in conclusions.primaries if v.cell.scenario == scenario and v.arm == card.arm]
         lines += [*table(rows, names[0]), ""]
-        lines += [f"- {markdown.plain(text)}" for text in card_lines(card)]
+        failing = card.verdict.warnings if card.verdict.verdict == "failing" else ()
+        lines += [f"- {markdown.plain(text)}" for text in (*failing, *card_lines(card))]
         figures = zip(CARD_FIGURES, card_figures(card, names), strict=True)
         lines += [f"- {' / '.join(names)}: " + "; ".join(f"{name} {value}" for name, value in figures), ""]
     return lines

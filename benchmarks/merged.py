@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from loadtests.records import Run, RunDirectory
+from loadtests.records import Calibration, Run, RunDirectory
 
 FILES = (".npz", ".vitals.npz", ".canary.npz", ".delays.npy")
 """Endings of a trial's files."""
@@ -59,7 +59,7 @@ def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDir
     return directory
 
 
-def calibrations(runs: Sequence[Run]) -> tuple[object, ...]:
+def calibrations(runs: Sequence[Run]) -> tuple[Calibration, ...]:
     """Of all runs, the last where there are several."""
     found = {(one.arm, one.scenario, one.users): one for run in runs for one in run.calibrations}
     return tuple(found.values())

@@ -42,6 +42,8 @@ REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """Methods that may be sent again when an idle connection turns out to be closed (RFC 9110, 9.2.2)."""
 NOBODY_COMES = 1.0
 """Seconds after which no further user is waited for."""
+LONGEST = 10.0
+"""Seconds that the first user waits for the last one at most: some log in before they begin."""
 TAKEN_UP, TAKEN_UP_EACH = 0.05, 0.0005
 """Seconds that an idle server needs to take up new connections, and for each of them."""
 LOOK = 0.25
@@ -442,12 +444,13 @@ class Gate:
     def open(self, users: int) -> None:
         """Let all go once so many wait, or nobody has come for a second: a user may have an `on_start` that
         does not lead here. They get as long as an idle server needs to take up their connections."""
-        seen, since = self.waiting, perf_counter()
-        while self.waiting < users and perf_counter() - since < NOBODY_COMES:
+        began = since = perf_counter()
+        seen = self.waiting
+        while self.waiting < users and perf_counter() < min(since + NOBODY_COMES, began + LONGEST):
             gevent.sleep(0.01)
             if self.waiting > seen:
                 seen, since = self.waiting, perf_counter()
-        gevent.sleep(TAKEN_UP + seen * TAKEN_UP_EACH)
+        gevent.sleep(TAKEN_UP + self.waiting * TAKEN_UP_EACH)
         self.opened.set()
 
 

@@ -122,12 +122,13 @@ class Closed:
     def start(self) -> None:
         """Return when the users begin; lean ones are connected then."""
         users = self.order.own_users
-        gate = Gate()
-        if issubclass(self.user, LeanUser):
-            self.user.gate = gate
+        # Where this process has no users, nobody would open the gate to those of a later trial.
+        gate = None
+        if users and issubclass(self.user, LeanUser):
+            gate = self.user.gate = Gate()
         if users:
             self.runner.start(users, spawn_rate=users)
-        if users and issubclass(self.user, LeanUser):
+        if gate is not None:
             gate.open(users)
         self.began = perf_counter()
 

@@ -21,7 +21,7 @@ from reports.catalogue import style
 from reports.estimates import Readings, estimate, pair
 from reports.signs import Canary, Signs, signs
 from reports.statistics import Interval, position, repeated_interval
-from reports.verdicts import Verdict, how_it_fails
+from reports.verdicts import Verdict
 
 NOT_DECIDED = "not decided"
 EITHER = "either"
@@ -228,7 +228,7 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, levels: Sequen
 
 def advise(run: Run, readings: Readings, top: Level, reference: Arm, rival: Arm) -> tuple[str, list[str]]:
     """The advice in words, and what goes with it."""
-    notes = [*how_it_fails(top.verdict), *harm_notes(top, reference, rival)]
+    notes = harm_notes(top, reference, rival)
     if top.choice == OFFLOAD:
         return OFFLOAD, [*notes, offloaded(top, reference, rival)]
     if top.choice not in (reference.name, rival.name):

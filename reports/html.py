@@ -35,7 +35,7 @@ from reports.terminal import (
     warnings,
 )
 from reports.terminal import headline as gate_headline
-from reports.verdicts import Verdict, how_it_fails, unsettled
+from reports.verdicts import Verdict, unsettled
 
 PAGE = Path(__file__).parent / "page"
 """Template, style and script of the report."""
@@ -161,8 +161,7 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "said": FIGURES.sub("", sentence(verdict, run.plan).partition(": ")[2]),
         "load": str(verdict.cell.load),
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
-        # How it fails is said above them, with the remedy.
-        "lines": [line for line in card_lines(card) if line not in how_it_fails(verdict)],
+        "lines": card_lines(card),
         "figures": [
             (f"a light request waits, {' / '.join(arms)}", waits),
             ("CPU s per 1,000 requests", cpu),

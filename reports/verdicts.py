@@ -271,13 +271,6 @@ def unsettled(words: Sequence[Word]) -> list[str]:
     return [f"{what} in {number}" for word, what in kinds.items() if (number := [*words].count(word))]
 
 
-def how_it_fails(verdict: Verdict) -> list[str]:
-    """What is wrong with each failing arm, without the remedy; nothing for any other verdict."""
-    if verdict.verdict != "failing":
-        return []
-    return [warning.partition(";")[0] for warning in verdict.warnings[: len(verdict.failing)]]
-
-
 def failure_rate(readings: list[Reading]) -> float | None:
     """Part of the requests that failed, those never answered included; None without requests."""
     requests = sum(reading.requests for reading in readings)
