@@ -3,8 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := --require-hashes -r requirements.lock
+# uv, itself installed by pip, installs the lock in a tenth of pip's time. It does not read pip's
+# configuration, so pass it pip's index. If uv is unavailable or fails, pip installs the rest.
+UV_LOCK := $(VENV)/uv.lock
+INSTALL_UV = sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(UV_LOCK) && $(PIP) --require-hashes -r $(UV_LOCK)
+UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /dev/null)" \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bars bars-long test lint types lock wheel readme schema findings clean
+# Some container images set it. Without compiled modules, each of the hundreds of processes that tests and runs
+# start would compile all of its imports: 2 s of CPU each instead of 0.8.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test lint types lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -13,33 +25,35 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make bench-generator, bench-report, bench-help   how fast the tool itself is"
 	@echo "make bench-minimal, bench-transports   what the twins cost, and what their HTTP clients do"
-	@echo "make bars-long  the long series: are verdicts right, are bottlenecks named, is all answered (hours)"
-	@echo "make bars     whether the generator reads known figures as they are, and how soon verdicts come"
+	@echo "make bars-long  the long series: correct verdicts, named bottlenecks, no failed requests (hours)"
+	@echo "make bench-power   what gates find, by size of the change and number of cells (simulated, minutes)"
+	@echo "make bars     the generator's accuracy against known figures, and the time to a verdict"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
-	@echo "make findings RUNS=\"runs/… 'duel run …'\"   write docs/findings.md from a long run at hand"
-	@echo "make lock     resolve requirements.lock again (needs uv)"
+	@echo "make findings RUNS=\"runs/… 'duel run …'\"   write docs/findings.md from an existing long run"
+	@echo "make lock     resolve requirements.lock again"
 
 install: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL_UV) && $(UV) $(LOCKED) || $(PIP) $(LOCKED)
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 bench: $(READY)
 	$(BIN)/duel run --quick
 
-# What measures runs by itself, afterwards.
+# Tests whose figures parallel tests would distort run afterwards, one at a time.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m "not alone" -n 4 --dist worksteal
 	$(BIN)/python -m pytest -m alone
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
@@ -63,9 +77,12 @@ bench-minimal: $(READY)
 bench-transports: $(READY)
 	$(BIN)/python -m benchmarks.transports
 
+bench-power: $(READY)
+	$(BIN)/python -m benchmarks.power
+
 bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
-	$(BIN)/python -m pytest tests/test_faults.py -k interrupt --interrupts 50
+	$(BIN)/python -m pytest tests/test_faults.py --long --interrupts 50
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
 	$(BIN)/python -m benchmarks.starvation
@@ -76,16 +93,16 @@ bars-long: $(READY)
 readme: $(READY)
 	$(BIN)/python -m benchmarks.readme
 
-# Of a long run, in parts: begin it, then `duel run --resume runs/…` as often as there is time. Pairs of a run
-# and its command; what a later run measured again is taken from there.
+# Takes pairs of a run and its command. A long run can be measured in parts with `duel resume runs/…`; cells
+# measured again in a later run replace the earlier ones.
 findings: $(READY)
 	$(BIN)/python -m benchmarks.findings $(RUNS)
 
 schema: $(READY)
-	$(BIN)/python -c "import json; from loadtests import Run; print(json.dumps(Run.model_json_schema(by_alias=True, mode='serialization'), indent=1))" > docs/duel-run-1.schema.json
+	$(BIN)/python -c "import json; from loadtests import Run; print(json.dumps(Run.model_json_schema(by_alias=True, mode='serialization'), indent=1))" > docs/duel-run-2.schema.json
 
-lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-annotate \
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean:

@@ -1,4 +1,4 @@
 """The async twin: `async def` routes on the event loop, AsyncSession.
 
-Compare: diff -r sync_app async_app.
+To compare the two styles: `diff -r sync_app async_app`.
 """

@@ -1,8 +1,8 @@
-"""The engine, and the sessions that a route opens in its own body.
+"""The engine, and the session factories that routes open their sessions from.
 
-A route leaves its session before it returns, so that no connection is held while FastAPI
-validates and sends the response (a session opened by a dependency is, and under load that
-wedges a sync app: see the `session-dependency` pitfall).
+A route closes its session before it returns, so that no connection is held while FastAPI
+validates and sends the response. A session from a dependency stays open until then, which
+deadlocks a sync app under load: see the `session-dependency` pitfall.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared_models.settings import Settings
 
 
 def connect(settings: Settings) -> Engine:
-    """An engine on the database that the settings name."""
+    """An engine for the configured database."""
     url = settings.url("aiosqlite")
     engine = create_engine(
         url,
@@ -34,16 +34,16 @@ def connect(settings: Settings) -> Engine:
 
 
 def sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions that read."""
+    """Factory of sessions that only read."""
     return sessionmaker(engine, expire_on_commit=False)
 
 
 def writing_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions that write: on SQLite their transactions hold the write lock from the start."""
+    """Factory of sessions that write: on SQLite their transactions take the write lock at the start."""
     return sessionmaker(engine.execution_options(writes=True), expire_on_commit=False)
 
 
-# `async def` in both apps: they wait for nothing, and as `def` each would cost a thread hop.
+# `async def` in both apps: they never wait, and as `def` each would cost a thread hop.
 async def get_reading(request: Request) -> sessionmaker[Session]:
     return request.state.reading  # type: ignore[no-any-return]  # lifespan state is untyped
 

@@ -1,4 +1,4 @@
-"""The HTTP client to the slow service: opened once for the app's life, pooled, kept alive."""
+"""The HTTP client of the slow service: opened once per app, pooled, with keep-alive."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared_models.settings import Settings
 
 
 class Upstream:
-    """Calls the slow service; `bound` holds down the calls that all fan-outs have in flight."""
+    """Calls the slow service; `bound` limits the concurrent calls of all fan-outs together."""
 
     def __init__(self, client: httpx.AsyncClient, bound: Semaphore) -> None:
         self.client = client
         self.bound = bound
 
     async def call(self, delay: float) -> str:
-        """What the slow service answers after about `delay` seconds; 502 when it does not."""
+        """The slow service's response after about `delay` seconds, or UpstreamFailed (502) on any error."""
         try:
             response = await self.client.get(f"?delay={delay}")
             response.raise_for_status()
@@ -32,7 +32,7 @@ class Upstream:
         return response.text
 
     async def call_many(self, calls: int, delay: float) -> list[str]:
-        """`calls` answers, asked for at once."""
+        """The responses of `calls` concurrent calls."""
 
         async def bounded_call() -> str:
             async with self.bound:
@@ -42,13 +42,13 @@ class Upstream:
 
 
 def pool_limits(settings: Settings) -> httpx.Limits:
-    """One connection for each call in flight, all kept alive."""
+    """A connection for every concurrent call, all kept alive."""
     connections = settings.upstream_connections
     return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
 
 
 def scaling_transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    """aiohttp's connector under httpx: httpx's own slows down as calls in flight grow."""
+    """aiohttp's connector under httpx, whose default slows down as concurrent calls grow."""
     return AiohttpTransport(limits=pool_limits(settings))
 
 
@@ -56,7 +56,7 @@ def scaling_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 async def open_upstream(
     settings: Settings, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[Upstream]:
-    """An Upstream on `transport`; without one on httpx as it comes, as the tutorials show it."""
+    """An Upstream on `transport`; by default on httpx's own transport, as tutorials show it."""
     async with httpx.AsyncClient(
         base_url=settings.upstream,
         timeout=settings.upstream_timeout,
@@ -66,7 +66,7 @@ async def open_upstream(
         yield Upstream(client, Semaphore(settings.fan_out_limit))
 
 
-# `async def` in both apps: they wait for nothing, and as `def` each would cost a thread hop.
+# `async def` in both apps: they never wait, and as `def` each would cost a thread hop.
 async def get_upstream(request: Request) -> Upstream:
     return request.state.upstream  # type: ignore[no-any-return]  # lifespan state is untyped
 

@@ -1,1 +1,1 @@
-"""Measurements of the tool itself and makers of what README shows: run by make targets, not by the tests."""
+"""Measurements of the tool itself, and writers of README's and docs' figures: run by make, not by tests."""

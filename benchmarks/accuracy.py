@@ -1,10 +1,10 @@
-"""Whether the generator reads latencies and rates as they are: `make bars`.
+"""Whether the generator measures latencies and rates correctly: `make bars`.
 
-The bars: p50 and p99 within max(0.3 ms, 2 %) of the delays that the server logged, at 10, 100 and 500
-users, and p50 within 5 % of wrk's; a gate that lets 200 requests through a second read as 200 ± 1 %;
-a server that stands still for one second in twenty, at 100 arrivals a second: p99 of the response time
-within 5 % of what the schedule says, where a closed loop sees nothing; 99 in 100 arrivals made within 2 ms
-of their moment at 1,000 a second.
+Targets: p50 and p99 within max(0.3 ms, 2 %) of the delays that the server logged, at 10, 100 and 500 users,
+and p50 within 5 % of wrk's; a rate limiter of 200 requests per second measured as 200 ± 1 %; a server that
+stalls for one second in twenty, at 100 arrivals per second: p99 of the response time within 5 % of what
+follows from the schedule, while a closed loop does not show the stall; at 1,000 arrivals per second, 99 % at
+most 2 ms late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,18 +26,21 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from loadtests import machine
-from loadtests.bench import expect, generator
-from loadtests.plan import Arm
-from loadtests.processes import ROOT, Child
-from loadtests.records import Samples, read_samples
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
+from loadtests.measure.generator import expect, generator, samples_written
+from loadtests.plan.arms import Arm
+from loadtests.plan.request import LONGEST, WARMUP_TURNS, WINDOW_TURNS, TrialRequest
+from loadtests.records.samples import Samples
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+from loadtests.system.fingerprint import fingerprint
+from loadtests.system.placement import Placement, cpus, place
+from loadtests.system.processes import OWN_BOOT, ROOT, Child
 
 OUT = Path("runs") / "accuracy.json"
 LEVELS = ((10, "at_20_ms"), (100, "at_20_ms"), (500, "at_200_ms"))
 ROUNDS = 3
 WINDOW = 5.0
-GATE_WINDOW = 20.0
+LIMITER_WINDOW = 20.0
 FREEZE_WINDOW = 20.0
 
 
@@ -60,9 +63,9 @@ class Figure:
 
 
 class Bars:
-    """The generator, and servers whose truth is known, each on a CPU of its own."""
+    """The generator, and servers whose true latencies and rates are known, each on its own CPU."""
 
-    def __init__(self, child: Child, around: Surroundings, scratch: Path) -> None:
+    def __init__(self, child: Child, around: ServingEnvironment, scratch: Path) -> None:
         self.child = child
         self.around = around
         self.samples = scratch / "samples.npz"
@@ -73,19 +76,22 @@ class Bars:
 
     def begin(self, url: str, users: int, window: float, **changes: Any) -> None:
         """Load a server until the window opens."""
-        order = {
-            "host": url, "scenario": "ping", "users": users, "warmup": 1.0, "window": window,
-            "drain": 5.0, "seed": 1, "samples": str(self.samples),
-        }  # fmt: skip
-        self.child.send({**order, **changes})
+        request = TrialRequest(
+            host=url, scenario="ping", users=users, turn=0.0, rate=None, arrivals=None, warmup=1.0,
+            warmup_turns=WARMUP_TURNS, window=window, window_turns=WINDOW_TURNS, longest=LONGEST,
+            drain=5.0, seed=1, samples=str(self.samples), canary=None, names="", pauses=True,
+        )  # fmt: skip
+        self.child.send(asdict(replace(request, **changes)))
         expect(self.child, "opened", 120)
 
     def finish(self) -> tuple[dict[str, Any], Samples]:
-        expect(self.child, "closed", 120)
-        return expect(self.child, "done", 120), read_samples(self.samples)
+        for event in ("closed", "drained"):
+            expect(self.child, event, 120)
+        facts = expect(self.child, "done", 120)
+        return facts, samples_written(self.samples, facts)
 
     def latencies(self, users: int, app: str) -> list[Figure]:
-        """Medians of ROUNDS: read by the generator, logged by the server, read by wrk."""
+        """Medians over ROUNDS: measured by the generator, logged by the server, measured by wrk."""
         rows = []
         for number in range(ROUNDS):
             arm = Arm(name="delays", app=f"benchmarks.delays:{app}", app_dir=str(ROOT))
@@ -95,7 +101,7 @@ class Bars:
                 theirs = wrk(f"{server.url}/{number}.wrk/ping", users, self.around.placement)
             busy = facts["generator_cpu"] / facts["window"]
             if busy > 0.5:
-                print(f"  the generator was at {busy:.0%} of its core: this level says nothing")
+                print(f"  the generator was at {busy:.0%} of its core: no result at this level")
             mine = samples.service_time[samples.ok]
             rows.append([*np.quantile(mine, [0.5, 0.99]), *np.quantile(logged, [0.5, 0.99]), theirs])
         p50, p99, true_p50, true_p99, wrk_p50 = (float(value) for value in np.median(rows, axis=0))
@@ -107,16 +113,16 @@ class Bars:
             figures.append(Figure(f"p50 at {users} users beside wrk, s", p50, wrk_p50, 0.05 * wrk_p50))
         return figures
 
-    def gate(self) -> Figure:
+    def limiter(self) -> Figure:
         """A server that lets one request through every 5 ms."""
-        arm = Arm(name="gate", app="gate:even", app_dir=str(ROOT / "tests" / "apps"))
+        arm = Arm(name="limiter", app="limiter:even", app_dir=str(ROOT / "tests" / "apps"))
         with Server(arm, self.around, "unused") as server:
-            facts, samples = self.load(server.url, 16, GATE_WINDOW)
+            facts, samples = self.load(server.url, 16, LIMITER_WINDOW)
         inside = (samples.end >= 0) & (samples.end < facts["window"]) & samples.ok
-        return Figure("gate of 200 a second, 1/s", float(inside.sum()) / facts["window"], 200.0, 2.0)
+        return Figure("rate limiter of 200/s, 1/s", float(inside.sum()) / facts["window"], 200.0, 2.0)
 
     def freeze(self) -> list[Figure]:
-        """A server of 5 ms that stands still for a second, under arrivals and under a closed loop."""
+        """A server of 5 ms that stalls for a second, in an open and in a closed loop."""
         arm = Arm(name="delays", app="benchmarks.delays:at_5_ms", app_dir=str(ROOT))
         found = {}
         for name, users, changes in (
@@ -140,7 +146,7 @@ class Bars:
             found[name] = [float(np.quantile(what, 0.99)) for what in (response, truth, service)]
         response_p99, truth_p99, service_p99 = found["open"]
         print(
-            f"  one connection an arrival: service time p99 {service_p99:.3f} s, as the response time; "
+            f"  one connection per arrival: service time p99 {service_p99:.3f} s, as the response time; "
             f"a closed loop of one user: {found['closed'][2]:.4f} s"
         )
         return [
@@ -149,7 +155,7 @@ class Bars:
         ]
 
     def punctuality(self) -> Figure:
-        """How late 99 in 100 arrivals are at 1,000 a second."""
+        """Lateness of arrivals at 1,000 per second, p99."""
         arm = Arm(name="delays", app="benchmarks.delays:at_5_ms", app_dir=str(ROOT))
         with Server(arm, self.around, "unused") as server:
             facts, samples = self.load(f"{server.url}/1.late", 2_000, WINDOW, rate=1000.0, arrivals="poisson")
@@ -157,7 +163,7 @@ class Bars:
         late = np.quantile((samples.start - samples.due)[inside], [0.5, 0.99])
         busy = facts["generator_cpu"] / facts["window"]
         print(
-            f"  at 1,000 arrivals a second half are late by {late[0] * 1e6:.0f} µs; generator at {busy:.0%}"
+            f"  at 1,000 arrivals per second: median lateness {late[0] * 1e6:.0f} µs, generator at {busy:.0%}"
         )
         return Figure("p99 of lateness at 1,000/s, s", float(late[1]), 0.0, 0.002)
 
@@ -167,7 +173,7 @@ def fetch(url: str) -> Any:
         return json.load(answer)
 
 
-def wrk(url: str, users: int, placement: machine.Placement) -> float:
+def wrk(url: str, users: int, placement: Placement) -> float:
     """wrk's p50 in seconds; 0 where wrk is not installed."""
     if shutil.which("wrk") is None:
         return 0.0
@@ -183,24 +189,24 @@ def wrk(url: str, users: int, placement: machine.Placement) -> float:
 
 
 def main() -> None:
-    placement = machine.place(machine.cpus())
+    placement = place(cpus())
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
-        with Surroundings(scratch, placement) as around, generator(scratch, placement) as child:
-            child.receive(BOOT_TIMEOUT)
+        with ServingEnvironment(scratch, placement) as around, generator(scratch, placement) as child:
+            child.receive(OWN_BOOT)
             bars = Bars(child, around, scratch)
-            print(f"{'':34}{'read':>12}{'truth':>12}")
+            print(f"{'':34}{'measured':>12}{'true':>12}")
             figures = []
             for users, app in LEVELS:
                 for figure in bars.latencies(users, app):
                     figures.append(figure)
                     print(figure)
-            for figure in (bars.gate(), *bars.freeze(), bars.punctuality()):
+            for figure in (bars.limiter(), *bars.freeze(), bars.punctuality()):
                 figures.append(figure)
                 print(figure)
     OUT.parent.mkdir(exist_ok=True)
     result = {
-        "machine": machine.fingerprint(placement).model_dump(mode="json"),
+        "machine": fingerprint(placement).model_dump(mode="json"),
         "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
     }
     OUT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""How long it takes until a cell is decided, from the command to its exit: `make bars`.
+"""Time until a cell is decided, from the command to its exit: `make bars`.
 
-The bars: a factor of two in 60 s, ten per cent in about three minutes, each in the median of three runs.
+Targets: a factor of two in 60 s, 10 % in about three minutes, each the median of three runs.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from loadtests import machine
-from loadtests.processes import ROOT
+from loadtests.system.fingerprint import fingerprint
+from loadtests.system.placement import cpus, place
+from loadtests.system.processes import ROOT
 
 OUT = Path("runs") / "decision.json"
 TIMES = 3
-KNOWN = "loadtests.known_answers"
+KNOWN = "loadtests.measure.known_answers"
 CASES = (
     ("a factor of two", [f"short={KNOWN}:short", f"long={KNOWN}:double"], 60.0),
-    ("ten per cent", [f"short={KNOWN}:short", f"long={KNOWN}:tenth_longer"], 200.0),
+    ("10 %", [f"short={KNOWN}:short", f"long={KNOWN}:tenth_longer"], 200.0),
 )
 
 
@@ -48,7 +49,7 @@ def main() -> None:
         print(f"{what}: {middle:.0f} s in the median, bar {bar:.0f} s ({'met' if good else 'MISSED'})")
         figures.append({"what": what, "seconds": seconds, "verdicts": words, "bar": bar, "met": good})
     OUT.parent.mkdir(exist_ok=True)
-    used = machine.fingerprint(machine.place(machine.cpus())).model_dump(mode="json")
+    used = fingerprint(place(cpus())).model_dump(mode="json")
     OUT.write_text(json.dumps({"machine": used, "figures": figures}, indent=1) + "\n", encoding="utf-8")
     sys.exit(0 if met else 1)
 

@@ -1,6 +1,6 @@
-"""The slow service as an arm of its own, at the delays that the accuracy bars use."""
+"""The slow service as an arm, with the delays that accuracy.py uses."""
 
-from loadtests.slow_service import SlowService
+from loadtests.serving.slow_service import SlowService
 
 
 def at_20_ms() -> SlowService:

@@ -1,4 +1,4 @@
-"""Benchmarks that are duels themselves: arms in interleaved rounds, told with their intervals."""
+"""Benchmarks that are duels themselves: arms in interleaved rounds, reported with their intervals."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtests.config import first_look
-from loadtests.plan import Arm, Cell, Load, Plan
-from loadtests.records import Machine, Run
-from loadtests.rounds import begin, carry_out
-from reports import terminal
-from reports.estimates import Readings
-from reports.verdicts import Verdict, verdicts
+from loadtests.measure.rounds import carry_out
+from loadtests.measure.runs import begin
+from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.plan import FIRST_LOOK, Plan
+from loadtests.records.run import Machine, Run
+from reports.analysis.readings import Readings
+from reports.analysis.verdicts import Verdict, verdicts
+from reports.wording import sentences
 
 RUNS = Path("runs")
 
@@ -30,14 +32,14 @@ def duel(
         canary="/ping",
         warmup=1.0,
         window=window,
-        min_rounds=max(rounds, first_look(len(arms))),
-        max_rounds=max(rounds, first_look(len(arms))),
+        min_rounds=max(rounds, FIRST_LOOK),
+        max_rounds=max(rounds, FIRST_LOOK),
     )
     run, directory = begin(plan, RUNS)
     run = carry_out(run, directory, lambda _: set())
     found = [verdict for verdict in verdicts(run, Readings(directory)) if verdict.primary]
     for verdict in found:
-        print(terminal.sentence(verdict, run.plan), flush=True)
+        print(sentences.sentence(verdict, run.plan), flush=True)
     return run, found
 
 

@@ -1,8 +1,8 @@
 """Every scenario at 1, 64 and 512 users in both twins, for longer than the tests do: `make bars-long`.
 
-The bar: no failed request, but where a pitfall is meant to fail. It takes about an hour a database, and goes
-on where it was left: what `runs/endurance-DATABASE.json` holds is not asked again. Remove the file to begin
-anew.
+Target: no failed request, except in pitfalls that are meant to fail. It takes about an hour per database and
+can be continued: combinations in `runs/endurance-DATABASE.json` are not measured again. Remove the file to
+start over.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loadtests import machine
-from loadtests.bench import expect, generator
-from loadtests.config import ENDPOINTS, MIXES
-from loadtests.plan import BUILT_IN, Arm
-from loadtests.processes import Child
-from loadtests.records import read_samples
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
+from loadtests.measure.generator import expect, generator, samples_written
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.profiles import ENDPOINTS, MIXES
+from loadtests.plan.request import LONGEST, WARMUP_TURNS, WINDOW_TURNS, TrialRequest
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+from loadtests.system.fingerprint import fingerprint
+from loadtests.system.placement import cpus, place
+from loadtests.system.processes import OWN_BOOT, Child
 
 LEVELS = (1, 64, 512)
 WINDOW = 3.0
@@ -33,14 +36,17 @@ def main() -> None:
     database = sys.argv[1] if len(sys.argv) > 1 else None
     arms = [BUILT_IN["sync"], BUILT_IN["async"]] + ([BUILT_IN["async-asyncpg"]] if database else [])
     out = Path("runs") / f"endurance-{'postgresql' if database else 'sqlite'}.json"
-    placement = machine.place(machine.cpus())
-    about = machine.fingerprint(placement).model_dump(mode="json")
+    placement = place(cpus())
+    about = fingerprint(placement).model_dump(mode="json")
     found = known(out, about)
     done = {(one["scenario"], one["users"], one["arm"]) for one in found}
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
-        with Surroundings(scratch, placement, database) as around, generator(scratch, placement) as child:
-            child.receive(BOOT_TIMEOUT)
+        with (
+            ServingEnvironment(scratch, placement, database) as around,
+            generator(scratch, placement) as child,
+        ):
+            child.receive(OWN_BOOT)
             for scenario in (*ENDPOINTS, *MIXES):
                 for arm in arms:
                     left = [users for users in LEVELS if (scenario, users, arm.name) not in done]
@@ -49,12 +55,12 @@ def main() -> None:
                         out.parent.mkdir(exist_ok=True)
                         out.write_text(json.dumps({"machine": about, "figures": found}, indent=1) + "\n")
     broken = sum(one["failed"] for one in found if not one["meant"])
-    print(f"{len(found)} combinations, {broken} requests failed that should not; written to {out}")
+    print(f"{len(found)} combinations, {broken} requests failed unexpectedly; written to {out}")
     sys.exit(1 if broken else 0)
 
 
 def known(out: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an earlier part of the series found on this machine."""
+    """Results of an earlier part of the series on this machine."""
     if not out.exists():
         return []
     content = json.loads(out.read_text())
@@ -65,26 +71,27 @@ def known(out: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def endured(
-    scenario: str, arm: Arm, levels: Sequence[int], around: Surroundings, child: Child, samples: Path
+    scenario: str, arm: Arm, levels: Sequence[int], around: ServingEnvironment, child: Child, samples: Path
 ) -> Iterator[dict[str, Any]]:
     """One arm's server under each of the levels, one after another."""
     if not levels:
         return
     with Server(arm, around, "endurance.1") as server:
         for users in levels:
-            child.send(
-                {
-                    "host": server.url, "scenario": scenario, "users": users, "warmup": 1.0, "window": WINDOW,
-                    # A seed of its own: who signs up at one level has signed up at the next.
-                    "drain": 40.0, "seed": users, "samples": str(samples),
-                }
+            request = TrialRequest(
+                host=server.url, scenario=scenario, users=users, turn=0.0, rate=None, arrivals=None,
+                warmup=1.0, warmup_turns=WARMUP_TURNS, window=WINDOW, window_turns=WINDOW_TURNS,
+                # A seed of its own: addresses that signed up at one level are taken at the next.
+                longest=LONGEST, drain=40.0, seed=users, names="", samples=str(samples), canary=None,
+                pauses=True,
             )  # fmt: skip
-            for event in ("opened", "closed"):
+            child.send(asdict(request))
+            for event in ("opened", "closed", "drained"):
                 expect(child, event, PATIENCE)
             facts = expect(child, "done", PATIENCE)
-            seen = read_samples(samples)
+            seen = samples_written(samples, facts)
             bad, meant = int((~seen.ok).sum()), (arm.name, scenario, users) in MEANT_TO_FAIL
-            told = f"{len(seen):9,} requests, {bad:,} failed{' as meant' if meant else ''}"
+            told = f"{len(seen):9,} requests, {bad:,} failed{' as expected' if meant else ''}"
             print(f"{scenario:20}{users:5} {arm.name:14}{told}", flush=True)
             yield {
                 "scenario": scenario, "users": users, "arm": arm.name, "requests": len(seen), "failed": bad,

@@ -1,6 +1,6 @@
-"""Writes docs/findings.md from runs at hand: `make findings RUNS="runs/… 'duel run …' runs/… 'duel run …'"`.
+"""Writes docs/findings.md from existing runs: `make findings RUNS="runs/… 'duel run …' runs/… 'duel run …'"`.
 
-The first is a long one; what a later one measured again is taken from there. The page names the commands.
+The first run is a long one; cells measured again are taken from the later runs. The page names the commands.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.merged import merged
-from reports import markdown, units
-from reports.cards import Card
-from reports.charts import charts, files
+from reports.advice.cards import Card
+from reports.analysis.readings import Readings
+from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions, conclude
-from reports.estimates import Readings
-from reports.terminal import CARD_FIGURES, MARKS, card_figures, card_lines, card_title
-from reports.verdicts import Verdict
+from reports.render import markdown
+from reports.render.charts import charts, files
+from reports.wording import units
+from reports.wording.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.reservations import reservation_text
+from reports.wording.vocabulary import VERDICT_MARKS
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ("throughput", "costs")
@@ -36,9 +39,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.findings")
-    parser.add_argument("--without", default="", metavar="CELL,…", help="what is left out: ping@64")
-    parser.add_argument("--note", default="", help="what else a reader must know of these runs")
-    parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run and the command that made it")
+    parser.add_argument("--without", default="", metavar="CELL,…", help="cells to omit, such as ping@64")
+    parser.add_argument("--note", default="", help="a note on these runs, for the page")
+    parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run, and its command")
     chosen = parser.parse_args()
     runs, commands = chosen.runs[::2], chosen.runs[1::2]
     if len(runs) != len(commands):
@@ -64,11 +67,11 @@ def page(conclusions: Conclusions, commands: Sequence[str], note: str) -> str:
     lines = [
         "# What we found",
         "",
-        "`def` or `async def`, endpoint by endpoint, on one named machine. Ratios are async ÷ sync of the "
-        "requests served per second, with 95 % repeated confidence intervals over fresh processes; how to "
-        "read them stands in [reading.md](reading.md), how they are measured in [method.md](method.md).",
+        "`def` or `async def`, endpoint by endpoint, on one named machine. Ratios are async ÷ sync in "
+        "successful requests per second, with 95 % repeated confidence intervals over fresh processes: see "
+        "[how to read a report](reading.md) and [how it measures](method.md).",
         "",
-        f"{markdown.machine_text(run)} {units.span(run.elapsed)} of measuring.",
+        f"{markdown.machine_text(run)} Measured for {units.span(run.elapsed)}.",
         "",
         "Made by `make findings` from",
         "",
@@ -77,12 +80,12 @@ def page(conclusions: Conclusions, commands: Sequence[str], note: str) -> str:
         "```",
         "",
         *([note, ""] if note else []),
-        "## At a glance",
+        "## Overview",
         "",
-        "By users: ▲ async serves more, ▼ sync does, = they are proven to lie within "
-        f"{run.plan.margin:.0%}, ~ not decided, ✗ one of them fails.",
+        "By number of users: ▲ async serves more, ▼ sync serves more, = differs by less than "
+        f"{run.plan.margin:.0%}, ~ inconclusive, ✗ one of them fails.",
         "",
-        *glance(conclusions),
+        *overview(conclusions),
         "",
     ]
     for family, scenarios in FAMILIES.items():
@@ -92,9 +95,9 @@ def page(conclusions: Conclusions, commands: Sequence[str], note: str) -> str:
         for name in mine:
             lines += section(conclusions, name)
     lines += [
-        "## How it grows, and what it costs",
+        "## How it scales, and what it costs",
         "",
-        picture("throughput", "Throughput against users, a panel per scenario"),
+        picture("throughput", "Throughput against users, one panel per scenario"),
         "",
         picture("costs", "CPU time, memory and threads of every arm"),
         "",
@@ -110,22 +113,24 @@ def picture(stem: str, words: str) -> str:
     )
 
 
-def glance(conclusions: Conclusions) -> list[str]:
-    """One row an endpoint: the ratio at every load, and what to write."""
+def overview(conclusions: Conclusions) -> list[str]:
+    """One row per endpoint: the ratio at every load, and the advice."""
     found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in conclusions.primaries}
     levels = sorted({level for _, _, level in found})
     heads = [f"{level:g}" for level in levels]
     lines = [f"| endpoint | {' | '.join(heads)} | what to write |", "|---|" + "---:|" * len(levels) + "---|"]
     for card in conclusions.cards:
         rows = [found.get((card.scenario, card.arm, level)) for level in levels]
-        seen = ["" if row is None else f"{MARKS[row.verdict]} {units.ratio(row.ratio)}" for row in rows]
+        seen = [
+            "" if row is None else f"{VERDICT_MARKS[row.verdict]} {units.ratio(row.ratio)}" for row in rows
+        ]
         name = f"[{card.scenario}](#{anchor(card.scenario)})"
-        lines.append(f"| {' | '.join([name, *seen, f'**{card.advice}**'])} |")
+        lines.append(f"| {' | '.join([name, *seen, f'**{card_advice(card)}**'])} |")
     return lines
 
 
 def anchor(heading: str) -> str:
-    """What GitHub calls a heading."""
+    """The fragment identifier that GitHub gives a heading."""
     return "".join(letter for letter in heading.lower() if letter.isalnum() or letter in "-_")
 
 
@@ -138,8 +143,10 @@ def section(conclusions: Conclusions, scenario: str) -> list[str]:
         lines += [f"**{title(card, conclusions)}**", ""]
         rows = [v for v in conclusions.primaries if v.cell.scenario == scenario and v.arm == card.arm]
         lines += [*table(rows, names[0]), ""]
-        failing = card.verdict.warnings if card.verdict.verdict == "failing" else ()
-        lines += [f"- {markdown.plain(text)}" for text in (*failing, *card_lines(card))]
+        failing = card.verdict.reservations if card.verdict.verdict == "failing" else ()
+        lines += [
+            f"- {markdown.plain(text)}" for text in (*map(reservation_text, failing), *card_lines(card))
+        ]
         figures = zip(CARD_FIGURES, card_figures(card, names), strict=True)
         lines += [f"- {' / '.join(names)}: " + "; ".join(f"{name} {value}" for name, value in figures), ""]
     return lines
@@ -151,7 +158,7 @@ def title(card: Card, conclusions: Conclusions) -> str:
 
 
 def table(rows: Sequence[Verdict], reference: str) -> list[str]:
-    """One row a load."""
+    """One row per load."""
     lines = [
         f"| load | {reference} | arm | ratio | interval | n | verdict |",
         "|---|---:|---:|---:|---:|---:|---|",

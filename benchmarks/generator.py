@@ -1,7 +1,8 @@
-"""How fast the generator is beside wrk, hey and Locust's own users, and how much memory its records take.
+"""Speed of the generator compared with wrk, hey and Locust's own users, and the memory that its records take.
 
-`make bench-generator`. One core for the generator, nginx on the other; five interleaved rounds; medians
-with least and most. The bars: at least 0.25 of wrk and 5 times FastHttpUser at 64 users, all recording on.
+`make bench-generator`. One core for the generator, nginx on the other; five interleaved rounds; medians with
+minimum and maximum. Targets: at least 0.25 of wrk and 5 times FastHttpUser at 64 users, with all recording
+enabled.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from benchmarks.nginx import NGINX, nginx
-from loadtests import machine
-from loadtests.processes import OUR_PACKAGES
-from loadtests.records import read_samples
+from loadtests.measure.generator import samples_written
+from loadtests.plan.request import LONGEST, WARMUP_TURNS, WINDOW_TURNS, TrialRequest
+from loadtests.system.fingerprint import fingerprint
+from loadtests.system.placement import cpus, place
+from loadtests.system.processes import OUR_PACKAGES
 
 USERS = 64
 SECONDS = 3
@@ -30,9 +34,11 @@ BARS = {"wrk": 0.25, "FastHttpUser": 5.0}
 
 CHILD = """
 import json, sys
-import loadtests.generator as generator
+import loadtests.load.generator as generator
 from locust import FastHttpUser, HttpUser
-from loadtests.scenarios import Ping
+from loadtests.load.scenarios import Ping
+from loadtests.load.world.locustfile import World
+from loadtests.plan.request import TrialRequest
 
 generator.tell = lambda *_, **__: None
 
@@ -47,8 +53,7 @@ class Fast(Stock, FastHttpUser): tasks = [ping]
 class Plain(Stock, HttpUser): tasks = [ping]
 
 users = {"LeanUser": Ping, "FastHttpUser": Fast, "HttpUser": Plain}
-order = generator.Order(**json.loads(sys.argv[1]))
-facts = generator.load(order, users)
+facts = generator.load(TrialRequest.read(sys.argv[1]), World(users))
 print(json.dumps(facts))
 """
 
@@ -58,18 +63,18 @@ def pinned(cpu: int | None) -> tuple[str, ...]:
 
 
 def locust(kind: str) -> Callable[[str, int | None, Path], float]:
-    """Requests per second of one of our generator's or Locust's own user classes, all recording on."""
+    """Requests per second of one of our generator's or Locust's own user classes, recording everything."""
 
     def rate(url: str, cpu: int | None, scratch: Path) -> float:
         samples = scratch / "samples.npz"
-        order = {
-            "host": url, "scenario": kind, "users": USERS, "warmup": 0.5, "window": SECONDS, "drain": 2.0,
-            "seed": 1, "samples": str(samples),
-        }  # fmt: skip
-        facts = json.loads(
-            output([*pinned(cpu), sys.executable, "-P", "-c", CHILD, json.dumps(order)], OUR_PACKAGES)
-        )
-        found = read_samples(samples)
+        request = TrialRequest(
+            host=url, scenario=kind, users=USERS, turn=0.0, rate=None, arrivals=None, warmup=0.5,
+            warmup_turns=WARMUP_TURNS, window=SECONDS, window_turns=WINDOW_TURNS, longest=LONGEST,
+            drain=2.0, seed=1, samples=str(samples), canary=None, names="", pauses=True,
+        )  # fmt: skip
+        words = [sys.executable, "-P", "-c", CHILD, json.dumps(asdict(request))]
+        facts = json.loads(output([*pinned(cpu), *words], OUR_PACKAGES))
+        found = samples_written(samples, facts)
         inside = (found.end >= 0) & (found.end < facts["window"]) & found.ok
         return float(inside.sum()) / float(facts["window"])
 
@@ -102,7 +107,7 @@ def number(pattern: str, text: str) -> float:
 def memory_per_million() -> float:
     """MiB that the recorder's arrays take for a million requests."""
     code = (
-        "import json, psutil; from loadtests.generator import Recorder\n"
+        "import json, psutil; from loadtests.load.recorder import Recorder\n"
         "class Answer: status_code = 200\n"
         "recorder, me, answer = Recorder(), psutil.Process(), Answer(); before = me.memory_info().rss\n"
         "for _ in range(1_000_000): recorder.record('ping', 1.0, 17, answer)\n"
@@ -120,7 +125,7 @@ def main() -> None:
     }  # fmt: skip
     if shutil.which("hey"):
         tools["hey"] = hey
-    placement = machine.place(machine.cpus())
+    placement = place(cpus())
     server = placement["server"][0] if placement else None
     generator = placement["generator"][0] if placement else None
     rates: dict[str, list[float]] = {name: [] for name in tools}
@@ -131,7 +136,7 @@ def main() -> None:
                 for name, tool in tools.items():
                     rates[name].append(tool(url, generator, scratch))
     middle = {name: median(found) for name, found in rates.items()}
-    print(f"{'':14}{'req/s':>9}{'least':>9}{'most':>9}{'of wrk':>8}{'µs each':>9}")
+    print(f"{'':14}{'req/s':>9}{'min':>9}{'max':>9}{'of wrk':>8}{'µs each':>9}")
     for name in sorted(middle, key=lambda name: -middle[name]):
         found = rates[name]
         print(
@@ -146,7 +151,7 @@ def main() -> None:
     print(f"memory per million requests: {megabytes:.0f} MiB")
     OUT.parent.mkdir(exist_ok=True)
     result = {
-        "machine": machine.fingerprint(placement).model_dump(mode="json"),
+        "machine": fingerprint(placement).model_dump(mode="json"),
         "users": USERS, "rates": rates, "ratios": ratios, "mebibytes_per_million": megabytes,
     }  # fmt: skip
     OUT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

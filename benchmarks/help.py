@@ -1,6 +1,6 @@
-"""How long `duel --help` takes beside a bare Typer program: interleaved, medians with least and most.
+"""Time of `duel --help` compared with a bare Typer program: interleaved, medians with minimum and maximum.
 
-`make bench-help`. The bar: at most 1.5 times.
+`make bench-help`. Target: at most 1.5 times.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
     for name, all_times in times.items():
         kept = all_times[1:]
         print(f"{name:12} {median(kept):.3f} s  ({min(kept):.3f} to {max(kept):.3f}, n = {len(kept)})")
-    print(f"ratio        {median(times['duel'][1:]) / median(times['bare Typer'][1:]):.2f}  (bar: 1.50)")
+    print(f"ratio        {median(times['duel'][1:]) / median(times['bare Typer'][1:]):.2f}  (target: 1.50)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Several runs of one machine as one run: what was measured again takes the place of what was there."""
+"""Several runs on one machine, merged: cells measured again replace the earlier ones."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from loadtests.records import Calibration, Run, RunDirectory
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Calibration, Run
 
-FILES = (".npz", ".vitals.npz", ".canary.npz", ".delays.npy")
-"""Endings of a trial's files."""
 APART = 10_000
-"""Between the numbers of two runs' trials."""
+"""Offset between the trial numbers of two runs."""
 
 
 def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDirectory:
-    """A run in the directory `at`, without the cells of these keys (`ping@64`); its files link to theirs.
-    A cell's trials come from one run, so that its rounds stay whole.
+    """Write the merged run to `at`, without the cells of these keys (`ping@64`); sample files are hard links.
+    All trials of a cell come from one run, so that its rounds stay complete.
 
     Raises RecordError, and ValueError for runs that differ in more than their cells.
     """
     runs = [RunDirectory(path).load() for path in paths]
     first = runs[0]
     for run in runs:
-        if (run.plan.arms, run.plan.margin, run.plan.level) != (
-            first.plan.arms, first.plan.margin, first.plan.level
+        if (run.plan.arms, run.plan.margin, run.plan.alpha) != (
+            first.plan.arms, first.plan.margin, first.plan.alpha
         ) or run.machine != first.machine:  # fmt: skip
             raise ValueError(f"{run.id} and {first.id} differ in more than their cells")
     origin = {
@@ -37,10 +36,9 @@ def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDir
             if origin.get(trial.cell) != number:
                 continue
             moved = trial.model_copy(update={"number": trial.number + number * APART})
-            for ending in FILES:
-                source = path / "samples" / f"{trial.number:04d}{ending}"
-                if source.exists():
-                    os.link(source, at / "samples" / f"{moved.number:04d}{ending}")
+            for kind, _ in trial.arrays:
+                if getattr(trial.arrays, kind) is not None:
+                    os.link(path / getattr(trial.files, kind), at / getattr(moved.files, kind))
             trials.append(moved)
     directory = RunDirectory(at)
     directory.save(
@@ -51,7 +49,7 @@ def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDir
                 "trials": tuple(trials),
                 "elapsed": sum(run.elapsed for run in runs),
                 "calibrations": calibrations(runs),
-                "ceilings": {name: rate for run in runs for name, rate in run.ceilings.items()},
+                "ceilings": tuple(one for run in runs for one in run.ceilings),
                 "refused": {cell: why for run in runs for cell, why in run.refused.items()},
             }
         )
@@ -60,6 +58,6 @@ def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDir
 
 
 def calibrations(runs: Sequence[Run]) -> tuple[Calibration, ...]:
-    """Of all runs, the last where there are several."""
+    """The value of the last run that has one."""
     found = {(one.arm, one.scenario, one.users): one for run in runs for one in run.calibrations}
     return tuple(found.values())

@@ -1,8 +1,8 @@
-"""What the twins cost over the bare minimum: `make bench-minimal`.
+"""Overhead of the twins over a minimal app: `make bench-minimal`.
 
-The bar: at least 0.90 of the throughput of a FastAPI app that does the same work and nothing else, for
-`ping` and `posts.read`, in each style. Beside it stands the same app with its routes on an APIRouter, as
-every app of more than one file has them.
+Target: at least 0.90 of the throughput of a FastAPI app that does the same work and nothing else, for `ping`
+and `posts.read`, in each style. For comparison, the same minimal app with its routes on an APIRouter, as in
+any app of more than one file.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload
 
 from benchmarks.duels import as_figures, duel, write
-from loadtests.plan import BUILT_IN, Arm
-from loadtests.processes import ROOT
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.system.processes import ROOT
 from shared_models import sqlite
 from shared_models.schemas import Answer, PostOut
 from shared_models.settings import Settings
@@ -52,7 +52,7 @@ def waiting_routed() -> FastAPI:
 
 
 def blocking_on(app: Routes) -> Routes:
-    """`def` routes, and nothing that they do not need."""
+    """`def` routes, and only what they need."""
     knobs = Settings.from_environment()
     engine = create_engine(knobs.url("pysqlite"), pool_size=knobs.pool_size, max_overflow=0)
     sqlite.prepare(engine, knobs)
@@ -108,7 +108,7 @@ def main() -> None:
             continue
         met &= figure["ratio"] >= BAR
         word = "met" if figure["ratio"] >= BAR else "MISSED"
-        told = f"{figure['ratio']:.2f} of the minimal app (bar {BAR}: {word})"
+        told = f"{figure['ratio']:.2f} of the minimal app (target {BAR}: {word})"
         print(f"{figure['arm']:8}{figure['scenario']:12}{told}")
     write("minimal", run, {"figures": figures, "bar": BAR})
     sys.exit(0 if met else 1)

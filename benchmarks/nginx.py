@@ -1,4 +1,4 @@
-"""A real nginx on loopback: fast enough that the generator is measured, and not its target."""
+"""A real nginx on loopback: fast enough that the generator is the limit, not its target."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ http {{
 def nginx(
     directory: Path, keepalive_requests: int = 1_000_000_000, prefix: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    """Serves `/ping` and the files of `directory`; yields its URL. `prefix` may bind it to a CPU."""
+    """Serves `/ping` and the files of `directory`; yields its URL. `prefix` can pin it to a CPU."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     file = directory / "nginx.conf"
     file.write_text(
         CONFIGURATION.format(
-            # As root its workers would become somebody who may not read a temporary directory.
+            # Started by root, its workers would switch to a user without access to the temporary directory.
             user="user root;" if os.geteuid() == 0 else "",
             directory=directory,
             port=port,

@@ -1,10 +1,10 @@
 """What the heartbeat inside the server costs: `make bars-long`.
 
-One app in one process takes turns of a hundredth of a second with vitals and without, in random order within
-a pair: between fresh processes the throughput scatters by 10 to 20 %, which hides a cost of one per cent,
-while two turns that follow each other meet the same host. Requests go through uvicorn's protocol on
-connections without sockets, whose own time would only make the share smaller. The bar: the throughput lost is
-estimated at 1 % or less, and its one-sided 95 % bound is 2 % or less, with 40 pairs or more.
+One app in one process alternates slices of a hundredth of a second with and without heartbeats, in random
+order within a pair: between fresh processes the throughput varies by 10 to 20 %, which hides a cost of 1 %,
+while two consecutive slices run under the same conditions. Requests go through uvicorn's protocol on
+connections without sockets, whose time would only reduce the share. Target: a throughput loss estimated at
+1 % or less, with a one-sided 95 % bound of 2 % or less, from at least 40 pairs.
 """
 
 from __future__ import annotations
@@ -33,23 +33,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from benchmarks.duels import write_figures
-from loadtests import machine
-from loadtests.vitals import BEAT, Heart
+from loadtests.serving.inside.heartbeat import BEAT, Heartbeat
+from loadtests.serving.inside.pending import Pending
+from loadtests.system.fingerprint import fingerprint
+from loadtests.system.placement import cpus, place
 from shared_models import seed
 from shared_models.settings import Settings
 
 CELLS = (("sync", "/ping"), ("sync", "/posts/17"), ("async", "/ping"), ("async", "/posts/17"))
 HOOKED = ("do_execute", "do_executemany", "do_execute_no_params")
-"""A dialect's methods that vitals replace."""
+"""A dialect's methods that the heartbeat replaces."""
 AT_ONCE = 8
 TURN = 0.01
-"""Seconds that a turn lasts about."""
+"""Approximate seconds per slice."""
 PAIRS = 2_500
 ESTIMATE, BOUND = 0.01, 0.02
 
 
-class Switched(Heart):
-    """A heart that can stand still."""
+class Switched(Heartbeat):
+    """A heartbeat that can be paused."""
 
     on = False
 
@@ -64,7 +66,7 @@ class Switched(Heart):
 
 @dataclass
 class Switch:
-    """Puts what vitals hook themselves into in place, and the plain functions back."""
+    """Installs the heartbeat's hooks, and restores the original functions."""
 
     heart: Switched
 
@@ -76,14 +78,14 @@ class Switch:
         self.watched = (to_thread.run_sync, Pool.connect, QueuePool._do_get)
         self.collections = [callback for callback in gc.callbacks if callback not in before]
         self.executing: dict[Any, dict[str, Any]] = {}
-        """What the heart put into each engine's dialect."""
+        """The hooks in each engine's dialect."""
 
     def turn(self, on: bool) -> None:
         self.heart.on = on
         hop, connect, get = self.watched if on else self.plain
         to_thread.run_sync = hop
-        Pool.connect = connect  # type: ignore[method-assign]  # as the heart does
-        QueuePool._do_get = get  # type: ignore[method-assign]  # as the heart does
+        Pool.connect = connect  # type: ignore[method-assign]  # as heartbeat.py does
+        QueuePool._do_get = get  # type: ignore[method-assign]  # as heartbeat.py does
         for pool in self.heart.database.known:
             dialect = pool._dialect.__dict__
             found = {name: dialect.pop(name) for name in HOOKED if name in dialect}
@@ -99,7 +101,7 @@ class Switch:
 
 
 class Wire(asyncio.Transport):
-    """What a connection writes to; answers other than 200 are an error."""
+    """A transport that keeps responses; raises RuntimeError on a status other than 200."""
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         if bytes(data[:5]) == b"HTTP/" and bytes(data[9:12]) != b"200":
@@ -132,7 +134,7 @@ class Connection(HttpToolsProtocol):
 
 
 async def seconds(connections: Sequence[Connection], request: bytes, each: int) -> float:
-    """What `each` requests of every user at once take."""
+    """Seconds for `each` requests per user, all users concurrently."""
 
     async def user(connection: Connection) -> None:
         for _ in range(each):
@@ -144,9 +146,9 @@ async def seconds(connections: Sequence[Connection], request: bytes, each: int) 
 
 
 async def differences(style: str, path: str, settings: Settings) -> list[float]:
-    """Logarithms of the time without vitals ÷ with them, one per pair of turns."""
+    """Log ratios of the time without heartbeats to the time with them, one per pair of slices."""
     app = import_module(f"{style}_app.main").create_app(settings)
-    heart = Switched()
+    heart = Switched(Pending())
     switch = Switch(heart)
     random = Random(1)
     async with app.router.lifespan_context(app) as state:
@@ -177,7 +179,7 @@ async def differences(style: str, path: str, settings: Settings) -> list[float]:
 
 
 def main() -> None:
-    placement = machine.place(machine.cpus())
+    placement = place(cpus())
     if placement:
         os.sched_setaffinity(0, placement["server"])
     figures, met = [], True
@@ -192,10 +194,11 @@ def main() -> None:
             good = lost <= ESTIMATE and bound <= BOUND
             met = met and good
             print(
-                f"{style} {path}: vitals cost {lost:.2%}, at most {bound:.2%} ({len(logs)} pairs)", flush=True
+                f"{style} {path}: heartbeats cost {lost:.2%}, at most {bound:.2%} ({len(logs)} pairs)",
+                flush=True,
             )
             figures.append({"style": style, "path": path, "lost": lost, "bound": bound, "pairs": len(logs)})
-    write_figures("overhead", machine.fingerprint(placement), {"figures": figures})
+    write_figures("overhead", fingerprint(placement), {"figures": figures})
     sys.exit(0 if met else 1)
 
 

@@ -1,32 +1,45 @@
-"""Whether each planted bottleneck is named first, five times of five: `make bars-long`."""
+"""Whether each planted bottleneck is named first, five times out of five: `make bars-long`."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.duels import RUNS, write
-from loadtests import machine
-from loadtests.plan import BUILT_IN, Arm, Cell, Load, Plan, Serving
-from loadtests.processes import ROOT
-from loadtests.records import Run
-from loadtests.rounds import begin, carry_out
-from reports.cards import Explanations
-from reports.estimates import Readings
+from loadtests.measure.rounds import carry_out
+from loadtests.measure.runs import begin
+from loadtests.plan.arms import BUILT_IN, Arm, Serving
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.plan import Plan
+from loadtests.records.run import Run
+from loadtests.system.placement import cpus, place
+from loadtests.system.processes import ROOT
+from reports.advice.explanations import Explanations
+from reports.analysis.readings import Readings
+from reports.wording.bottlenecks import evidence_text
 
 TIMES = 5
 APPS = str(ROOT / "tests" / "apps")
-SPIN = "import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile os.getppid() == {parent}: pass"
+SPIN = """
+import os, subprocess, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+work = "import time\\nuntil = time.monotonic() + 300\\nwhile time.monotonic() < until: pass"
+words = [sys.executable, "-c", work]
+busy = [subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL) for _ in range(9)]
+print(*[process.pid for process in busy], flush=True)
+os._exit(0)
+"""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A bottleneck that was put there."""
+    """A planted bottleneck."""
 
     what: str
     arm: Arm
@@ -42,7 +55,7 @@ def planted() -> list[Planted]:
 
     five = Arm(name="five", app=BUILT_IN["sync"].app, serving=Serving(threads=5))
     return [
-        Planted("5 thread tokens in place of 40", five, "sleep", 64, ["thread-tokens"]),
+        Planted("5 thread tokens instead of 40", five, "sleep", 64, ["thread-tokens"]),
         Planted("a handler that computes, async def", app("spinning_loop"), "ping", 16, ["event-loop"]),
         Planted("a handler that computes, def", app("spinning_threads"), "ping", 16, ["cpu", "gil"]),
         Planted("a handler that blocks its loop", app("blocked_loop"), "ping", 16, ["event-loop"]),
@@ -75,7 +88,7 @@ def main() -> None:
 
 
 def named(one: Planted, seed: int, parent: Path = RUNS) -> tuple[Run, list[tuple[str, str]]]:
-    """The bottlenecks that one trial names, the leading one first."""
+    """The bottlenecks found in one trial, the leading one first."""
     plan = Plan(
         profile="benchmark", seed=seed, arms=(one.arm,),
         cells=(Cell(scenario=one.scenario, load=Load(users=one.users)),), canary="/ping", warmup=0.7,
@@ -85,21 +98,22 @@ def named(one: Planted, seed: int, parent: Path = RUNS) -> tuple[Run, list[tuple
     with starving() if one.starved else nullcontext():
         run = carry_out(run, directory, lambda _: set())
     _, limits = Explanations(run, Readings(directory)).of(plan.cells[0], one.arm.name)
-    return run, [(limit.name, limit.evidence) for limit in limits]
+    return run, [(limit.name, evidence_text(limit.evidence)) for limit in limits]
 
 
 @contextmanager
 def starving() -> Iterator[None]:
-    """Nine busy processes on the generator's CPU, in sessions of their own, which share it first."""
-    cpu = machine.place(machine.cpus())["generator"][0]
-    spin = SPIN.format(cpu=cpu, parent=os.getpid())
-    busy = [subprocess.Popen([sys.executable, "-c", spin], start_new_session=True) for _ in range(9)]
+    """Nine busy processes on the generator's CPU, in their own sessions, since the scheduler divides the CPU
+    among sessions first. They are orphans: children of a run are no foreign work."""
+    cpu = place(cpus())["generator"][0]
+    words = [sys.executable, "-c", SPIN, str(cpu)]
+    busy = list(map(int, subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.split()))
     try:
         yield
     finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+        for pid in busy:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts a real run's chart and table into README.md: `make readme`, or `… readme.py RUN` for a run at hand."""
+"""Puts the chart and tables of a real run into README.md: `make readme`, or `… readme.py RUN`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loadtests.records import RunDirectory
-from reports import bundle, markdown
+from loadtests.records.directory import RunDirectory
+from reports.analysis.readings import Readings
 from reports.conclusions import conclude
-from reports.estimates import Readings
+from reports.render import markdown, report_directory
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- run: written by `make readme` -->", "<!-- /run -->"
 PICTURES = ("verdicts", "throughput", "latency", "tails", "heat", "costs")
-"""Charts that README and docs/reading.md show, each in both colour schemes."""
+"""Charts in README and docs/reading.md, each in both colour schemes."""
 
 
 def picture(stem: str, words: str) -> str:
@@ -27,7 +27,7 @@ def picture(stem: str, words: str) -> str:
 
 
 def measured() -> Path:
-    """A new quick run's directory."""
+    """The directory of a new quick run."""
     subprocess.run([Path(sys.executable).with_name("duel"), "run", "--quick"], cwd=ROOT, check=True)
     return max(path.parent for path in (ROOT / "runs").glob("*/run.json"))
 
@@ -36,7 +36,7 @@ def main() -> None:
     directory = RunDirectory(Path(sys.argv[1]) if len(sys.argv) > 1 else measured())
     run = directory.load()
     conclusions = conclude(run, Readings(directory))
-    bundle.write(conclusions)
+    report_directory.write(conclusions)
     for stem in PICTURES:
         for scheme in ("light", "dark"):
             shutil.copy(directory.report / f"{stem}-{scheme}.svg", ROOT / "docs" / f"{stem}-{scheme}.svg")

@@ -1,6 +1,6 @@
-"""How soon `duel report` builds everything again, and how much memory that takes: `make bench-report`.
+"""Time and memory that `duel report` takes to rebuild everything: `make bench-report`.
 
-Runs of a million requests, told and not measured. The bars: about three seconds, and 500 MB.
+On scripted runs of a million requests. Targets: about three seconds, and 500 MB.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from loadtests.config import ENDPOINTS
+from loadtests.plan.profiles import ENDPOINTS
 from loadtests.records import Cell
 from tests import scripted
-from tests.scripted import Told
+from tests.scripted import Scripted
 
 SHAPES = {
     "seven cells, eight rounds": ([(scenario, 64) for scenario in ENDPOINTS[:7]], 8),
@@ -35,8 +35,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as parent:
             requests = SAMPLES // (len(cells) * rounds * 2)
 
-            def script(arm: str, _: Cell, round: int, requests: int = requests) -> Told:
-                return Told(
+            def script(arm: str, _: Cell, round: int, requests: int = requests) -> Scripted:
+                return Scripted(
                     requests=requests + (arm == "async") * (requests // 5) + round, latency=0.002,
                     spread=40.0, canary=0.02, server_cpu=0.9,
                 )  # fmt: skip
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def built(run: Path) -> tuple[float, int]:
-    """Seconds and the most memory, in bytes, of one `duel report`."""
+    """Seconds and peak memory (bytes) of one `duel report`."""
     began = time.perf_counter()
     duel = Path(sys.executable).with_name("duel")
     child = subprocess.Popen([duel, "report", run], stdout=subprocess.DEVNULL)

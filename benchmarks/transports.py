@@ -1,6 +1,6 @@
-"""HTTP clients under an async route, side by side: `make bench-transports`.
+"""HTTP clients in an async route, compared: `make bench-transports`.
 
-One route that calls the slow service (20 ms) once, through each client, at 1 to 256 calls in flight.
+One route that calls the slow service (20 ms) once, through each client, with 1 to 256 concurrent calls.
 The reference is a `def` route with `httpx.Client`.
 """
 
@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from httpx_aiohttp import AiohttpTransport
 
 from benchmarks.duels import as_figures, duel, write
-from loadtests.plan import Arm
-from loadtests.processes import ROOT
+from loadtests.plan.arms import Arm
+from loadtests.system.processes import ROOT
 
 LEVELS = (1, 16, 64, 256)
 LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=256)
@@ -31,7 +31,7 @@ def service() -> str:
 
 
 def threads() -> FastAPI:
-    """A `def` route and a blocking client."""
+    """A `def` route with a blocking client."""
     app = FastAPI()
     client = httpx.Client(limits=LIMITS, timeout=30)
 
@@ -43,7 +43,7 @@ def threads() -> FastAPI:
 
 
 def on_loop(opened: Callable[[], AbstractAsyncContextManager[Call]]) -> FastAPI:
-    """An `async def` route and the client that `opened` opens."""
+    """An `async def` route with the client that `opened` yields."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -100,7 +100,7 @@ def main() -> None:
         for name, app in zip(ARMS, apps, strict=True)
     ]
     run, found = duel(arms, [("upstream", users) for users in LEVELS], rounds=4)
-    print(f"\n{'calls in flight':20}" + "".join(f"{users:>22}" for users in LEVELS))
+    print(f"\n{'concurrent calls':20}" + "".join(f"{users:>22}" for users in LEVELS))
     rates = {
         (arm.name, verdict.cell.load.users): verdict.values.get(arm.name)
         for verdict in found

@@ -1,8 +1,8 @@
 """Whether verdicts are right: `make bars-long`.
 
-Twenty cells of an app against itself: three false differences at most, and a median half-width within the
-margin. Then ten per cent more computing planted in twenty cells: sixteen found at least, and the truth, from
-a longer run of its own, inside seventeen of the intervals at least.
+Twenty cells of an app against itself: at most three false differences, and a median half-width within the
+margin. Then 10 % more CPU work planted in twenty cells: at least sixteen found, and the true ratio, from a
+longer run, inside at least seventeen of the intervals.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.duels import RUNS, as_figures, duel, write
-from loadtests.plan import BUILT_IN, Arm, Cell, Load, Plan
-from loadtests.records import Run
-from loadtests.rounds import begin, carry_out
-from reports import terminal
-from reports.estimates import Readings
-from reports.verdicts import Verdict, decided, verdicts
+from loadtests.measure.rounds import carry_out
+from loadtests.measure.runs import begin
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.plan import Plan
+from loadtests.records.run import Run
+from reports.analysis.readings import Readings
+from reports.analysis.verdicts import Verdict, verdicts
+from reports.conclusions import decided
+from reports.wording import sentences
 
 SAME = (
     "users.read", "users.list", "users.create", "users.update", "posts.read", "posts.list", "posts.create",
@@ -25,7 +29,7 @@ SAME = (
     "file", "python", "crunch", "checkout", "mixed",
 )  # fmt: skip
 LEVELS = tuple(range(8, 48, 2))
-KNOWN = "loadtests.known_answers"
+KNOWN = "loadtests.measure.known_answers"
 
 
 def measured(arms: Sequence[Arm], cells: Sequence[tuple[str, int]]) -> tuple[Run, list[Verdict]]:
@@ -40,7 +44,7 @@ def measured(arms: Sequence[Arm], cells: Sequence[tuple[str, int]]) -> tuple[Run
     run = carry_out(run, directory, lambda run: decided(run, readings))
     found = [verdict for verdict in verdicts(run, readings) if verdict.primary]
     for verdict in found:
-        print(terminal.sentence(verdict, run.plan), flush=True)
+        print(sentences.sentence(verdict, run.plan), flush=True)
     return run, found
 
 
@@ -52,13 +56,13 @@ def same() -> bool:
     widths = [(v.high / v.low) ** 0.5 - 1.0 for v in found if v.low is not None and v.high is not None]
     width = statistics.median(widths)
     met = len(false) <= 3 and width <= run.plan.margin and len(widths) == len(SAME)
-    print(f"{len(false)} of {len(found)} differ falsely, median half-width {width:.1%} ({word(met)})")
+    print(f"{len(false)} of {len(found)} false differences, median half-width {width:.1%} ({word(met)})")
     write("trust-same", run, {"false": len(false), "half_width": width, "figures": as_figures(found)})
     return met
 
 
 def planted() -> bool:
-    """Ten per cent more computing."""
+    """10 % more CPU work."""
     arms = [Arm(name="short", app=f"{KNOWN}:short"), Arm(name="long", app=f"{KNOWN}:tenth_longer")]
     _, truths = duel(arms, [("ping", 16)], 20, window=3.0, seed=7)
     truth = truths[0].ratio or 0.0

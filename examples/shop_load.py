@@ -1,14 +1,14 @@
-"""Load for the shop: Locust users like any others. The names of the classes are the scenarios."""
+"""Load for the shop: ordinary Locust users. The names of the classes are the scenarios."""
 
 from random import randint
 
 from locust import FastHttpUser, task
 
-from loadtests.client import LeanUser
+from loadtests.load.users import LeanUser
 
 
 class Reader(LeanUser):
-    """Looks at articles. The lean client takes 13 µs a request, so that it measures the shop, not itself."""
+    """Reads articles. The lean client costs 13 µs per request, so it measures the shop rather than itself."""
 
     @task
     def read_article(self) -> None:
@@ -16,7 +16,7 @@ class Reader(LeanUser):
 
 
 class Buyer(FastHttpUser):
-    """Orders now and then, with Locust's own client: it takes 90 µs a request, and is told apart by that."""
+    """Reads articles and sometimes orders one, with Locust's own client, which costs 90 µs per request."""
 
     @task(3)
     def read_article(self) -> None:

@@ -4,6 +4,6 @@ Offers the three mixes; name one on the command line (`… Mixed`) to run it alo
 single endpoints are in scenarios.py, which is a locustfile too.
 """
 
-from loadtests.scenarios import CpuBound, IoBound, Mixed
+from loadtests.load.scenarios import CpuBound, IoBound, Mixed
 
 __all__ = ["CpuBound", "IoBound", "Mixed"]

@@ -1,1 +1,1 @@
-"""What both apps serve. Nothing here waits, and nothing here imports anything of ours outside."""
+"""What both apps serve. Nothing here waits, and nothing here imports our other packages."""

@@ -1,4 +1,4 @@
-"""The errors both apps answer with, and the pages they are shown on. Rendering computes; it does not wait."""
+"""The error responses of both apps, as JSON and as HTML pages. Rendering computes; it does not wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.templating import Jinja2Templates
 
 Row = TypeVar("Row")
 
-# Read once: a template looked up in its file for every page would be a blocking call in every page.
+# Read once: looking a template up on disk would be a blocking call in every page.
 pages = Environment(
     loader=DictLoader(
         {path.name: path.read_text("utf-8") for path in Path(__file__).with_name("templates").iterdir()}
@@ -40,15 +40,15 @@ class UpstreamFailed(HTTPException):
 
 
 def found(row: Row | None, what: str) -> Row:
-    """The row itself, or 404 with `what` was not found."""
+    """The row itself; raises HTTPException (404) that names `what` where there is none."""
     if row is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"{what} not found")
     return row
 
 
 def sayable(error: RequestValidationError) -> RequestValidationError:
-    """The error with inputs that its JSON answer can repeat. FastAPI repeats any input, and would answer
-    500 to a body such as NaN or half a surrogate pair."""
+    """The same error, with inputs that can be written as JSON. FastAPI echoes every input, and would respond
+    with 500 to a body such as NaN or half a surrogate pair."""
     return RequestValidationError(
         [{**fault, "input": fault["input"] if is_json(fault["input"]) else repr(fault["input"])}
          for fault in error.errors()],
@@ -66,11 +66,11 @@ def is_json(value: object) -> bool:
 
 
 def on_page(request: Request) -> bool:
-    """Whether a person reads the answer as a page, not a program as JSON."""
+    """Whether the response is an HTML page rather than JSON."""
     return request.url.path.startswith("/pages")
 
 
 def error_page(request: Request, status: int, message: str) -> Response:
-    """The page that tells a person what went wrong."""
+    """The HTML page that shows an error."""
     context = {"status": status, "message": message}
     return templates.TemplateResponse(request, "error.html", context, status_code=status)

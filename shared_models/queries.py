@@ -1,6 +1,6 @@
-"""The SQL of both apps, as functions that return statements: written once, so it is identical.
+"""The SQL of both apps, as functions that return statements: written once, hence identical.
 
-`selectinload` everywhere a relationship is read, since tables.py lets nothing load lazily.
+Every relationship that is read has its `selectinload`, since tables.py forbids lazy loading.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def user(user_id: int) -> Select[User]:
 
 
 def users(limit: int, offset: int) -> Select[User]:
-    """A page of users in the order in which they joined."""
+    """A page of users, oldest first."""
     return select(User).order_by(User.id).limit(limit).offset(offset)
 
 
@@ -41,7 +41,7 @@ def posts_of(user_id: int, limit: int, offset: int) -> Select[Post]:
 
 
 def report() -> Select[*tuple[Any, ...]]:
-    """Every author's posts counted and measured: reads the whole table, the database does the work."""
+    """Count and length of every author's posts: reads the whole table, and the database does the work."""
     return (
         select(
             User.id.label("author_id"),

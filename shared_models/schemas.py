@@ -1,4 +1,4 @@
-"""The bodies that come in and go out."""
+"""Request and response bodies, and the types of parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Seconds = Annotated[float, Query(ge=0, le=5)]
 
 
 class Incoming(BaseModel):
-    """A body that names a field we do not know is a mistake, and gets 422."""
+    """A request body; unknown fields are rejected with 422."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,7 +35,7 @@ class UserIn(Incoming):
 
 
 class UserChange(Incoming):
-    """What PATCH may change; what is left out stays as it is."""
+    """The fields that PATCH may change; those left out stay as they are."""
 
     name: Name = Field(default="")
     email: Email = Field(default="")
@@ -49,7 +49,7 @@ class PostIn(Incoming):
 
 
 class PostChange(Incoming):
-    """What PATCH may change; what is left out stays as it is."""
+    """The fields that PATCH may change; those left out stay as they are."""
 
     title: Title = Field(default="")
     body: Body = Field(default="")
@@ -91,7 +91,7 @@ class OrderOut(Outgoing):
 
 
 class AuthorReport(Outgoing):
-    """One line of the heavy report: an author's posts, counted and measured."""
+    """One row of the heavy report: count and length of an author's posts."""
 
     author_id: int
     name: str
@@ -103,6 +103,6 @@ class AuthorReport(Outgoing):
 
 
 class Answer(Outgoing):
-    """What a computing or waiting endpoint found out."""
+    """The result of an endpoint that computes or waits."""
 
     result: str

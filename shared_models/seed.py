@@ -1,7 +1,7 @@
-"""Builds the deterministic data of both apps, once a run; every trial then gets its own copy.
+"""Builds the deterministic data of both apps, once per run; every trial then gets its own copy.
 
 `python -m shared_models.seed DIRECTORY` writes it; with `DUEL_APP_DATABASE` in the environment it
-fills that PostgreSQL database besides. The same version writes the same content.
+fills that PostgreSQL database as well. The same version writes the same content.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def fill(engine: Engine) -> None:
         connection.execute(insert(User), users())
         connection.execute(insert(Post), posts())
         if engine.dialect.name == "postgresql":
-            # Rows that bring their ids leave the sequences behind.
+            # Inserting explicit ids does not advance the sequences.
             for table in ("users", "posts"):
                 connection.execute(
                     select(
@@ -86,5 +86,5 @@ def fill(engine: Engine) -> None:
 if __name__ == "__main__":
     build(Path(sys.argv[1]))
     if "DUEL_APP_DATABASE" in os.environ:
-        # By the environment, since a command line with a password in it is read by everybody.
+        # From the environment, since every user of the machine can read a command line and its password.
         fill(create_engine(Settings.from_environment().url("pysqlite")))

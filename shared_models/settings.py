@@ -1,7 +1,7 @@
-"""The apps' own knobs, equal for both apps, read once from the environment.
+"""The settings of the apps, the same for both, read once from the environment.
 
-What belongs to serving (workers, loop, thread tokens, GC) is not here: it works for any ASGI app
-and lives in `loadtests.serve`.
+How an app is served (workers, loop, thread tokens, GC) is not set here: that works for any ASGI app
+and lives in `loadtests/serving/inside/serve.py`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ DOCUMENT = "document.txt"
 
 @dataclass(frozen=True)
 class Settings:
-    """One field per knob; `DUEL_APP_<FIELD>` in the environment sets it."""
+    """One field per setting; the environment variable `DUEL_APP_<FIELD>` sets it."""
 
     data: str = "duel-data"
     """Directory that `shared_models.seed` filled: the SQLite file and the document that `file` reads."""
     database: str = ""
     """URL of a PostgreSQL database; empty: the SQLite file in `data`."""
     driver: str = "psycopg"
-    """PostgreSQL's driver: psycopg, which has both styles, or asyncpg, which has one."""
+    """PostgreSQL's driver: psycopg (sync and async) or asyncpg (async only)."""
     pool_size: int = 20
     """Connections kept open."""
     max_overflow: int = 0
@@ -52,7 +52,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Settings from `DUEL_APP_*`; raises ValueError that names the variable it cannot read."""
+        """Settings from `DUEL_APP_*`; raises ValueError that names the invalid variable."""
         values: dict[str, str | int | float] = {}
         for field in fields(cls):
             variable = PREFIX + field.name.upper()
@@ -67,7 +67,7 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]  # each value was made by its field's own type
 
     def url(self, sqlite_driver: str) -> URL:
-        """What SQLAlchemy connects to. SQLite's driver is the style's own; PostgreSQL's is a knob."""
+        """The URL for SQLAlchemy. SQLite's driver follows from the style; PostgreSQL's is a setting."""
         if not self.database:
             return URL.create(f"sqlite+{sqlite_driver}", database=str(self.sqlite_file))
         return make_url(self.database).set(drivername=f"postgresql+{self.driver}")

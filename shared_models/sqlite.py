@@ -1,4 +1,4 @@
-"""What SQLite needs on every connection, the same under both styles."""
+"""What SQLite needs on every connection, the same for both styles."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from shared_models.settings import Settings
 
 
 def prepare(engine: Engine, settings: Settings) -> None:
-    """Set the pragmas on every connection, and take the write lock first where a transaction writes.
+    """Set the pragmas on every connection; take the write lock at the start of transactions that write.
 
-    For the engine underneath, in the async twin too: SQLAlchemy makes an asynchronous connection look
-    like a blocking one to the listeners.
+    Takes the synchronous engine, in the async app too (`engine.sync_engine`): SQLAlchemy presents its
+    connections to event listeners as blocking ones.
     """
 
     @event.listens_for(engine, "connect")
@@ -26,6 +26,6 @@ def prepare(engine: Engine, settings: Settings) -> None:
     @event.listens_for(engine, "begin")
     def take_write_lock(connection: Connection) -> None:
         # A transaction that reads and then writes must queue for the lock before it reads;
-        # upgraded half-way it fails at once with "database is locked".
+        # one that upgrades later fails at once with "database is locked".
         if connection.get_execution_options().get("writes"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""The tables of the blog, usable under Session and AsyncSession alike.
+"""The tables of the blog, for Session and AsyncSession alike.
 
 Every relationship is `lazy="raise"`: what a route reads, its query loads. A forgotten
 `selectinload` is then an error in either style, not a hidden query in one and
@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 class Base(DeclarativeBase):
     """The metadata of all tables."""
 
-    # 64 bits everywhere, as ids are in the API; SQLite's own integers have them under this name alone.
+    # 64 bits everywhere, as for ids in the API; SQLite generates ids only for columns of type INTEGER.
     type_annotation_map = {int: BigInteger().with_variant(Integer(), "sqlite")}  # noqa: RUF012  # SQLAlchemy reads a plain dict
 
 
@@ -36,7 +36,7 @@ class User(Base):
 
 
 class Post(Base):
-    """A blog post; it goes when its author goes."""
+    """A blog post; it is deleted with its author."""
 
     __tablename__ = "posts"
 
@@ -50,7 +50,7 @@ class Post(Base):
 
 
 class Order(Base):
-    """What `checkout` writes: a reader bought a post as a print, and this is the receipt."""
+    """Written by `checkout`: a reader bought a printed post, and this is the receipt."""
 
     __tablename__ = "orders"
 
@@ -61,7 +61,7 @@ class Order(Base):
 
 
 class Mail(Base):
-    """What `background` writes after it has answered: a mail that was sent."""
+    """Written by `background` after its response: a mail that was sent."""
 
     __tablename__ = "mails"
 

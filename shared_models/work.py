@@ -1,7 +1,7 @@
 """The CPU-bound functions: pure, deterministic, and the same under both styles.
 
-Two kinds, because they answer the question differently: work that holds the GIL, where threads
-only take turns, and work that releases it, where a thread pool can use a second core.
+Two kinds, because they favour different styles: work that holds the GIL, where threads only take
+turns, and work that releases it, where a thread pool can use a second core.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def hash(iterations: int) -> str:
 
 
 def crunch(rows: int) -> dict[str, float]:
-    """Group rows, then mean and largest per group, as a report endpoint does. Holds the GIL."""
+    """Group rows and find the group with the largest mean, as a report endpoint does. Holds the GIL."""
     groups: defaultdict[int, list[float]] = defaultdict(list)
     for row in range(rows):
         groups[row * 7_919 % 23].append(row * 0.5 % 101)

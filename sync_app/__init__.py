@@ -1,4 +1,4 @@
 """The sync twin: `def` routes on the thread pool, blocking SQLAlchemy.
 
-Compare: diff -r sync_app async_app.
+To compare the two styles: `diff -r sync_app async_app`.
 """

@@ -1,4 +1,4 @@
-"""The HTTP client to the slow service: opened once for the app's life, pooled, kept alive."""
+"""The HTTP client of the slow service: opened once per app, pooled, with keep-alive."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shared_models.settings import Settings
 
 
 class Upstream:
-    """Calls the slow service; `bound` holds down the calls that all fan-outs have in flight."""
+    """Calls the slow service; `bound` limits the concurrent calls of all fan-outs together."""
 
     def __init__(self, client: httpx.Client, bound: ThreadPoolExecutor) -> None:
         self.client = client
         self.bound = bound
 
     def call(self, delay: float) -> str:
-        """What the slow service answers after about `delay` seconds; 502 when it does not."""
+        """The slow service's response after about `delay` seconds, or UpstreamFailed (502) on any error."""
         try:
             response = self.client.get(f"?delay={delay}")
             response.raise_for_status()
@@ -31,24 +31,24 @@ class Upstream:
         return response.text
 
     def call_many(self, calls: int, delay: float) -> list[str]:
-        """`calls` answers, asked for at once."""
+        """The responses of `calls` concurrent calls."""
         return list(self.bound.map(self.call, [delay] * calls))
 
 
 def pool_limits(settings: Settings) -> httpx.Limits:
-    """One connection for each call in flight, all kept alive."""
+    """A connection for every concurrent call, all kept alive."""
     connections = settings.upstream_connections
     return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
 
 
 def scaling_transport(settings: Settings) -> httpx.BaseTransport:
-    """httpx's own transport, which serves threads well."""
+    """httpx's default transport, which scales well with threads."""
     return httpx.HTTPTransport(limits=pool_limits(settings))
 
 
 @contextmanager
 def open_upstream(settings: Settings, transport: httpx.BaseTransport | None = None) -> Iterator[Upstream]:
-    """An Upstream on `transport`; without one on httpx as it comes, as the tutorials show it."""
+    """An Upstream on `transport`; by default on httpx's own transport, as tutorials show it."""
     with (
         httpx.Client(
             base_url=settings.upstream,
@@ -61,7 +61,7 @@ def open_upstream(settings: Settings, transport: httpx.BaseTransport | None = No
         yield Upstream(client, bound)
 
 
-# `async def` in both apps: they wait for nothing, and as `def` each would cost a thread hop.
+# `async def` in both apps: they never wait, and as `def` each would cost a thread hop.
 async def get_upstream(request: Request) -> Upstream:
     return request.state.upstream  # type: ignore[no-any-return]  # lifespan state is untyped
 

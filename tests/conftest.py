@@ -1,11 +1,10 @@
-"""What the tests share: the seeded data, the twin apps in this process, a run made of scripted numbers."""
+"""Shared fixtures: the seeded data, the twin apps in this process, runs with scripted numbers."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,34 +20,34 @@ from sqlalchemy import create_engine, text
 
 import async_app.main
 import sync_app.main
-from loadtests.bench import generator
-from loadtests.postgresql import Databases, own_server
-from loadtests.postgresql_server import program
-from loadtests.processes import Child
-from loadtests.servers import BOOT_TIMEOUT, Surroundings, seed
+from loadtests.measure import rounds
+from loadtests.measure.generator import generator
+from loadtests.serving.environment import ServingEnvironment, seed
+from loadtests.serving.postgresql import Databases, own_server
+from loadtests.serving.postgresql_server import program
+from loadtests.system import lock
+from loadtests.system.processes import OWN_BOOT, Child
+from reports.conclusions import Conclusions
 from shared_models.seed import build
 from shared_models.settings import Settings
+from tests.brisk import copy_data, leave_data_out
+from tests.shapes import told
 
 examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
 
-ALONE = {"arrivals", "bottlenecks", "fleet", "machine", "serving", "validity", "vitals"}
-"""Tests that measure, or start what measures: they need the machine for themselves. All others may run beside
-one another."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Beside one another, tests agree with themselves alone on whose turn it is to measure."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is not None:
-        private = TemporaryDirectory(prefix=f"duel-tests-{worker}-")
-        config.add_cleanup(private.cleanup)
-        os.environ["TMPDIR"] = tempfile.tempdir = private.name
+    """Give each process of tests its own queue of measurements, so that they do not wait for each other."""
+    private = TemporaryDirectory(prefix="duel-tests-")
+    config.add_cleanup(private.cleanup)
+    os.environ[lock.VARIABLE] = private.name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--interrupts", type=int, default=10, help="at how many moments a run is interrupted")
+    parser.addoption("--long", action="store_true", help="run only the tests marked long")
+    parser.addoption("--interrupts", type=int, default=50, help="number of interrupted runs, with --long")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -56,10 +55,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("interrupt", range(metafunc.config.getoption("--interrupts")))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.stem.removeprefix("test_") in ALONE:
-            item.add_marker(pytest.mark.alone)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long = config.getoption("--long")
+    left_out = [item for item in items if (item.get_closest_marker("long") is not None) != long]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 CREATE: dict[str, Callable[[Settings], FastAPI]] = {
@@ -70,7 +70,7 @@ CREATE: dict[str, Callable[[Settings], FastAPI]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A twin on a database, through a driver."""
+    """A twin with its database and driver."""
 
     style: str
     database: str = "sqlite"
@@ -97,15 +97,39 @@ Opening = Callable[[Variant], AbstractContextManager[Settings]]
 
 @pytest.fixture(scope="session")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The seeded data, built once; nobody writes to it."""
+    """The seeded data, built once; read-only."""
     directory = tmp_path_factory.mktemp("seeded")
     build(directory)
     return directory
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_is_copied(seeded: Path) -> None:
+    """Runs and servers of these tests copy the seeded data: building it takes as long as a server's start."""
+    copy_data(seeded)
+
+
+class Known(dict[str, Conclusions]):
+    """Conclusions by shape of tests/shapes.py; each run is written on first use."""
+
+    def __init__(self, made: Callable[[str], Conclusions]) -> None:
+        super().__init__()
+        self.made = made
+
+    def __missing__(self, shape: str) -> Conclusions:
+        self[shape] = self.made(shape)
+        return self[shape]
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """Conclusions of every shape of run, for tests that only read."""
+    return Known(lambda shape: told(tmp_path_factory.mktemp("shape"), shape))
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    """Seeded databases on the server that DUEL_TEST_DATABASE names, or on one of our own."""
+    """Seeded databases on the server named by DUEL_TEST_DATABASE, or on a temporary one."""
     given = os.environ.get("DUEL_TEST_DATABASE")
     if not given and not program("postgres") and not os.environ.get("CI"):
         pytest.skip("PostgreSQL's server is not installed, and DUEL_TEST_DATABASE names none")
@@ -119,21 +143,33 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="module")
-def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
-    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as surroundings:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingEnvironment]:
+    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as surroundings:
         yield surroundings
 
 
 @pytest.fixture(scope="module")
 def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, dict[str, Any]]]:
-    """The generator, and what it says when it is ready."""
+    """The generator, and its first message."""
     with generator(tmp_path_factory.mktemp("logs"), {}) as child:
-        yield child, child.receive(BOOT_TIMEOUT)
+        yield child, child.receive(OWN_BOOT)
+
+
+@pytest.fixture
+def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process begin with their first round: answers are not compared, arms not calibrated."""
+    monkeypatch.setattr(rounds, "prepared", lambda run, *_: run)
+
+
+@pytest.fixture
+def unseeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers started from this process have no data: for arms that need none."""
+    leave_data_out(monkeypatch.setattr)
 
 
 @pytest.fixture
 def fresh(seeded: Path, request: pytest.FixtureRequest) -> Opening:
-    """Knobs on a fresh copy of the data, for one variant of the twins, as long as the block lasts."""
+    """A context manager: settings on a fresh copy of the data for one variant of the twins."""
 
     @contextmanager
     def opening(variant: Variant) -> Iterator[Settings]:
@@ -156,20 +192,20 @@ def fresh(seeded: Path, request: pytest.FixtureRequest) -> Opening:
 
 @pytest.fixture(params=VARIANTS, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
-    """Every twin on every database through every driver, in turn."""
+    """Each twin with each database and driver."""
     chosen: Variant = request.param
     return chosen
 
 
 @pytest.fixture
 def settings(fresh: Opening, variant: Variant) -> Iterator[Settings]:
-    """The variant's knobs, on a fresh copy of the data."""
+    """The variant's settings, on a fresh copy of the data."""
     with fresh(variant) as knobs:
         yield knobs
 
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
-    """What a query finds in the database of `settings`."""
+    """The rows a query returns from the database of `settings`."""
     engine = create_engine(replace(settings, driver="psycopg").url("pysqlite"))
     try:
         with engine.connect() as connection:
@@ -180,7 +216,7 @@ def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
 
 @asynccontextmanager
 async def opened(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that speaks to `app` in this process, its lifespan run as a server would."""
+    """A client for `app` in this process, with its lifespan run as a server would."""
     async with app.router.lifespan_context(app) as state:
         transport = httpx.ASGITransport(app=StateApp(app, dict(state or {})), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://duel") as client:
@@ -188,7 +224,7 @@ async def opened(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class StateApp:
-    """Puts the lifespan's state into every request's scope, as a server does."""
+    """Copies the lifespan's state into every request's scope, as a server does."""
 
     def __init__(self, app: FastAPI, state: dict[str, Any]) -> None:
         self.app = app
@@ -200,7 +236,7 @@ class StateApp:
 
 @pytest.fixture
 def talk(variant: Variant, settings: Settings) -> Callable[[Talk], None]:
-    """Runs a conversation with each variant of the twins in turn."""
+    """Runs a conversation with each variant of the twins."""
 
     def converse(conversation: Talk) -> None:
         async def main() -> None:

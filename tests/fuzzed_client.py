@@ -1,24 +1,24 @@
-"""The lean client's parsing path under whatever a server may send: `python -m tests.fuzzed_client`."""
+"""The lean client's parser, fed arbitrary bytes: `python -m tests.fuzzed_client`."""
 
 from __future__ import annotations
 
 import contextlib
 
-# First of all: it patches sockets.
-from loadtests import client  # isort: skip
+# Must come first: it patches sockets.
+from loadtests.load.lean import connection  # isort: skip
 
 import httptools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-class Fed(client.Connection):
-    """A connection's parsing, without a socket."""
+class Fed(connection.Connection):
+    """A connection that parses given bytes, without a socket."""
 
     def __init__(self) -> None:
         self.reusable = True
         self.bodiless = False
-        self.response = client.Response()
+        self.response = connection.Response()
         self.parser = httptools.HttpResponseParser(self)
 
 
@@ -32,7 +32,9 @@ HEADS = st.sampled_from(
 
 @settings(max_examples=2_000, deadline=None)
 @given(st.lists(st.one_of(HEADS, st.binary(max_size=20)), max_size=12), st.integers(1, 40))
-def test_any_bytes_are_an_answer_or_a_parse_error_however_they_are_cut(parts: list[bytes], size: int) -> None:
+def test_any_bytes_are_a_response_or_a_parse_error_at_any_fragmentation(
+    parts: list[bytes], size: int
+) -> None:
     whole = b"".join(parts)
     fed = Fed()
     with contextlib.suppress(httptools.HttpParserError):
@@ -47,4 +49,4 @@ def test_any_bytes_are_an_answer_or_a_parse_error_however_they_are_cut(parts: li
 
 
 if __name__ == "__main__":
-    test_any_bytes_are_an_answer_or_a_parse_error_however_they_are_cut()
+    test_any_bytes_are_a_response_or_a_parse_error_at_any_fragmentation()

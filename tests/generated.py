@@ -1,4 +1,4 @@
-"""Requests made from an OpenAPI document: mostly right, often at the edge, sometimes wrong."""
+"""Requests generated from an OpenAPI document: mostly valid, often boundary values, sometimes invalid."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Document = Mapping[str, Any]
 Values = st.SearchStrategy[Any]
 
 NEWEST = "<newest>"
-"""In a path: the id that the last creation of the same kind was given."""
+"""Path placeholder: the id of the most recently created item of the same kind."""
 DEAR = {"iterations": 300, "rows": 300, "width": 64, "seconds": 0.003, "calls": 3}
-"""Right values of what costs time go up to here; beyond, only the wrong ones."""
+"""Upper limit of valid values for parameters that cost time; larger ones are generated only if invalid."""
 EDGES = (-1, 0, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64, 10**30)
 EMAILS = ("ada@example.org", "author1@example.org", "author2@example.org", "ä@exämple.org")
 STRANGE: Values = st.sampled_from(
@@ -46,7 +46,7 @@ GARBAGE: Values = st.sampled_from(
 
 @dataclass(frozen=True)
 class Request:
-    """One request, its path still with NEWEST where it asks for what was made before."""
+    """One request; NEWEST in its path stands for the id of an item created before."""
 
     method: str
     path: str
@@ -56,15 +56,13 @@ class Request:
     content_type: str | None = None
 
     def at(self, newest: Mapping[str, int]) -> str:
-        """The path with the newest id in its place."""
+        """The path with NEWEST replaced by the newest id."""
         return self.path.replace(quote(NEWEST), str(newest.get(self.kind, 1)))
 
 
 def requests(document: Document) -> st.SearchStrategy[Request]:
-    """Any request to any operation of `document`, and some to none.
-
-    But for the one that starts a pool of processes: that takes half a second in every fresh app, and the
-    fixed requests ask for it.
+    """Requests to every operation of `document`, and some to unknown paths. The one that starts a process
+    pool is left out: it takes half a second in every fresh app, and the fixed requests cover it.
     """
     known = [
         operation(document, path, method, about)
@@ -111,18 +109,18 @@ def operation(document: Document, path: str, method: str, about: Document) -> st
 
 
 def seldom(rare: Values, usual: Values) -> Values:
-    """Nine times in ten the usual."""
+    """The usual value with a probability of 90 %."""
     return st.integers(0, 9).flatmap(lambda n: rare if n == 9 else usual)
 
 
 def identifier(schema: Document) -> Values:
-    """Ids that are there, that were just made, that are gone, and that are none."""
+    """Ids that exist, were just created, were deleted, or are invalid."""
     there = st.one_of(st.just(NEWEST), st.integers(1, 12), st.integers(195, 206))
     return seldom(st.one_of(st.sampled_from(EDGES), STRANGE), there)
 
 
 def values(document: Document, name: str, schema: Document) -> Values:
-    """Values of a JSON schema as pydantic writes it, and now and then one that is not."""
+    """Values of a JSON schema as pydantic writes it, occasionally invalid ones."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if schema.get("type") == "object":
@@ -131,7 +129,7 @@ def values(document: Document, name: str, schema: Document) -> Values:
 
 
 def right(name: str, schema: Document) -> Values:
-    """Values that the schema allows, those at its bounds among them; what lies just beyond, too."""
+    """Values that the schema allows, including its bounds, and values just outside them."""
     low, high = schema.get("minimum"), schema.get("maximum")
     match schema.get("type"), schema.get("format"):
         case "integer", _:
@@ -155,7 +153,7 @@ def right(name: str, schema: Document) -> Values:
 
 
 def an_object(document: Document, schema: Document) -> Values:
-    """Objects with their fields, now and then one missing, unknown or null."""
+    """Objects with their fields; occasionally one is missing, unknown or null."""
     fields = {key: values(document, key, of) for key, of in schema["properties"].items()}
     whole = st.fixed_dictionaries(fields)
     part = st.fixed_dictionaries({}, optional=fields)
@@ -164,5 +162,5 @@ def an_object(document: Document, schema: Document) -> Values:
 
 
 def to_json(value: Any) -> bytes:
-    """As a careless client writes it: NaN, infinities and lone surrogates included."""
+    """JSON as a careless client writes it, including NaN, infinities and lone surrogates."""
     return json.dumps(value).encode("utf-8", "surrogatepass")

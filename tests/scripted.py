@@ -1,16 +1,22 @@
-"""Runs whose numbers are told, not measured: scripted trials in, verdicts out."""
+"""Runs with scripted instead of measured numbers: scripted trials in, verdicts out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from loadtests.plan import Arm, Cell, Load, Plan
-from loadtests.records import Machine, Run, RunDirectory, Samples, Trial, Vitals, write_samples
-from loadtests.validity import faults
+from loadtests.measure.validity import faults
+from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.plan import Plan
+from loadtests.records.arrays import write_samples
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Machine, Run
+from loadtests.records.samples import Samples
+from loadtests.records.trial import ArrayFile, Resources, ServerEnd, Trial, TrialArrays, TrialFiles
 
 MACHINE = Machine(
     system="Linux",
@@ -23,8 +29,12 @@ MACHINE = Machine(
 )
 
 
+NO_ARRAYS = TrialArrays(samples=ArrayFile(rows=0, digest="0" * 64))
+"""Of a trial without files."""
+
+
 @dataclass(frozen=True)
-class Told:
+class Scripted:
     """One trial: `requests` in the window, each of `latency` seconds; the first `failures` fail."""
 
     requests: int = 400
@@ -33,15 +43,23 @@ class Told:
     generator_cpu: float = 0.1
     endpoints: tuple[str, ...] = ("ping",)
     growth: float = 1.0
-    """What is served in the second half of the window ÷ in the first."""
+    """Requests served in the second half of the window ÷ those in the first half."""
     canary: float | None = None
-    """Median response time of the canary, 50 requests; None: there is none."""
+    """Median response time of the canary over 50 requests; None: no canary."""
     server_cpu: float | None = None
     spread: float = 1.0
-    """The longest latency ÷ the shortest, which is `latency`."""
+    """The longest latency ÷ the shortest; the shortest is `latency`."""
+    ended: ServerEnd | None = None
+    resent: int | None = None
+    canary_failures: int = 0
+    """The first ones of the canary's requests, answered with an error."""
+    sizes: tuple[int, ...] = (17,)
+    """Bytes of the answers, in turn."""
+    statuses: tuple[int, ...] = (200,)
+    """Of the successful answers, in turn."""
 
 
-Script = Callable[[str, Cell, int], Told]
+Script = Callable[[str, Cell, int], Scripted]
 
 
 def plan(
@@ -61,14 +79,16 @@ def plan(
     )
 
 
-def run(parent: Path, plan: Plan, script: Script, rounds: int | None = None) -> tuple[Run, RunDirectory]:
-    """A run directory as if `script` had been measured."""
+def run(
+    parent: Path, plan: Plan, script: Script, rounds: int | None = None, id: str = "scripted"
+) -> tuple[Run, RunDirectory]:
+    """A run directory as if the trials of `script` had been measured."""
     directory = RunDirectory.create(parent, "scripted")
     made = Run.model_validate(
         {
-            "schema": "duel-run/1",
+            "schema": "duel-run/2",
             "version": "0",
-            "id": "scripted",
+            "id": id,
             "began": "2026-01-01T00:00:00+00:00",
             "plan": plan,
             "machine": MACHINE,
@@ -79,16 +99,35 @@ def run(parent: Path, plan: Plan, script: Script, rounds: int | None = None) -> 
             for place, arm in enumerate(plan.order(cell, round)):
                 told = script(arm.name, cell, round)
                 number = len(made.trials) + 1
-                write_samples(directory.path / f"samples/{number:04d}.npz", samples(told))
-                made = made.with_trial(trial(told, number, round, place, cell, arm.name), 1.0)
-                if told.canary is not None:
-                    write_samples(directory.path / made.trials[-1].canary_file, canary(told.canary))
+                measured = trial(told, number, round, place, cell, arm.name)
+                made = made.with_trial(with_arrays(measured, directory.path, told), 1.0)
     made = made.model_copy(update={"complete": True})
     directory.save(made)
     return made, directory
 
 
-def samples(told: Told) -> Samples:
+def with_arrays(measured: Trial, directory: Path, told: Scripted) -> Trial:
+    """The trial with its files in a run's directory."""
+    files = TrialFiles.of(measured.number)
+    beside = None
+    if told.canary is not None:
+        beside = write_samples(directory / files.canary, canary(told.canary, told.canary_failures))
+    load = write_samples(directory / files.samples, samples(told))
+    return measured.model_copy(update={"arrays": TrialArrays(samples=load, canary=beside)})
+
+
+def with_files(run: Run, directory: RunDirectory, files: Mapping[int, Mapping[str, ArrayFile]]) -> Run:
+    """The run, saved, with files that a test has written itself, by the number of their trial."""
+    trials = tuple(
+        trial.model_copy(update={"arrays": trial.arrays.model_copy(update=files.get(trial.number, {}))})
+        for trial in run.trials
+    )
+    changed = run.model_copy(update={"trials": trials})
+    directory.save(changed)
+    return changed
+
+
+def samples(told: Scripted) -> Samples:
     """Evenly spread starts, so that exactly `requests` of them start, and end, in the window."""
     n = told.requests
     start = np.linspace(0.0, 1.0 - told.latency, n, endpoint=False) if n else np.zeros(0)
@@ -98,35 +137,37 @@ def samples(told: Told) -> Samples:
         start = np.concatenate((first, np.linspace(0.5, 0.99 - told.latency, n - sooner)))
     error = np.zeros(n, dtype=np.uint16)
     error[: told.failures] = 1
-    # A step that shares no factor with n deals them out over the whole window.
+    # A step coprime to n spreads them over the whole window.
     slower = np.geomspace(1.0, told.spread, n)[np.arange(n) * 7919 % n] if n else np.ones(0)
     return Samples(
         endpoint=(np.arange(n) % len(told.endpoints)).astype(np.uint16),
         due=start,
         start=start,
         end=start + told.latency * slower,
-        status=np.where(error == 0, 200, 500).astype(np.uint16),
-        size=np.full(n, 17, dtype=np.uint32),
+        status=np.where(error == 0, np.resize(told.statuses, n), 500).astype(np.uint16),
+        size=np.resize(told.sizes, n).astype(np.uint32),
         error=error,
     )
 
 
-def canary(median: float) -> Samples:
-    """Fifty requests at even gaps, whose response times lie evenly around the median."""
+def canary(median: float, failures: int = 0) -> Samples:
+    """Fifty requests at even gaps, with response times spread evenly around the median; the first `failures`
+    fail."""
     due = np.arange(0.0, 1.0, 0.02)
     n = len(due)
+    error = (np.arange(n) < failures).astype(np.uint16)
     return Samples(
         endpoint=np.zeros(n, dtype=np.uint16),
         due=due,
         start=due,
         end=due + median * np.linspace(0.9, 1.1, n),
-        status=np.full(n, 200, dtype=np.uint16),
+        status=np.where(error == 0, 200, 503).astype(np.uint16),
         size=np.full(n, 17, dtype=np.uint32),
-        error=np.zeros(n, dtype=np.uint16),
+        error=error,
     )
 
 
-def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str) -> Trial:
+def trial(told: Scripted, number: int, round: int, place: int, cell: Cell, arm: str) -> Trial:
     made = Trial(
         number=number,
         round=round,
@@ -140,9 +181,12 @@ def trial(told: Told, number: int, round: int, place: int, cell: Cell, arm: str)
         drain=0.1,
         endpoints=told.endpoints,
         errors=("RequestFailed: 500",) if told.failures else (),
-        vitals=Vitals(generator_cpu=told.generator_cpu, server_cpu=told.server_cpu),
+        ended=told.ended,
+        resent=told.resent,
+        resources=Resources(generator_cpu=told.generator_cpu, server_cpu=told.server_cpu),
+        arrays=NO_ARRAYS,
     )
-    # Judged as arrivals that came as they were due: the told requests fill no closed loop.
+    # Treated as open-loop arrivals that were on time: the scripted requests fill no closed loop.
     open_cell = Cell(scenario=cell.scenario, load=Load(rate=100.0, arrivals="poisson"))
     as_arrivals = made.model_copy(update={"cell": open_cell, "arrivals": told.requests, "dropped": 0})
-    return made.model_copy(update={"invalid": faults(as_arrivals, samples(told))})
+    return made.model_copy(update={"faults": faults(as_arrivals, samples(told))})

@@ -1,5 +1,5 @@
-"""Runs of every shape that a report may have to show: few cells and many, loads from 1 to 1,000, one rival
-and several, long names, an open loop, trials that do not count."""
+"""Runs of every shape that a report has to handle: few and many cells, loads from 1 to 1,000, two and more
+arms, long names, an open loop, trials that do not count."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from loadtests.config import ENDPOINTS
-from loadtests.plan import Arm, Cell, Load, Plan, Serving
-from loadtests.records import Beats, Calibration, write_beats
-from loadtests.vitals import COLUMNS
+from loadtests.plan.arms import Arm, Serving
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.plan import Plan
+from loadtests.plan.profiles import ENDPOINTS
+from loadtests.records.arrays import write_heartbeats
+from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.run import Calibration
+from loadtests.serving.inside.heartbeat import COLUMNS
+from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude
-from reports.estimates import Readings
 from tests import scripted
-from tests.scripted import Script, Told
+from tests.scripted import Script, Scripted
 
 SYNC = Arm(name="sync", app="sync_app.main:create_app")
 ASYNC = Arm(name="async", app="async_app.main:create_app")
@@ -24,47 +28,51 @@ MORE = Arm(name="threads-400", app="sync_app.main:create_app", serving=Serving(t
 BASES = tuple(arm.model_copy(update={"name": f"{arm.name}-base"}) for arm in (SYNC, ASYNC))
 HEADS = tuple(arm.model_copy(update={"name": f"{arm.name}-head"}) for arm in (SYNC, ASYNC))
 LONG = "organizations.teams.repositories.merge-requests.comments.react"
-"""With an ending as long as a name may be."""
+"""The last part has the maximum length of a name."""
 FACTORS = {
     "sync": 1.0, "async": 1.4, "threads-400": 1.1, "sync-base": 1.0, "async-base": 1.4, "sync-head": 1.0,
     "async-head": 1.0,
 }  # fmt: skip
 
 
-def even(arm: str, cell: Cell, round: int) -> Told:
-    """An arm's factor everywhere."""
+def even(arm: str, cell: Cell, round: int) -> Scripted:
+    """The arm's factor in every cell."""
     factor = FACTORS[arm]
-    return Told(
+    return Scripted(
         requests=int(1200 * factor) + 7 * round, latency=0.004 / factor, spread=30.0,
         canary=0.03 / factor, server_cpu=0.9,
     )  # fmt: skip
 
 
-def growing(arm: str, cell: Cell, round: int) -> Told:
-    """sync stops growing at 40 users, async is slower before that and does not stop."""
+def growing(arm: str, cell: Cell, round: int) -> Scripted:
+    """sync saturates at 40 users; async is slower below that and does not saturate."""
     users = cell.load.level
     rate = 20.0 * min(users, 40.0) if arm == "sync" else 17.0 * users
-    return Told(requests=int(min(rate, 3000.0)) + 1 + round % 3, latency=0.002, spread=50.0, server_cpu=0.5)
+    return Scripted(
+        requests=int(min(rate, 3000.0)) + 1 + round % 3, latency=0.002, spread=50.0, server_cpu=0.5
+    )
 
 
-def mixed(arm: str, cell: Cell, round: int) -> Told:
-    """Decided, not decided and invalid cells."""
+def mixed(arm: str, cell: Cell, round: int) -> Scripted:
+    """Decided, undecided and invalid cells."""
     if cell.scenario == "upstream":
-        return Told(generator_cpu=0.95, requests=700)
+        return Scripted(generator_cpu=0.95, requests=700)
     scatter = 500 if cell.scenario == "python" and arm == "async" and round % 2 else 0
     failures = 200 if cell.scenario == "users.read" and arm == "sync" else 0
-    return Told(requests=900 + scatter + round, failures=failures, latency=0.003, spread=4.0, server_cpu=0.9)
+    return Scripted(
+        requests=900 + scatter + round, failures=failures, latency=0.003, spread=4.0, server_cpu=0.9
+    )
 
 
-def apart(arm: str, cell: Cell, round: int) -> Told:
-    """Thirty times as much, and a thirtieth."""
+def apart(arm: str, cell: Cell, round: int) -> Scripted:
+    """Ratios of 30 and 1/30."""
     factor = {"ping": 30.0, "sleep": 1.0, "blocking": 1 / 30}[cell.scenario]
-    return Told(requests=int(900 * (factor if arm == "async" else 1.0)) + 1 + round % 2, latency=0.0005)
+    return Scripted(requests=int(900 * (factor if arm == "async" else 1.0)) + 1 + round % 2, latency=0.0005)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A run to be told."""
+    """A run to be scripted."""
 
     arms: Sequence[Arm]
     cells: Sequence[tuple[str, int]]
@@ -89,7 +97,9 @@ SHAPES: dict[str, Shape] = {
     ),
     "far apart": Shape((SYNC, ASYNC), [("ping", 64), ("sleep", 64), ("blocking", 64)], apart, 4),
     "open loop": Shape((SYNC, ASYNC), [("ping", 100), ("ping", 900), ("posts.read", 100)], rate=True),
-    "base and head": Shape((*BASES, *HEADS), [("ping", 8), ("posts.read", 8), ("mixed", 64)], gate=True),
+    "base and head": Shape(
+        (*BASES, *HEADS), [("ping", 8), ("posts.read", 8), ("mixed", 64)], rounds=4, gate=True
+    ),
     "all kinds of verdicts": Shape(
         (SYNC, ASYNC), [(s, 64) for s in ("ping", "python", "upstream", "users.read")], mixed, 4
     ),
@@ -97,7 +107,7 @@ SHAPES: dict[str, Shape] = {
 
 
 def told(parent: Path, name: str) -> Conclusions:
-    """A shape's run, with calibrations and heartbeats, and what it comes to."""
+    """The conclusions of a shape's run, with calibrations and heartbeats."""
     shape = SHAPES[name]
     plan = scripted.plan([arm.name for arm in shape.arms], shape.cells, shape.rounds)
     plan = plan.model_copy(update={"arms": tuple(shape.arms)})
@@ -109,9 +119,11 @@ def told(parent: Path, name: str) -> Conclusions:
     run, directory = scripted.run(parent, plan, shape.script)
     if not shape.rate:
         run = run.model_copy(update={"calibrations": calibrations(plan)})
-        directory.save(run)
-        for trial in run.trials:
-            write_beats(directory.path / trial.beats_file, beats())
+        files = {
+            trial.number: {"heartbeats": write_heartbeats(directory.path / trial.files.heartbeats, beats())}
+            for trial in run.trials
+        }
+        run = scripted.with_files(run, directory, files)
     return conclude(run, Readings(directory))
 
 
@@ -120,7 +132,7 @@ def open_cell(cell: Cell) -> Cell:
 
 
 def calibrations(plan: Plan) -> tuple[Calibration, ...]:
-    """A request takes 20 ms alone; sync hands two calls to threads."""
+    """A request takes 20 ms without other load; sync makes two thread hops."""
     return tuple(
         Calibration(
             arm=arm.name, scenario=scenario, users=users, throughput=50.0 * users, service_time=0.02,
@@ -132,7 +144,7 @@ def calibrations(plan: Plan) -> tuple[Calibration, ...]:
     )  # fmt: skip
 
 
-def beats() -> Beats:
+def beats() -> Heartbeats:
     """A server whose loop is on time, with a pool of 20 connections."""
     always = {"lag": 0.0002, "tokens": 40.0, "pool": 20.0}
     growing = {"due": 1.0, "cpu": 1.0, "loop_cpu": 1.0, "hops": 100.0}
@@ -140,4 +152,4 @@ def beats() -> Beats:
         [always.get(name, 0.0) + growing.get(name, 0.0) * float(at) for name in COLUMNS]
         for at in np.arange(-0.1, 1.2, 0.05)
     ]
-    return Beats.of([rows], opened=0.0)
+    return Heartbeats.of([rows], opened=0.0)

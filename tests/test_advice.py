@@ -1,4 +1,4 @@
-"""What an app is told without load, by what FastAPI really does with it."""
+"""Advice on an app without load, checked against what FastAPI really does with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from loadtests.inspection import inspect_app
-from loadtests.plan import BUILT_IN, Arm
-from reports.advice import Anatomy, advise
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.serving.inspection import inspect_app
+from reports.advice.app_advice import Anatomy, Wedges, advise
+from reports.wording.app_advice import finding_text, problem_text
 from tests.apps import hopping
+from tests.commands import duel_here
 from tests.conftest import APPS
-from tests.test_cli import duel
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,10 @@ def anatomy() -> Anatomy:
     return Anatomy.model_validate(inspect_app(Arm(name="a", app="hopping:app", app_dir=str(APPS))))
 
 
-def test_thread_hops_are_as_many_as_fastapi_makes(anatomy: Anatomy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted while the same app answers."""
+def test_thread_hops_are_counted_as_fastapi_makes_them(
+    anatomy: Anatomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted while the same app handles requests."""
     calls: list[Any] = []
     original = anyio.to_thread.run_sync
 
@@ -58,20 +61,23 @@ def test_thread_hops_are_as_many_as_fastapi_makes(anatomy: Anatomy, monkeypatch:
     assert [told[f"/v1/{name}"] for name in ("async-yield", "async-class", "async")] == [2, 1, 0]
 
 
-def test_what_blocks_the_loop_is_named_with_its_line_also_in_dependencies_and_helpers(
+def test_blocking_calls_are_reported_with_their_line_also_in_dependencies_and_helpers(
     anatomy: Anatomy,
 ) -> None:
-    wrong = {one.where: one.what for one in advise(anatomy, 64) if one.weight == "wrong"}
-    wrong = {where.removeprefix("GET /v1/").partition(",")[0]: what for where, what in wrong.items()}
+    wrong = {
+        one.routes[0].removeprefix("GET /v1/"): problem_text(one.problem).what
+        for one in advise(anatomy, 64)
+        if one.weight == "wrong"
+    }
     assert set(wrong) == {"async-session", "shell", "indirect", "decorated", "wedge"}
     assert "opened.scalar of a synchronous Session (hopping.py:" in wrong["async-session"]
     assert "subprocess.run" in wrong["shell"]
     lines = Path(hopping.__file__).read_text().splitlines()
     number = int(wrong["decorated"].rpartition(":")[2].rstrip(")"))
     assert "time.sleep(0)" in lines[number - 1]
-    everything = " ".join(f"{one.where} {one.what}" for one in advise(anatomy, 64))
+    everything = " ".join(map(finding_text, advise(anatomy, 64)))
     assert "in its dependency sleepy" in everything
-    # A function that is only defined there may be run elsewhere.
+    # A function that is only defined there may run elsewhere.
     assert "given-away" not in everything
 
 
@@ -80,13 +86,20 @@ def test_a_pool_smaller_than_the_requests_in_flight_wedges_a_route_that_holds_it
 ) -> None:
     (pool,) = anatomy.pools
     assert pool.most == 5
-    (found,) = (one for one in advise(anatomy, 64) if "stands still under" in one.what)
-    assert "GET /v1/wedge" in found.where
-    assert "64 requests at once on 5 connections" in found.what
-    assert not any("stands still under" in one.what for one in advise(anatomy, 5))
+    (found,) = (one for one in advise(anatomy, 64) if isinstance(one.problem, Wedges))
+    assert "GET /v1/wedge" in found.routes
+    assert found.problem == Wedges("session", 64, 5)
+    assert not any(isinstance(one.problem, Wedges) for one in advise(anatomy, 5))
+    assert "another of the 40 threads" in problem_text(found.problem).why
 
 
-def test_mounted_apps_and_apps_below_middleware_are_seen(anatomy: Anatomy) -> None:
+def test_the_thread_limit_is_the_apps_own(anatomy: Anatomy) -> None:
+    own = anatomy.model_copy(update={"threads": 100})
+    (found,) = (one for one in advise(own, 64) if isinstance(one.problem, Wedges))
+    assert "another of the 100 threads" in problem_text(found.problem).why
+
+
+def test_mounted_apps_and_apps_behind_middleware_are_inspected(anatomy: Anatomy) -> None:
     paths = {route.path for route in anatomy.routes}
     assert {path.removeprefix("/v1") for path in paths if path.startswith("/v1")} == {
         path.removeprefix("/mounted") for path in paths if path.startswith("/mounted")
@@ -96,14 +109,16 @@ def test_mounted_apps_and_apps_below_middleware_are_seen(anatomy: Anatomy) -> No
 
 
 @pytest.mark.parametrize(("twin", "expected"), [("sync", 1), ("async", 1)])
-def test_of_the_twins_the_pitfalls_alone_are_wrong(tmp_path: Path, twin: str, expected: int) -> None:
-    """In the sync twin the session that is a dependency, in the async one the call that blocks."""
+def test_only_the_pitfalls_of_the_twins_are_reported(tmp_path: Path, twin: str, expected: int) -> None:
+    """In the sync twin the session dependency, in the async twin the blocking call."""
     arm = BUILT_IN[twin].model_copy(update={"env": {"DUEL_APP_DATA": str(tmp_path)}})
-    found = advise(Anatomy.model_validate(inspect_app(arm, start=True)), 64)
+    told = inspect_app(arm, start=True)
+    assert told["threads"] == 40
+    found = advise(Anatomy.model_validate(told), 64)
     wrong = [one for one in found if one.weight == "wrong"]
     assert len(wrong) == expected
-    assert all("/pitfalls/" in one.where for one in wrong)
-    minded = [one.where for one in found if one.weight == "mind"]
+    assert all("/pitfalls/" in route for one in wrong for route in one.routes)
+    minded = [", ".join(one.routes) for one in found if one.weight == "mind"]
     assert minded == ([] if twin == "sync" else ["GET /pitfalls/file-inline"])
 
 
@@ -112,10 +127,10 @@ def test_the_exit_code_says_whether_something_is_wrong(tmp_path: Path) -> None:
         "from fastapi import FastAPI\napp = FastAPI()\n"
         "@app.get('/')\nasync def home() -> int:\n    return 1\n"
     )
-    good = duel("advise", "good:app", cwd=tmp_path)
+    good = duel_here("advise", "good:app", cwd=tmp_path)
     assert good.returncode == 0, good.stderr
-    assert "nothing to change is seen" in good.stdout
-    bad = duel("advise", "hopping:app", "--app-dir", str(APPS), "--json", "-", cwd=tmp_path)
+    assert "nothing to change" in good.stdout
+    bad = duel_here("advise", "hopping:app", "--app-dir", str(APPS), "--json", "-", cwd=tmp_path)
     assert bad.returncode == 3, bad.stderr
     told = json.loads(bad.stdout)
     assert told["schema"] == "duel-advice/1"
@@ -131,9 +146,9 @@ def test_the_exit_code_says_whether_something_is_wrong(tmp_path: Path) -> None:
         ("odd", "names no app"),
     ],
 )
-def test_what_is_no_app_is_one_clear_error(tmp_path: Path, target: str, message: str) -> None:
-    done = duel("advise", target, "--app-dir", str(APPS), cwd=tmp_path)
-    assert done.returncode in (2, 5), done.stderr
+def test_a_target_that_is_not_an_app_is_one_clear_error(tmp_path: Path, target: str, message: str) -> None:
+    done = duel_here("advise", target, "--app-dir", str(APPS), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr.splitlines()[0]
     assert done.stdout == ""

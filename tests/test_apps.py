@@ -1,4 +1,4 @@
-"""What the twin apps do, asked of each."""
+"""Behaviour of the twin apps, tested on each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_user_can_be_created_read_replaced_changed_and_deleted(talk: Converse)
     talk(conversation)
 
 
-def test_a_post_comes_with_its_author_and_can_change_hands(talk: Converse) -> None:
+def test_a_post_includes_its_author_and_can_be_reassigned(talk: Converse) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         created = await client.post("/posts", json=NEW_POST)
         assert created.status_code == 201
@@ -65,7 +65,7 @@ def test_deleting_a_user_deletes_the_users_posts(talk: Converse, settings: Setti
     assert rows(settings, "SELECT count(*) FROM posts WHERE author_id = 9") == [(0,)]
 
 
-def test_an_email_belongs_to_one_user(talk: Converse) -> None:
+def test_an_email_is_unique(talk: Converse) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         taken = {"name": "Other", "email": "author1@example.org"}
         for answer in (
@@ -124,7 +124,7 @@ def test_pages_escape_what_users_write(talk: Converse) -> None:
     talk(conversation)
 
 
-def test_a_mail_is_accepted_at_once_and_sent_afterwards(talk: Converse, settings: Settings) -> None:
+def test_a_mail_is_accepted_at_once_and_sent_in_the_background(talk: Converse, settings: Settings) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         answer = await client.post("/background", json={"recipient": "reader@example.org"})
         assert answer.status_code == 202
@@ -133,7 +133,7 @@ def test_a_mail_is_accepted_at_once_and_sent_afterwards(talk: Converse, settings
     assert rows(settings, "SELECT recipient FROM mails") == [("reader@example.org",)]
 
 
-def test_an_upstream_that_is_down_gives_502_and_a_checkout_leaves_no_order(
+def test_an_upstream_that_is_down_gives_502_and_a_failed_checkout_leaves_no_order(
     talk: Converse, settings: Settings
 ) -> None:
     """The default upstream is a port where nothing listens."""
@@ -163,7 +163,7 @@ def test_numbers_out_of_bounds_are_refused_with_422(talk: Converse) -> None:
 
 
 def test_writers_in_parallel_queue_for_the_database(talk: Converse) -> None:
-    """More writers than connections, reading before they write: none may find it locked."""
+    """More writers than connections, each reading before it writes: none may get a locked database."""
 
     async def conversation(client: httpx.AsyncClient) -> None:
         changes = [client.patch(f"/posts/{1 + n}", json={"title": f"T{n}"}) for n in range(60)]

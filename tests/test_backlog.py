@@ -1,27 +1,38 @@
-"""Work that is left behind: counts of tasks and requests that are made up, with a known answer."""
+"""Work that piles up: planted counts, processes and CPU times with a known answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadtests.records import Beats, Cell, Samples, read_beats, write_beats
-from loadtests.vitals import BEAT, COLUMNS, COUNTED
-from reports.backlog import left_behind
+from loadtests.records import Calibration, Cell, Footprint, Run, RunDirectory, Settling, Trial
+from loadtests.records.arrays import write_heartbeats
+from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.samples import Samples
+from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
+from loadtests.serving.versions import Sources
+from reports.advice.cards import NOT_DECIDED, Advice, choose
+from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
+from reports.analysis.backlogs.growth import BacklogKind, growing
+from reports.analysis.backlogs.judgement import Backlog
+from reports.analysis.readings import Readings
+from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import conclude
-from reports.estimates import Readings
-from reports.verdicts import verdicts
+from reports.gate.findings import health
+from reports.wording.reservations import reservation_text
 from tests import scripted
-from tests.scripted import Told
+from tests.scripted import Scripted
 
 WINDOW = 2.0
 
 
-def counted(*workers: float, from_the_start: float = 40.0, number: int = 60) -> Beats:
-    """Heartbeats of workers whose tasks grow by so many a second; some are counted, as in a server."""
+def counted(*workers: float, from_the_start: float = 40.0, number: int = 60) -> Heartbeats:
+    """Heartbeats of workers whose tasks grow at a given rate per second; some are counted, as in a server."""
     told = []
     for growth in workers:
         rows = []
@@ -31,11 +42,11 @@ def counted(*workers: float, from_the_start: float = 40.0, number: int = 60) -> 
             known = {"due": due, "tasks": tasks}
             rows.append([known.get(name, 0.0) for name in COLUMNS])
         told.append(rows)
-    return Beats.of(told, opened=0.0)
+    return Heartbeats.of(told, opened=0.0)
 
 
 def requests(rate: float, took: NDArray[np.float64] | float = 0.01) -> Samples:
-    """So many a second, from half a second before the window to half a second after it."""
+    """Requests at `rate` per second, from half a second before the window to half a second after it."""
     start = np.arange(-0.5, WINDOW + 0.5, 1.0 / rate)
     zeros = np.zeros(len(start), dtype=np.uint16)
     return Samples(
@@ -44,72 +55,286 @@ def requests(rate: float, took: NDArray[np.float64] | float = 0.01) -> Samples:
     )  # fmt: skip
 
 
-def test_tasks_that_grow_beside_steady_requests_are_left_behind() -> None:
-    """200 a second of 400 answers a second: every second one."""
-    assert left_behind(counted(200.0), requests(400.0), WINDOW) == pytest.approx(0.5, rel=0.01)
+def test_tasks_that_grow_under_steady_requests_are_piling_up() -> None:
+    """200 tasks per second at 400 responses per second: one per two responses."""
+    assert growing(counted(200.0), requests(400.0), WINDOW).get("tasks") == pytest.approx(0.5, rel=0.01)
 
 
 def test_the_tasks_of_all_workers_count() -> None:
-    assert left_behind(counted(150.0, 50.0), requests(400.0), WINDOW) == pytest.approx(0.5, rel=0.01)
+    assert growing(counted(150.0, 50.0), requests(400.0), WINDOW).get("tasks") == pytest.approx(0.5, rel=0.01)
 
 
-def test_tasks_that_stay_as_many_leave_nothing_behind() -> None:
-    assert left_behind(counted(0.0, from_the_start=9_000.0), requests(400.0), WINDOW) == 0.0
+def test_a_constant_number_of_tasks_is_no_pile_up() -> None:
+    assert growing(counted(0.0, from_the_start=9_000.0), requests(400.0), WINDOW).get("tasks") == 0.0
 
 
-def test_tasks_that_become_fewer_leave_nothing_behind() -> None:
-    assert left_behind(counted(-100.0, from_the_start=500.0), requests(400.0), WINDOW) == 0.0
+def test_a_decreasing_number_of_tasks_is_no_pile_up() -> None:
+    assert growing(counted(-100.0, from_the_start=500.0), requests(400.0), WINDOW).get("tasks") == 0.0
 
 
-def test_a_few_tasks_of_the_app_itself_are_not_taken_for_work() -> None:
-    assert left_behind(counted(5.0), requests(10.0), WINDOW) == 0.0
+def test_a_few_tasks_of_the_app_itself_are_no_pile_up() -> None:
+    assert growing(counted(5.0), requests(10.0), WINDOW).get("tasks") == 0.0
 
 
-def test_fewer_tasks_than_requests_in_flight_are_not_taken_for_work() -> None:
-    """Of 400 requests a second that take half a second 200 are in flight, give or take."""
-    assert left_behind(counted(80.0), requests(400.0, 0.5), WINDOW) == 0.0
+def test_fewer_tasks_than_requests_in_flight_are_no_pile_up() -> None:
+    """400 requests per second that take 0.5 s: about 200 are in flight, which may all wait for the same pool
+    at one count, and none at the next."""
+    assert growing(counted(180.0), requests(400.0, 0.5), WINDOW).get("tasks") == 0.0
 
 
-def test_an_overload_of_requests_that_are_not_answered_is_not_work_left_behind() -> None:
-    """Each request takes longer than the one before it, so more and more are in flight."""
+def test_an_overload_of_unanswered_requests_is_no_pile_up() -> None:
+    """Each request takes longer than the previous one, so the number in flight grows."""
     longer = requests(400.0, np.linspace(0.0, 3.0, 1200))
-    assert left_behind(counted(250.0), longer, WINDOW) is None
+    assert growing(counted(250.0), longer, WINDOW).get("tasks") is None
 
 
 @pytest.mark.parametrize("beats", [None, counted(200.0, number=12)])
-def test_without_three_counts_nothing_is_told(beats: Beats | None) -> None:
-    assert left_behind(beats, requests(400.0), WINDOW) is None
+def test_without_three_counts_there_is_no_result(beats: Heartbeats | None) -> None:
+    assert growing(beats, requests(400.0), WINDOW).get("tasks") is None
 
 
-def test_heartbeats_from_before_tasks_were_counted_tell_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "0001.vitals.npz"
-    write_beats(path, counted(200.0))
-    with np.load(path) as file:
-        np.savez_compressed(path, **{name: file[name] for name in file.files if name != "tasks"})
-    beats = read_beats(path)
-    assert np.isnan(beats.tasks).all()
-    assert left_behind(beats, requests(400.0), WINDOW) is None
+def test_heartbeats_without_task_counts_give_no_result() -> None:
+    beats = counted(200.0)
+    assert (
+        growing(replace(beats, tasks=np.full(len(beats), np.nan)), requests(400.0), WINDOW).get("tasks")
+        is None
+    )
 
 
-def test_an_arm_that_leaves_work_behind_is_failing_however_much_it_answers(tmp_path: Path) -> None:
-    def script(arm: str, cell: Cell, round: int) -> Told:
-        return Told(requests=2000 if arm == "async" else 1000, latency=0.005)
+def with_backlog(run: Run, directory: RunDirectory, left: Callable[[Trial], float]) -> Run:
+    """The run with heartbeats that show this many unfinished tasks per second."""
+    files = {
+        trial.number: {
+            "heartbeats": write_heartbeats(directory.path / trial.files.heartbeats, counted(left(trial)))
+        }
+        for trial in run.trials
+    }
+    return scripted.with_files(run, directory, files)
+
+
+def test_an_arm_whose_tasks_pile_up_is_failing_regardless_of_its_throughput(tmp_path: Path) -> None:
+    def script(arm: str, cell: Cell, round: int) -> Scripted:
+        return Scripted(requests=2000 if arm == "async" else 1000, latency=0.005)
 
     run, directory = scripted.run(tmp_path, scripted.plan(), script)
-    for trial in run.trials:
-        write_beats(directory.path / trial.beats_file, counted(900.0 if trial.arm == "async" else 0.0))
+    run = with_backlog(run, directory, lambda trial: 1400.0 if trial.arm == "async" else 0.0)
     for verdict in verdicts(run, Readings(directory)):
         assert (verdict.verdict, verdict.failing) == ("failing", ("async",))
-        assert verdict.warnings[0].startswith("async leaves work behind: for every 100 answers")
-        assert "--rate" in verdict.warnings[0]
+        warning = reservation_text(verdict.reservations[0])
+        assert warning.startswith("async: background tasks pile up: +")
+        assert "unfinished per 100 responses" in warning
+        assert "--rate" in warning
     (card,) = conclude(run, Readings(directory)).cards
-    assert card.advice == "def"
+    assert card.advice == Advice("style", "def")
 
 
-def test_a_round_in_which_nothing_was_left_behind_is_outvoted(tmp_path: Path) -> None:
+def test_one_round_without_a_pile_up_is_outvoted(tmp_path: Path) -> None:
     """The median over rounds counts."""
-    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Told(requests=1000, latency=0.005))
-    for trial in run.trials:
-        odd = trial.arm == "async" and trial.round == 1
-        write_beats(directory.path / trial.beats_file, counted(900.0 if odd else 0.0))
+    run, directory = scripted.run(
+        tmp_path, scripted.plan(), lambda *_: Scripted(requests=1000, latency=0.005)
+    )
+    run = with_backlog(
+        run, directory, lambda trial: 900.0 if trial.arm == "async" and trial.round == 1 else 0.0
+    )
     assert not [one for one in verdicts(run, Readings(directory)) if one.failing]
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("items", "items"),
+        ("thread_jobs", "thread-jobs"),
+        ("process_jobs", "process-jobs"),
+        ("threads", "threads"),
+    ],
+)
+def test_each_kind_of_work_is_counted_for_itself(column: str, kind: BacklogKind) -> None:
+    """200 per second at 400 responses per second; the tasks stay as they are."""
+    steady, more = counted(0.0), counted(200.0)
+    found = growing(replace(steady, **{column: more.tasks}), requests(400.0), WINDOW)
+    assert found.pop(kind) == pytest.approx(0.5, rel=0.01)
+    assert set(found.values()) == {0.0}
+
+
+AT_REST = Settling(seconds=0.02, cpu=0.0, rested=True)
+STILL_WORKING = Settling(seconds=0.2, cpu=0.1, rested=False)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is planted of an arm: 1,000 responses in a window of one second, five requests in flight."""
+
+    settling: Settling | None
+    """After its last response."""
+    loaded: float = 0.0005
+    """CPU seconds per response."""
+    alone: float | None = 0.002
+    """CPU seconds per request with one user; None: no calibration."""
+    before: Settling = AT_REST
+    """Before the calibration."""
+    after: Settling = AT_REST
+    """After the calibration."""
+    children: int = 1
+    """At the window's end; one before the load."""
+
+
+def judged(parent: Path, seen: Seen, speed: int = 1, instead: Mapping[int, Seen] | None = None) -> Verdict:
+    """The verdict on an arm of which `seen` was seen, against one that came to rest at its cost alone; it
+    serves `speed` times as much. `instead`: what was seen of it in some rounds."""
+
+    def script(arm: str, *_: object) -> Scripted:
+        return Scripted(requests=1000 if arm == "async" else 1000 // speed, latency=0.005)
+
+    run, directory = scripted.run(parent, scripted.plan(), script)
+    trials, calibrations = [], []
+    for arm, one in (("sync", Seen(AT_REST, 0.002)), ("async", seen)):
+        if one.alone is not None:
+            calibrations.append(
+                Calibration(
+                    arm=arm, scenario="ping", users=1, throughput=400.0, work=one.alone, before=one.before,
+                    after=one.after,
+                )
+            )  # fmt: skip
+        other = (instead or {}) if arm == "async" else {}
+        trials += [planted(t, other.get(t.round, one)) for t in run.trials if t.arm == arm]
+    told = run.model_copy(update={"trials": tuple(trials), "calibrations": tuple(calibrations)})
+    return next(one for one in verdicts(told, Readings(directory)) if one.primary)
+
+
+def planted(trial: Trial, seen: Seen) -> Trial:
+    resources = trial.resources.model_copy(
+        update={
+            "server_cpu": 1000 * seen.loaded, "settling": seen.settling, "server_children": seen.children,
+            "before": Footprint(rss=2**26, threads=4, children=1),
+            "after": Footprint(rss=2**27, threads=4, children=1),
+        }
+    )  # fmt: skip
+    return trial.model_copy(update={"resources": resources})
+
+
+BUSY = Settling(seconds=0.2, cpu=0.1, rested=False)
+"""Half a CPU, as before any load."""
+
+INNOCENT = {
+    "it comes to rest at once: many requests share wake-ups and caches": Seen(AT_REST),
+    "the last requests leave some work": Seen(AT_REST.model_copy(update={"cpu": 0.06}), 0.0019),
+    "it works on, but no CPU time is missing: a full queue": Seen(STILL_WORKING, 0.002),
+    "a thread of its own always computes": Seen(BUSY, 0.001, before=BUSY, after=BUSY),
+    "the platform shows no processes": Seen(None),
+    "a process pool stays open": Seen(AT_REST, 0.002, children=9),
+    "there is no calibration, and it came to rest": Seen(AT_REST, alone=None),
+}
+
+
+@pytest.mark.parametrize("seen", INNOCENT.values(), ids=INNOCENT)
+def test_nothing_piles_up_where(tmp_path: Path, seen: Seen) -> None:
+    verdict = judged(tmp_path, seen)
+    assert (verdict.failing, verdict.blemished) == ((), ())
+
+
+PILING = {
+    "it works on, and CPU time is missing": (Seen(STILL_WORKING), "work", 0.75),
+    "more work is missing than one user's load had finished": (
+        Seen(STILL_WORKING, after=STILL_WORKING), "work", 0.75,
+    ),
+    "it worked off 150 requests' worth of work": (
+        Seen(AT_REST.model_copy(update={"cpu": 0.3})), "work", 0.15,
+    ),
+    "each other response starts a process that does not end": (
+        Seen(AT_REST, 0.002, children=751), "processes", 0.5,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "kind", "behind"), PILING.values(), ids=PILING)
+def test_work_piles_up_where(tmp_path: Path, seen: Seen, kind: str, behind: float) -> None:
+    verdict = judged(tmp_path, seen, speed=4)
+    assert (verdict.verdict, verdict.failing) == ("failing", ("async",))
+    (found,) = (one for one in verdict.reservations if isinstance(one, Backlog))
+    assert found.kind == kind
+    assert found.behind == pytest.approx(behind, rel=0.01)
+    assert verdict.degrees["async"].behind == pytest.approx([behind] * 4, rel=0.01)
+
+
+PILED = Seen(Settling(seconds=1.0, cpu=0.6, rested=False), 0.005, 0.01)
+UNTOLD = {
+    "the processes could not be read": Seen(None, alone=0.01),
+    "it was observed for less than the last requests may need": Seen(STILL_WORKING, 0.005, 0.01),
+}
+
+
+@pytest.mark.parametrize("untold", UNTOLD.values(), ids=UNTOLD)
+def test_a_round_of_which_nothing_is_known_hides_no_backlog(tmp_path: Path, untold: Seen) -> None:
+    """Three of four rounds show it: the arm was `faster`, and advised."""
+    verdict = judged(tmp_path, PILED, 4, {1: untold})
+    assert (verdict.verdict, verdict.failing) == ("failing", ("async",))
+
+
+def test_rounds_that_show_a_backlog_do_not_exclude_it_in_those_that_cannot_tell(tmp_path: Path) -> None:
+    """One round shows it, two cannot tell, one excludes it."""
+    _, short = UNTOLD.values()
+    verdict = judged(tmp_path, PILED, 4, {1: short, 2: short, 3: replace(short, settling=AT_REST)})
+    assert (verdict.verdict, verdict.blemished) == ("faster", ("async",))
+
+
+def test_the_report_says_what_was_seen_of_a_backlog(tmp_path: Path) -> None:
+    text = reservation_text(judged(tmp_path, Seen(STILL_WORKING)).reservations[0])
+    assert "2.00 ms of CPU time alone, 500 µs under load" in text
+    assert "still working 200 ms after the last response" in text
+    assert "64 MiB more memory" in text
+    assert "--rate" in text
+
+
+DOUBTFUL = {
+    "one user's work was not done either, and none is missing": Seen(
+        STILL_WORKING, 0.002, after=STILL_WORKING
+    ),
+    "one user's load began with earlier work": Seen(STILL_WORKING, before=STILL_WORKING),
+    "there is no calibration": Seen(STILL_WORKING, alone=None),
+    "it was observed for less than the last requests may need": Seen(STILL_WORKING, 0.005, 0.01),
+}
+
+
+@pytest.mark.parametrize("seen", DOUBTFUL.values(), ids=DOUBTFUL)
+def test_what_cannot_be_excluded_is_said_and_not_advised(tmp_path: Path, seen: Seen) -> None:
+    verdict = judged(tmp_path, seen, speed=4)
+    assert (verdict.verdict, verdict.failing, verdict.blemished) == ("faster", (), ("async",))
+    assert any("was still working 200 ms" in reservation_text(one) for one in verdict.reservations)
+    reference, rival = scripted.plan().arms
+    assert choose(verdict, reference, rival, {}, None, {}) == NOT_DECIDED
+    # A gate does not pass it for its speed either.
+    assert [health(verdict, arm.name).may_pile_up for arm in (reference, rival)] == [False, True]
+
+
+def test_task_queues_and_unobserved_servers_far_ahead_are_caveats(tmp_path: Path) -> None:
+    """And only they: no other run gets a warning about what it did not observe."""
+    plan = scripted.plan()
+    remote = plan.arms[1].model_copy(update={"app": "http://127.0.0.1:8000"})
+    for number, (arms, speed, expected) in enumerate(
+        (
+            (plan.arms, 4, []),
+            ((plan.arms[0], remote), 1, []),
+            ((plan.arms[0], remote), 4, ["async, 4.0"]),
+        )
+    ):
+
+        def script(arm: str, *_: object, speed: int = speed) -> Scripted:
+            return Scripted(requests=2000 if arm == "async" else 2000 // speed, latency=0.005)
+
+        made = plan.model_copy(update={"arms": arms})
+        run, directory = scripted.run(tmp_path / str(number), made, script)
+        found = unobserved_work(run, verdicts(run, Readings(directory)))
+        assert [
+            f"{one.arm}, {one.factor:.1f}" for one in found if isinstance(one, AheadUnobserved)
+        ] == expected
+        assert len(found) == len(expected)
+    queued = run.model_copy(update={"task_queues": {"sync": ("celery",)}})
+    assert unobserved_work(queued, []) == [HandsWorkOn((("sync", "celery"),))]
+
+
+def test_packages_that_hand_work_to_other_processes_are_noted_by_arm() -> None:
+    sources = Sources()
+    arm = scripted.plan().arms[0]
+    sources.note_task_queues(arm, {"celery": ["/lib/celery/__init__.py"], "celery.app": [], "shop": []})
+    sources.note_task_queues(scripted.plan().arms[1], {"fastapi": []})
+    assert sources.task_queues == {"sync": ("celery",)}

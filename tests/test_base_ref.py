@@ -1,23 +1,30 @@
-"""Base and head of a change as arms of one run, and the whole gate as a job on GitHub runs it."""
+"""Base and head of a change as arms of one run, and the whole gate as GitHub runs it."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from loadtests.plan import Arm, PlanError
-from loadtests.records import RunDirectory
-from loadtests.worktree import Worktree
+from loadtests.plan.arms import Arm
+from loadtests.plan.base.commit import resolve
+from loadtests.plan.base.locks import with_packages
+from loadtests.plan.base.pairs import paired
+from loadtests.plan.plan import Plan
+from loadtests.records.directory import RunDirectory
+from loadtests.serving.checkout import checked_out
+from tests import scripted
+from tests.commands import BRISK, PLAIN, brisk_here, carried_out, duel_here
 from tests.conftest import APPS
-from tests.test_cli import PLAIN, TRIES, duel, spoilt
 
 ROOT = APPS.parent.parent
 SHORT = ("-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--no-progress")
@@ -26,18 +33,18 @@ import asyncio
 from random import Random
 from time import perf_counter
 
-GAP = 0.0025
+GAP = 0.005
 random = Random(1)
 turn = 0.0
 
 
 async def app(scope, receive, send):
-    """Answers once every GAP seconds in the mean, whoever asks."""
+    """Answers once every GAP seconds on average, regardless of the load."""
     global turn
     if scope["type"] != "http":
         return
     now = perf_counter()
-    turn = max(turn, now) + GAP * random.uniform(0.5, 1.5)
+    turn = max(turn, now) + GAP * random.uniform(0.9, 1.1)
     await asyncio.sleep(turn - now)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -47,7 +54,7 @@ async def app(scope, receive, send):
 def git(repository: Path, *words: str) -> str:
     name = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(
-        ["git", *name, *words],  # whichever git there is
+        ["git", *name, *words],  # any installed git
         cwd=repository, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.strip()
@@ -55,21 +62,28 @@ def git(repository: Path, *words: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository of somebody's, with one app and one commit on main."""
-    path = tmp_path / "shop"
+    """A repository with one commit on main, and a directory that it does not contain."""
+    return committed(tmp_path / "shop")
+
+
+def committed(path: Path) -> Path:
+    """A repository with two apps, equal except for their names, in one commit on main."""
     (path / "src").mkdir(parents=True)
-    (path / "src" / "shop.py").write_text(SHOP)
+    for name in ("shop", "till"):
+        (path / "src" / f"{name}.py").write_text(SHOP)
+    (path / ".gitignore").write_text("__pycache__/\n")
     git(path, "init", "-q", "-b", "main")
     git(path, "add", ".")
     git(path, "commit", "-q", "-m", "A shop")
+    (path / "new").mkdir()
     return path
 
 
-def change(repository: Path, text: str) -> None:
-    """A pull request."""
+def change(repository: Path) -> None:
+    """A pull request that makes the shop half as fast, and leaves the till as fast as it was."""
     git(repository, "switch", "-q", "-c", "change")
-    (repository / "src" / "shop.py").write_text(text)
-    (repository / "README").write_text("A change.\n")
+    (repository / "src" / "shop.py").write_text(SHOP.replace("GAP = 0.005", "GAP = 0.01"))
+    (repository / "src" / "till.py").write_text(SHOP + "# nothing\n")
     git(repository, "add", ".")
     git(repository, "commit", "-q", "-m", "A change")
 
@@ -86,19 +100,26 @@ def filled(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: values.get(found[1], ""), text)
 
 
-def job(repository: Path, runner: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
-    """A job's exit code, what it said, its outputs; again where the host was too noisy for it to count."""
-    for _ in range(TRIES):
-        shutil.rmtree(runner, ignore_errors=True)
-        code, said, outputs = done_once(repository, runner, **inputs)
-        if not spoilt(code, said):
-            break
-    return code, said, outputs
+BRISKLY = f'shift 3; exec {shlex.join(BRISK)} "$@"'
+"""In sh, a `duel run` that counts every trial: other tests run in parallel."""
+INPUTS = {
+    "base-ref": "main",
+    "app-dir": "src",
+    "arms": "shop=shop:app\ntill=till:app",
+    "arguments": "--scenario=ping\n--users=16\n--window=1\n--warmup=0.3\n--no-progress\n--seed=1",
+}
 
 
-def done_once(repository: Path, runner: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
-    """Run the steps of action.yml as GitHub does, but for the comment."""
+def job(repository: Path, runner: Path, run: str = BRISKLY) -> tuple[int, str, dict[str, str]]:
+    """Carry out the steps of action.yml as GitHub does, except the comment, with `run` in place of
+    `python -P -m cli run`: the exit code, log and outputs."""
     runner.mkdir()
+    python = runner / "python"
+    python.write_text(f"""#!/bin/sh
+if [ "$1 $2 $3 $4" = "-P -m cli run" ]; then {run}; fi
+exec {sys.executable} "$@"
+""")
+    python.chmod(0o755)
     files = {name: runner / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     told = {"RUNNER_TEMP": str(runner), **{name: str(path) for name, path in files.items()}}
     outputs: dict[str, str] = {}
@@ -106,8 +127,8 @@ def done_once(repository: Path, runner: Path, **inputs: str) -> tuple[int, str, 
     for step in steps():
         if step["name"] == "Comment":
             continue
-        values = {"github.action_path": str(ROOT), "inputs.python": sys.executable, "inputs.app-dir": "src"}
-        values |= {f"inputs.{key.replace('_', '-')}": value for key, value in inputs.items()}
+        values = {"github.action_path": str(ROOT), "inputs.python": str(python)}
+        values |= {f"inputs.{key}": value for key, value in INPUTS.items()}
         values |= {f"steps.measure.outputs.{key}": value for key, value in outputs.items()}
         env = {key: filled(str(value), values) for key, value in step["env"].items()}
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("DUEL_", "GITHUB_"))}
@@ -126,109 +147,209 @@ def done_once(repository: Path, runner: Path, **inputs: str) -> tuple[int, str, 
     return code, said, outputs
 
 
-ARGUMENTS = "--scenario=ping\n--users=8\n--window=1\n--warmup=0.3\n--no-progress\n--seed=1"
+@dataclass(frozen=True)
+class Job:
+    """A job, and where it ran."""
+
+    repository: Path
+    runner: Path
+    code: int
+    said: str
+    outputs: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The job of a pull request that makes one of two apps slower."""
+    repository = committed(tmp_path_factory.mktemp("measured") / "shop")
+    change(repository)
+    runner = repository.parent / "runner"
+    return Job(repository, runner, *job(repository, runner))
 
 
 @pytest.mark.alone
-def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(
-    repository: Path, tmp_path: Path
-) -> None:
-    change(repository, SHOP.replace("GAP = 0.0025", "GAP = 0.005"))
-    code, said, outputs = job(
-        repository, tmp_path / "runner", base_ref="main", arms="shop=shop:app", arguments=ARGUMENTS
-    )
-    assert code == 3, said
-    assert "gate breached: 1 worse, of 1 case" in said
+def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Job) -> None:
+    said, outputs = measured.said, measured.outputs
+    assert measured.code == 3, said
+    assert "gate breached: 1 worse, 1 not worse, of 2 cases" in said
+    errors = [line for line in said.splitlines() if line.startswith("::error")]
+    assert len(errors) == 1
     assert (
-        "::error file=src/shop.py,line=1,title=regression%3A ping at 8 users::ping at 8 users, shop-head: "
-        "worse than shop-base by more than 10%25" in said
+        "::error file=src/shop.py,line=1,title=regression%3A ping at 16 users::ping at 16 users, shop-head: "
+        "worse than shop-base by more than 10%25" in errors[0]
     )
     assert outputs["outcome"] == "regression"
-    assert "gate breached" in (tmp_path / "runner" / "GITHUB_STEP_SUMMARY").read_text()
-    assert "### gate breached" in (tmp_path / "runner" / "duel-comment.md").read_text()
-    assert "<failure" in (tmp_path / "runner" / "duel-junit.xml").read_text()
+    assert "gate breached" in (measured.runner / "GITHUB_STEP_SUMMARY").read_text()
+    assert "### gate breached" in (measured.runner / "duel-comment.md").read_text()
+    assert "<failure" in (measured.runner / "duel-junit.xml").read_text()
     run = RunDirectory(Path(outputs["run"])).load()
-    revisions = [arm.revision for arm in run.plan.arms]
-    assert revisions == [git(repository, "rev-parse", ref)[:12] for ref in ("main", "change")]
+    base, head = (git(measured.repository, "rev-parse", ref)[:12] for ref in ("main", "change"))
+    assert {arm.name: arm.revision for arm in run.plan.arms} == {
+        "shop-base": base, "shop-head": head, "till-base": base, "till-head": head,
+    }  # fmt: skip
     # Nothing is left in the repository.
-    assert len(git(repository, "worktree", "list").splitlines()) == 1
-    assert git(repository, "status", "--porcelain") == ""
+    assert worktrees(measured.repository) == 1
+    assert git(measured.repository, "status", "--porcelain") == ""
 
 
 @pytest.mark.alone
-def test_a_change_that_changes_nothing_passes_the_job(repository: Path, tmp_path: Path) -> None:
-    change(repository, SHOP + "# nothing\n")
-    code, said, outputs = job(
-        repository, tmp_path / "runner", base_ref="main", arms="shop=shop:app", arguments=ARGUMENTS
-    )
+def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -> None:
+    """The other app of the same measurement, as if it were the only one."""
+    only = tmp_path / "only"
+    shutil.copytree(measured.outputs["run"], only)
+    run = RunDirectory(only).load()
+    arms = tuple(arm for arm in run.plan.arms if arm.name.startswith("till"))
+    names = {arm.name for arm in arms}
+    against = {head: base for head, base in run.plan.against.items() if head in names}
+    plan = run.plan.model_copy(update={"arms": arms, "against": against})
+    trials = tuple(trial for trial in run.trials if trial.arm in names)
+    RunDirectory(only).save(run.model_copy(update={"plan": plan, "trials": trials}))
+    out = tmp_path / "runner" / "duel"
+    copied = f"mkdir {out}; cp -r {only} {out}; exec {sys.executable} -P -m cli report {out}/only"
+    code, said, outputs = job(measured.repository, tmp_path / "runner", copied)
     assert code == 0, said
     assert "gate passed: 1 not worse, of 1 case" in said
     assert "::error" not in said
     assert outputs["outcome"] == "pass"
 
 
-def test_what_is_not_committed_is_the_head_and_said_to_be_changed(repository: Path) -> None:
+def test_uncommitted_changes_are_the_head_and_marked_as_changed(repository: Path) -> None:
     (repository / "src" / "shop.py").write_text(SHOP + "# more\n")
-    with Worktree("main", repository / "src") as base:
-        assert base.head == base.base + "+changes"
-        arms, against = base.doubled([Arm(name="shop", app="shop:app", app_dir=str(repository / "src"))])
-        assert against == {"shop-head": "shop-base"}
-        assert [arm.name for arm in arms] == ["shop-base", "shop-head"]
-        assert Path(arms[0].app_dir or "", "shop.py").read_text() == SHOP
-        assert Path(arms[1].app_dir or "", "shop.py").read_text() == SHOP + "# more\n"
-        there = base.path
-    assert not there.exists()
+    plan = gate(repository)
+    assert plan.base is not None
+    assert plan.base.head.startswith(f"{plan.base.revision}+changes-")
+    assert plan.against == {"shop-head": "shop-base"}
+    assert [arm.name for arm in plan.arms] == ["shop-base", "shop-head"]
+    with checked_out(plan) as checkout:
+        assert checkout is not None
+        before, after = map(checkout.located, plan.arms)
+        assert Path(before.app_dir or "", "shop.py").read_text() == SHOP
+        assert Path(before.cwd or "").samefile(checkout.path)
+        assert Path(after.app_dir or "", "shop.py").read_text() == SHOP + "# more\n"
+        assert after == plan.arms[1]
+    assert not checkout.path.exists()
+    assert worktrees(repository) == 1
 
 
-def test_a_base_that_is_imported_from_the_head_is_an_error_and_no_comparison(repository: Path) -> None:
-    done = duel(
-        "run", "--base-ref", "main", "--arm", "shop=shop:app", *SHORT, cwd=repository,
-        PYTHONPATH=str(repository / "src"),
-    )  # fmt: skip
-    assert done.returncode == 5
-    assert "not from" in done.stderr
-    assert "--app-dir src" in done.stderr
+def test_a_gate_is_resumed_with_a_new_checkout_unless_the_head_has_changed(
+    repository: Path, unprepared: None, unseeded: None
+) -> None:
+    where = ["--base-ref", "main", "--app-dir", "src", "--arm", "shop=shop:app"]
+    begun = brisk_here("run", *where, *SHORT, "--rounds", "1", cwd=repository)
+    carried_out(begun.returncode, begun.stderr)
+    (path,) = (repository / "runs").iterdir()
+    run = RunDirectory(path).load()
+    assert run.plan.base is not None
+    assert {arm.app_dir for arm in run.plan.arms} == {str(repository / "src")}
+    # One round is still missing.
+    longer = run.plan.model_copy(update={"min_rounds": 2, "max_rounds": 2})
+    RunDirectory(path).save(run.model_copy(update={"plan": longer}))
+    resumed = brisk_here("resume", str(path), "--no-progress", cwd=repository)
+    carried_out(resumed.returncode, resumed.stderr)
+    assert len(RunDirectory(path).load().trials) > len(run.trials)
+    assert worktrees(repository) == 1
+    (repository / "src" / "shop.py").write_text(SHOP + "# more\n")
+    changed = duel_here("resume", str(path), cwd=repository)
+    assert changed.returncode == 2
+    assert f"the working tree was at {run.plan.base.head}, and is now at" in changed.stderr
+
+
+def gate(repository: Path) -> Plan:
+    """The plan of a run of the shop against main."""
+    shop = Arm(name="shop", app="shop:app", app_dir=str(repository / "src"), cwd=str(repository))
+    base = with_packages(resolve("main", repository / "src"), [shop], None)
+    arms, against = paired([shop], base, None)
+    return scripted.plan().model_copy(update={"arms": arms, "against": against, "base": base, "gate": True})
+
+
+def worktrees(repository: Path) -> int:
+    return len(git(repository, "worktree", "list").splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["run", "--dry-run"], 0),
+        (["config"], 0),
+        (["run", "--window", "soon"], 2),
+        (["run", "--rounds", "21"], 2),
+        (["run", "-s", "posts.red"], 2),
+        (["run", "--config", "nowhere.toml"], 2),
+    ],
+)
+def test_nothing_is_created_before_a_run_starts(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
+) -> None:
+    """No worktree, no environment and no process except git, even if the base locks other packages."""
+    (repository / "requirements.txt").write_text("# the base's\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "A lock")
+    (repository / "requirements.txt").write_text("# the head's\n")
+    started: list[list[str]] = []
+    start = subprocess.Popen.__init__
+
+    def noting(process: Any, command: list[Any], **options: Any) -> None:
+        started.append([str(word) for word in command])
+        start(process, command, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", noting)
+    gate = ["--base-ref", "main", "--app-dir", "src", "--arm", "shop=shop:app"]
+    done = duel_here(*words, *gate, cwd=repository)
+    assert done.returncode == code, done.stderr
+    assert {Path(command[0]).name for command in started} <= {"git"}
+    assert not any("worktree" in command for command in started)
+    assert worktrees(repository) == 1
+    assert not (repository / "runs").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--base-ref", "no-such-branch"], "takes a branch, a tag or a commit"),
+        (["--base-ref", "no-such-branch"], "'no-such-branch' is no commit of "),
         (["--base-ref", "--output=/tmp/x"], "takes a branch, a tag or a commit"),
         (["--base-ref", "main", "--arm", "sync"], "not in the repository"),
         (["--base-ref", "main", "--arm", "a=http://127.0.0.1:9"], "has no base"),
+        (["--base-ref", "main", "--arm", "a=shop:app", "--app-dir", "new"], "no directory new"),
         (["--base-ref", "main", "--arm", "a=shop:app", "--arm", "b=shop:app", "--arm", "c=shop:app",
-          "--arm", "d=shop:app"], "6 are the most"),
+          "--arm", "d=shop:app"], "at most 6 are possible"),
     ],
 )  # fmt: skip
-def test_a_base_that_cannot_be_had_is_one_clear_error(
-    repository: Path, words: list[str], message: str
-) -> None:
-    done = duel("run", *words, *SHORT, cwd=repository)
+def test_an_unavailable_base_is_one_clear_error(repository: Path, words: list[str], message: str) -> None:
+    done = duel_here("run", *words, *SHORT, cwd=repository)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(git(repository, "worktree", "list").splitlines()) == 1
+    assert worktrees(repository) == 1
+    assert not (repository / "runs").exists()
 
 
 def test_outside_a_repository_there_is_no_base(tmp_path: Path) -> None:
-    done = duel("run", "--base-ref", "main", *SHORT, cwd=tmp_path)
+    done = duel_here("run", "--base-ref", "main", *SHORT, cwd=tmp_path)
     assert done.returncode == 2
     assert "git rev-parse failed" in done.stderr
 
 
-def test_a_base_with_other_packages_gets_an_environment_of_its_own(repository: Path) -> None:
-    (repository / "requirements.txt").write_text("# the head's\n")
-    with Worktree("main", repository) as base:
-        # Not locked there: nothing to install from.
-        with pytest.raises(PlanError, match="locks other packages"):
-            base.environment()
-        (base.path / "requirements.txt").write_text("# the head's\n")
-        assert base.environment() is None
-        (base.path / "requirements.txt").write_text("# the base's\n")
-        python = base.environment()
-        assert python is not None
-        assert Path(python).is_relative_to(base.path.parent)
-        command = [python, "-c", "import uvicorn, anyio; print(uvicorn.__file__)"]
+def test_a_base_with_other_packages_gets_its_own_environment(repository: Path, tmp_path: Path) -> None:
+    """Arms with one lock share it."""
+    lock = repository / "requirements.txt"
+    lock.write_text("# the base's\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "A lock")
+    unchanged = gate(repository).base
+    assert unchanged is not None
+    assert unchanged.packages == {}
+    lock.write_text("# the head's\n")
+    plan = gate(repository)
+    assert plan.base is not None
+    assert plan.base.packages == {"shop-base": "requirements.txt"}
+    with checked_out(plan) as checkout:
+        assert checkout is not None
+        before, after = map(checkout.located, plan.arms)
+        assert after.python is None
+        command = [
+            str(before.python),
+            "-c",
+            "import uvicorn, anyio, sys; print(uvicorn.__file__, sys.prefix)",
+        ]
         told = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert str(base.path.parent) in told.stdout
+        assert all(Path(one).is_relative_to(checkout.path.parent) for one in told.stdout.split())
+    assert worktrees(repository) == 1

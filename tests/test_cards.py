@@ -1,5 +1,5 @@
-"""What the verdicts come to: advice that weighs the neighbours, says where it holds, and claims nothing
-that no arm showed."""
+"""Advice from the verdicts: it weighs other requests, states where it holds, and claims only what an arm
+showed."""
 
 from __future__ import annotations
 
@@ -11,33 +11,37 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from loadtests.plan import BUILT_IN, Arm, Serving
-from loadtests.records import Calibration, Cell, Load, Run, RunDirectory
-from reports import cards as module
-from reports.bottlenecks import Bottleneck
-from reports.cards import Card, Level, alike, choose, crossover
+from loadtests.plan.arms import BUILT_IN, Arm, Serving
+from loadtests.records import Cell, Load
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Calibration, Run
+from reports.advice import explanations as module
+from reports.advice.cards import EITHER, NOT_DECIDED, Advice, AtLoad, Card, ThreadsUntried, choose, crossover
+from reports.advice.neighbours import alike
+from reports.analysis.bottlenecks import Bottleneck, LoopLate, TokensExhausted
+from reports.analysis.readings import Readings
+from reports.analysis.signs import CanaryTimes, Signs
+from reports.analysis.statistics import Interval
+from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import conclude
-from reports.estimates import Readings
-from reports.signs import Canary, Signs
-from reports.statistics import Interval
-from reports.verdicts import Verdict, Word
+from reports.wording.cards import advice_text, card_advice, card_reason, note_text
 from tests import scripted
-from tests.scripted import Told
+from tests.scripted import Scripted
 
 SYNC, ASYNC = BUILT_IN["sync"], BUILT_IN["async"]
-LOOP = (Bottleneck("event-loop", "its loop computes"),)
-TOKENS = (Bottleneck("thread-tokens", "all 40 threads were taken"),)
+LOOP = (Bottleneck("event-loop", LoopLate(computes=True, lag=0.1, canary=None)),)
+TOKENS = (Bottleneck("thread-tokens", TokensExhausted(40.0, 0.9, 20.0, 0.02)),)
 
 
 def signs(canary: float = 0.001) -> Signs:
     return Signs(
         trials=4, throughput=100.0, latency=0.01, cores=0.5, cpu=0.001, rss=None, threads=None, delay=None,
-        canary=Canary(0.95, canary, 200), queued=0.0,
+        canary=CanaryTimes(0.95, canary, 200), queued=0.0,
     )  # fmt: skip
 
 
 def test_canaries_are_compared_at_the_farthest_percentile_that_all_of_them_support() -> None:
-    far = Canary(0.99, 5.4, 1_170, ((0.95, 3.9), (0.90, 3.0), (0.50, 0.5)))
+    far = CanaryTimes(0.99, 5.4, 1_170, ((0.95, 3.9), (0.90, 3.0), (0.50, 0.5)))
     found = alike({"sync": replace(signs(), canary=far), "async": signs(2.0), "other": None})
     told = {
         name: one.canary and (one.canary.part, one.canary.response_time) for name, one in found.items() if one
@@ -47,7 +51,7 @@ def test_canaries_are_compared_at_the_farthest_percentile_that_all_of_them_suppo
     assert far.at(0.93).part == 0.90
 
 
-def verdict(word: Word, users: int = 64, failing: Sequence[str] = ()) -> Verdict:
+def verdict(word: VerdictWord, users: int = 64, failing: Sequence[str] = ()) -> Verdict:
     return Verdict(
         cell=Cell(scenario="ping", load=Load(users=users)), endpoint="ping", metric="throughput",
         primary=True, arm="async", reference="sync", verdict=word, ratio=1.0, low=0.9, high=1.1, n=4,
@@ -57,18 +61,19 @@ def verdict(word: Word, users: int = 64, failing: Sequence[str] = ()) -> Verdict
 
 
 def chosen(
-    word: Word,
+    word: VerdictWord,
     neighbour: tuple[float, float] | None = None,
     limits: Mapping[str, tuple[Bottleneck, ...]] | None = None,
     failing: Sequence[str] = (),
 ) -> str:
-    """The choice where the canary's ratio, async to sync, lies in `neighbour`; the worse one waits 0.5 s."""
+    """The choice if the canary's ratio of async to sync is in `neighbour`; the worse one waits 0.5 s."""
     interval = Interval(float(np.sqrt(neighbour[0] * neighbour[1])), *neighbour, 4) if neighbour else None
     found = {"sync": signs(), "async": signs()}
     if interval is not None:
         found["async" if interval.ratio > 1 else "sync"] = signs(0.5)
     none: Mapping[str, tuple[Bottleneck, ...]] = {"sync": (), "async": ()}
-    return choose(verdict(word, failing=failing), SYNC, ASYNC, found, interval, {**none, **(limits or {})})
+    one = verdict(word, failing=failing)
+    return advice_text(choose(one, SYNC, ASYNC, found, interval, {**none, **(limits or {})}))
 
 
 @pytest.mark.parametrize(
@@ -79,22 +84,22 @@ def chosen(
         ("equivalent", None, "either"),
         ("inconclusive", None, "not decided"),
         ("invalid", None, "not decided"),
-        # As fast, and others wait much longer under one of them.
+        # Equally fast, but other requests wait much longer under one of them.
         ("equivalent", (4.0, 9.0), "sync"),
         ("equivalent", (0.1, 0.3), "async"),
-        # The difference is not sure, or not twofold.
+        # The difference is not significant, or below a factor of two.
         ("equivalent", (1.5, 9.0), "either"),
         ("equivalent", (1.2, 1.8), "either"),
-        # Throughput decides nothing, so nothing is advised.
+        # Throughput is undecided, so there is no advice.
         ("inconclusive", (4.0, 9.0), "not decided"),
-        # Slower, and it harms as well.
+        # Slower, and harmful to other requests.
         ("slower", (4.0, 9.0), "sync"),
-        # Faster, and harmful: the neighbours' queue for threads is told in a note.
+        # Faster but harmful: a note reports the other requests' queue for threads.
         ("slower", (0.1, 0.3), "sync"),
     ],
 )
 def test_the_choice_weighs_throughput_and_neighbours(
-    word: Word, neighbour: tuple[float, float] | None, choice: str
+    word: VerdictWord, neighbour: tuple[float, float] | None, choice: str
 ) -> None:
     assert chosen(word, neighbour) == choice
 
@@ -103,11 +108,11 @@ def test_an_arm_that_serves_more_and_stalls_its_loop_should_offload() -> None:
     assert chosen("faster", (4.0, 9.0), {"async": LOOP}) == "offload it"
 
 
-def test_a_harm_that_nobody_notices_is_none() -> None:
-    """Four times as long, and 4 ms at most."""
+def test_an_unnoticeable_slowdown_is_no_harm() -> None:
+    """Four times as long, but 4 ms at most."""
     found = {"sync": signs(0.001), "async": signs(0.004)}
     interval = Interval(4.0, 3.0, 5.0, 4)
-    assert choose(verdict("equivalent"), SYNC, ASYNC, found, interval, {"sync": (), "async": ()}) == "either"
+    assert choose(verdict("equivalent"), SYNC, ASYNC, found, interval, {"sync": (), "async": ()}) == EITHER
 
 
 def test_where_one_arm_fails_the_other_is_advised() -> None:
@@ -116,33 +121,33 @@ def test_where_one_arm_fails_the_other_is_advised() -> None:
     assert chosen("failing", failing=["sync", "async"]) == "not decided"
 
 
-def level(word: Word, users: int) -> Level:
-    choice = {"faster": "async", "slower": "sync", "equivalent": "either"}.get(word, "not decided")
-    return Level(verdict(word, users), {}, {}, None, choice)
+def at_load(word: VerdictWord, users: int) -> AtLoad:
+    choice = {"faster": Advice("arm", "async"), "slower": Advice("arm", "sync"), "equivalent": EITHER}
+    return AtLoad(verdict(word, users), {}, {}, None, choice.get(word, NOT_DECIDED))
 
 
-def test_the_crossover_lies_between_the_loads_where_the_order_flips() -> None:
-    ordered = [level("slower", 1), level("inconclusive", 8), level("faster", 40), level("faster", 64)]
+def test_the_crossover_is_between_the_loads_where_the_order_flips() -> None:
+    ordered = [at_load("slower", 1), at_load("inconclusive", 8), at_load("faster", 40), at_load("faster", 64)]
     assert crossover(ordered) == (1.0, 40.0)
     assert crossover(ordered[2:]) is None
 
 
 def made(
     tmp_path: Path,
-    told: Mapping[str, Mapping[int, Told]],
+    told: Mapping[str, Mapping[int, Scripted]],
     arms: Sequence[Arm] = (SYNC, ASYNC),
     noisy: int | None = None,
 ) -> tuple[Run, list[Card]]:
-    """The cards of a run in which each arm had these numbers at each level, a little scattered; at the
-    `noisy` level much."""
+    """The cards of a run in which each arm has these numbers per level, with little noise; with much at the
+    `noisy` level."""
     levels = sorted(next(iter(told.values())))
     rounds = 4 if len(arms) == 2 else 2 * len(arms)
     plan = scripted.plan([arm.name for arm in arms], [("sleep", users) for users in levels], rounds)
     plan = plan.model_copy(update={"arms": tuple(arms)})
 
-    def script(arm: str, cell: Cell, round: int) -> Told:
+    def script(arm: str, cell: Cell, round: int) -> Scripted:
         one = told[arm][cell.load.users or 0]
-        # Alternating, so that the rounds differ and the mean of a block stays.
+        # Alternating, so that rounds differ but the mean of a block does not.
         more = 3 if cell.load.users != noisy or arm == "sync" else one.requests
         return replace(one, requests=one.requests + (more if round % 2 else 0))
 
@@ -151,37 +156,37 @@ def made(
 
 
 def test_a_card_says_at_which_loads_its_advice_held(tmp_path: Path) -> None:
-    slow, same, fast = Told(requests=400), Told(requests=1000), Told(requests=2000)
+    slow, same, fast = Scripted(requests=400), Scripted(requests=1000), Scripted(requests=2000)
     told = {
         "sync": {1: same, 8: same, 64: same, 256: same},
         "async": {1: slow, 8: same, 64: fast, 256: fast},
     }
     _, (card,) = made(tmp_path, told)
-    assert (card.advice, card.lowest, card.highest) == ("async def", 64.0, 256.0)
+    assert (card_advice(card), card.lowest, card.highest) == ("async def", 64.0, 256.0)
     assert card.crossover == (1.0, 64.0)
     assert card.verdict.cell.load.users == 256
     assert card.verdict.ratio == pytest.approx(2.0, rel=0.01)
 
 
 def test_advice_is_not_claimed_across_a_load_that_is_not_decided(tmp_path: Path) -> None:
-    slow, fast = Told(requests=1000), Told(requests=2000)
+    slow, fast = Scripted(requests=1000), Scripted(requests=2000)
     told = {"sync": {8: slow, 40: slow, 64: slow}, "async": {8: fast, 40: slow, 64: fast}}
     _, (card,) = made(tmp_path, told, noisy=40)
-    assert (card.advice, card.lowest, card.highest) == ("async def", 64.0, 64.0)
+    assert (card_advice(card), card.lowest, card.highest) == ("async def", 64.0, 64.0)
 
 
 def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> None:
     """The finding that throughput alone hides."""
     told = {
-        "sync": {64: Told(requests=1000, canary=0.17)},
-        "async": {64: Told(requests=1000, canary=1.50)},
+        "sync": {64: Scripted(requests=1000, canary=0.17)},
+        "async": {64: Scripted(requests=1000, canary=1.50)},
     }
     _, (card,) = made(tmp_path, told)
     assert card.verdict.verdict == "equivalent"
-    assert card.advice == "def"
-    assert card.notes == (
-        "under async a light request beside it takes 8.82 times as long: everything else on its loop waits",
-    )
+    assert card_advice(card) == "def"
+    (note,) = map(note_text, card.notes)
+    assert note.startswith("under async a light request beside it takes 8.82 times as long")
+    assert note.endswith(": everything else on its event loop waits")
     (sync, async_) = (card.neighbours[name] for name in ("sync", "async"))
     assert sync is not None
     assert async_ is not None
@@ -189,42 +194,42 @@ def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> 
     assert async_.response_time == pytest.approx(1.5 * 1.08, rel=0.02)
 
 
-def test_offloading_is_told_with_what_threads_did_where_that_was_measured(
+def test_offloading_advice_includes_the_measured_effect_of_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`def` is off-loading: to the thread pool."""
+    """`def` is offloading, to the thread pool."""
     monkeypatch.setattr(module, "bottlenecks", lambda *_: list(LOOP))
     told = {
-        "sync": {64: Told(requests=1000, canary=0.2)},
-        "async": {64: Told(requests=1250, canary=1.2)},
+        "sync": {64: Scripted(requests=1000, canary=0.2)},
+        "async": {64: Scripted(requests=1250, canary=1.2)},
     }
     _, (card,) = made(tmp_path, told)
-    assert card.advice == "offload it"
-    assert card.notes[-1] == (
-        "as `def`, on threads: ×0.80 of the throughput, and a light request takes 218 ms (p95); "
+    assert card_advice(card) == "offload it"
+    assert note_text(card.notes[-1]) == (
+        "as `def`, on threads: ×0.80 the throughput, and a light request takes 218 ms (p95); "
         "a process pool: not tried here"
     )
 
 
-def test_offloading_that_nobody_measured_is_told_as_not_tried(
+def test_offloading_that_was_not_measured_is_marked_as_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "bottlenecks", lambda *_: list(LOOP))
     before, after = Arm(name="before", app="shop:before"), Arm(name="after", app="shop:after")
     told = {
-        "before": {64: Told(requests=1000, canary=0.2)},
-        "after": {64: Told(requests=1250, canary=1.2)},
+        "before": {64: Scripted(requests=1000, canary=0.2)},
+        "after": {64: Scripted(requests=1250, canary=1.2)},
     }
     _, (card,) = made(tmp_path, told, (before, after))
-    assert card.advice == "offload it"
-    assert card.notes[-1].endswith("not tried here")
-    assert "def" not in card.notes[-1]
+    assert card_advice(card) == "offload it"
+    assert note_text(card.notes[-1]).endswith("not tried here")
+    assert "def" not in note_text(card.notes[-1])
 
 
 def test_costs_are_per_thousand_requests(tmp_path: Path) -> None:
     told = {
-        "sync": {64: Told(requests=1000, server_cpu=0.8)},
-        "async": {64: Told(requests=2000, server_cpu=0.8)},
+        "sync": {64: Scripted(requests=1000, server_cpu=0.8)},
+        "async": {64: Scripted(requests=2000, server_cpu=0.8)},
     }
     _, (card,) = made(tmp_path, told)
     assert card.costs["sync"].cpu == pytest.approx(0.8, rel=0.01)
@@ -235,8 +240,8 @@ def test_costs_are_per_thousand_requests(tmp_path: Path) -> None:
 def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_path: Path) -> None:
     """From the files with numpy alone, to 1e-9."""
     told = {
-        "sync": {64: Told(requests=1000, canary=0.17, server_cpu=0.8)},
-        "async": {64: Told(requests=1700, canary=1.50, server_cpu=0.9)},
+        "sync": {64: Scripted(requests=1000, canary=0.17, server_cpu=0.8)},
+        "async": {64: Scripted(requests=1700, canary=1.50, server_cpu=0.9)},
     }
     made(tmp_path, told)
     directory = RunDirectory(tmp_path / "scripted")
@@ -246,8 +251,9 @@ def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_pat
     for round in range(4):
         rates = {}
         for trial in (trial for trial in run.trials if trial.round == round):
-            with np.load(directory.path / trial.samples_file) as file:
-                ended = (file["end"] >= 0) & (file["end"] < trial.window) & (file["error"] == 0)
+            with np.load(directory.path / trial.files.samples) as file:
+                rows = file["rows"]
+            ended = (rows["end"] >= 0) & (rows["end"] < trial.window) & (rows["error"] == 0)
             rates[trial.arm] = ended.sum() / trial.window
         logs.append(np.log(rates["async"] / rates["sync"]))
     reach = stdtrit(3, 1 - 0.01093 / 2) * np.std(logs, ddof=1) / np.sqrt(4)
@@ -257,11 +263,12 @@ def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_pat
     for arm in ("sync", "async"):
         times, requests, cpu = [], 0, 0.0
         for trial in (trial for trial in run.trials if trial.arm == arm):
-            with np.load(directory.path / trial.canary_file) as file:
-                times += list(file["end"] - file["due"])
-            with np.load(directory.path / trial.samples_file) as file:
-                requests += int(((file["end"] >= 0) & (file["end"] < trial.window)).sum())
-            cpu += trial.vitals.server_cpu or 0.0
+            with np.load(directory.path / trial.files.canary) as file:
+                times += list(file["rows"]["end"] - file["rows"]["due"])
+            with np.load(directory.path / trial.files.samples) as file:
+                end = file["rows"]["end"]
+            requests += int(((end >= 0) & (end < trial.window)).sum())
+            cpu += trial.resources.server_cpu or 0.0
         neighbour = card.neighbours[arm]
         assert neighbour is not None
         assert neighbour.n == len(times)
@@ -273,65 +280,65 @@ MORE = Arm(name="sync-threads-100", app=SYNC.app, serving=Serving(threads=100))
 
 
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the sync arm be limited by its threads, whatever its signs."""
+    """Make threads the limit of the sync arm, regardless of its signs."""
     monkeypatch.setattr(
         module, "bottlenecks", lambda _, known, __: list(TOKENS) if known.threads == 40 else []
     )
 
 
-def test_more_threads_are_advised_where_an_arm_showed_that_they_suffice(
+def test_more_threads_are_advised_when_an_arm_showed_that_they_suffice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(monkeypatch)
-    fast, slow = Told(requests=2000), Told(requests=1000)
+    fast, slow = Scripted(requests=2000), Scripted(requests=1000)
     told = {"sync": {64: slow}, "sync-threads-100": {64: fast}, "async": {64: fast}}
     (tmp_path / "a").mkdir()
     _, found = made(tmp_path / "a", told, (SYNC, MORE, ASYNC))
-    assert [card.advice for card in found] == ["raise the thread limit", "raise the thread limit"]
-    assert "of async's throughput" in found[1].notes[0]
+    assert [card_advice(card) for card in found] == ["raise the thread limit", "raise the thread limit"]
+    assert "of async's throughput" in note_text(found[1].notes[0])
 
 
-def test_more_threads_that_did_not_suffice_are_told_as_tried(
+def test_more_threads_that_did_not_suffice_are_marked_as_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(monkeypatch)
     told = {
-        "sync": {64: Told(requests=1000)},
-        "sync-threads-100": {64: Told(requests=1300)},
-        "async": {64: Told(requests=2600)},
+        "sync": {64: Scripted(requests=1000)},
+        "sync-threads-100": {64: Scripted(requests=1300)},
+        "async": {64: Scripted(requests=2600)},
     }
     _, found = made(tmp_path, told, (SYNC, MORE, ASYNC))
     card = next(card for card in found if card.arm == "async")
-    assert card.advice == "async def"
-    assert card.notes[0].startswith("with 100 threads sync has ×0.50")
+    assert card_advice(card) == "async def"
+    assert note_text(card.notes[0]).startswith("with 100 threads sync has ×0.50")
 
 
-def test_more_threads_that_were_not_measured_are_told_as_not_tried(
+def test_more_threads_that_were_not_measured_are_marked_as_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(monkeypatch)
-    told = {"sync": {64: Told(requests=1000)}, "async": {64: Told(requests=2000)}}
+    told = {"sync": {64: Scripted(requests=1000)}, "async": {64: Scripted(requests=2000)}}
     _, (card,) = made(tmp_path, told)
-    assert card.advice == "async def"
-    assert card.notes == ("more than 40 threads for sync: not tried (--sweep)",)
-    assert card.reason.startswith("sync is limited by thread-tokens (all 40 threads were taken)")
+    assert card_advice(card) == "async def"
+    assert card.notes == (ThreadsUntried("sync", 40, by_app=False),)
+    assert card_reason(card).startswith("sync is limited by thread-tokens (all 40 threads were taken in 90%")
 
 
 def test_two_arms_of_one_style_are_called_by_their_names(tmp_path: Path) -> None:
-    told = {"sync": {64: Told(requests=1000)}, "sync-threads-100": {64: Told(requests=2000)}}
+    told = {"sync": {64: Scripted(requests=1000)}, "sync-threads-100": {64: Scripted(requests=2000)}}
     _, (card,) = made(tmp_path, told, (SYNC, MORE))
-    assert card.advice == "sync-threads-100"
+    assert card_advice(card) == "sync-threads-100"
 
 
-def test_somebody_elses_arms_are_called_by_their_names(tmp_path: Path) -> None:
+def test_user_arms_are_called_by_their_names(tmp_path: Path) -> None:
     before, after = Arm(name="before", app="shop:before"), Arm(name="after", app="shop:after")
-    told = {"before": {64: Told(requests=2000)}, "after": {64: Told(requests=1000)}}
+    told = {"before": {64: Scripted(requests=2000)}, "after": {64: Scripted(requests=1000)}}
     _, (card,) = made(tmp_path, told, (before, after))
-    assert card.advice == "before"
+    assert card_advice(card) == "before"
 
 
 def test_hops_come_from_the_calibration(tmp_path: Path) -> None:
-    told = {"sync": {64: Told(requests=1000)}, "async": {64: Told(requests=2000)}}
+    told = {"sync": {64: Scripted(requests=1000)}, "async": {64: Scripted(requests=2000)}}
     run, _ = made(tmp_path, told)
     seen = Calibration(arm="sync", scenario="sleep", users=1, throughput=40.0, hops=1.98)
     run = run.model_copy(update={"calibrations": (seen,)})

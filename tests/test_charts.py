@@ -1,4 +1,5 @@
-"""Charts: the same run gives the same bytes, titles state findings, labels stay apart, in either scheme."""
+"""Charts: the same run gives the same bytes, titles state findings, labels do not overlap, in both
+schemes."""
 
 from __future__ import annotations
 
@@ -13,23 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from reports.charts import Chart, charts, files, named, saved
-from reports.charts.style import DARK, LIGHT, LOOKS, PALETTES
+from reports.analysis.distributions import heat, tail, typical_round
+from reports.analysis.readings import Readings
+from reports.analysis.statistics import percentile
 from reports.conclusions import Conclusions, conclude
-from reports.distributions import heat, tail, typical_round
-from reports.estimates import Readings
-from reports.statistics import percentile
+from reports.render.charts import Chart, charts, files, named, saved
+from reports.render.charts.style import DARK, LIGHT, LOOKS, PALETTES
 from tests import scripted
-from tests.scripted import Told
+from tests.scripted import Scripted
 from tests.shapes import SHAPES, told
 
 EVERY = {"verdicts", "throughput", "latency", "tails", "heat", "costs"}
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Conclusions]:
-    """What every shape comes to."""
-    return {name: told(tmp_path_factory.mktemp("shape"), name) for name in SHAPES}
 
 
 def drawn(conclusions: Conclusions) -> dict[str, Chart]:
@@ -40,8 +35,9 @@ def svg(chart: Chart) -> str:
     return named(saved(chart.draw(LIGHT), "svg").decode(), chart)
 
 
-@pytest.mark.parametrize("shape", ["curves", "three arms", "all kinds of verdicts"])
+@pytest.mark.parametrize("shape", ["three arms", "all kinds of verdicts"])
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path, known: dict[str, Conclusions], shape: str) -> None:
+    """Of two more shapes than tests/test_report.py asks for whole reports of."""
     first, second = drawn(known[shape]), drawn(told(tmp_path, shape))
     assert set(first) == EVERY
     for name in first:
@@ -53,8 +49,12 @@ def test_an_open_loop_has_a_chart_of_response_times(known: dict[str, Conclusions
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_two_labels_overlap_and_none_is_cut_off(known: dict[str, Conclusions], shape: str) -> None:
+def test_no_two_labels_overlap_none_is_cut_off_and_a_table_has_the_numbers(
+    known: dict[str, Conclusions], shape: str
+) -> None:
     for name, chart in drawn(known[shape]).items():
+        assert chart.rows, name
+        assert {len(row) for row in chart.rows} == {len(chart.head)}, name
         figure = chart.draw(LIGHT)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib types it in part
@@ -104,9 +104,9 @@ def test_titles_state_the_finding(known: dict[str, Conclusions]) -> None:
         assert chart.finding.splitlines()[0] in svg(chart)
 
 
-def test_a_title_tells_what_fails_from_what_is_not_decided(known: dict[str, Conclusions]) -> None:
+def test_a_title_distinguishes_failing_from_undecided(known: dict[str, Conclusions]) -> None:
     assert drawn(known["all kinds of verdicts"])["verdicts"].finding == (
-        "async serves more in 0, sync in 0, equal in 1, failing in 1, invalid in 1, not decided in 1 of 4"
+        "async serves more in 0, sync in 0, equal in 1, failing in 1, invalid in 1, inconclusive in 1 of 4"
     )
 
 
@@ -116,7 +116,7 @@ def test_captions_name_the_rounds_and_the_method(known: dict[str, Conclusions]) 
     assert "95% repeated confidence intervals" in text
 
 
-def test_pictures_keep_text_as_text_and_say_what_they_show(known: dict[str, Conclusions]) -> None:
+def test_pictures_keep_text_as_text_and_have_a_description(known: dict[str, Conclusions]) -> None:
     for chart in drawn(known["curves"]).values():
         text = svg(chart)
         root = ElementTree.fromstring(text)  # noqa: S314  # our own picture
@@ -140,20 +140,20 @@ def test_the_pictures_of_a_report_share_no_ids(known: dict[str, Conclusions]) ->
             assert f'id="{used}"' in text
 
 
-def test_a_dark_picture_is_the_light_one_in_other_colours(known: dict[str, Conclusions]) -> None:
-    """It is made by exchanging colours; drawn in dark from the start, it comes out the same."""
+def test_a_dark_picture_is_the_light_one_with_other_colours(known: dict[str, Conclusions]) -> None:
+    """It is made by replacing colours; drawing in dark colours gives the same result."""
     for chart in drawn(known["all kinds of verdicts"]).values():
         made = files(chart)
         assert made["light.svg"] != made["dark.svg"]
         assert made["dark.png"] == saved(chart.draw(DARK), "png"), chart.stem
         whole = named(saved(chart.draw(DARK), "svg").decode(), chart)
-        # Marks that are used again are named after what they look like.
+        # Reused marks are named by a hash of their appearance.
         once, again = (re.sub(r"-(m|C0_0_)[0-9a-f]{10}", "", s) for s in (made["dark.svg"].decode(), whole))
         assert once == again, chart.stem
 
 
 def luminance(colour: str) -> float:
-    """Of WCAG 2.2."""
+    """Relative luminance as in WCAG 2.2."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
@@ -165,7 +165,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("palette", PALETTES, ids=lambda palette: palette.name)
-def test_words_and_marks_stand_out_from_the_paper(palette: object) -> None:
+def test_words_and_marks_have_contrast_with_the_background(palette: object) -> None:
     """WCAG 2.2: 4.5 for words, 3 for marks."""
     scheme = LIGHT if palette is LIGHT else DARK
     for words in (scheme.ink, scheme.faint, *scheme.texts):
@@ -179,7 +179,7 @@ def test_arms_differ_without_colour() -> None:
     assert len({look.line for look in LOOKS[:3]}) == 3
 
 
-def test_a_palettes_colours_can_be_told_apart_in_text() -> None:
+def test_a_palettes_colours_are_distinct_in_text() -> None:
     for palette in PALETTES:
         own = [palette.paper, palette.ink, palette.faint, palette.rule, palette.band, *palette.texts]
         assert len({*own, *(look.colour for look in LOOKS)}) == len(own) + len(LOOKS)
@@ -194,25 +194,18 @@ def test_trials_that_do_not_count_are_drawn_hollow(known: dict[str, Conclusions]
     assert sum(np.size(line.get_xdata()) for line in filled) == 4 * 3 * 2  # rounds, cells, arms
 
 
-def test_hairlines_stand_where_threads_and_connections_are_used_up(known: dict[str, Conclusions]) -> None:
+def test_hairlines_mark_where_threads_and_connections_run_out(known: dict[str, Conclusions]) -> None:
     text = svg(drawn(known["curves"])["throughput"])
     assert "20 connections · 40 threads" in text
     assert ">40 threads<" in text  # upstream uses no database
 
 
-def test_where_the_order_flips_is_shown_between_the_loads(known: dict[str, Conclusions]) -> None:
+def test_the_crossover_is_shown_between_its_loads(known: dict[str, Conclusions]) -> None:
     assert svg(drawn(known["curves"])["throughput"]).count("order flips") == 2
     assert "order flips" not in svg(drawn(known["three arms"])["throughput"])
 
 
-def test_every_chart_has_its_numbers_as_a_table(known: dict[str, Conclusions]) -> None:
-    for conclusions in known.values():
-        for chart in drawn(conclusions).values():
-            assert chart.rows, chart.stem
-            assert {len(row) for row in chart.rows} == {len(chart.head)}, chart.stem
-
-
-def test_a_tail_ends_where_ten_requests_lie_beyond(known: dict[str, Conclusions]) -> None:
+def test_a_tail_ends_where_ten_slower_requests_remain(known: dict[str, Conclusions]) -> None:
     conclusions = known["one cell"]
     run, readings = conclusions.run, conclusions.readings
     cell = run.plan.cells[0]
@@ -227,18 +220,20 @@ def test_a_tail_ends_where_ten_requests_lie_beyond(known: dict[str, Conclusions]
 
 
 def test_a_tail_without_twenty_requests_is_not_drawn(tmp_path: Path) -> None:
-    run, directory = scripted.run(tmp_path, scripted.plan(rounds=1), lambda *_: Told(requests=19))
+    run, directory = scripted.run(tmp_path, scripted.plan(rounds=1), lambda *_: Scripted(requests=19))
     assert tail(run, Readings(directory), run.plan.cells[0], "sync") is None
 
 
 def test_the_typical_round_is_the_one_nearest_to_the_medians(tmp_path: Path) -> None:
     rates = [400, 900, 610, 600, 100]
-    run, directory = scripted.run(tmp_path, scripted.plan(rounds=5), lambda *at: Told(requests=rates[at[2]]))
+    run, directory = scripted.run(
+        tmp_path, scripted.plan(rounds=5), lambda *at: Scripted(requests=rates[at[2]])
+    )
     found = typical_round(run, Readings(directory), run.plan.cells[0])
     assert {arm: trial.round for arm, trial in found.items()} == {"sync": 3, "async": 3}
 
 
-def test_a_heat_map_holds_every_request_once(known: dict[str, Conclusions]) -> None:
+def test_a_heat_map_contains_every_request_once(known: dict[str, Conclusions]) -> None:
     conclusions = known["one cell"]
     trial = conclusions.run.trials[0]
     found = heat(conclusions.readings, trial, np.geomspace(0.005, 0.02, 9), 10)
@@ -248,5 +243,5 @@ def test_a_heat_map_holds_every_request_once(known: dict[str, Conclusions]) -> N
 
 
 def test_a_run_without_trials_has_no_charts(tmp_path: Path) -> None:
-    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Told(), rounds=0)
+    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(), rounds=0)
     assert set(drawn(conclude(run, Readings(directory)))) <= {"verdicts", "throughput", "latency"}

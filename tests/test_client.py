@@ -1,4 +1,4 @@
-"""The lean client against real and hostile servers; in a child process, since Locust patches sockets."""
+"""The lean client against real and hostile servers, in a child process since Locust patches sockets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import json
 import os
 import socket
 import socketserver
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,15 @@ from typing import Any
 import pytest
 
 from benchmarks.nginx import NGINX, nginx
-from loadtests.plan import Arm, Serving
-from loadtests.processes import OUR_PACKAGES
-from loadtests.servers import Server, Surroundings
+from loadtests.plan.arms import Arm, Serving
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+from loadtests.system.processes import OUR_PACKAGES, Child
 
 TALK = """
 import json, sys
 from locust.env import Environment
-from loadtests.client import Client
+from loadtests.load.lean.client import Client
 
 environment = Environment(stop_timeout=1)
 fired = []
@@ -40,30 +39,55 @@ for method, path, options in json.loads(sys.argv[2]):
     else:
         with client.request(method, path, catch_response=True, **options) as response:
             getattr(response, check)(*["wrong"] if check == "failure" else [])
-    answers.append([response.status_code, response.text, response.headers])
+    answers.append([response.status_code, response.text, response.headers, response.resent])
+client.close()
 print(json.dumps({"answers": answers, "fired": fired}))
+"""
+PATCHED = """
+import contextlib, io, json, sys
+import loadtests.load.user_files
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    sys.argv[1:] = asked["arguments"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(asked["code"], {"__name__": "__main__"})
+    print(json.dumps({"printed": printed.getvalue()}), flush=True)
 """
 
 Ask = tuple[str, str, dict[str, Any]]
+InPatched = Callable[..., str]
+Talk = Callable[..., dict[str, Any]]
 
 
-def talk(url: str, *asks: Ask) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", TALK, url, json.dumps(asks)],
-        env={**os.environ, **OUR_PACKAGES},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+@pytest.fixture(scope="module")
+def in_patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InPatched]:
+    """Runs code with arguments in one process that Locust has patched, and returns what it prints."""
+    log = tmp_path_factory.mktemp("logs") / "patched.log"
+    with Child("the patched process", ["-W", "error", "-c", PATCHED], log, env=OUR_PACKAGES) as child:
+
+        def run(code: str, *arguments: str) -> str:
+            child.send({"code": code, "arguments": arguments})
+            printed: str = child.receive(60.0)["printed"]
+            return printed
+
+        yield run
+
+
+@pytest.fixture
+def talk(in_patched: InPatched) -> Talk:
+    """Makes requests of a server: the answers, and Locust's events."""
+
+    def ask(url: str, *asks: Ask) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads(in_patched(TALK, url, json.dumps(asks)))
+        return result
+
+    return ask
 
 
 @contextmanager
 def scripted_server(*replies: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that sends the next reply, whatever it is asked, and closes after `CLOSE`."""
+    """A server that sends the next reply to any request, and closes the connection after `CLOSE`."""
     listener = socket.create_server(("127.0.0.1", 0))
     heard: list[bytes] = []
 
@@ -94,7 +118,7 @@ def scripted_server(*replies: bytes) -> Iterator[tuple[str, list[bytes]]]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
     finally:
-        listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept(); close() would not
+        listener.shutdown(socket.SHUT_RDWR)  # wakes a thread blocked in accept(); close() would not
         listener.close()
         thread.join(10)
         assert not thread.is_alive()
@@ -105,10 +129,12 @@ def ok(body: bytes, headers: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
-def test_it_speaks_with_both_of_uvicorns_parsers(around: Surroundings, http: Any) -> None:
+def test_it_works_with_both_of_uvicorns_parsers(
+    talk: Talk, environment: ServingEnvironment, http: Any
+) -> None:
     arm = Arm(name=http, app="async_app.main:create_app", serving=Serving(http=http))
     new = {"name": "Ada", "email": "ada@example.org"}
-    with Server(arm, around, f"c.{http}") as server:
+    with Server(arm, environment, f"c.{http}") as server:
         said = talk(
             server.url,
             ("GET", "/users/1", {"name": "users.read"}),
@@ -127,14 +153,14 @@ def test_it_speaks_with_both_of_uvicorns_parsers(around: Surroundings, http: Any
     assert said["fired"][4] == ["/users/1", "RequestFailed"]
 
 
-def test_one_connection_serves_many_requests() -> None:
+def test_one_connection_serves_many_requests(talk: Talk) -> None:
     with scripted_server(ok(b"a"), ok(b"b"), ok(b"c")) as (url, heard):
         said = talk(url, ("GET", "/1", {}), ("GET", "/2", {}), ("GET", "/3", {}))
     assert [answer[1] for answer in said["answers"]] == ["a", "b", "c"]
     assert [line.split(b"\r\n")[0] for line in heard] == [b"GET /%d HTTP/1.1" % n for n in (1, 2, 3)]
 
 
-def test_an_answer_in_chunks_and_pieces_is_put_together() -> None:
+def test_a_chunked_and_fragmented_response_is_reassembled(talk: Talk) -> None:
     chunked = (
         b"HTTP/1.1 200 OK\r\nTransfer-Enc|PAUSE|oding: chunked\r\n\r\n"
         b"5\r\nhel|PAUSE|lo\r\n6\r\n world\r\n0\r\n\r\n"
@@ -144,13 +170,13 @@ def test_an_answer_in_chunks_and_pieces_is_put_together() -> None:
     assert [answer[1] for answer in said["answers"]] == ["hello world", "next"]
 
 
-def test_an_interim_answer_is_not_the_answer() -> None:
+def test_an_interim_response_is_not_the_response(talk: Talk) -> None:
     with scripted_server(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok(b"real")) as (url, _):
         said = talk(url, ("GET", "/", {}))
-    assert said["answers"] == [[200, "real", {"content-length": "4"}]]
+    assert said["answers"] == [[200, "real", {"content-length": "4"}, False]]
 
 
-def test_a_server_that_closes_gets_a_new_connection() -> None:
+def test_a_server_that_closes_gets_a_new_connection(talk: Talk) -> None:
     replies = ok(b"a", b"Connection: close\r\n") + b"CLOSE", ok(b"b")
     with scripted_server(*replies) as (url, _):
         said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
@@ -165,7 +191,9 @@ def test_a_server_that_closes_gets_a_new_connection() -> None:
         (b"CLOSE", "ConnectionResetError"),
     ],
 )
-def test_a_malformed_answer_is_a_failure_and_the_user_goes_on(reply: bytes, kind: str) -> None:
+def test_a_malformed_response_is_a_failure_and_the_user_continues(
+    talk: Talk, reply: bytes, kind: str
+) -> None:
     with scripted_server(reply, ok(b"fine")) as (url, _):
         said = talk(url, ("GET", "/bad", {}), ("GET", "/good", {}))
     assert said["fired"][0][0] == "/bad"
@@ -173,21 +201,21 @@ def test_a_malformed_answer_is_a_failure_and_the_user_goes_on(reply: bytes, kind
     assert said["fired"][1] == ["/good", None]
 
 
-def test_an_answer_without_a_length_ends_with_its_stream() -> None:
+def test_an_answer_without_a_length_ends_with_its_stream(talk: Talk) -> None:
     with scripted_server(b"HTTP/1.1 200 OK\r\n\r\nall of itCLOSE", ok(b"next")) as (url, _):
         said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
     assert [answer[1] for answer in said["answers"]] == ["all of it", "next"]
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-def test_an_answer_without_a_body_leaves_the_connection_in_use(status: bytes) -> None:
+def test_an_answer_without_a_body_leaves_the_connection_in_use(talk: Talk, status: bytes) -> None:
     with scripted_server(b"HTTP/1.1 %s\r\n\r\n" % status, ok(b"next")) as (url, heard):
         said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
     assert [answer[0] for answer in said["answers"]] == [int(status[:3]), 200]
     assert len(heard) == 2
 
 
-def test_a_head_has_the_length_of_a_body_and_no_body() -> None:
+def test_a_head_has_the_length_of_a_body_and_no_body(talk: Talk) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
     with scripted_server(head, ok(b"body"), head) as (url, _):
         said = talk(url, ("HEAD", "/", {}), ("GET", "/", {}), ("HEAD", "/", {}))
@@ -195,7 +223,7 @@ def test_a_head_has_the_length_of_a_body_and_no_body() -> None:
     assert said["answers"][0][2]["content-length"] == "1000"
 
 
-def test_query_headers_and_bodies_are_sent_as_given() -> None:
+def test_query_headers_and_bodies_are_sent_as_given(talk: Talk) -> None:
     with scripted_server(ok(b""), ok(b"")) as (url, heard):
         talk(
             url + "/base",
@@ -210,32 +238,33 @@ def test_query_headers_and_bodies_are_sent_as_given() -> None:
     assert second.endswith(b'\r\n\r\n{"k": [1]}')
 
 
-def test_a_large_body_arrives_whole() -> None:
+def test_a_large_body_arrives_complete(talk: Talk) -> None:
     body = bytes(range(65, 91)) * 200_000
     with scripted_server(ok(body)) as (url, _):
         said = talk(url, ("GET", "/", {}))
     assert said["answers"][0][1].encode() == body
 
 
-def test_a_connection_that_died_while_idle_is_replaced_for_what_may_be_repeated() -> None:
-    """A GET is sent again and a POST is not: it may have been carried out."""
-    with scripted_server(ok(b"a") + b"CLOSE", ok(b"b")) as (url, _):
-        said = talk(url, ("GET", "/1", {}), ("GET", "/2", {}))
-    assert [answer[1] for answer in said["answers"]] == ["a", "b"]
+def test_a_connection_that_died_while_idle_is_replaced_for_repeatable_requests(talk: Talk) -> None:
+    """A GET is repeated, and says so, and a POST is not: it may already have taken effect."""
+    with scripted_server(ok(b"a") + b"CLOSE", ok(b"b"), ok(b"c")) as (url, _):
+        said = talk(url, ("GET", "/1", {}), ("GET", "/2", {}), ("GET", "/3", {}))
+    assert [answer[1] for answer in said["answers"]] == ["a", "b", "c"]
+    assert [answer[3] for answer in said["answers"]] == [False, True, False]
     with scripted_server(ok(b"a") + b"CLOSE", ok(b"b")) as (url, _):
         said = talk(url, ("GET", "/1", {}), ("POST", "/2", {"json": 1}))
     assert said["answers"][1][0] == 0
     assert said["fired"][1][1] in ("ConnectionResetError", "BrokenPipeError")
 
 
-def test_a_server_that_stalls_is_given_up_at_the_time_limit_and_the_user_goes_on() -> None:
+def test_a_stalled_server_times_out_and_the_user_continues(talk: Talk) -> None:
     with scripted_server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", ok(b"fine")) as (url, _):
-        said = talk(url, ("GET", "/stalls", {"timeout": 0.3}), ("GET", "/goes on", {}))
+        said = talk(url, ("GET", "/stalls", {"timeout": 0.3}), ("GET", "/continues", {}))
     assert said["fired"][0] == ["/stalls", "TimeoutError"]
     assert said["fired"][1][1] is None
 
 
-def test_a_scenario_may_judge_an_answer_itself() -> None:
+def test_a_scenario_may_judge_a_response_itself(talk: Talk) -> None:
     not_found = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     with scripted_server(ok(b"odd"), not_found) as (url, _):
         said = talk(url, ("GET", "/odd", {"check": "failure"}), ("GET", "/none", {"check": "success"}))
@@ -243,7 +272,7 @@ def test_a_scenario_may_judge_an_answer_itself() -> None:
 
 
 @pytest.mark.skipif(not NGINX and "CI" not in os.environ, reason="nginx is not installed")
-def test_it_speaks_with_nginx(tmp_path: Path) -> None:
+def test_it_works_with_nginx(talk: Talk, tmp_path: Path) -> None:
     """Keep-alive, HEAD, a file of a megabyte, errors."""
     (tmp_path / "big").write_bytes(b"n" * 2**20)
     with nginx(tmp_path, keepalive_requests=2) as url:
@@ -260,22 +289,22 @@ def test_it_speaks_with_nginx(tmp_path: Path) -> None:
     assert said["answers"][1][2]["content-length"] == str(2**20)
 
 
-GATE = """
+BARRIER = """
 import json, sys
 import gevent
 from time import perf_counter
-from loadtests.client import Gate
+from loadtests.load.users import StartBarrier
 
-gate, passed = Gate(), []
+barrier, passed = StartBarrier(), []
 
 def user(late):
     gevent.sleep(late)
-    gate.wait()
+    barrier.wait()
     passed.append(perf_counter())
 
 users = [gevent.spawn(user, late) for late in json.loads(sys.argv[1])]
 began = perf_counter()
-gate.open(int(sys.argv[2]))
+barrier.open(int(sys.argv[2]))
 opened = perf_counter()
 gevent.joinall(users)
 before = sum(moment < opened for moment in passed)
@@ -288,21 +317,17 @@ print(json.dumps({"took": opened - began, "before": before, "all": len(passed)})
     [([0.0, 0.3, 0.6], 3, 0.6), ([0.0, 0.0], 3, 1.0), ([0.0, 0.9, 1.8], 3, 1.8)],
     ids=["all have come", "one never comes", "each within a second of the one before"],
 )
-def test_users_begin_once_all_are_there_or_nobody_comes_any_more(
-    late: list[float], users: int, least: float
+def test_users_start_once_all_are_ready_or_no_more_arrive(
+    in_patched: InPatched, late: list[float], users: int, least: float
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", GATE, json.dumps(late), str(users)],
-        env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    told = json.loads(done.stdout)
+    told = json.loads(in_patched(BARRIER, json.dumps(late), str(users)))
     assert told["took"] >= least
     assert told["before"] == 0
     assert told["all"] == len(late)
 
 
-def test_a_connection_that_died_before_it_was_used_is_replaced() -> None:
-    """Opened ahead of the load, closed by the server: not a failure of the app."""
+def test_a_connection_that_died_before_it_was_used_is_replaced(in_patched: InPatched) -> None:
+    """Opened ahead of the load and closed by the server: not a failure of the app."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
@@ -317,24 +342,21 @@ def test_a_connection_that_died_before_it_was_used_is_replaced() -> None:
     code = (
         "import sys, time\n"
         "from locust.env import Environment\n"
-        "from loadtests.client import Client\n"
+        "from loadtests.load.lean.client import Client\n"
         "client = Client(Environment(), sys.argv[1], timeout=10.0)\n"
         "client.connect()\n"
         "time.sleep(0.2)\n"
         "print(client.get('/').text)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, f"http://127.0.0.1:{listener.getsockname()[1]}"],
-        env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    printed = in_patched(code, f"http://127.0.0.1:{listener.getsockname()[1]}")
     thread.join(10)
     listener.close()
-    assert done.stdout == "second\n", done.stderr
+    assert printed == "second\n"
 
 
 @contextmanager
 def answering(reply: bytes, keeps: bool) -> Iterator[str]:
-    """A server that gives everybody the same answer, and keeps connections or does not."""
+    """A server with the same response for every request, with or without keep-alive."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -353,19 +375,18 @@ def answering(reply: bytes, keeps: bool) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("keeps", "connected"), [(True, 20), (False, 0)])
-def test_a_canary_connects_ahead_only_where_connections_are_kept(keeps: bool, connected: int) -> None:
+def test_a_canary_connects_ahead_only_where_connections_are_kept(
+    in_patched: InPatched, keeps: bool, connected: int
+) -> None:
     """Idle connections would block a worker that serves one at a time."""
     code = (
         "import sys\n"
-        "from loadtests.canary import Canary\n"
-        "from loadtests.locustfiles import canary_user\n"
+        "from loadtests.load.canary import Canary\n"
+        "from loadtests.load.user_files import canary_user\n"
         "canary = Canary(sys.argv[1], canary_user('/health'))\n"
         "canary.arrivals.connect(20)\n"
         "print(sum(user.client.connection is not None for user in canary.arrivals.idle))\n"
     )
     with answering(ok(b"fine", b"" if keeps else b"Connection: close\r\n"), keeps) as url:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code, url],
-            env={**os.environ, **OUR_PACKAGES}, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-    assert done.stdout == f"{connected}\n", done.stderr
+        printed = in_patched(code, url)
+    assert printed == f"{connected}\n"

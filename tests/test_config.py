@@ -6,42 +6,124 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.config import ENDPOINTS, MIXES, PROFILES, from_file, plan, settle
-from loadtests.plan import PlanError
+from loadtests.errors import PlanError
+from loadtests.plan.arms import parse_arm
+from loadtests.plan.building import build_plan
+from loadtests.plan.database_url import checked
+from loadtests.plan.plan import Plan
+from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES
+from loadtests.plan.settings import DECLARED, DEFAULTS, from_file, settle
+
+NOWHERE = Path("/dev/null")
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
     file = tmp_path / "duel.toml"
     file.write_text('[tool.duel]\nmargin = 0.2\nwindow = "3s"\nusers = [1, 8]\n')
-    settings = settle({"margin": 0.05}, {"DUEL_MARGIN": "0.3", "DUEL_WINDOW": "2s", "PATH": "/bin"}, file)
-    assert (settings["margin"].value, settings["margin"].origin) == (0.05, "flag")
-    assert (settings["window"].value, settings["window"].origin) == (2.0, "environment")
-    assert (settings["users"].value, settings["users"].origin) == ((1, 8), str(file))
-    assert "seed" not in settings
+    settled = settle({"margin": 0.05}, {"DUEL_MARGIN": "0.3", "DUEL_WINDOW": "2s", "PATH": "/bin"}, file)
+    settings, origins = settled.settings, settled.origins
+    assert (settings.margin, origins["margin"]) == (0.05, "flag")
+    assert (settings.window, origins["window"]) == (2.0, "environment")
+    assert (settings.users, origins["users"]) == ((1, 8), str(file))
+    assert (settings.seed, origins.get("seed")) == (None, None)
 
 
 @pytest.mark.parametrize(
     ("flags", "environment", "message", "hint"),
     [
-        ({}, {"DUEL_WINDOWS": "1"}, "no setting 'windows'", "window"),
-        ({}, {"DUEL_USERS": "many"}, "users = 'many'", ""),
-        ({"window": "soon"}, {}, "not a time", ""),
-        ({"users": "1,2.5"}, {}, "whole number", ""),
+        ({}, {"DUEL_WINDOWS": "1"}, "DUEL_WINDOWS: unknown setting", "window"),
+        ({}, {"DUEL_USERS": "many"}, "DUEL_USERS = 'many': not an integer", ""),
+        ({"window": "soon"}, {}, "--window = 'soon': not a time", ""),
+        ({"users": "1,2.5"}, {}, "--users = '1,2.5': not an integer", ""),
+        ({"arrivals": "even"}, {}, "--arrivals = 'even': .*'poisson' or 'constant'", ""),
+        ({"before_trial": "sh -c 'drop"}, {}, "--before-trial = 'sh …': No closing quotation", ""),
+        ({"database": 5}, {}, "--database = '\\(not a URL\\)': .*valid string", ""),
     ],
 )
-def test_a_setting_nobody_knows_or_can_read_is_one_clear_error(
+def test_an_unknown_or_unreadable_setting_is_one_clear_error(
     flags: dict[str, object], environment: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(PlanError, match=message) as caught:
-        settle(flags, environment, Path("/dev/null"))
+        settle(flags, environment, NOWHERE)
     assert hint in caught.value.hint
 
 
-def test_the_apps_own_knobs_in_the_environment_are_not_ours() -> None:
-    assert settle({}, {"DUEL_APP_POOL_SIZE": "5"}, Path("/dev/null")) == {}
+def test_the_apps_own_settings_in_the_environment_are_accepted() -> None:
+    settled = settle({}, {"DUEL_APP_POOL_SIZE": "5", "DUEL_APP_DIR": "src"}, NOWHERE)
+    assert settled.origins == {"app-dir": "environment"}
 
 
-def test_a_file_that_is_not_toml_or_not_there_is_one_clear_error(tmp_path: Path) -> None:
+def test_every_setting_has_one_name_in_all_layers_and_is_shown_with_its_default(tmp_path: Path) -> None:
+    """A default that can be given on the command line is shown in a form that parses to that default."""
+    file = tmp_path / "duel.toml"
+    for key, declared in DECLARED.items():
+        if declared.only_in_file:
+            continue
+        given = {
+            "arrivals": "poisson",
+            "answers": "differ",
+            "base-point": "ref",
+            "canary": "/8",
+            "margin": "0.8",
+        }
+        value = given.get(key, "8")
+        file.write_text(f'[tool.duel]\n{key} = "{value}"\n')
+        name = "DUEL_" + key.replace("-", "_").upper()
+        layers = [settle({key: value}, {}, NOWHERE), settle({}, {name: value}, NOWHERE), settle({}, {}, file)]
+        found = [getattr(layer.settings, declared.field) for layer in layers]
+        assert found[0] == found[1] == found[2] != getattr(DEFAULTS, declared.field)
+        assert [layer.origins for layer in layers] == [
+            {key: "flag"}, {key: "environment"}, {key: str(file)},
+        ]  # fmt: skip
+        (line,) = [line for line in layers[0].lines() if line.startswith(f"{key} = ")]
+        assert line.endswith(f"(flag; default: {declared.shown(DEFAULTS)})")
+
+
+def test_no_secret_is_shown() -> None:
+    settled = settle(
+        {
+            "database": "postgresql://ada:secret@127.0.0.1/shop?password=secret",
+            "arm": ["a=m:app,env.TOKEN=secret,threads=8", "sync"],
+            "before-trial": "reset --password secret",
+        },
+        {}, NOWHERE,
+    )  # fmt: skip
+    shown = "\n".join(settled.lines())
+    assert "secret" not in shown
+    assert "database = postgresql://127.0.0.1/shop  (flag" in shown
+    assert "arm = a=m:app,env.TOKEN=…,threads=8, sync  (flag" in shown
+    assert "before-trial = reset …  (flag" in shown
+
+
+@pytest.mark.parametrize(
+    "database",
+    ["ada:secret@127.0.0.1/shop", "host=127.0.0.1 password=secret", "postgresql://ada:secret@[bad/shop",
+     "postgresql://ada:se/cret@127.0.0.1/shop"],
+)  # fmt: skip
+def test_a_database_that_cannot_be_read_shows_nothing_of_its_password(database: str) -> None:
+    settled = settle({"database": database}, {}, NOWHERE)
+    assert "cret" not in "\n".join(settled.lines())
+    with pytest.raises(PlanError) as caught:
+        checked(database)
+    assert "cret" not in str(caught.value) + caught.value.cause + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "arm", ["b=async,env.X=secret,threads=0", "b=async,env.X=top,secret", "b=secret", "b=async,secret"]
+)
+def test_an_arm_that_cannot_be_read_is_called_by_its_name_alone(arm: str) -> None:
+    with pytest.raises(PlanError, match=r"^arm 'b'") as caught:
+        parse_arm(arm, ".")
+    assert "secret" not in str(caught.value) + caught.value.cause + caught.value.hint
+
+
+def test_the_password_in_the_address_of_an_arm_is_not_shown() -> None:
+    shown = "\n".join(settle({"arm": ["b=http://ada:secret@127.0.0.1:9"]}, {}, NOWHERE).lines())
+    assert "secret" not in shown
+    assert "b=http://…@127.0.0.1:9" in shown
+
+
+def test_an_invalid_or_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     broken = tmp_path / "pyproject.toml"
     broken.write_text("[tool.duel\n")
     with pytest.raises(PlanError, match="not TOML"):
@@ -50,8 +132,12 @@ def test_a_file_that_is_not_toml_or_not_there_is_one_clear_error(tmp_path: Path)
         from_file(tmp_path / "none.toml")
 
 
+def plan_of(**flags: object) -> Plan:
+    return build_plan(settle(flags, {}, NOWHERE).settings)
+
+
 def planned(**flags: object) -> list[tuple[str, int]]:
-    made = plan(settle(flags, {}, Path("/dev/null")))
+    made = plan_of(**flags)
     return [(cell.scenario, int(cell.load.level)) for cell in made.cells]
 
 
@@ -66,53 +152,72 @@ def test_the_default_profile_covers_every_endpoint_and_the_mixes_once() -> None:
     assert planned() == [(scenario, 64) for scenario in (*ENDPOINTS, *MIXES)]
 
 
-def test_scenarios_and_levels_asked_for_replace_the_profiles() -> None:
-    assert planned(scenarios="ping,sleep", users="1,8") == [
+def test_given_scenarios_and_levels_replace_the_profiles() -> None:
+    assert planned(scenario="ping,sleep", users="1,8") == [
         ("ping", 1),
         ("ping", 8),
         ("sleep", 1),
         ("sleep", 8),
     ]
-    assert planned(scenarios="ping") == [("ping", 64)]
+    assert planned(scenario="ping") == [("ping", 64)]
     assert planned(profile="quick", users="2") == [
         (scenario, 2) for scenario in ("ping", "posts.read", "upstream", "python", "mixed")
     ]
 
 
-def test_asking_for_rounds_lifts_the_limit_of_time() -> None:
-    settings = settle({"profile": "quick", "rounds": 12}, {}, Path("/dev/null"))
-    made = plan(settings)
+def test_explicit_rounds_disable_the_time_limit() -> None:
+    made = plan_of(profile="quick", rounds=12)
     assert (made.min_rounds, made.max_rounds, made.max_time) == (4, 12, None)
 
 
-def test_three_arms_are_first_judged_after_six_rounds() -> None:
-    """Whole blocks of three, and four rounds at least."""
-    settings = settle({"arms": ["sync", "async", "more=sync,threads=80"]}, {}, Path("/dev/null"))
-    assert plan(settings).min_rounds == 6
+def test_three_arms_are_first_judged_after_four_rounds_as_two_are() -> None:
+    assert plan_of(arm=["sync", "async", "more=sync,threads=80"]).min_rounds == 4
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"profile": "quik"}, "no profile"),
-        ({"scenarios": "posts.red"}, "no scenario"),
-        ({"users": "0"}, "users"),
+        ({"profile": "quik"}, "unknown profile"),
+        ({"scenario": "posts.red"}, "unknown scenario"),
+        ({"users": "0"}, "^--users = '0': not from 1 to 10,000$"),
         ({"users": "20000"}, "users"),
-        ({"rounds": 21}, "max_rounds"),
+        ({"rounds": 21}, "^--rounds = '21': not from 1 to 20$"),
+        ({"rounds": True}, "^--rounds = 'True': not an integer$"),
+        ({"canary": "ping"}, "^--canary = 'ping': not the path of a URL"),
+        ({"seed": -1}, "^--seed = '-1': not from 0 to"),
+        ({"generators": 65}, "^--generators = '65': not from 1 to 64$"),
+        ({"margin": "nan"}, "^--margin = 'nan': not between 0 and 1$"),
+        ({"rate": "100,0"}, "^--rate = '100,0': not between 0 and 100,000$"),
+        ({"base_python": "python3"}, "--base-python needs a base"),
+        ({"arm": ["sync", "b=sync,cwd=/no/where"]}, "there is no directory /no/where"),
+        ({"arm": ["sync", "b=shop:app"], "app_dir": "/no/where"}, "there is no directory /no/where"),
+        ({"arm": ["sync", "b=sync,python=/no/python"]}, "/no/python cannot be run"),
         ({"rounds": 0}, "rounds"),
         ({"window": "0"}, "window"),
         ({"margin": 0}, "margin"),
-        ({"arms": ["sync", "sync"]}, "planned twice"),
-        ({"arms": ["sync"]}, "one arm alone"),
+        ({"arm": ["sync", "sync"]}, "duplicate arm"),
+        ({"arm": ["sync"]}, "one arm alone"),
     ],
 )
 def test_an_impossible_plan_is_one_clear_error(flags: dict[str, object], message: str) -> None:
     with pytest.raises(PlanError, match=message):
-        plan(settle(flags, {}, Path("/dev/null")))
+        plan_of(**flags)
+
+
+def test_a_file_that_is_named_has_our_table(tmp_path: Path) -> None:
+    file = tmp_path / "duel.toml"
+    file.write_text("[tool.other]\nrounds = 4\n")
+    with pytest.raises(PlanError, match=r"has no table \[tool.duel\]"):
+        settle({}, {}, file)
+    file.write_text("tool = 4\n")
+    with pytest.raises(PlanError, match=r"has no table \[tool.duel\]"):
+        settle({}, {}, file)
+    # Which names none on purpose.
+    assert settle({}, {}, NOWHERE).origins == {}
 
 
 def test_every_profile_makes_a_plan() -> None:
     for name in PROFILES:
-        made = plan(settle({"profile": name}, {}, Path("/dev/null")))
+        made = plan_of(profile=name)
         least, most = made.expected_seconds()
         assert 0 < least <= most

@@ -1,4 +1,4 @@
-"""What the documents say is true: commands run, targets and files exist."""
+"""The documents are correct: commands run, targets and files exist."""
 
 from __future__ import annotations
 
@@ -6,47 +6,81 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 import loadtests
 import reports
-from cli import Exit
 from loadtests import RunDirectory
-from tests.test_cli import duel
+from loadtests.errors import Exit
+from loadtests.measure.runs import new_run
+from loadtests.system.placement import cpus, place
+from tests import scripted
+from tests.commands import brisk_here, duel_here
+from tests.scripted import Scripted
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
-def shell_lines() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+def duel_lines() -> list[str]:
+    """Every `duel` command in a shell block of the documents, without its comment."""
+    blocks = (re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL) for page in PAGES)
+    lines = {line.partition("#")[0].strip() for block in chain(*blocks) for line in block.splitlines()}
+    return sorted(line for line in lines if line.startswith("duel "))
 
 
-DUEL_LINES = [line for line in shell_lines() if line.startswith("duel ")]
+ELSEWHERE = {
+    "selftest": "two minutes, and tests/test_selftest.py",
+    "check": "tests/test_cli.py carries it out",
+}
+"""Verbs that are only parsed here, and why."""
+WAYS = {0, 3}
+"""Exit codes of a command that worked: 3 means that something is worse, or wrong."""
 
 
-@pytest.mark.parametrize("line", DUEL_LINES)
-def test_every_duel_command_of_the_readme_is_understood(line: str, tmp_path: Path) -> None:
-    arguments = shlex.split(line)[1:]
-    if arguments[0] == "run" and "--dry-run" not in arguments:
+@pytest.mark.parametrize("line", duel_lines())
+def test_every_duel_command_of_the_documents_does_what_it_is_for(line: str, tmp_path: Path) -> None:
+    """Measurements that take hours are dry runs; all else is executed, on runs with the documented names."""
+    verb, *arguments = shlex.split(line)[1:]
+    for name in re.findall(r"runs/([A-Z]+)", line):
+        decided_run(tmp_path, name)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    if verb == "resume":
+        done = brisk_here(verb, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return
+    if verb == "run" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
-    if arguments[0] == "advise":
-        # Two seconds, and its answer has tests of its own.
-        arguments.append("--help")
-    if "examples" in arguments:
-        (tmp_path / "examples").symlink_to(ROOT / "examples")
     if "--base-ref" in arguments:
-        # Wants a repository that holds the app.
+        # Needs a repository that contains the app.
         arguments += ["--app-dir", str(ROOT)]
-    if arguments[0] in ("selftest", "compare", "export") or "--resume" in arguments:
-        # Two minutes, or a run that is not here: the command is understood, not carried out.
+    if verb in ELSEWHERE:
         arguments.append("--help")
-    done = duel(*arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = duel_here(verb, *arguments, cwd=tmp_path)
+    assert done.returncode in WAYS, done.stderr
+
+
+def decided_run(parent: Path, name: str) -> None:
+    """A decided run of this machine as `runs/NAME`, with fixed rounds so that it can be compared."""
+    (parent / "runs").mkdir(exist_ok=True)
+    plan = scripted.plan().model_copy(update={"max_rounds": 4})
+    run, directory = scripted.run(
+        parent / "runs", plan, lambda arm, *_: Scripted(400 if arm == "sync" else 800), id=name
+    )
+    machine = new_run(plan, place(cpus())).machine
+    began = f"2026-01-0{1 + (name == 'HEAD')}T00:00:00+00:00"
+    directory.save(run.model_copy(update={"machine": machine, "began": began}))
+    directory.path.rename(parent / "runs" / name)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +92,6 @@ def test_every_make_target_the_documents_name_exists(target: str) -> None:
 
 
 LINKS = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"")
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "examples" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -80,7 +108,7 @@ def test_every_picture_has_both_colour_schemes() -> None:
 
 
 def test_the_readme_shows_a_real_run() -> None:
-    """Its table is the one `make readme` writes: a row a cell, with intervals and rounds."""
+    """Its table is the one `make readme` writes: one row per cell, with intervals and rounds."""
     section = README.partition("<!-- run:")[2].partition("<!-- /run -->")[0]
     rows = re.findall(
         r"^\| .+ users? \| .+ \| ×[\d.]+ \| [\d.]+–[\d.]+ \| \d+ \| \w+ \|$", section, re.MULTILINE
@@ -88,11 +116,15 @@ def test_the_readme_shows_a_real_run() -> None:
     assert len(rows) == 7
 
 
-def test_every_module_of_the_house_is_in_its_guide() -> None:
-    for package in ("loadtests", "reports"):
-        for path in (ROOT / package).glob("*.py"):
-            if path.name not in ("__init__.py", "locustfile.py"):
-                assert f"`{path.name}`" in CONTRIBUTING, path
+def test_the_guide_names_every_package_and_no_other() -> None:
+    rooms = {
+        f"{path.parent.relative_to(ROOT)}/"
+        for package in ("loadtests", "reports")
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+    named = set(re.findall(r"`((?:loadtests|reports)/(?:\w+/)*)`", CONTRIBUTING))
+    assert rooms - named == set()
+    assert {room for room in named if not (ROOT / room).is_dir()} == set()
 
 
 def test_every_exit_code_is_in_the_readme() -> None:
@@ -112,33 +144,45 @@ SHOWN = [
 
 
 @pytest.mark.parametrize(("path", "line"), SHOWN)
-def test_every_line_of_the_conversion_stands_in_the_file_it_is_said_to(path: str, line: str) -> None:
+def test_every_line_of_the_conversion_is_in_its_file(path: str, line: str) -> None:
     lines = [real.strip() for real in (ROOT / path).read_text(encoding="utf-8").splitlines()]
     assert line.strip() in lines
 
 
-def test_the_conversion_shows_every_block_it_means_to() -> None:
-    """A block that the test above overlooked would go stale unseen."""
+def test_the_conversion_shows_every_block() -> None:
+    """A block that the test above missed would go stale unnoticed."""
     assert len(BLOCKS) == CONVERTING.count("```python") > 10
 
 
 def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(tmp_path: Path) -> None:
+    """It measures one round, regardless of the verdict."""
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     lines = [line for line in code.splitlines() if line.strip() and "import" not in line]
     assert len(lines) <= 10
+    one, changes = re.subn(r"\brounds=\d+", "rounds=1", code)
+    assert changes == 1
+    before = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+from loadtests.measure.rounds import Rounds
+from tests.brisk import count_every_trial, hurry, put
+hurry()
+count_every_trial()
+put(Rounds, "fits", lambda *_: False)
+"""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", before + one], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "ping at 8 users" in done.stdout
     assert (tmp_path / "verdicts.png").read_bytes().startswith(b"\x89PNG")
     (run,) = (tmp_path / "runs").iterdir()
-    assert RunDirectory(run).load().complete
+    assert len(RunDirectory(run).load().trials) == 2
 
 
-def test_what_the_packages_name_is_there() -> None:
+def test_every_name_the_packages_export_exists() -> None:
     for package in (loadtests, reports):
         for name in package.__all__:
             assert getattr(package, name) is not None
     with pytest.raises(AttributeError):
-        loadtests.nothing_of_this_name  # noqa: B018  # asked for
+        loadtests.nothing_of_this_name  # noqa: B018  # access is the test

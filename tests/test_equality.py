@@ -1,4 +1,4 @@
-"""The twins do the same: answers, SQL and data, for whatever is asked of them."""
+"""The twins do the same: equal responses, SQL and data for any request."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from sqlalchemy.orm import Session
 
 import async_app.database
 import async_app.main
-from loadtests.answers import HEADERS, QUESTIONS, Question
-from loadtests.servers import Surroundings
+from loadtests.measure.answers.equality import HEADERS
+from loadtests.measure.answers.questions import QUESTIONS, Question
+from loadtests.serving.environment import ServingEnvironment
 from shared_models.settings import Settings
 from shared_models.tables import Base, Post
 from sync_app.main import create_app
@@ -42,13 +43,13 @@ REQUESTS = requests(create_app(Settings()).openapi())
 @pytest.fixture(scope="module")
 def slow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A slow service for both twins to call."""
-    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as around:
-        yield around.slow_url
+    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as environment:
+        yield environment.slow_url
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one request came to: the answer, and what the database was asked and told."""
+    """The result of one request: the response, and the SQL with its parameters."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -58,7 +59,7 @@ class Outcome:
 
 @dataclass
 class Ledger:
-    """Statements, commits and rollbacks of every engine, by the database it is connected to."""
+    """Statements, commits and rollbacks of every engine, by database."""
 
     entries: dict[str, list[str]] = field(default_factory=dict)
 
@@ -76,13 +77,13 @@ class Ledger:
         self.note(connection, "ROLLBACK")
 
     def taken(self, knobs: Settings) -> tuple[str, ...]:
-        """The entries since the last time."""
+        """The entries since the previous call."""
         return tuple(self.entries.pop(str(knobs.url("any").database), ()))
 
 
 @contextmanager
 def ledger() -> Iterator[Ledger]:
-    """Listens to every engine as long as the block lasts."""
+    """Records every engine within the block."""
     made = Ledger()
     listeners: dict[str, Callable[..., None]] = {
         "before_cursor_execute": made.on_execute,
@@ -112,7 +113,7 @@ async def outcome(
 async def outcomes(
     variant: Variant, knobs: Settings, sequence: Sequence[Request], book: Ledger
 ) -> list[Outcome]:
-    """What a sequence of requests comes to on one variant of the twins."""
+    """The outcomes of a sequence of requests on one variant of the twins."""
     newest: dict[str, int] = {}
     async with opened(variant.app(knobs)) as client:
         book.taken(knobs)
@@ -120,14 +121,15 @@ async def outcomes(
 
 
 def content(knobs: Settings) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that is in the database."""
+    """All rows of the database."""
     return {name: rows(knobs, f"SELECT * FROM {name} ORDER BY id") for name in Base.metadata.tables}  # noqa: S608  # our own tables
 
 
 def assert_equal(
     variants: Sequence[Variant], fresh: Opening, slow_url: str, sequence: Sequence[Request]
 ) -> None:
-    """All variants answer a sequence alike, with the same SQL, and leave the same data behind."""
+    """Assert that all variants give equal responses to a sequence, with the same SQL and the same final
+    data."""
     first: list[Outcome] = []
     data: dict[str, list[tuple[Any, ...]]] = {}
     for variant in variants:
@@ -144,22 +146,23 @@ def assert_equal(
 
 
 @pytest.mark.parametrize(
-    ("variants", "most", "least"),
-    [(ON_SQLITE, 40, 1000), (ON_POSTGRESQL, 10, 200)],
+    ("variants", "few", "many"),
+    [(ON_SQLITE, 14, 400), (ON_POSTGRESQL, 4, 100)],
     ids=["sqlite", "postgresql"],
 )
-def test_generated_sequences_are_answered_alike_with_the_same_sql_and_leave_the_same_data(
-    variants: Sequence[Variant], most: int, least: int, fresh: Opening, slow_url: str
+def test_generated_sequences_get_equal_responses_with_the_same_sql_and_leave_the_same_data(
+    variants: Sequence[Variant], few: int, many: int, fresh: Opening, slow_url: str
 ) -> None:
-    """Creating, reading, changing and deleting, right and wrong; each sequence on fresh data.
+    """Valid and invalid creates, reads, changes and deletes; each sequence on fresh data.
 
-    `pytest --hypothesis-profile=long` (make bars-long) asks for ten times as much, from new seeds.
+    `pytest --hypothesis-profile=long` (make bars-long) runs `many` sequences, from new seeds.
     """
     asked = 0
     long = examples.get_current_profile_name() == "long"
+    sequences = many if long else few
 
     @examples(
-        max_examples=most * (10 if long else 1),
+        max_examples=sequences,
         derandomize=not long,
         database=None,
         deadline=None,
@@ -173,13 +176,13 @@ def test_generated_sequences_are_answered_alike_with_the_same_sql_and_leave_the_
         assert_equal(variants, fresh, slow_url, sequence)
 
     check()
-    assert asked >= least * (10 if long else 1)
+    assert asked >= 20 * sequences
 
 
-def test_an_app_that_answers_alike_but_asks_the_database_otherwise_is_found(
+def test_equal_responses_with_different_sql_are_detected(
     fresh: Opening, slow_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Planted: an async twin that does not take the write lock before it reads."""
+    """Planted: an async twin that reads before it takes the write lock."""
 
     def forgetful(knobs: Settings) -> FastAPI:
         app = async_app.main.create_app(knobs)
@@ -205,11 +208,11 @@ def test_the_fixed_requests_reach_every_endpoint_with_the_same_sql(
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v.style == "async"], ids=str)
-def test_nothing_blocks_the_loop_of_the_async_twin_but_the_labelled_pitfalls(
+def test_only_the_labelled_pitfalls_block_the_loop_of_the_async_twin(
     variant: Variant, fresh: Opening, slow_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blocking calls raise here; computing holds the loop too, but that is what it is there for."""
-    # The route has the function by its name, which was bound before blocking calls began to raise.
+    """Blocking calls raise here; computing holds the loop too, but that is its purpose."""
+    # The route uses the function by a name that was bound before blocking calls started to raise.
     monkeypatch.setattr("async_app.routers.pitfalls.sleep", lambda seconds: time.sleep(seconds))  # noqa: PLW0108  # late-bound on purpose
 
     async def conversation(knobs: Settings) -> set[str]:
@@ -225,7 +228,7 @@ def test_nothing_blocks_the_loop_of_the_async_twin_but_the_labelled_pitfalls(
 
     with fresh(variant) as knobs:
         blocking = asyncio.run(conversation(replace(knobs, upstream=f"{slow_url}/equality/")))
-    # Pillow asks for the working directory before it computes.
+    # Pillow reads the working directory before it computes.
     assert blocking == {"/pitfalls/blocking", "/pitfalls/file-inline", "/image"}
 
 

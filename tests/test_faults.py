@@ -1,7 +1,8 @@
-"""What goes wrong while a run is measured: it ends soon, with the right exit code, and nobody left behind."""
+"""Failures during a run: it ends soon, with the right exit code and no leftover processes."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,39 +11,52 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
 
-from loadtests.config import ENDPOINTS
-from loadtests.processes import ROOT
-from loadtests.records import Run, RunDirectory
+from loadtests.errors import ChildFailed
+from loadtests.measure import trial
+from loadtests.measure.bench import Bench
+from loadtests.measure.generator import expect
+from loadtests.plan.arms import Arm
+from loadtests.plan.request import TrialRequest
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Run
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server, Target
+from loadtests.system import lock
+from loadtests.system.accounting import ClockReading, Clocks
+from loadtests.system.processes import ROOT, Child
+from reports.analysis.readings import Readings
+from reports.conclusions import conclude
 from shared_models.settings import Settings
 from tests import scripted
+from tests.commands import DUEL, PLAIN, brisk_here, carried_out, duel_here, judged_here
 from tests.conftest import APPS
+from tests.interrupting import before
 from tests.shapes import even
-from tests.test_cli import DUEL, PLAIN, carried_out, duel
 
-GATES = ["--app-dir", str(APPS), "--arm", "fast=gate:fast", "--arm", "slow=gate:slow"]
+GATES = ["--app-dir", str(APPS), "--arm", "fast=limiter:fast", "--arm", "slow=limiter:slow"]
 SHORT = ["run", "-s", "ping", "-u", "4", "-t", "0.6", "--warmup", "0.2", "--rounds", "8", "--seed", "1"]
-SYNC_FIRST = "1"
-"""A seed."""
+ONCE, TWICE = ([*SHORT[:-4], "--rounds", rounds, "--seed", "1"] for rounds in "12")
+INTERRUPTING = [sys.executable, "-P", str(Path(__file__).with_name("interrupting.py"))]
 PATIENCE = 60.0
-"""Seconds after which a run that should end is taken to hang."""
+"""Seconds after which a run that should end is considered hung."""
 
 
 @contextmanager
-def started(
-    directory: Path, arguments: Sequence[str] = (*SHORT, *GATES), **environment: str
-) -> Iterator[subprocess.Popen[str]]:
-    """A run on its way."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("DUEL_")}
+def started(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run in progress."""
     with subprocess.Popen(
-        [*DUEL, *arguments], cwd=directory, env={**clean, **PLAIN, **environment}, text=True,
+        [*DUEL, *SHORT, *GATES], cwd=directory, env={**undirected(), **PLAIN}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
@@ -52,25 +66,22 @@ def started(
                 process.kill()
 
 
+def undirected() -> dict[str, str]:
+    """This process's environment without settings of duel."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("DUEL_")}
+
+
+def drawable(parent: Path) -> Path:
+    """A run whose report has charts."""
+    _, directory = scripted.run(parent, scripted.plan(), even)
+    return directory.path
+
+
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     try:
         return psutil.Process(process.pid).children(recursive=True)
     except psutil.Error:
         return []
-
-
-def member(process: subprocess.Popen[str], words: str, patience: float = PATIENCE) -> psutil.Process:
-    """The child whose command line holds `words`, as soon as there is one."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        for child in family(process):
-            try:
-                if words in " ".join(child.cmdline()):
-                    return child
-            except psutil.Error:
-                continue
-        time.sleep(0.02)
-    raise AssertionError(f"no child with {words!r}")
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -90,118 +101,176 @@ def trials(directory: Path) -> int:
     return len(RunDirectory(found[0]).load().trials) if found else 0
 
 
-def nobody_left(children: list[psutil.Process], patience: float = 10.0) -> None:
+def no_process_left(children: list[psutil.Process], patience: float = 10.0) -> None:
     _, alive = psutil.wait_procs(children, timeout=patience)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+
+
+Strike = Callable[[Target, Bench], object]
+
+
+@pytest.fixture
+def in_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[Strike], None]:
+    """Does something in every window, with the server under load and what the run keeps open."""
+
+    def striking(strike: Strike) -> None:
+        load = trial.load
+        loaded: list[tuple[Target, Bench]] = []
+
+        def loading(server: Target, request: TrialRequest, bench: Bench, enough: float) -> trial.Observed:
+            loaded.append((server, bench))
+            return load(server, request, bench, enough)
+
+        def expecting(child: Child, event: str, timeout: float) -> dict[str, Any]:
+            if event == "closed":
+                strike(*loaded[-1])
+            return expect(child, event, timeout)
+
+        monkeypatch.setattr(trial, "load", loading)
+        monkeypatch.setattr(trial, "expect", expecting)
+
+    return striking
 
 
 @pytest.mark.parametrize(
     ("victim", "message"),
     [
-        ("loadtests.generator", "the load generator ended by signal SIGKILL"),
-        ("slow_service", "the slow service"),
+        (lambda bench: bench.generator, "the load generator ended by signal SIGKILL"),
+        (lambda bench: bench.environment.slow_child, "the slow service"),
     ],
+    ids=["generator", "slow service"],
 )
 def test_a_run_whose_harness_dies_ends_with_5_and_keeps_its_rounds(
-    tmp_path: Path, victim: str, message: str
+    tmp_path: Path,
+    unprepared: None,
+    unseeded: None,
+    in_windows: Callable[[Strike], None],
+    victim: Callable[[Bench], Child],
+    message: str,
 ) -> None:
-    with started(tmp_path) as process:
-        wait_for(lambda: trials(tmp_path) >= 2, "two trials")
-        children = family(process)
-        member(process, victim).kill()
-        _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 5, said
-    assert message in said
-    assert "what was measured is kept" in said
-    assert "Traceback" not in said
-    nobody_left(children)
+    children: list[psutil.Process] = []
+
+    def kill(server: Target, bench: Bench) -> None:
+        if trials(tmp_path) == 2:
+            ours = (bench.generator.pid, bench.environment.slow_child.pid, server.pid)
+            children.extend(map(psutil.Process, ours))
+            victim(bench)._process.kill()
+
+    in_windows(kill)
+    done = brisk_here(*SHORT, *GATES, cwd=tmp_path)
+    assert done.returncode == 5, done.stderr
+    assert message in done.stderr
+    assert "what was measured is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(children) == 3
+    no_process_left(children)
     run = RunDirectory(runs(tmp_path)[0]).load()
-    assert len(run.trials) >= 2
+    assert len(run.trials) == 2
     assert not run.complete
-    again = duel("report", str(runs(tmp_path)[0]), cwd=tmp_path)
+    again = duel_here("report", str(runs(tmp_path)[0]), cwd=tmp_path)
     carried_out(again.returncode, again.stderr)
     assert "this run was interrupted" in again.stdout
 
 
-def test_a_server_that_dies_under_load_is_a_result_of_its_arm_and_the_run_goes_on(tmp_path: Path) -> None:
-    """Killed in every window of one arm: it fails requests, the other arm does not."""
-    with started(tmp_path, [*SHORT, "--rounds", "2", *GATES]) as process:
-        killed = 0
-        while process.poll() is None:
-            for child in family(process):
-                try:
-                    if "gate:slow" in " ".join(child.cmdline()) and time.time() - child.create_time() > 0.9:
-                        child.kill()
-                        killed += 1
-                except psutil.Error:
-                    continue
-            time.sleep(0.02)
-        out, said = process.communicate(timeout=PATIENCE)
-    assert killed
-    # Before the rounds it is a fault; in them a result.
-    assert process.returncode in (0, 5), said
-    assert "Traceback" not in said
-    if process.returncode == 0:
-        assert "failing" in out
+def test_an_arm_that_dies_in_every_second_launch_is_failing_and_none_of_that_is_repeated(
+    tmp_path: Path,
+) -> None:
+    """The first release repeated each of these trials until the server lived, and said `equivalent`."""
+    arms = ["--app-dir", str(APPS), "--arm", "steady=steady:fast"]
+    arms += ["--arm", f"mortal=odd:mortal,env.LAUNCHES={tmp_path / 'launches'}"]
+    done = judged_here(*SHORT[:-4], "--rounds", "2", "--seed", "1", *arms, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ping at 4 users: failing: mortal: its server ended under load (exit code 3)" in done.stdout
+    assert "/ out of luck" in done.stdout
+    run = RunDirectory(runs(tmp_path)[0]).load()
+    died = [trial for trial in run.trials if trial.ended is not None]
+    assert {trial.arm for trial in died} == {"mortal"}
+    assert all(trial.valid for trial in died)
+    # The first launch was for the preflight; each later one is a trial, whether or not it counts.
+    launches = [trial for trial in run.trials if trial.arm == "mortal"]
+    assert [trial.ended is not None for trial in launches] == [at % 2 == 0 for at in range(len(launches))]
+
+
+@pytest.mark.parametrize("after", [None, 1.49], ids=["server", "worker"])
+def test_the_work_of_a_server_that_ended_is_neither_negative_nor_foreign(after: float | None) -> None:
+    """It took 1.5 seconds to boot, and nothing else ran: an error here would hide a failing arm."""
+    clocks = Clocks([])
+    start = ClockReading(at=0.0, host=(10.0, 0.0, 8.0), ours=3.5, server=1.5)
+    end = ClockReading(at=1.0, host=(12.0, 0.0, 9.5), ours=2.5 + (after or 0.0), server=after)
+    use = clocks.between(start, end)
+    assert use.server_cpu is None
+    assert use.host_foreign is None
+    assert use.host_steal == 0.0
 
 
 def locked(file: Path) -> sqlite3.Connection:
-    """A foreign writer that does not let go."""
+    """Another process that keeps the write lock."""
     connection = sqlite3.connect(file, isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
     return connection
 
 
 def emptied(file: Path) -> None:
-    """Tables and all are gone."""
+    """The database is empty, without tables."""
     for path in file.parent.glob(f"{file.name}*"):
         path.write_bytes(b"")
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("fault", [locked, emptied])
-def test_a_database_that_is_locked_or_gone_is_a_result_of_its_arm_and_the_run_goes_on(
-    tmp_path: Path, fault: Callable[[Path], object]
+FAULTS: dict[str, Callable[[Path], object]] = {"locked": locked, "emptied": emptied}
+
+
+def test_a_locked_or_lost_database_is_a_result_of_its_arm_and_the_run_continues(
+    tmp_path: Path, unprepared: None, in_windows: Callable[[Strike], None]
 ) -> None:
-    arms = ["--arm=sync", "--arm=async=async_app.main:create_app,env.DUEL_APP_BUSY_TIMEOUT=0.2"]
-    words = ["run", "-s", "posts.create", "-u", "4", "-t", "1", "--warmup", "0.3", "--rounds", "1"]
-    struck: dict[int, object] = {}
-    with started(tmp_path, [*words, *arms, "--seed", SYNC_FIRST, "--app-dir", str(ROOT)]) as process:
-        wait_for(lambda: trials(tmp_path) >= 1 or process.poll() is not None, "a trial")
-        while process.poll() is None:
-            for child in family(process):
-                with suppress(psutil.Error):
-                    data = child.environ().get("DUEL_APP_DATA")
-                    if child.pid in struck or not data or "async_app" not in " ".join(child.cmdline()):
-                        continue
-                    # Under load: one that cannot even start is an error of the whole run.
-                    if any(one.status == psutil.CONN_ESTABLISHED for one in child.net_connections("tcp")):
-                        struck[child.pid] = fault(Settings(data=data).sqlite_file)
-            time.sleep(0.02)
-        out, said = process.communicate(timeout=PATIENCE)
-    assert struck
-    carried_out(process.returncode, said)
-    assert "Traceback" not in said
+    struck: dict[str, object] = {}
+
+    def strike(server: Target, _: Bench) -> None:
+        fault = FAULTS.get(server.arm.name)
+        if fault is not None and isinstance(server, Server):
+            # What it returns is kept, as a lock is held by an open connection.
+            struck[server.arm.name] = fault(Settings(data=str(server.data)).sqlite_file)
+
+    in_windows(strike)
+    arms = [f"--arm={name}=async_app.main:create_app,env.DUEL_APP_BUSY_TIMEOUT=0.2" for name in FAULTS]
+    words = ["-s", "posts.create", "-u", "4", "-t", "1", "--warmup", "0.3", "--rounds", "1"]
+    done = brisk_here("run", *words, "--arm=sync", *arms, "--app-dir", str(ROOT), cwd=tmp_path)
+    assert set(struck) == set(FAULTS), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("failing") >= 2
     run = RunDirectory(runs(tmp_path)[0]).load()
     assert run.complete
-    assert process.returncode == 5 or "failing" in out
-    assert not [trial for trial in run.trials if trial.arm == "sync" and trial.errors]
-    assert [trial for trial in run.trials if trial.arm == "async" and trial.errors]
+    assert {trial.arm: bool(trial.errors) for trial in run.trials} == {
+        "sync": False,
+        "locked": True,
+        "emptied": True,
+    }
 
 
 @pytest.mark.parametrize(
     ("app", "message"),
-    [("broken:app", "did not start"), ("odd:silent", "said nothing for"), ("odd:dying", "did not start")],
+    [("broken:app", "did not start"), ("odd:silent", "no response within"), ("odd:dying", "did not start")],
 )
-def test_an_app_that_does_not_come_up_is_one_clear_error_within_bounded_time(
-    tmp_path: Path, app: str, message: str
+def test_an_app_that_does_not_start_is_one_clear_error_within_bounded_time(
+    environment: ServingEnvironment, app: str, message: str
 ) -> None:
-    arms = ["--app-dir", str(APPS), "--arm", f"a={app}", "--arm", "fast=gate:fast"]
-    done = duel(*SHORT, "--boot-timeout", "3", *arms, cwd=tmp_path)
+    environment.boot_timeout = 3.0
+    with pytest.raises(ChildFailed, match=message) as caught:
+        Server(Arm(name="a", app=app, app_dir=str(APPS)), environment, "f.1")
+    assert "a.log)" in caught.value.cause
+    assert ("--boot-timeout" in caught.value.hint) == (app == "odd:silent")
+
+
+def test_a_run_whose_app_does_not_start_is_one_clear_error_within_bounded_time(
+    tmp_path: Path, unseeded: None
+) -> None:
+    arms = ["--app-dir", str(APPS), "--arm", "a=odd:silent", "--arm", "fast=limiter:fast"]
+    done = duel_here(*SHORT, "--boot-timeout", "3", *arms, cwd=tmp_path)
     assert done.returncode == 5, done.stderr
-    assert message in done.stderr
-    assert "last lines of" in done.stderr
-    assert ("--boot-timeout" in done.stderr) == (app == "odd:silent")
+    assert "no response within 3 s" in done.stderr
+    assert "a.log)" in done.stderr
+    assert "--boot-timeout" in done.stderr
 
 
 @contextmanager
@@ -210,7 +279,7 @@ def small_disk(where: Path, size: str) -> Iterator[Path]:
     where.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(where)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here")
+        pytest.skip("cannot mount a file system")
     try:
         yield where
     finally:
@@ -219,45 +288,145 @@ def small_disk(where: Path, size: str) -> Iterator[Path]:
 
 def test_a_disk_that_is_nearly_full_is_refused_before_any_load(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "8m") as disk:
-        done = duel(*SHORT, *GATES, "-o", str(disk / "runs"), cwd=tmp_path)
+        done = duel_here(*SHORT, *GATES, "-o", str(disk / "runs"), cwd=tmp_path)
         assert done.returncode == 2
-        assert "MiB are left" in done.stderr
+        assert "MiB are free" in done.stderr
 
 
-def test_a_disk_that_fills_up_ends_the_run_and_keeps_its_rounds(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_its_rounds(
+    tmp_path: Path, unprepared: None, unseeded: None, in_windows: Callable[[Strike], None]
+) -> None:
     with small_disk(tmp_path / "disk", "40m") as disk:
         (disk / "runs").mkdir()
         (tmp_path / "runs").symlink_to(disk / "runs")
-        with started(tmp_path) as process:
-            wait_for(lambda: trials(tmp_path) >= 2, "two trials")
-            children = family(process)
-            with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-                while filler.write(b"\0" * 4096):
-                    pass
-            _, said = process.communicate(timeout=PATIENCE)
-        assert process.returncode in (2, 5), said
-        assert "No space left" in said
-        assert "Traceback (most" not in said.splitlines()[0]
-        nobody_left(children)
+        children: list[psutil.Process] = []
+
+        def fill(server: Target, bench: Bench) -> None:
+            if trials(tmp_path) == 2:
+                children.extend(psutil.Process(pid) for pid in (bench.generator.pid, server.pid))
+                with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+                    while filler.write(b"\0" * 4096):
+                        pass
+
+        in_windows(fill)
+        done = brisk_here(*SHORT, *GATES, cwd=tmp_path)
+        assert done.returncode in (2, 5), done.stderr
+        assert "No space left" in done.stderr
+        assert "Traceback (most" not in done.stderr.splitlines()[0]
+        assert len(children) == 2
+        no_process_left(children)
         (disk / "filler").unlink()
-        assert len(RunDirectory(runs(tmp_path)[0]).load().trials) >= 2
+        assert len(RunDirectory(runs(tmp_path)[0]).load().trials) == 2
 
 
 def test_a_directory_that_cannot_be_written_is_refused_before_any_load(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = duel(*SHORT, *GATES, "-o", str(tmp_path / "file" / "runs"), cwd=tmp_path)
+    done = duel_here(*SHORT, *GATES, "-o", str(tmp_path / "file" / "runs"), cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot create the run directory" in done.stderr
 
 
-def test_an_interrupt_at_any_moment_leaves_nobody_and_a_readable_run(tmp_path: Path, interrupt: int) -> None:
-    """At seeded moments from before the first server to the rounds: Ctrl-C, a job's end, a closed terminal,
-    and an impatient user."""
+INTERRUPTS = {
+    ("boot", "SIGINT"): 0,
+    ("calibration", "SIGTERM"): 0,
+    ("warm-up", "SIGHUP"): 1,
+    ("window", "SIGINT,SIGTERM"): 1,
+    ("between rounds", "SIGTERM,SIGINT"): 2,
+    ("report", "SIGINT"): 2,
+}
+"""Ctrl-C, a cancelled job, a closed terminal, an impatient user; how many trials are on disk by then."""
+KILLED, DRAWING = ("window", "SIGKILL"), ("drawing", "SIGINT")
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A `duel` process that was interrupted."""
+
+    directory: Path
+    code: int
+    children: int
+    """How many it had."""
+    left: list[str]
+    """Those that did not end soon after it."""
+
+    @property
+    def said(self) -> str:
+        return (self.directory / "stderr").read_text()
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Interrupted]:
+    """By moment and signals, `duel` interrupted there."""
+    drawn = str(drawable(tmp_path_factory.mktemp("drawn")))
+    cases = {}
+    for moment, signals in [*INTERRUPTS, KILLED, DRAWING]:
+        run = [*(ONCE if moment == "report" else TWICE), *GATES]
+        cases[moment, signals] = {
+            "moment": moment,
+            "signals": signals.split(","),
+            "arguments": ["report", drawn] if moment == "drawing" else run,
+            "directory": str(tmp_path_factory.mktemp("interrupted")),
+        }
+    done = subprocess.run(
+        INTERRUPTING, env={**undirected(), **PLAIN}, input=json.dumps([*cases.values()]), capture_output=True,
+        text=True, timeout=4 * PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return {
+        key: Interrupted(Path(str(case["directory"])), **told)
+        for (key, case), told in zip(cases.items(), json.loads(done.stdout), strict=True)
+    }
+
+
+@pytest.mark.parametrize(("moment", "signals"), INTERRUPTS)
+def test_an_interrupt_leaves_no_process_and_a_readable_run(
+    interrupted: dict[tuple[str, str], Interrupted], moment: str, signals: str
+) -> None:
+    found = interrupted[moment, signals]
+    # Servers, generator and slow service; there are none during the report.
+    assert found.children >= 2 or moment == "report"
+    assert found.left == []
+    assert found.code == 130, found.said
+    assert "Traceback" not in found.said
+    run = interrupted_run(found.directory)
+    assert len(run.trials) == INTERRUPTS[moment, signals]
+    # After all measurements, only the report is missing.
+    assert run.complete == (moment == "report")
+    (path,) = runs(found.directory)
+    if run.complete:
+        assert duel_here("report", str(path), cwd=found.directory).returncode == 0
+    else:
+        assert str(path.relative_to(found.directory)) in found.said
+
+
+def test_the_children_of_a_run_that_is_killed_are_gone_soon_after(
+    interrupted: dict[tuple[str, str], Interrupted],
+) -> None:
+    found = interrupted[KILLED]
+    assert found.code == -signal.SIGKILL
+    assert found.children >= 2
+    assert found.left == []
+    assert trials(found.directory) == 1
+
+
+def test_a_report_that_is_interrupted_says_so_and_nothing_else(
+    interrupted: dict[tuple[str, str], Interrupted],
+) -> None:
+    found = interrupted[DRAWING]
+    assert found.code == 130
+    assert found.said == "interrupted\n"
+
+
+@pytest.mark.long
+def test_an_interrupt_at_any_moment_leaves_no_process_and_a_readable_run(
+    tmp_path: Path, interrupt: int
+) -> None:
+    """At seeded moments, from before the first server to the rounds."""
     random = Random(f"interrupt/{interrupt}")
     first = random.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     with started(tmp_path) as process:
         wait_for(lambda: bool(list((tmp_path / "runs").glob("*/run.json"))), "a run directory")
-        time.sleep(random.uniform(0.0, 5.0))
+        time.sleep(random.uniform(0.0, 20.0))
         children = family(process)
         process.send_signal(first)
         if interrupt % 3 == 0:
@@ -266,130 +435,85 @@ def test_an_interrupt_at_any_moment_leaves_nobody_and_a_readable_run(tmp_path: P
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    nobody_left(children)
-    (where,) = runs(tmp_path)
-    run = RunDirectory(where).load()
-    assert not run.complete
+    no_process_left(children)
+    assert not interrupted_run(tmp_path).complete
+    assert str(runs(tmp_path)[0].relative_to(tmp_path)) in said
+
+
+def interrupted_run(directory: Path) -> Run:
+    """The interrupted run, whose files must be complete and list what was measured."""
+    (where,) = runs(directory)
     assert not list(where.rglob("*.partial"))
-    assert str(where.relative_to(tmp_path)) in said
-    if run.trials:
-        carried_out((again := duel("report", str(where), cwd=tmp_path)).returncode, again.stderr)
+    run = RunDirectory(where).load()
+    assert conclude(run, Readings(RunDirectory(where))).run == run
+    return run
 
 
-def test_a_database_server_that_stops_ends_the_run_with_5_and_keeps_its_rounds(tmp_path: Path) -> None:
-    words = ["run", "-s", "ping", "-u", "4", "-t", "0.6", "--warmup", "0.2", "--database", "postgresql"]
-    with started(tmp_path, words) as process:
-        wait_for(lambda: trials(tmp_path) >= 1, "a trial")
-        children = family(process)
-        member(process, "loadtests.postgresql_server").kill()
-        _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 5, said
-    assert "the database server refused to go on" in said
-    assert "what was measured is kept" in said
-    nobody_left(children)
+def test_a_database_server_that_stops_ends_the_run_with_5_and_keeps_its_rounds(
+    tmp_path: Path, unprepared: None, unseeded: None, in_windows: Callable[[Strike], None]
+) -> None:
+    children: list[psutil.Process] = []
+
+    def kill(_: Target, bench: Bench) -> None:
+        if trials(tmp_path) == 1:
+            keeper = psutil.Process(bench.environment.pids[0])
+            assert "loadtests.serving.postgresql_server" in keeper.cmdline()
+            children.extend([*keeper.children(recursive=True), psutil.Process(bench.generator.pid)])
+            keeper.kill()
+
+    in_windows(kill)
+    done = brisk_here(*SHORT, *GATES, "--database", "postgresql", cwd=tmp_path)
+    assert done.returncode == 5, done.stderr
+    assert "lost the database server" in done.stderr
+    assert "what was measured is kept" in done.stderr
+    assert len(children) >= 2
+    no_process_left(children)
     assert trials(tmp_path) >= 1
 
 
-def test_the_children_of_a_run_that_is_killed_are_gone_soon_after(tmp_path: Path) -> None:
-    with started(tmp_path) as process:
-        wait_for(lambda: trials(tmp_path) >= 1, "a trial")
-        children = family(process)
-        assert children
-        process.kill()
-        process.wait()
-        nobody_left(children, 20.0)
-    assert trials(tmp_path) >= 1
+def test_a_second_run_at_the_same_time_waits_or_is_refused(
+    tmp_path: Path,
+    unprepared: None,
+    unseeded: None,
+    in_windows: Callable[[Strike], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two measurements at once on one machine would both be invalid."""
+    refused: list[subprocess.CompletedProcess[str]] = []
+    other = tmp_path / "other"
+    other.mkdir()
+    holder = ExitStack()
+    holder.enter_context(lock.measurement_lock("run first"))
+    asked = count(1)
+    # The first measurement ends after this one has looked at the queue twice.
+    before(lock, "ahead_of", lambda *_: next(asked) == 3, holder.close, put=monkeypatch.setattr)
+    in_windows(lambda *_: refused.append(duel_here(*SHORT, *GATES, cwd=other)))
+    waited = brisk_here(*ONCE, *GATES, "--wait", "--no-progress", cwd=tmp_path)
+    line = f"waiting for run first (pid {os.getpid()}), which is being measured on this machine: place 1"
+    assert waited.stderr.count(line) == 1
+    assert waited.returncode == 0, waited.stderr
+    assert trials(tmp_path) == 2
+    assert len(refused) == 2
+    for attempt in refused:
+        assert attempt.returncode == 2, attempt.stderr
+        assert re.search(r"run \S+ \(pid \d+\) is being measured on this machine", attempt.stderr)
+        assert "--wait" in attempt.stderr
+    assert trials(other) == 0
 
 
-def test_two_runs_at_once_do_not_mix_the_second_is_refused_or_waits(tmp_path: Path) -> None:
-    """A machine that measures two things at once measures neither."""
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    for directory in (first, second, third):
-        directory.mkdir()
-    short = [*SHORT[:-4], "--rounds", "1", "--seed", "1"]
-    with started(first, [*short, "--rounds", "2", *GATES]) as process:
-        wait_for(lambda: bool(runs(first)), "a run directory")
-        member(process, "loadtests.generator")
-        refused = duel(*short, *GATES, cwd=second)
-        assert refused.returncode == 2, refused.stderr
-        assert re.search(r"run \S+ \(pid \d+\) is being measured on this machine", refused.stderr)
-        assert "--wait" in refused.stderr
-        assert process.poll() is None
-        waited = duel(*short, *GATES, "--wait", cwd=third)
-        _, said = process.communicate(timeout=PATIENCE)
-        carried_out(process.returncode, said)
-    carried_out(waited.returncode, waited.stderr)
-    assert "waiting for run" in waited.stderr
-    # Some may not have counted, where other tests run beside these.
-    assert trials(first) >= 4
-    assert trials(third) >= 2
-
-
-def test_a_report_whose_process_is_killed_leaves_nobody_behind(tmp_path: Path) -> None:
-    """Its charts are drawn by a second process."""
-    with started(tmp_path, ["report", many_cells(tmp_path)]) as process:
-        painter = painter_of(process)
-        process.kill()
-        assert psutil.wait_procs([painter], timeout=10.0)[1] == []
-
-
-def test_a_painter_that_is_killed_costs_time_and_no_chart(tmp_path: Path) -> None:
-    where = many_cells(tmp_path)
-    with started(tmp_path, ["report", where]) as process:
-        painter = painter_of(process)
-        time.sleep(0.3)  # in the middle of a chart
-        painter.kill()
-        _, said = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, said) == (0, "")
-    assert len(list((Path(where) / "report").glob("*.svg"))) == 12
-
-
-def many_cells(parent: Path) -> str:
-    """A run whose charts take a while to draw."""
-    cells = [(scenario, 64) for scenario in ENDPOINTS[:12]]
-    _, directory = scripted.run(parent, scripted.plan(cells=cells), even)
-    return str(directory.path)
-
-
-def painter_of(process: subprocess.Popen[str]) -> psutil.Process:
-    """The process that draws for a report, as soon as there is one."""
-    while not (found := family(process)):
-        assert process.poll() is None
-        time.sleep(0.01)
-    return found[0]
-
-
-def test_a_report_that_is_interrupted_says_so_and_nothing_else(tmp_path: Path) -> None:
-    words = [*DUEL, "report", many_cells(tmp_path)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        painter_of(process)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert said == "interrupted\n"
-
-
-def run_without(taken: str, cwd: Path) -> tuple[Run, str]:
-    """A run on a platform from which something is `taken`, and what it printed."""
-    code = f"{taken}\nimport sys\nsys.argv[0] = 'duel'\nimport cli\ncli.main()"
-    words = [sys.executable, "-P", "-c", code, *SHORT[:-4], "--rounds", "1", *GATES]
-    done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **PLAIN}, capture_output=True, text=True, check=False,
-        timeout=PATIENCE,
-    )  # fmt: skip
-    carried_out(done.returncode, done.stderr)
-    return RunDirectory(runs(cwd)[0]).load(), " ".join(done.stdout.split())
-
-
-def test_where_processes_cannot_be_bound_to_cpus_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
-    run, said = run_without("import os; del os.sched_setaffinity, os.sched_getaffinity", tmp_path)
+def test_on_a_platform_without_cpu_pinning_and_process_list_a_run_continues_and_says_so(
+    tmp_path: Path, unseeded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_setaffinity")
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/nowhere")
+    done = brisk_here(*ONCE, *GATES, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
     assert "server and generator shared their CPUs" in said
-    assert run.machine.placement == {}
-
-
-def test_where_no_processes_are_shown_a_run_goes_on_and_says_so(tmp_path: Path) -> None:
-    run, said = run_without("import psutil; psutil.PROCFS_PATH = '/nowhere'", tmp_path)
     assert "this platform does not show its processes" in said
+    run = RunDirectory(runs(tmp_path)[0]).load()
+    assert run.machine.placement == {}
     assert run.trials
-    assert all(trial.vitals.server_cpu is None for trial in run.trials)
-    assert all(trial.vitals.host_foreign is None for trial in run.trials)
+    assert all(trial.resources.server_cpu is None for trial in run.trials)
+    assert all(trial.resources.host_foreign is None for trial in run.trials)

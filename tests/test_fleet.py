@@ -1,4 +1,4 @@
-"""Several generators as one: nothing lost between their sockets and the file."""
+"""Several generators as one: nothing is lost between their sockets and the file."""
 
 from __future__ import annotations
 
@@ -6,47 +6,68 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import psutil
 import pytest
 
-from loadtests.bench import Making, expect, generator
-from loadtests.plan import BUILT_IN
-from loadtests.processes import OUR_PACKAGES, Child
-from loadtests.records import RunDirectory, read_samples
-from loadtests.servers import BOOT_TIMEOUT, Server, Surroundings
+from loadtests.measure.generator import GeneratorOptions, expect, generator
+from loadtests.plan.arms import BUILT_IN
+from loadtests.plan.request import Inquiry
+from loadtests.records.directory import RunDirectory
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+from tests.commands import brisk_here, duel_here
 from tests.conftest import APPS
-from tests.serving import app, get, loaded
-from tests.test_cli import duel, measured
-
-
-@pytest.fixture(scope="module")
-def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
-    with Surroundings(tmp_path_factory.mktemp("logs"), {}) as surroundings:
-        yield surroundings
+from tests.serving import app, get, loaded, read_samples, request
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    with generator(tmp_path_factory.mktemp("logs"), {}, Making(generators=2)) as child:
-        child.receive(BOOT_TIMEOUT)
+    with generator(tmp_path_factory.mktemp("logs"), {}, GeneratorOptions(generators=2)) as child:
+        child.receive(OWN_BOOT)
         yield child
 
 
+def listening(process: psutil.Process) -> list[tuple[str, int]]:
+    """Addresses and ports."""
+    return [
+        (found.laddr.ip, found.laddr.port)
+        for found in process.net_connections()
+        if found.status == psutil.CONN_LISTEN
+    ]
+
+
+def master(fleet: Child) -> psutil.Process:
+    """Of the trial that runs or comes next, once it is ready."""
+    for _ in range(500):
+        with suppress(psutil.Error):
+            for process in psutil.Process(fleet.pid).children():
+                if len(process.children()) == 2 and listening(process):
+                    return process
+        sleep(0.02)
+    raise AssertionError("no master")
+
+
 def workers(fleet: Child) -> list[psutil.Process]:
-    return psutil.Process(fleet.pid).children()
+    return master(fleet).children()
 
 
 @pytest.mark.parametrize(
-    "load", [{"users": 17}, {"users": 200, "rate": 300.0, "arrivals": "poisson"}], ids=["closed", "open"]
+    "load",
+    [{"users": 17, "window": 0.4}, {"users": 200, "rate": 300.0, "arrivals": "poisson"}],
+    ids=["closed", "open"],
 )
 def test_the_server_counts_as_many_requests_as_all_generators_together(
-    around: Surroundings, fleet: Child, tmp_path: Path, load: dict[str, object]
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path, load: dict[str, object]
 ) -> None:
-    """Warm-up and drain included; and an open load's arrivals are those of one generator, shared out."""
-    with Server(app("counting"), around, "1") as server:
+    """Including warm-up and drain; open-loop arrivals are those of one generator, split up."""
+    with Server(app("counting"), environment, "1") as server:
         facts = loaded(fleet, server.url, tmp_path / "s.npz", **load)
         samples = read_samples(tmp_path / "s.npz")
         assert len(samples) == int(get(f"{server.url}/count"))
@@ -59,11 +80,11 @@ def test_the_server_counts_as_many_requests_as_all_generators_together(
         assert facts["arrivals"] == pytest.approx(300 * facts["window"], rel=0.25)
 
 
-def test_one_canary_sings_beside_all_generators_and_one_user_can_be_shared(
-    around: Surroundings, fleet: Child, tmp_path: Path
+def test_all_generators_share_one_canary_and_one_user_can_be_shared(
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path
 ) -> None:
-    """The master sends it, who makes no load; of two generators one has the only user."""
-    with Server(app("counting"), around, "4") as server:
+    """The master, which makes no load, sends it; one of two generators has the only user."""
+    with Server(app("counting"), environment, "4") as server:
         facts = loaded(
             fleet, server.url, tmp_path / "s.npz", users=1, scenario="sleep", canary=str(tmp_path / "c.npz")
         )
@@ -76,42 +97,37 @@ def test_one_canary_sings_beside_all_generators_and_one_user_can_be_shared(
 
 
 def test_users_of_different_generators_do_not_sign_up_with_the_same_address(
-    around: Surroundings, fleet: Child, tmp_path: Path
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path
 ) -> None:
-    with Server(BUILT_IN["async"], around, "2") as server:
-        facts = loaded(fleet, server.url, tmp_path / "s.npz", scenario="users.create")
+    with Server(BUILT_IN["async"], environment, "2") as server:
+        facts = loaded(fleet, server.url, tmp_path / "s.npz", scenario="users.create", window=0.4)
     assert facts["errors"] == []
 
 
-def test_a_generator_that_is_killed_makes_the_trial_invalid_and_the_next_one_is_whole(
-    around: Surroundings, fleet: Child, tmp_path: Path
+def test_a_killed_generator_makes_the_trial_invalid_and_the_next_one_is_complete(
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path
 ) -> None:
-    with Server(app("counting"), around, "3") as server:
-        order = {
-            "host": server.url, "scenario": "ping", "users": 8, "warmup": 0.3, "window": 1.0, "drain": 1.0,
-            "seed": 1, "samples": str(tmp_path / "s.npz"),
-        }  # fmt: skip
-        fleet.send(order)
+    with Server(app("counting"), environment, "3") as server:
+        fleet.send(asdict(request(server.url, tmp_path / "s.npz", window=0.5, drain=1.0)))
         expect(fleet, "opened", 30)
         workers(fleet)[0].kill()
         expect(fleet, "closed", 30)
+        expect(fleet, "drained", 120)
         facts = expect(fleet, "done", 120)
         assert facts["lost"] == 1
         assert len(read_samples(tmp_path / "s.npz"))
-        assert loaded(fleet, server.url, tmp_path / "s.npz")["lost"] == 0
+        assert loaded(fleet, server.url, tmp_path / "s.npz", window=0.3)["lost"] == 0
         assert len(workers(fleet)) == 2
 
 
-def test_generators_listen_on_loopback_alone(fleet: Child) -> None:
-    family = [psutil.Process(fleet.pid), *workers(fleet)]
-    listening = [c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
-    assert listening
-    assert set(listening) == {"127.0.0.1"}
+def test_generators_listen_only_on_loopback(fleet: Child) -> None:
+    family = [psutil.Process(fleet.pid), master(fleet), *workers(fleet)]
+    assert {address for process in family for address, _ in listening(process)} == {"127.0.0.1"}
 
 
-def test_generators_go_when_their_master_is_killed(tmp_path: Path) -> None:
-    with generator(tmp_path, {}, Making(generators=2)) as child:
-        child.receive(BOOT_TIMEOUT)
+def test_generators_end_when_their_master_is_killed(tmp_path: Path) -> None:
+    with generator(tmp_path, {}, GeneratorOptions(generators=2)) as child:
+        child.receive(OWN_BOOT)
         family = workers(child)
         assert len(family) == 2
         child._process.kill()
@@ -119,19 +135,21 @@ def test_generators_go_when_their_master_is_killed(tmp_path: Path) -> None:
         assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_names_that_generators_number_differently_are_put_together(tmp_path: Path) -> None:
-    """Each numbers endpoints and errors as it met them."""
+def test_names_that_generators_number_differently_are_merged(tmp_path: Path) -> None:
+    """Each numbers endpoints and errors in order of appearance."""
     code = (
         "import json, numpy as np\n"
         "from dataclasses import replace\n"
-        "from loadtests.fleet import merged, packed\n"
-        "from loadtests.records import Samples\n"
+        "from loadtests.load.fleet import merged\n"
+        "from loadtests.records.arrays import packed, table\n"
+        "from loadtests.records.samples import SAMPLE_ROW, Samples\n"
         "def part(endpoint, error, end, endpoints, errors):\n"
         "    n = len(end)\n"
         "    at = np.array(end, dtype=float)\n"
-        "    kinds = [np.zeros(n, 'u2'), np.zeros(n, 'u4'), np.array(error, dtype='u2')]\n"
-        "    made = Samples(np.array(endpoint, dtype='u2'), at, at, at, *kinds)\n"
-        "    return {'samples': packed(made), 'endpoints': endpoints, 'errors': errors}\n"
+        "    made = Samples(due=at, start=at, end=at, size=np.zeros(n, 'u4'), status=np.zeros(n, 'u2'),\n"
+        "                   endpoint=np.array(endpoint, dtype='u2'), error=np.array(error, dtype='u2'))\n"
+        "    rows = table(made, SAMPLE_ROW)\n"
+        "    return {'samples': packed(rows), 'rows': n, 'endpoints': endpoints, 'errors': errors}\n"
         "whole, endpoints, errors = merged([\n"
         "    part([0, 1], [0, 1], [1, 3], ['a', 'b'], ['X']),\n"
         "    part([0, 1], [2, 1], [2, 4], ['b', 'a'], ['X', 'Y']),\n"
@@ -141,28 +159,29 @@ def test_names_that_generators_number_differently_are_put_together(tmp_path: Pat
         "print(json.dumps({'rows': rows}), flush=True)\n"
     )
     with Child("merging", ["-c", code], tmp_path / "log", OUR_PACKAGES) as child:
-        rows = child.receive(BOOT_TIMEOUT)["rows"]
+        rows = child.receive(OWN_BOOT)["rows"]
     assert rows == [["a", "", 1], ["b", "Y", 2], ["b", "X", 3], ["a", "X", 4]]
 
 
-def test_a_run_with_two_generators_counts(tmp_path: Path) -> None:
-    done = measured(
-        "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3",
-        "--rounds", "1", "--generators", "2", "--arm", "fast=gate:fast", "--arm", "slow=gate:slow",
+def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> None:
+    done = brisk_here(
+        "run", "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3",
+        "--rounds", "1", "--generators", "2", "--arm", "fast=limiter:fast", "--arm", "slow=limiter:slow",
         "--json", "-", cwd=tmp_path,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdicts"]
     (where,) = (tmp_path / "runs").iterdir()
     run = RunDirectory(where).load()
     assert run.plan.generators == 2
     assert {trial.lost for trial in run.trials} == {0}
-    assert run.ceilings["ping"] > 1000
+    assert (run.ceiling("ping") or 0.0) > 1000
 
 
 def test_more_generators_than_users_are_one_clear_error(tmp_path: Path) -> None:
-    done = duel("run", "-u", "1", "--generators", "2", "--dry-run", cwd=tmp_path)
+    done = duel_here("run", "-u", "1", "--generators", "2", "--dry-run", cwd=tmp_path)
     assert done.returncode == 2
-    assert "2 generators cannot share 1 user" in done.stderr
+    assert "more generators (2) than users (1)" in done.stderr
 
 
 STRANGER = """
@@ -179,18 +198,28 @@ gevent.sleep(1.0)
 """
 
 
-def test_what_a_stranger_on_this_machine_answers_is_not_counted(
-    around: Surroundings, fleet: Child, tmp_path: Path
+def test_messages_of_foreign_processes_on_this_machine_are_not_counted(
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path
 ) -> None:
-    """Locust's master listens to whoever connects; a forged answer would end the trial as failed."""
-    connections = psutil.Process(fleet.pid).net_connections()
-    (port,) = {found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN}
+    """Locust's master accepts messages from any client; a forged one would end the trial as failed."""
+    ((_, port),) = listening(master(fleet))
     stranger = subprocess.Popen([sys.executable, "-P", "-c", STRANGER, str(port)])
     try:
-        with Server(app("counting"), around, "6") as server:
-            facts = loaded(fleet, server.url, tmp_path / "s.npz", users=4, window=2.0)
+        with Server(app("counting"), environment, "6") as server:
+            light = {"users": 4, "rate": 50.0, "arrivals": "constant"}
+            facts = loaded(fleet, server.url, tmp_path / "s.npz", window=2.0, **light)
     finally:
         stranger.wait(timeout=30)
     assert stranger.returncode == 0
     assert facts["errors"] == []
     assert read_samples(tmp_path / "s.npz").ok.all()
+
+
+def test_a_fleet_answers_an_inquiry_with_one_user_alone(
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path
+) -> None:
+    with Server(app("counting"), environment, "1.inquiry") as server:
+        fleet.send(asdict(Inquiry(server.url, "ping", 1, budget=0.0, answers=str(tmp_path / "a.json"))))
+        expect(fleet, "done", 30.0)
+        assert get(f"{server.url}/count") == b"2"
+    assert [answer["endpoint"] for answer in json.loads((tmp_path / "a.json").read_text())] == ["ping"] * 2

@@ -1,4 +1,4 @@
-"""Whatever text somebody writes where text is read: a plan, or one clear error; never anything else."""
+"""Any text in any input: a plan or one clear error, never anything else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loadtests.addresses import check_target
-from loadtests.config import READERS, plan, settle
-from loadtests.plan import PlanError, parse_arm
-from loadtests.sweeps import swept
-from reports.thresholds import ThresholdError, check, parse
+from loadtests.errors import PlanError
+from loadtests.plan.addresses import check_target
+from loadtests.plan.arms import parse_arm, swept
+from loadtests.plan.building import build_plan
+from loadtests.plan.settings import DECLARED, settle
+from reports.analysis.thresholds import ThresholdError, check, parse
 from tests import scripted
 
 ROOT = Path(__file__).parent.parent
@@ -34,17 +35,20 @@ QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthC
 
 
 @QUICK
-@given(st.dictionaries(st.one_of(st.sampled_from([*READERS]), TEXTS), VALUES, max_size=4))
+@given(st.dictionaries(st.one_of(st.sampled_from([*DECLARED]), TEXTS), VALUES, max_size=4))
 @example({"users": float("nan")})
 @example({"rounds": float("inf")})
 @example({"database": "postgresql://[::1"})
-@example({"arms": ["a=http://127.0.0.1:99999", "b=sync"]})
+@example({"arm": ["a=http://127.0.0.1:99999", "b=sync"]})
 @example({"thresholds": {"": "x"}})
 @example({"seed": 2**70})
+@example({"locust-arg": 0})
+@example({"locust-arg": ""})
 def test_any_configuration_is_a_plan_or_one_clear_error(flags: dict[str, Any]) -> None:
-    flags.pop("base-ref", None)
+    for name in ("base-ref", "base_ref"):
+        flags.pop(name, None)
     with contextlib.suppress(PlanError):
-        made = plan(settle(flags, {}, NOWHERE))
+        made = build_plan(settle(flags, {}, NOWHERE).settings)
         assert made.cells
         with contextlib.suppress(ThresholdError):
             check(parse(made.thresholds), made)
@@ -77,13 +81,13 @@ def test_any_address_is_refused_or_on_this_machine(text: str) -> None:
 
 @QUICK
 @given(TEXTS, st.lists(TEXTS, max_size=2))
-def test_any_threshold_is_one_or_one_clear_error(key: str, expressions: list[str]) -> None:
+def test_any_threshold_is_valid_or_one_clear_error(key: str, expressions: list[str]) -> None:
     with contextlib.suppress(ThresholdError):
         check(parse({key: tuple(expressions)}), scripted.plan())
 
 
-def test_any_bytes_are_an_answer_or_a_parse_error_however_they_are_cut() -> None:
-    """In a process of its own, since Locust patches sockets."""
+def test_any_bytes_are_a_response_or_a_parse_error_at_any_fragmentation() -> None:
+    """In a child process, since Locust patches sockets."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzzed_client"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -8,77 +8,102 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
-from loadtests.plan import Arm
-from loadtests.servers import Server, Surroundings
+import pytest
 
-LOCUSTFILE = str(Path(__file__).parent.parent / "loadtests" / "locustfile.py")
+from loadtests.plan.arms import Arm
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+
+LOADTESTS = Path(__file__).parent.parent / "loadtests"
+LOCUSTFILE, SCENARIOS = str(LOADTESTS / "locustfile.py"), str(LOADTESTS / "load" / "scenarios.py")
 
 
-def test_locusts_own_command_runs_the_locustfile(around: Surroundings, tmp_path: Path) -> None:
-    """Headless, with Locust's statistics and CSV files, as its users expect."""
-    with Server(Arm(name="sync", app="sync_app.main:create_app"), around, "l.1") as server:
-        done = locust(
-            tmp_path, "-f", LOCUSTFILE, "Mixed", "--headless", "-u", "4",
-            "-r", "4", "-t", "2s", "--host", server.url, "--csv", "out",
-        )  # fmt: skip
+@pytest.fixture(scope="module")
+def server(environment: ServingEnvironment) -> Iterator[Server]:
+    with Server(Arm(name="sync", app="sync_app.main:create_app"), environment, "l.1") as server:
+        yield server
+
+
+HEADLESS = ("--headless", "-u", "2", "-r", "2", "-t", "2s")
+
+
+def test_locusts_own_command_runs_the_locustfile(server: Server, tmp_path: Path) -> None:
+    """Headless, with Locust's usual statistics and CSV files."""
+    done = locust(tmp_path, "-f", LOCUSTFILE, "Mixed", *HEADLESS, "--host", server.url, "--csv", "out")
     assert "posts.read" in requests_of(done)
     assert "Aggregated" in (tmp_path / "out_stats.csv").read_text()
     assert not [line for line in done.stderr.splitlines() if "Error" in line or "Traceback" in line]
 
 
-def test_locusts_own_processes_share_the_users(around: Surroundings, tmp_path: Path) -> None:
+def test_the_scenarios_are_a_locustfile_too(tmp_path: Path) -> None:
+    done = locust(tmp_path, "-f", SCENARIOS, "--list")
+    assert done.returncode == 0, done.stderr
+    assert "PostsRead" in done.stdout
+    assert "Visitor" not in done.stdout
+
+
+def test_a_run_time_counts_from_the_start_and_not_from_before_the_imports(
+    server: Server, tmp_path: Path
+) -> None:
+    """Locust's timers count from a time that the loop keeps, and during an import the loop does not run."""
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "from gevent.monkey import get_original\n"
+        "get_original('time', 'sleep')(2.5)\n"
+        f"import sys; sys.path.append({str(LOADTESTS.parent)!r})\n"
+        "from loadtests.load.scenarios import Sleep\n"
+    )
+    assert requests_of(locust(tmp_path, "-f", str(slow), "Sleep", *HEADLESS, "--host", server.url))
+
+
+def test_locusts_own_processes_share_the_users(server: Server, tmp_path: Path) -> None:
     port = str(free_port())
-    with Server(Arm(name="sync", app="sync_app.main:create_app"), around, "l.2") as server:
-        done = locust(
-            tmp_path, "-f", LOCUSTFILE, "Mixed", "--headless", "-u", "4", "-r", "4", "-t", "3s", "--host",
-            server.url, "--processes", "2", "--master-bind-host", "127.0.0.1",
-            "--master-bind-port", port, "--master-port", port,
-        )  # fmt: skip
+    done = locust(
+        tmp_path, "-f", SCENARIOS, "Sleep", *HEADLESS, "--host", server.url, "--processes", "2",
+        "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port,
+    )  # fmt: skip
     assert requests_of(done)
 
 
-def test_locusts_own_master_and_worker_run_these_users(around: Surroundings, tmp_path: Path) -> None:
+def test_locusts_own_master_and_worker_run_these_users(server: Server, tmp_path: Path) -> None:
     port = str(free_port())
     worker = subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--worker", "--master-host", "127.0.0.1",
-         "--master-port", port],
+        [sys.executable, "-m", "locust", "-f", SCENARIOS, "--worker",
+         "--master-host", "127.0.0.1", "--master-port", port],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        with Server(Arm(name="async", app="async_app.main:create_app"), around, "l.3") as server:
-            done = locust(
-                tmp_path, "-f", LOCUSTFILE, "Mixed", "--headless", "-u", "4", "-r", "4", "-t", "3s",
-                "--host", server.url, "--master", "--expect-workers", "1",
-                "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
-            )  # fmt: skip
+        done = locust(
+            tmp_path, "-f", SCENARIOS, "Sleep", *HEADLESS, "--host", server.url,
+            "--master", "--expect-workers", "1", "--master-bind-host", "127.0.0.1",
+            "--master-bind-port", port,
+        )  # fmt: skip
     finally:
         worker.terminate()
         worker.wait(30)
     assert requests_of(done)
 
 
-def test_settings_of_locust_in_pyproject_are_honoured(around: Surroundings, tmp_path: Path) -> None:
-    with Server(Arm(name="async", app="async_app.main:create_app"), around, "l.4") as server:
-        (tmp_path / "pyproject.toml").write_text(
-            f"[tool.locust]\nlocustfile = {json.dumps(LOCUSTFILE)}\nheadless = true\nusers = 3\n"
-            f'spawn-rate = 3\nrun-time = "2s"\nhost = "{server.url}"\n'
-        )
-        done = locust(tmp_path, "Mixed")
+def test_settings_of_locust_in_pyproject_are_honoured(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f"[tool.locust]\nlocustfile = {json.dumps(LOCUSTFILE)}\nheadless = true\nusers = 2\n"
+        f'spawn-rate = 2\nrun-time = "2s"\nhost = "{server.url}"\n'
+    )
+    done = locust(tmp_path, "Mixed")
     assert requests_of(done)
 
 
 def requests_of(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    """How many requests of each name Locust counted when it ended, of which none failed: from its last table.
-
-    Not from its CSV files: those are written once a second and not at the end, so what a slow host did after
-    the last writing is not in them.
+    """Locust's final number of requests by name, from its last table, with no failures. Its CSV files are
+    written once per second and not at the end, so they lack what a slow host did after the last write.
     """
     assert done.returncode == 0, done.stderr
-    # Later tables replace earlier ones; percentiles come after, in rows without failures.
+    # Later tables replace earlier ones; percentiles follow, in rows without failures.
     rows = re.findall(r"^(?:[A-Z]+ +)?(\S+) +(\d+) +(\d+)\(", done.stderr, flags=re.MULTILINE)
     assert rows, done.stderr
     assert not [name for name, _, failed in rows if failed != "0"], done.stderr
@@ -92,38 +117,34 @@ def free_port() -> int:
 
 
 def test_locusts_web_ui_starts_and_lists_the_scenarios(tmp_path: Path) -> None:
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--web-host",
-            "127.0.0.1", "--web-port", str(port), "--class-picker", "--host", "http://127.0.0.1:9",
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        page = fetched(lambda: socket.create_connection(("127.0.0.1", port), timeout=1), port)
-    finally:
-        process.terminate()
-        process.wait(20)
+    page = None
+    # Another process may take the port before Locust does, which then ends.
+    for port in (free_port() for _ in range(3)):
+        with subprocess.Popen(
+            [sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--web-host", "127.0.0.1",
+             "--web-port", str(port), "--class-picker", "--host", "http://127.0.0.1:9"],
+            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            page = front_page(process, port)
+            process.terminate()
+        if page is not None:
+            break
+    assert page is not None
     for name in ("IoBound", "CpuBound", "Mixed"):
         assert name in page
 
 
-def fetched(connect: Callable[[], socket.socket], port: int) -> str:
-    """The UI's front page, once it answers."""
+def front_page(process: subprocess.Popen[bytes], port: int) -> str | None:
+    """The UI's front page, once it responds; None if the process ends before."""
     deadline = time.monotonic() + 30
-    while True:
-        try:
-            connect().close()
-            with urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:  # our own address
-                page: bytes = answer.read()
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return None
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:  # our own address
+            page: bytes = answer.read()
             return page.decode()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+        time.sleep(0.2)
+    return None
 
 
 def locust(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""What else a machine is doing."""
+"""Other work on the machine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
-from loadtests.machine import Clocks
+import pytest
+
+from loadtests.system import suitability
+from loadtests.system.accounting import Clocks
 
 ORPHAN = (
     "import os, sys\n"
@@ -20,8 +25,8 @@ ORPHAN = (
 )
 
 
-def test_work_of_others_is_seen_and_work_of_ours_is_not() -> None:
-    """A busy orphan is nobody's child; a busy child is ours."""
+def test_foreign_work_is_detected_and_own_work_is_not() -> None:
+    """A busy orphan is foreign work; a busy child is not."""
     clocks = Clocks([])
     orphan = started_orphan()
     child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -41,13 +46,26 @@ def test_work_of_others_is_seen_and_work_of_ours_is_not() -> None:
 
 
 def started_orphan() -> int:
-    """The pid of a process that computes for a minute, and whose parent is gone."""
+    """The pid of a process that computes for a minute and whose parent has exited."""
     with subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE) as process:
         if process.stdout is None:
             raise AssertionError("Popen was given a pipe")
         return int(process.stdout.readline())
 
 
-def test_work_of_others_is_unknown_where_ours_cannot_be_told_from_it() -> None:
+def test_modules_that_every_server_compiles_again_are_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in container images that set PYTHONDONTWRITEBYTECODE and install without compiling."""
+    spec = ModuleSpec("uvicorn", None)
+    spec.cached = str(tmp_path / "uvicorn.pyc")
+    monkeypatch.setattr(suitability, "find_spec", lambda _: spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert [one for one in suitability.python_findings() if "PYTHONDONTWRITEBYTECODE" in one]
+    Path(spec.cached).touch()
+    assert not [one for one in suitability.python_findings() if "PYTHONDONTWRITEBYTECODE" in one]
+
+
+def test_foreign_work_is_unknown_where_it_cannot_be_separated_from_own_work() -> None:
     clocks = Clocks([], all_known=False)
     assert clocks.foreign_since(clocks.census(os.getpid())) is None

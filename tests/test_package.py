@@ -1,4 +1,4 @@
-"""What is installed: the wheel, beside whatever a user has in the current directory."""
+"""The installed wheel, with arbitrary user files in the current directory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.records import RunDirectory
-from tests.test_cli import carried_out
+from loadtests.records.directory import RunDirectory
+from tests.commands import carried_out
 
 ROOT = Path(__file__).parent.parent
-# Fewer users would spend a larger part of their time between two such quick requests.
+# Fewer users would spend a larger fraction of their time between two such fast requests.
 SHORT = ["-s", "ping", "-u", "8", "-t", "0.3", "--warmup", "0.1", "--rounds", "1", "--json", "-"]
 
 
@@ -37,9 +37,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel in it; what it needs is borrowed from this one."""
+    """A virtual environment with the wheel; dependencies come from the current one."""
     where = tmp_path_factory.mktemp("installed") / "venv"
-    venv.create(where, with_pip=True)
+    venv.create(where)
     python = where / "bin" / "python"
     site = Path(
         subprocess.run(
@@ -50,41 +50,48 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ).stdout.strip()
     )
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-compile", str(wheel)], check=True)
     return where / "bin" / "duel"
 
 
-def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_the_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.partition("/")[0] for name in names}
     ours = {"cli.py", "sync_app", "async_app", "shared_models", "loadtests", "reports"}
     assert {top for top in tops if not top.endswith(".dist-info")} == ours
     assert "shared_models/templates/post.html" in names
-    assert {"reports/page/report.html", "reports/page/report.css", "reports/page/report.js"} <= set(names)
+    assert {
+        "reports/render/page/report.html",
+        "reports/render/page/report.css",
+        "reports/render/page/report.js",
+    } <= set(names)
 
 
-def test_an_installed_duel_runs_beside_a_users_own_packages_of_the_same_names(
+def test_an_installed_duel_checks_with_user_packages_of_the_same_names(
     installed: Path, tmp_path: Path
 ) -> None:
-    """A user's cli.py, reports/ and shared_models/ are neither used nor in the way."""
+    """A user's cli.py, reports/ and shared_models/ are neither used nor a problem, in the servers of our own
+    twins too."""
     for name in ("cli.py", "reports/__init__.py", "shared_models/__init__.py", "loadtests/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("raise RuntimeError('this is the user\\'s own')\n")
     done = subprocess.run(
-        [installed, "run", *SHORT],
+        [installed, "check"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    carried_out(done.returncode, done.stderr)
-    assert json.loads(done.stdout)["arms"] == ["sync", "async"]
+    assert done.returncode == 0, done.stderr
+    assert "sync and async give the same answers" in done.stdout
 
 
 def test_a_users_own_app_sees_the_users_own_packages(installed: Path, tmp_path: Path) -> None:
-    """An app that imports a `reports` of its own gets that, not ours."""
+    """An app that imports its own `reports` gets that one; a run and its report use duel's."""
+    (tmp_path / "cli.py").write_text("raise RuntimeError('this is the user\\'s own')\n")
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "__init__.py").write_text("ANSWER = b'mine'\n")
     (tmp_path / "shop.py").write_text(
@@ -94,17 +101,17 @@ def test_a_users_own_app_sees_the_users_own_packages(installed: Path, tmp_path: 
         "@app.get('/ping')\n"
         "async def ping(): return Response(ANSWER)\n"
     )
+    brisk: list[str | Path] = [installed.with_name("python"), "-P", ROOT / "tests" / "brisk.py"]
     done = subprocess.run(
-        [
-            installed, "run", *SHORT, "--arm", "one=shop:app", "--arm", "two=shop:app",
-        ],
+        [*brisk, "run", *SHORT, "--arm", "one=shop:app", "--arm", "two=shop:app"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-    )  # fmt: skip
+    )
     carried_out(done.returncode, done.stderr)
+    assert json.loads(done.stdout)["arms"] == ["one", "two"]
     (where,) = (tmp_path / "runs").iterdir()
     run = RunDirectory(where).load()
     assert {trial.arm for trial in run.trials} == {"one", "two"}
@@ -112,7 +119,7 @@ def test_a_users_own_app_sees_the_users_own_packages(installed: Path, tmp_path: 
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """What makes a command line slow is what it imports."""
+    """Imports are what makes a command line slow."""
     code = "import sys, cli; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
@@ -131,7 +138,7 @@ def test_the_lock_names_no_host_and_hashes_everything() -> None:
         assert "--hash=sha256:" in lines[number + 1]
 
 
-def test_the_lock_holds_every_direct_dependency() -> None:
+def test_the_lock_contains_every_direct_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [
         *project["dependencies"],

@@ -1,4 +1,4 @@
-"""The HTML report in a real Chromium: nothing is asked for, cut off or overlapping, all is reachable."""
+"""The HTML report in a real Chromium: no requests, nothing cut off or overlapping, everything reachable."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reports import bundle, html
-from reports.charts import LIGHT, charts, named, saved
+from reports.analysis.readings import Readings
 from reports.conclusions import conclude
-from reports.estimates import Readings
-from reports.summary import summary
+from reports.render import html, report_directory
+from reports.render.charts import LIGHT, charts, named, saved
+from reports.render.summary import summary
 from tests import scripted
+from tests.conftest import Known
 from tests.shapes import even, told
 
 WIDTHS = (400, 1000, 1600)
@@ -39,28 +40,36 @@ CHROMIUM = next(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("there is no Chromium here")
+        pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-gpu"])
         yield opened
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page of every shape, without the files beside it."""
-    found = {}
-    for name in SHOWN:
-        conclusions = told(tmp_path_factory.mktemp("shape"), name)
+class Pages(dict[str, Path]):
+    """The page of every shape, without accompanying files; each is written when it is first needed."""
+
+    def __init__(self, known: Known) -> None:
+        super().__init__()
+        self.known = known
+
+    def __missing__(self, name: str) -> Path:
+        conclusions = self.known[name]
         drawn = [(one, named(saved(one.draw(LIGHT), "svg").decode(), one)) for one in charts(conclusions)]
-        found[name] = conclusions.readings.directory.path / "report.html"
-        found[name].write_text(html.page(conclusions, drawn, summary(conclusions)), encoding="utf-8")
-    return found
+        self[name] = conclusions.readings.directory.path / "report.html"
+        self[name].write_text(html.page(conclusions, drawn, summary(conclusions)), encoding="utf-8")
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def reports(known: Known) -> Pages:
+    return Pages(known)
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails its test when the console complains or anything is asked for."""
+    """A page that fails its test on any console error or network request."""
     opened = browser.new_page(viewport={"width": 1000, "height": 900})
     complaints: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text))
@@ -120,16 +129,16 @@ LAYOUT = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_cut_off_or_overlaps(page: Page, reports: dict[str, Path], width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    for shape, report in reports.items():
+@pytest.mark.parametrize("shape", SHOWN)
+def test_nothing_is_cut_off_or_overlaps(page: Page, reports: dict[str, Path], shape: str) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme="light")
-        page.goto(report.as_uri())
-        assert page.evaluate(LAYOUT) == [], shape
+        page.goto(reports[shape].as_uri())
+        assert page.evaluate(LAYOUT) == [], width
         page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
         page.emulate_media(color_scheme="dark")
-        assert page.evaluate(LAYOUT) == [], f"{shape}, dark, all opened"
+        assert page.evaluate(LAYOUT) == [], f"{width}, dark, all opened"
 
 
 def test_dark_mode_follows_the_reader(page: Page, reports: dict[str, Path]) -> None:
@@ -200,7 +209,7 @@ def test_the_filter_narrows_cards_and_table_together(page: Page, reports: dict[s
     assert page.locator("#cells tbody tr:visible").count() == len(shown)
     assert page.locator("#count").text_content() == f"{len(shown)} of {every} cards"
     page.get_by_role("searchbox", name="Scenario").fill("nothing like it")
-    assert page.get_by_text("Nothing fits this filter.").is_visible()
+    assert page.get_by_text("No card matches this filter.").is_visible()
     page.get_by_role("searchbox", name="Scenario").fill("")
     for box in page.get_by_role("checkbox").all():
         box.uncheck()
@@ -233,8 +242,8 @@ def test_without_a_script_everything_is_shown(browser: Browser, reports: dict[st
         assert page.locator("#filter").is_hidden()
 
 
-def test_the_page_may_ask_for_nothing(browser: Browser, reports: dict[str, Path]) -> None:
-    """Should anything ever be smuggled in, the browser itself holds it back."""
+def test_the_page_makes_no_requests(browser: Browser, reports: dict[str, Path]) -> None:
+    """The content security policy blocks requests of injected content."""
     page = browser.new_page()
     page.goto(reports["one cell"].as_uri())
     refused = page.evaluate(
@@ -253,11 +262,11 @@ def test_the_page_may_ask_for_nothing(browser: Browser, reports: dict[str, Path]
     assert refused == [["connect-src", "img-src", "script-src-elem"], 0]
 
 
-def test_what_a_run_says_is_never_read_as_markup(page: Page, tmp_path: Path) -> None:
+def test_text_of_a_run_is_never_parsed_as_markup(page: Page, tmp_path: Path) -> None:
     run, directory = scripted.run(tmp_path, scripted.plan(), even)
     hostile = "</script><img src=x onerror=alert(1)><b>processor</b>"
     machine = run.machine.model_copy(update={"cpu": hostile})
-    bundle.write(conclude(run.model_copy(update={"machine": machine}), Readings(directory)))
+    report_directory.write(conclude(run.model_copy(update={"machine": machine}), Readings(directory)))
     page.goto((directory.report / "report.html").as_uri())
     assert page.get_by_text(hostile).count() == 1
     assert page.locator("img, b").count() == 0
@@ -267,14 +276,14 @@ def test_what_a_run_says_is_never_read_as_markup(page: Page, tmp_path: Path) -> 
 
 def test_the_numbers_of_the_run_are_embedded(page: Page, tmp_path: Path) -> None:
     conclusions = told(tmp_path, "one cell")
-    bundle.write(conclusions)
+    report_directory.write(conclusions)
     report = conclusions.readings.directory.report
     page.goto((report / "report.html").as_uri())
     data = json.loads(page.locator("#summary").text_content() or "")
     assert data == json.loads((report / "summary.json").read_text())
 
 
-def test_it_prints_whole_and_without_controls(page: Page, reports: dict[str, Path]) -> None:
+def test_it_prints_completely_and_without_controls(page: Page, reports: dict[str, Path]) -> None:
     page.goto(reports["every endpoint"].as_uri())
     page.emulate_media(media="print")
     assert page.locator("nav").is_hidden()
@@ -285,9 +294,9 @@ def test_it_prints_whole_and_without_controls(page: Page, reports: dict[str, Pat
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 718
 
 
-def test_a_run_without_verdicts_has_a_report_all_the_same(page: Page, tmp_path: Path) -> None:
+def test_a_run_without_verdicts_still_has_a_report(page: Page, tmp_path: Path) -> None:
     run, directory = scripted.run(tmp_path, scripted.plan(), even, rounds=0)
-    bundle.write(conclude(run.model_copy(update={"complete": False}), Readings(directory)))
+    report_directory.write(conclude(run.model_copy(update={"complete": False}), Readings(directory)))
     page.goto((directory.report / "report.html").as_uri())
     assert page.get_by_text("The run was interrupted").count() >= 1
     assert page.evaluate(LAYOUT) == []
@@ -295,11 +304,11 @@ def test_a_run_without_verdicts_has_a_report_all_the_same(page: Page, tmp_path: 
 
 @pytest.mark.parametrize("shape", ["curves", "base and head"])
 def test_the_same_records_give_the_same_bytes_in_every_file(tmp_path: Path, shape: str) -> None:
-    """From another directory, in another process of the day."""
+    """From another directory, at another time."""
     found = []
     for attempt in ("first", "second"):
         conclusions = told(tmp_path / attempt, shape)
-        bundle.write(conclusions)
+        report_directory.write(conclusions)
         report = conclusions.readings.directory.report
         found.append({path.name: path.read_bytes() for path in sorted(report.iterdir())})
     assert len(found[0]) > 10

@@ -1,4 +1,4 @@
-"""The mathematics against known answers."""
+"""The mathematics, checked against known answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.statistics import (
+from reports.analysis.statistics import (
     LAST_LOOK,
     NOMINAL,
     Interval,
@@ -15,7 +15,7 @@ from reports.statistics import (
     critical,
     geometric_mean,
     holm,
-    nominal_level,
+    nominal_alpha,
     off_zero,
     outliers,
     percentile,
@@ -46,22 +46,22 @@ def test_the_critical_factors_are_those_of_the_method(n: int, factor: float) -> 
     assert critical(n, 0.05) == pytest.approx(factor, abs=0.1)
 
 
-def test_the_shipped_levels_err_as_often_as_they_say() -> None:
-    """Nine looks at noise without effect: false alarms within three standard errors of the level."""
+def test_the_shipped_levels_have_their_stated_error_rate() -> None:
+    """Nine interim looks at noise without an effect: false alarms within three standard errors of alpha."""
     random = np.random.default_rng(20_260_101)
     sequences = 200_000
     values = random.standard_normal((sequences, LAST_LOOK))
-    for level in NOMINAL:
+    for alpha in NOMINAL:
         alarmed = np.zeros(sequences, dtype=bool)
         for n in LOOKS:
             seen = values[:, :n]
             t = seen.mean(axis=1) / (seen.std(axis=1, ddof=1) / math.sqrt(n))
-            alarmed |= np.abs(t) > critical(n, level)
-        assert alarmed.mean() == pytest.approx(level, abs=3 * math.sqrt(level / sequences))
+            alarmed |= np.abs(t) > critical(n, alpha)
+        assert alarmed.mean() == pytest.approx(alpha, abs=3 * math.sqrt(alpha / sequences))
 
 
 def simulate(effect: float, noise: float, runs: int, margin: float, seed: int) -> tuple[float, float]:
-    """Parts of simulated runs that found a difference, and whose interval at the stop held the truth."""
+    """Fractions of simulated runs that found a difference, and whose final interval contained the truth."""
     random = np.random.default_rng(seed)
     found = covered = 0
     for _ in range(runs):
@@ -77,8 +77,8 @@ def simulate(effect: float, noise: float, runs: int, margin: float, seed: int) -
     return found / runs, covered / runs
 
 
-def test_simulated_runs_without_a_difference_find_one_in_at_most_six_per_cent() -> None:
-    """Stopped as a real run is: at the first look that decides."""
+def test_at_most_6_percent_of_simulated_runs_without_a_difference_find_one() -> None:
+    """Stopped like a real run: at the first look that decides."""
     found, covered = simulate(effect=0.0, noise=0.07, runs=2_000, margin=0.10, seed=7)
     assert found <= 0.06
     assert covered >= 0.94
@@ -90,7 +90,7 @@ def test_the_interval_at_the_stop_covers_a_planted_effect(effect: float) -> None
     assert covered >= 0.94
 
 
-def test_a_doubling_is_found_at_the_first_look_and_ten_per_cent_in_about_eight_rounds() -> None:
+def test_a_doubling_is_found_at_the_first_look_and_10_percent_in_about_eight_rounds() -> None:
     random = np.random.default_rng(3)
     for effect, most in ((math.log(2.0), 4.5), (math.log(1.1), 11.0)):
         stops = []
@@ -107,19 +107,19 @@ def test_a_doubling_is_found_at_the_first_look_and_ten_per_cent_in_about_eight_r
 
 def test_the_repeated_p_value_is_the_level_at_which_the_interval_just_excludes_one() -> None:
     random = np.random.default_rng(5)
-    for level in NOMINAL:
+    for alpha in NOMINAL:
         values = random.standard_normal(8)
         values = (values - values.mean()) / values.std(ddof=1)
-        edge = list(values + critical(8, level) / math.sqrt(8))
-        found = repeated_interval(edge, level)
+        edge = list(values + critical(8, alpha) / math.sqrt(8))
+        found = repeated_interval(edge, alpha)
         assert found is not None
         assert found.low == pytest.approx(1.0)
-        assert repeated_p(edge) == pytest.approx(level)
+        assert repeated_p(edge) == pytest.approx(alpha)
     assert repeated_p([0.1, 0.1, 0.1]) is None
     assert repeated_p([0.5, 0.5, 0.5, 0.5]) == 0.0
 
 
-def test_holm_keeps_what_stands_among_many() -> None:
+def test_holm_keeps_what_is_significant_after_correction() -> None:
     """By hand: .01 < .05/4, .012 < .05/3, .03 > .05/2, so .04 falls with it."""
     assert holm([0.04, 0.01, 0.03, 0.012], 0.05) == [False, True, False, True]
     assert holm([], 0.05) == []
@@ -130,9 +130,9 @@ def test_there_is_no_interval_before_the_first_look() -> None:
 
 
 def test_a_level_without_a_boundary_is_an_error_and_others_take_the_stricter_one() -> None:
-    assert nominal_level(0.03) == NOMINAL[0.025]
+    assert nominal_alpha(0.03) == NOMINAL[0.025]
     with pytest.raises(ValueError, match="no boundary"):
-        nominal_level(0.001)
+        nominal_alpha(0.001)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_level_without_a_boundary_is_an_error_and_others_take_the_stricter_one
         (0.50, 2.00, "open"),
     ],
 )
-def test_where_an_interval_lies(low: float, high: float, place: str) -> None:
+def test_the_position_of_an_interval(low: float, high: float, place: str) -> None:
     assert position(Interval(math.sqrt(low * high), low, high, 4), 0.10) == place
 
 
@@ -160,7 +160,7 @@ def test_a_percentile_is_the_nearest_rank_and_needs_ten_samples_beyond_it() -> N
     assert percentile(values[:0], 0.50) is None
 
 
-def test_rounds_to_decide_grow_with_the_noise_and_end_somewhere() -> None:
+def test_rounds_to_decide_grow_with_the_noise_up_to_a_limit() -> None:
     calm = rounds_to_decide([0.2, 0.3, 0.1, 0.25], 0.10, 0.05)
     wild = rounds_to_decide([0.5, -0.2, 0.9, -0.4], 0.10, 0.05)
     assert calm is not None
@@ -187,7 +187,7 @@ def test_a_drift_shows_as_autocorrelation() -> None:
 
 
 def test_a_slope_is_found_and_noise_without_one_is_not() -> None:
-    """y = 2 + 0.5 x by hand; and of 1,000 sequences of noise about one in a hundred at 0.01."""
+    """y = 2 + 0.5 x by hand; and about 1 % of 1,000 noise sequences at 0.01."""
     found = slope([0, 1, 2, 3], [2.0, 2.5, 3.0, 3.5])
     assert found == pytest.approx((0.5, 0.0))
     assert slope([1, 1, 1, 1], [1.0, 2.0, 3.0, 4.0]) is None

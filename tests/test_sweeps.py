@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests import config
-from loadtests.config import Setting
-from loadtests.plan import PlanError, built_in_arms, parse_arm
-from loadtests.sweeps import swept
+from loadtests.errors import PlanError
+from loadtests.plan.arms import built_in_arms, parse_arm, swept
+from loadtests.plan.building import build_plan
+from loadtests.plan.settings import RunSettings
 
 
 def test_the_reference_is_served_in_every_way_and_the_others_stay() -> None:
@@ -16,7 +16,7 @@ def test_the_reference_is_served_in_every_way_and_the_others_stay() -> None:
     assert [arm.serving.threads for arm in arms] == [40, 10, 100, 40]
 
 
-def test_as_it_is_served_by_itself_comes_first_where_that_is_among_the_values() -> None:
+def test_the_current_setting_comes_first_if_it_is_among_the_values() -> None:
     arms = swept([parse_arm("a=sync,threads=7", ".")], ["threads=3,7"])
     assert [arm.name for arm in arms] == ["a-threads-7", "a-threads-3"]
 
@@ -40,30 +40,29 @@ def test_the_pool_and_other_knobs_of_the_apps_can_be_swept() -> None:
 @pytest.mark.parametrize(
     ("sweeps", "said"),
     [
-        (["threads"], "sweeps nothing"),
-        (["threads="], "sweeps nothing"),
+        (["threads"], "is swept over no values"),
+        (["threads="], "is swept over no values"),
         (["thread=1,2"], "cannot be swept"),
-        (["threads=1,1"], "names a value twice"),
+        (["threads=1,1"], "the same value twice"),
         (["threads=0,1"], "greater than or equal to 1"),
         (["threads=ten"], "valid integer"),
         (["loop=trio,uvloop"], "uvloop"),
-        (["threads=1,2,3,4,5,6"], "7 arms, and 6 are the most"),
-        (["threads=1,2", "threads=3,4"], "swept twice"),
+        (["threads=1,2,3,4,5,6"], "7 arms; at most 6"),
+        (["threads=1,2", "threads=3,4"], "duplicate sweep"),
     ],
 )
-def test_what_cannot_be_swept_is_said(sweeps: list[str], said: str) -> None:
+def test_an_invalid_sweep_is_reported(sweeps: list[str], said: str) -> None:
     with pytest.raises(PlanError, match=said):
         swept(built_in_arms(), sweeps)
 
 
-def test_a_value_that_no_name_can_hold_is_named_as_well_as_it_can_be() -> None:
+def test_characters_not_allowed_in_names_are_replaced() -> None:
     arms = swept(built_in_arms()[:1], ["env.KEY=../a b,c"])
     assert [arm.name for arm in arms] == ["sync-KEY-..-a-b", "sync-KEY-c"]
     assert arms[0].env == {"KEY": "../a b"}
 
 
-def test_one_arm_alone_can_be_swept() -> None:
-    """Its own variants are what it is compared with."""
-    settings = {"arms": Setting(("async",), "flag"), "sweep": Setting(("workers=1,2",), "flag")}
-    plan = config.plan(settings)
+def test_a_single_arm_can_be_swept() -> None:
+    """It is compared with its own variants."""
+    plan = build_plan(RunSettings(arm=("async",), sweep=("workers=1,2",)))
     assert [arm.name for arm in plan.arms] == ["async-workers-1", "async-workers-2"]

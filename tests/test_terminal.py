@@ -1,4 +1,4 @@
-"""What a terminal shows: whole at 80 and at 200 columns, and the live view never taller than the screen."""
+"""Terminal output: complete at 80 and 200 columns, and the live view never taller than the screen."""
 
 from __future__ import annotations
 
@@ -9,32 +9,54 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from reports import terminal, units
-from reports.estimates import Readings
-from reports.live import Lines, LiveView
+from loadtests.records import Cell
+from reports.analysis.readings import Readings
+from reports.conclusions import conclude
+from reports.render import terminal
+from reports.render.live import Lines, LiveView
+from reports.wording import units
 from tests import scripted
-from tests.scripted import Told
-from tests.shapes import SHAPES, even, told
+from tests.conftest import Known
+from tests.scripted import Scripted
+from tests.shapes import SHAPES, even
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("width", [80, 200])
-def test_the_results_fit_the_terminal(tmp_path: Path, shape: str, width: int) -> None:
-    found = told(tmp_path, shape)
+def test_the_results_fit_the_terminal(known: Known, shape: str) -> None:
+    found = known[shape]
+    for width in (80, 200):
+        out = StringIO()
+        console = Console(file=out, width=width, force_terminal=True, no_color=True, color_system=None)
+        terminal.show(console, found)
+        lines = out.getvalue().splitlines()
+        assert max(cell_len(line) for line in lines) <= width
+        for verdict in found.primaries:
+            # A number that is cut off ends in an ellipsis.
+            assert units.ratio(verdict.ratio) in out.getvalue()
+        assert "…" not in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [90, 120, 140])
+def test_names_stay_whole_beside_failure_rates(tmp_path: Path, width: int) -> None:
+    """Beside the widest verdict, too."""
+
+    def script(arm: str, cell: Cell, round: int) -> Scripted:
+        failures = 45 if (arm, cell.scenario) == ("async", "posts.read") else 0
+        half = 2 if (arm, cell.scenario, round) == ("async", "python", 3) else 1
+        return Scripted(requests=6000 // half, latency=0.01, spread=4.0, failures=failures)
+
+    plan = scripted.plan(cells=[("posts.read", 64), ("python", 64)])
+    run, directory = scripted.run(tmp_path, plan, script)
     out = StringIO()
-    console = Console(file=out, width=width, force_terminal=True, no_color=True, color_system=None)
-    terminal.show(console, found)
-    lines = out.getvalue().splitlines()
-    assert max(cell_len(line) for line in lines) <= width
-    for verdict in found.primaries:
-        # A number that is cut off ends in an ellipsis.
-        assert units.ratio(verdict.ratio) in out.getvalue()
-    assert "…" not in out.getvalue()
+    found = conclude(run, Readings(directory)).verdicts
+    Console(file=out, width=width, color_system=None).print(terminal.table(run, found, width))
+    assert "posts.read" in out.getvalue()
+    assert "0% / 0.75%" in out.getvalue()
 
 
-def view_of(tmp_path: Path, shape: str, height: int) -> tuple[LiveView, list[str]]:
+def view_of(known: Known, shape: str, height: int) -> tuple[LiveView, list[str]]:
     """The live view after a round, and its lines."""
-    found = told(tmp_path, shape)
+    found = known[shape]
     console = Console(file=StringIO(), width=100, height=height, force_terminal=True, color_system=None)
     view = LiveView(console, found.readings)
     view.trial_begins(found.run, found.run.plan.cells[0], found.run.plan.arms[0], 3)
@@ -44,8 +66,8 @@ def view_of(tmp_path: Path, shape: str, height: int) -> tuple[LiveView, list[str
     return view, ["".join(segment.text for segment in line).rstrip() for line in lines]
 
 
-def test_the_live_view_shows_what_runs_what_is_left_and_every_ratio(tmp_path: Path) -> None:
-    _, lines = view_of(tmp_path, "curves", 40)
+def test_the_live_view_shows_what_runs_what_is_left_and_every_ratio(known: Known) -> None:
+    _, lines = view_of(known, "curves", 40)
     text = "\n".join(lines)
     assert text.count("upstream") == 4  # loads
     assert "at most 1 min 15 s left" in text
@@ -54,17 +76,17 @@ def test_the_live_view_shows_what_runs_what_is_left_and_every_ratio(tmp_path: Pa
 
 
 @pytest.mark.parametrize("shape", ["every endpoint", "three arms, many cells"])
-def test_the_live_view_fits_the_screen_with_open_cells_first(tmp_path: Path, shape: str) -> None:
-    _, lines = view_of(tmp_path, shape, 24)
+def test_the_live_view_fits_the_screen_with_open_cells_first(known: Known, shape: str) -> None:
+    _, lines = view_of(known, shape, 24)
     assert len(lines) <= 24
     text = "\n".join(lines)
     assert " more" in text
-    assert str(SHAPES[shape].cells[-1][0]) in text  # it is open still
+    assert str(SHAPES[shape].cells[-1][0]) in text  # it is still undecided
     assert "generator at" in text
 
 
-def test_the_live_view_tells_of_failed_requests(tmp_path: Path) -> None:
-    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Told(requests=400, failures=7))
+def test_the_live_view_shows_failed_requests(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(requests=400, failures=7))
     console = Console(file=StringIO(), width=100, height=24)
     view = LiveView(console, Readings(directory))
     view.trial_ends(run, run.trials[0])

@@ -1,4 +1,4 @@
-"""Thresholds: k6's grammar, judged on the interval, and never silently about nothing."""
+"""Thresholds: k6's grammar, judged on the interval, and never silently without a match."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as any_of
 
-from loadtests.records import Cell
-from reports.charts import files, latency
+from loadtests.plan.values import table
+from loadtests.records import Cell, Fault, ServerEnd
+from reports.analysis.readings import Readings
+from reports.analysis.thresholds import ThresholdError, check, failure_interval, one, parse
 from reports.conclusions import Conclusions, conclude
-from reports.estimates import Readings
-from reports.thresholds import ThresholdError, check, failure_interval, one, parse
+from reports.exit_codes import exit_code, outcomes_of
+from reports.render.charts import files, latency
+from reports.wording.sentences import judged_value
 from tests import scripted
-from tests.scripted import Told
-from tests.test_cli import duel
+from tests.commands import duel_here
+from tests.scripted import Scripted
 
 
 def judged(
-    tmp_path: Path, thresholds: Mapping[str, tuple[str, ...]], told: Told | None = None, noise: int = 10
+    tmp_path: Path, thresholds: Mapping[str, tuple[str, ...]], told: Scripted | None = None, noise: int = 10
 ) -> Conclusions:
     """A run of 64 users on two scenarios: sync serves 1,000/s in 10 ms, async 1,500/s in 8 ms."""
     plan = scripted.plan(cells=[("ping", 64), ("sleep", 64)])
     plan = plan.model_copy(update={"thresholds": thresholds})
 
-    def script(arm: str, cell: Cell, round: int) -> Told:
+    def script(arm: str, cell: Cell, round: int) -> Scripted:
         if told is not None:
             return replace(told, requests=told.requests + noise * (round % 2))
         if arm == "sync":
-            return Told(requests=1000 + noise * (round % 2), latency=0.010 + 0.0001 * (round % 2))
-        return Told(requests=1500 + noise * (round % 2), latency=0.008 + 0.0001 * (round % 2))
+            return Scripted(requests=1000 + noise * (round % 2), latency=0.010 + 0.0001 * (round % 2))
+        return Scripted(requests=1500 + noise * (round % 2), latency=0.008 + 0.0001 * (round % 2))
 
     run, directory = scripted.run(tmp_path, plan, script)
     return conclude(run, Readings(directory))
@@ -44,7 +47,7 @@ def words(found: Conclusions) -> dict[tuple[str, str], str]:
     return {(str(one.cell.scenario), one.arm): one.word for one in found.judgements}
 
 
-def test_a_threshold_speaks_of_every_arm_and_cell_that_it_does_not_leave_out(tmp_path: Path) -> None:
+def test_a_threshold_covers_every_arm_and_cell_that_it_does_not_exclude(tmp_path: Path) -> None:
     found = judged(tmp_path, {"http_req_duration": ("p(95)<9",)})
     assert words(found) == {
         ("ping", "sync"): "missed", ("ping", "async"): "met",
@@ -65,16 +68,99 @@ def test_a_speedup_is_judged_on_its_interval(tmp_path: Path, expression: str, wo
     assert [(one.arm, one.word) for one in found.judgements] == [("async", word)]
 
 
+@pytest.mark.parametrize(
+    ("capped", "speedup", "rate", "p95"),
+    [
+        # By threshold: ratio>=1.2, ratio>=1.9; rate>1200, rate>1600; p(95)<9, p(95)<7. All are sure of async.
+        ((), ("met", "missed"), ("met", "missed"), ("met", "missed")),
+        # Async is faster than its rounds show, so that no threshold on it is missed.
+        (("async",), ("met", "inconclusive"), ("met", "inconclusive"), ("met", "inconclusive")),
+        # Sync is, so that the ratio is lower.
+        (("sync",), ("inconclusive", "missed"), ("met", "missed"), ("met", "missed")),
+        (("sync", "async"), ("inconclusive",) * 2, ("met", "inconclusive"), ("met", "inconclusive")),
+    ],
+)
+def test_a_capped_arm_meets_and_misses_what_is_known_of_it_only(
+    tmp_path: Path,
+    capped: tuple[str, ...],
+    speedup: tuple[str, str],
+    rate: tuple[str, str],
+    p95: tuple[str, str],
+) -> None:
+    """Its rounds near the generator's maximum rate are lost: the others are its slower ones."""
+    found = judged(tmp_path, {
+        "speedup{scenario:ping}": ("ratio>=1.2", "ratio>=1.9"),
+        "http_reqs{scenario:ping,arm:async}": ("rate>1200", "rate>1600"),
+        "http_req_duration{scenario:ping,arm:async}": ("p(95)<9", "p(95)<7"),
+    })  # fmt: skip
+    fault = Fault(kind="near-ceiling", value=1600.0, limit=1550.0, whole=2214.0)
+    trials = [
+        trial.model_copy(update={"faults": (fault,)})
+        for trial in found.run.trials
+        if trial.arm in capped and trial.round == 1
+    ]
+    # First attempts, which were measured again.
+    run = found.run.model_copy(update={"trials": (*trials, *found.run.trials)})
+    words = [one.word for one in conclude(run, found.readings).judgements]
+    assert words == [*speedup, *rate, *p95]
+
+
+def test_the_rounds_left_of_an_invalid_cell_break_no_build(tmp_path: Path) -> None:
+    """A third of the rounds were lost: exit 5, and not 3."""
+    plan = scripted.plan(rounds=6).model_copy(update={"thresholds": {"speedup": ("ratio>=1.2",)}})
+    busy = {1, 2}
+
+    def script(_: str, __: Cell, round: int) -> Scripted:
+        return Scripted(requests=1000 + round, generator_cpu=0.95 if round in busy else 0.1)
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    found = conclude(run, Readings(directory))
+    assert [one.verdict for one in found.primaries] == ["invalid"]
+    assert ([one.word for one in found.judgements], exit_code(outcomes_of(found))) == (["inconclusive"], 5)
+
+
+def test_a_failing_arm_meets_no_threshold_on_its_speedup(tmp_path: Path) -> None:
+    """One that answers errors faster, or leaves its work for later."""
+    plan = scripted.plan().model_copy(update={"thresholds": {"speedup": ("ratio>=1.2",)}})
+
+    def script(arm: str, *_: object) -> Scripted:
+        return Scripted(requests=1000) if arm == "sync" else Scripted(requests=4000, failures=400)
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    found = conclude(run, Readings(directory))
+    assert ([one.word for one in found.judgements], exit_code(outcomes_of(found))) == (["missed"], 3)
+
+
+def test_an_arm_that_answers_nothing_misses_every_threshold(tmp_path: Path) -> None:
+    gone = Scripted(requests=0, ended=ServerEnd(during="start", code=1))
+    every = {"http_reqs": ("rate>1",), "http_req_failed": ("rate<0.01",)}
+    found = judged(tmp_path, every, gone, noise=0)
+    assert {one.word for one in found.judgements} == {"missed"}
+
+
+def test_a_percentile_that_failures_make_infinite_misses_its_threshold(tmp_path: Path) -> None:
+    """The first release left failed requests out of it, and said `met`; with too few requests, nothing is
+    known."""
+    shedding = Scripted(requests=1000, latency=0.008, failures=100)
+    found = judged(tmp_path, {"http_req_duration{scenario:ping,arm:sync}": ("p(95)<50", "med<50")}, shedding)
+    assert [one.word for one in found.judgements] == ["missed", "met"]
+    assert judged_value(found.judgements[0]) == "none, since too many requests failed"
+    (tmp_path / "few").mkdir()
+    few = Scripted(requests=100, latency=0.008, failures=10)
+    found = judged(tmp_path / "few", {"http_req_duration{scenario:ping,arm:sync}": ("p(95)<50",)}, few)
+    assert [one.word for one in found.judgements] == ["inconclusive"]
+
+
 def test_throughput_and_failures_have_thresholds_too(tmp_path: Path) -> None:
     found = judged(
         tmp_path, {"http_reqs{arm:async}": ("rate>1000",), "http_req_failed": ("rate<0.01",)},
-        Told(requests=2000, failures=4),
+        Scripted(requests=2000, failures=4),
     )  # fmt: skip
     assert set(words(found).values()) == {"met"}
 
 
-def test_an_arm_that_fails_one_request_in_ten_misses_a_rate_of_one_in_a_hundred(tmp_path: Path) -> None:
-    found = judged(tmp_path, {"http_req_failed": ("rate<0.01",)}, Told(requests=2000, failures=200))
+def test_an_arm_that_fails_10_percent_misses_a_threshold_of_1_percent(tmp_path: Path) -> None:
+    found = judged(tmp_path, {"http_req_failed": ("rate<0.01",)}, Scripted(requests=2000, failures=200))
     assert set(words(found).values()) == {"missed"}
 
 
@@ -84,9 +170,9 @@ def test_without_failures_the_interval_is_zero_and_before_the_first_look_there_i
 
 
 def test_what_cannot_be_stated_is_not_decided(tmp_path: Path) -> None:
-    found = judged(tmp_path, {"http_req_duration{arm:sync}": ("p(99)<1000",)}, Told(requests=500))
+    found = judged(tmp_path, {"http_req_duration{arm:sync}": ("p(99)<1000",)}, Scripted(requests=500))
     assert set(words(found).values()) == {"inconclusive"}
-    assert found.judgements[0].shown == "not enough rounds, or samples in a window"
+    assert judged_value(found.judgements[0]) == "too few rounds, or too few samples per window"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +182,21 @@ def test_what_cannot_be_stated_is_not_decided(tmp_path: Path) -> None:
         ("http_req_duration{colour:red}", "p(95)<5", "no tag 'colour'", "arm, scenario"),
         ("http_req_duration{arm}", "p(95)<5", "'arm' is not tag:value", "tags:"),
         ("http_req_duration", "p(95)=5", "cannot read 'p(95)=5'", "such as p(95)<50"),
-        ("http_req_duration", "p(90)<5", "has no 'p(90)'", "p(95)"),
-        ("http_req_failed", "ratio<5", "has no 'ratio'", "rate"),
+        ("http_req_duration", "p(90)<5", "'p(90)' in 'p(90)<5' is not supported", "p(95)"),
+        ("http_req_duration", "p(99.9)<5", "'p(99.9)' in", "p(99)"),
+        ("http_req_duration", "avg<5", "'avg' in 'avg<5' is not supported", "med, p(50), p(95), p(99)"),
+        ("http_reqs", "count>100", "'count' in", "takes rate with <, <=, >, >="),
+        ("http_req_failed", "ratio<5", "'ratio' in", "rate"),
+        ("http_req_failed", "rate==0", "'==' in 'rate==0' is not supported", "never equals a number"),
+        ("http_req_failed", "rate!=0", "'!=' in", "<, <=, >, >="),
+        ("http_req_failed", "rate<1%", "cannot read 'rate<1%'", "one expression per string"),
+        ("http_req_duration", "p(95)<200,p(99)<500", "cannot read", "one expression per string"),
+        ("http_req_duration{arm:a,arm:b}", "p(95)<5", "duplicate tag 'arm'", "one threshold each"),
+        ("http_req_duration{url:http://127.0.0.1/}", "p(95)<5", "no tag 'url'", "users, rate"),
+        ("HTTP_REQ_DURATION", "p(95)<5", "no metric", "http_req_duration"),
     ],
 )
-def test_a_threshold_that_says_nothing_is_one_clear_error(
+def test_a_meaningless_threshold_is_one_clear_error(
     key: str, expression: str, message: str, hint: str
 ) -> None:
     with pytest.raises(ThresholdError) as caught:
@@ -110,16 +206,35 @@ def test_a_threshold_that_says_nothing_is_one_clear_error(
 
 
 @pytest.mark.parametrize(
+    ("expression", "of", "bound"),
+    [("rate<.01", "rate", 0.01), ("rate<1e-2", "rate", 0.01), ("rate < 1.", "rate", 1.0)],
+)
+def test_a_number_is_read_as_k6_reads_it(expression: str, of: str, bound: float) -> None:
+    found = one("http_req_failed", expression)
+    assert (found.of, found.bound) == (of, bound)
+
+
+def test_a_percentile_may_be_written_with_a_fraction() -> None:
+    assert one("http_req_duration", "p( 95.0 ) <= 200").of == "p(95)"
+
+
+@pytest.mark.parametrize("value", [{"threshold": "p(95)<500"}, [{"threshold": "p(95)<500"}]])
+def test_k6s_objects_are_refused_by_name(value: object) -> None:
+    with pytest.raises(ValueError, match=r"objects with `threshold` and `abortOnFail` are not supported"):
+        table({"http_req_duration": value})
+
+
+@pytest.mark.parametrize(
     ("key", "hint"),
     [
         ("http_reqs{arm:asinc}", "did you mean async"),
         ("http_reqs{scenario:pong}", "did you mean ping"),
-        ("http_reqs{users:65}", "did you mean 64"),
-        ("http_reqs{rate:10}", "known: "),
-        ("speedup{arm:sync}", "no cell has all of these tags"),
+        ("http_reqs{users:65}", "known: 64"),
+        ("http_reqs{rate:10}", "its loads are users:64"),
+        ("speedup{arm:sync}", "speedup is that of async"),
     ],
 )
-def test_a_threshold_that_matches_nothing_names_the_nearest(key: str, hint: str) -> None:
+def test_a_threshold_without_a_match_suggests_the_nearest(key: str, hint: str) -> None:
     rule = one(key, "ratio>1" if key.startswith("speedup") else "rate>1")
     with pytest.raises(ThresholdError, match="matches nothing that is measured") as caught:
         check([rule], scripted.plan())
@@ -127,7 +242,7 @@ def test_a_threshold_that_matches_nothing_names_the_nearest(key: str, hint: str)
 
 
 @given(any_of.text(max_size=40), any_of.text(max_size=40))
-def test_no_text_at_all_breaks_the_grammar(key: str, expression: str) -> None:
+def test_no_text_breaks_the_grammar(key: str, expression: str) -> None:
     with suppress(ThresholdError):
         parse({key: (expression,)})
 
@@ -135,7 +250,7 @@ def test_no_text_at_all_breaks_the_grammar(key: str, expression: str) -> None:
 def test_a_threshold_on_p95_is_a_line_in_the_latency_chart(tmp_path: Path) -> None:
     plan = scripted.plan(cells=[("ping", 8), ("ping", 64)])
     plan = plan.model_copy(update={"thresholds": {"http_req_duration": ("p(95)<25",)}})
-    run, directory = scripted.run(tmp_path, plan, lambda *_: Told(requests=900))
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted(requests=900))
     chart = latency.chart(conclude(run, Readings(directory)))
     assert chart is not None
     assert ">threshold<" in files(chart)["light.svg"].decode()
@@ -144,7 +259,7 @@ def test_a_threshold_on_p95_is_a_line_in_the_latency_chart(tmp_path: Path) -> No
 def test_the_report_shows_them_everywhere_and_the_exit_code_is_the_gates(tmp_path: Path) -> None:
     found = judged(tmp_path, {"http_req_duration{scenario:ping}": ("p(95)<9",)})
     where = found.readings.directory.path
-    done = duel("report", str(where), cwd=tmp_path)
+    done = duel_here("report", str(where), cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     line = "✗ http_req_duration{scenario:ping}: p(95)<9: ping at 64 users, sync: 10."
     assert line in done.stdout
@@ -155,11 +270,11 @@ def test_the_report_shows_them_everywhere_and_the_exit_code_is_the_gates(tmp_pat
     assert [one["outcome"] for one in stated] == ["missed", "met"]
 
 
-def test_bad_thresholds_end_a_run_before_it_begins(tmp_path: Path) -> None:
+def test_bad_thresholds_end_a_run_before_it_starts(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.duel.thresholds]\n"http_req_duration{scenario:pong}" = ["p(95)<50"]\n'
     )
-    done = duel("run", "-s", "ping", "--dry-run", cwd=tmp_path)
+    done = duel_here("run", "-s", "ping", "--dry-run", cwd=tmp_path)
     assert done.returncode == 2
     assert "matches nothing that is measured" in done.stderr
     assert "hint: did you mean ping?" in done.stderr

@@ -15,17 +15,19 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 import async_app.main
 import sync_app.main
-from loadtests import machine
-from loadtests.answers import QUESTIONS, check_equal
-from loadtests.plan import built_in_arms
-from loadtests.servers import Surroundings
+from loadtests.measure.answers.equality import check_equal
+from loadtests.measure.answers.questions import QUESTIONS
+from loadtests.plan.arms import built_in_arms
+from loadtests.records import Compared
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.system import placement
 from shared_models.settings import Settings
 from tests.conftest import Talk
 
 ROOT = Path(__file__).parent.parent
 
 WAITS_FOR_NOTHING = {"get_reading", "get_writing", "get_upstream", "get_plain_upstream", "get_processes"}
-"""Dependencies that are coroutines in both twins: as `def` each would cost a thread hop."""
+"""Dependencies that are coroutines in both twins: as `def`, each would cost a thread hop."""
 
 ALLOWED = {
     "main.py": {
@@ -51,14 +53,14 @@ ALLOWED = {
         "bound: Semaphore": "bound: ThreadPoolExecutor",
     },
 }
-"""What may differ once `async` and `await` are gone: the other style's name for the same thing."""
+"""Allowed differences after removing `async` and `await`: the other style's name for the same thing."""
 
 OWN_WAY = {("upstream.py", "call_many"), ("upstream.py", "open_upstream")}
-"""Functions whose bodies are the lesson: a gather under a semaphore against a bounded pool of threads."""
+"""Functions that differ on purpose: a gather with a semaphore against a bounded thread pool."""
 
 
 class Styleless(ast.NodeTransformer):
-    """Takes `async`, `await`, imports and docstrings out of a syntax tree."""
+    """Removes `async`, `await`, imports and docstrings from a syntax tree."""
 
     def __init__(self, own_way: set[str]) -> None:
         self.own_way = own_way
@@ -114,7 +116,7 @@ def test_both_twins_have_the_same_files() -> None:
 
 
 @pytest.mark.parametrize("name", files("sync_app"))
-def test_the_twins_differ_in_nothing_but_style(name: str) -> None:
+def test_the_twins_differ_only_in_style(name: str) -> None:
     """Equal syntax trees without async and await; every allowed difference is listed, and is used."""
     own_way = {function for file, function in OWN_WAY if file == name}
     ours = styleless(ROOT / "sync_app" / name, own_way)
@@ -127,8 +129,8 @@ def test_the_twins_differ_in_nothing_but_style(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "function"), sorted(OWN_WAY))
-def test_a_function_that_goes_its_own_way_really_does(name: str, function: str) -> None:
-    """An exception that is no longer needed must go."""
+def test_a_listed_exception_really_differs(name: str, function: str) -> None:
+    """An exception that is no longer needed must be removed."""
     own_way = {other for file, other in OWN_WAY if file == name and other != function}
     bodies = []
     for app in ("sync_app", "async_app"):
@@ -147,7 +149,8 @@ def routes(app: FastAPI) -> Iterator[APIRoute]:
 
 
 def test_every_route_and_dependency_has_its_twins_style() -> None:
-    """`def` in the sync twin, `async def` in the async twin; only what waits for nothing is async in both."""
+    """`def` in the sync twin, `async def` in the async twin; only code that waits for nothing is async in
+    both."""
     for create, is_async in ((sync_app.main.create_app, False), (async_app.main.create_app, True)):
         found = list(routes(create(Settings())))
         assert len(found) > 20
@@ -173,14 +176,17 @@ def test_every_endpoint_says_what_it_stands_for_and_what_to_expect_of_each_style
         assert "xpect" in route.description, route.path
 
 
-def test_the_served_twins_answer_the_fixed_requests_alike() -> None:
-    """Real servers, answers compared byte for byte; 404, 405, 409 and 422 among them."""
-    with tempfile.TemporaryDirectory() as logs, Surroundings(Path(logs), machine.place(())) as around:
-        assert check_equal(built_in_arms(), around, QUESTIONS) == len(QUESTIONS)
+def test_the_served_twins_give_equal_responses_to_the_fixed_requests() -> None:
+    """Real servers, responses compared byte for byte, including 404, 405, 409 and 422."""
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        ServingEnvironment(Path(logs), placement.place(())) as environment,
+    ):
+        assert check_equal(built_in_arms(), environment, QUESTIONS) == Compared(requests=len(QUESTIONS))
 
 
 def test_the_fixed_requests_reach_every_route() -> None:
-    """A route that no request reaches could differ unseen."""
+    """A route that no request reaches could differ unnoticed."""
     app = sync_app.main.create_app(Settings())
     reached = set()
     for question in QUESTIONS:

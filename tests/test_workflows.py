@@ -1,7 +1,8 @@
-"""Our action and workflows, by the schemas of those who read them."""
+"""The action and the workflows, checked against GitHub's schemas."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,34 +21,34 @@ def check(schema: str, path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_action_is_one_by_githubs_schema() -> None:
+def test_the_action_follows_githubs_schema() -> None:
     check("vendor.github-actions", ROOT / "action.yml")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name)
-def test_workflows_are_workflows_by_githubs_schema(path: Path) -> None:
+def test_workflows_follow_githubs_schema(path: Path) -> None:
     check("vendor.github-workflows", path)
 
 
 @pytest.mark.parametrize(
     ("number", "schema"), [(0, "vendor.github-workflows"), (1, "vendor.gitlab-ci")], ids=["github", "gitlab"]
 )
-def test_the_pages_workflows_are_whole_ones(tmp_path: Path, number: int, schema: str) -> None:
+def test_the_workflows_of_the_docs_are_complete(tmp_path: Path, number: int, schema: str) -> None:
     blocks = BLOCK.findall((ROOT / "docs" / "ci.md").read_text())
     path = tmp_path / "workflow.yml"
     path.write_text(blocks[number])
     check(schema, path)
 
 
-def test_a_schema_does_refuse_what_is_no_action(tmp_path: Path) -> None:
-    """So that the tests above can fail."""
+def test_the_schema_refuses_an_invalid_action(tmp_path: Path) -> None:
+    """Proof that the tests above can fail."""
     path = tmp_path / "action.yml"
     path.write_text((ROOT / "action.yml").read_text().replace("using: composite", "using: magic"))
     done = subprocess.run([*CHECK, "vendor.github-actions", str(path)], capture_output=True, check=False)
     assert done.returncode != 0
 
 
-def test_what_workflows_give_the_action_are_inputs_of_it() -> None:
+def test_workflows_use_only_inputs_of_the_action() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     texts = [
         (ROOT / ".github" / "workflows" / "ci.yml").read_text(),
@@ -60,8 +61,31 @@ def test_what_workflows_give_the_action_are_inputs_of_it() -> None:
         assert set(ours[0]["with"]) <= set(action["inputs"])
 
 
-def test_no_expression_stands_in_a_shell_step() -> None:
-    """What somebody names a branch would be run there; everything comes by the environment."""
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_action_installs_duel_if_missing_and_ignores_folders_with_the_same_names(
+    tmp_path: Path, installed: bool
+) -> None:
+    (tmp_path / "loadtests").mkdir()
+    (tmp_path / "loadtests" / "__init__.py").touch()
+    python = tmp_path / "python"
+    # -S: without site-packages, nothing is installed.
+    flags = "" if installed else "-S"
+    python.write_text(
+        f'#!/bin/sh\nif [ "$2" = pip ]; then echo "$@" >> pip; else exec {sys.executable} {flags} "$@"; fi\n'
+    )
+    python.chmod(0o755)
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    (step,) = [step for step in action["runs"]["steps"] if step["name"] == "Install duel"]
+    subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],  # as GitHub does
+        cwd=tmp_path, check=True, env={**os.environ, "PYTHON": str(python), "ACTION": "/the/action"},
+    )  # fmt: skip
+    asked = (tmp_path / "pip").read_text() if (tmp_path / "pip").exists() else None
+    assert asked == (None if installed else "-m pip install --quiet /the/action\n")
+
+
+def test_no_shell_step_contains_an_expression() -> None:
+    """A branch name would be executed there; values are passed through the environment."""
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
     assert scripts

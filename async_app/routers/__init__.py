@@ -1,1 +1,1 @@
-"""The routes, one module a family."""
+"""The routes, one module per family."""

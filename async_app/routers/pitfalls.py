@@ -1,4 +1,4 @@
-"""What people write by mistake, or to repair a mistake: labelled, so that it can be measured."""
+"""Common mistakes and their fixes, labelled as such, so that they can be measured."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/pitfalls", tags=["pitfalls"])
 Iterations = Annotated[int, Query(ge=1, le=5_000_000)]
 
 
-# `async def` in both apps: it waits for nothing, and as `def` it would cost a thread hop.
+# `async def` in both apps: it never waits, and as `def` it would cost a thread hop.
 async def get_processes(request: Request) -> ProcessPoolExecutor:
     return request.state.processes  # type: ignore[no-any-return]  # lifespan state is untyped
 
@@ -33,53 +33,53 @@ Processes = Annotated[ProcessPoolExecutor, Depends(get_processes)]
 
 
 async def get_session(sessions: Reading) -> AsyncIterator[Session]:
-    """The textbook session: open until the response is sent."""
+    """The session as tutorials show it: open until the response has been sent."""
     async with sessions() as session:
         yield session
 
 
 @router.get("/blocking")
 async def block(seconds: Seconds = 0.02) -> Answer:
-    """A blocking call in the route, as from a library that has no asynchronous face. Expect no harm in
-    `def`; in `async def` it stops the whole app."""
+    """A blocking call in the route, as from a library without an async API. Expect no harm in `def`; in
+    `async def` it stops the whole app."""
     sleep(seconds)
     return Answer(result="slept")
 
 
 @router.get("/offloaded")
 async def offload(seconds: Seconds = 0.02) -> Answer:
-    """`blocking`, repaired: the call runs on a pool thread. Expect a tie, since the 40 tokens bound it in
-    either style."""
+    """`blocking`, fixed: the call runs on a pool thread. Expect a tie, since the 40 thread tokens limit both
+    styles."""
     await run_in_threadpool(sleep, seconds)
     return Answer(result="slept")
 
 
 @router.get("/process")
 async def compute_in_process(processes: Processes, iterations: Iterations = work.PYTHON_ITERATIONS) -> Answer:
-    """`python`, repaired: another process computes, so neither GIL nor loop is held here. Expect the hop
-    between processes to cost more than it gains where there is no core to gain."""
+    """`python`, fixed: another process computes, so neither the GIL nor the event loop is held here. Without
+    a spare core, expect the hand-over between processes to cost more than it gains."""
     result = await get_running_loop().run_in_executor(processes, work.python, iterations)
     return Answer(result=str(result))
 
 
 @router.get("/file-inline", response_class=Response)
 async def read_file_inline(request: Request) -> Response:
-    """A blocking read in the route. Expect async ahead, as long as the disk is quick: the read is shorter
-    than the way to a thread."""
+    """A blocking read in the route. Expect async ahead as long as the disk is fast: the read takes less time
+    than a thread hop."""
     return Response(request.state.settings.document.read_bytes(), media_type="text/plain")
 
 
 @router.get("/plain-client")
 async def call_upstream_plainly(upstream: PlainSlowService, seconds: Seconds = 0.02) -> Answer:
-    """`upstream` through httpx as it comes. Expect async to fall behind as calls in flight grow, since
-    its pool slows down with them."""
+    """`upstream` through httpx's default transport. Expect async to fall behind as concurrent calls grow,
+    since its connection pool slows down with them."""
     return Answer(result=await upstream.call(seconds))
 
 
 @router.get("/session-dependency/{post_id}", response_model=PostOut)
 async def read_post_textbook(post_id: PathId, session: Annotated[Session, Depends(get_session)]) -> Post:
-    """`posts.read` with the textbook session. With more requests in flight than threads and connections
-    together expect the sync twin to wedge: finished requests hold connections while they wait for a second
-    thread, the others hold the threads."""
+    """`posts.read` with the session from a dependency. With more requests in flight than threads and
+    connections together, expect the sync app to deadlock: finished requests hold connections while they
+    wait for a second thread, and the requests that hold the threads wait for connections."""
     row = await session.scalar(queries.post(post_id))
     return found(row, "Post")

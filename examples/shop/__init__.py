@@ -1,1 +1,1 @@
-"""A small shop, before and after."""
+"""A small shop, before and after a pull request."""

@@ -1,4 +1,4 @@
-"""The shop as a pull request would have it: every route on the event loop."""
+"""The shop after the pull request: every route runs on the event loop."""
 
 import asyncio
 

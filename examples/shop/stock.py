@@ -1,4 +1,4 @@
-"""What the shop sells; both versions of it share this."""
+"""Articles and prices, shared by both versions of the shop."""
 
 from pydantic import BaseModel
 
@@ -16,5 +16,5 @@ class Order(BaseModel):
 
 
 def price(order: Order) -> int:
-    """In cents; it takes a while to work out, as such things do."""
+    """The price in cents. Takes about a millisecond of CPU time, as pricing rules do."""
     return sum(order.article * step % 97 for step in range(order.count * 1_000)) + 99

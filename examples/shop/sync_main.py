@@ -1,4 +1,4 @@
-"""The shop as it is: every route on a thread of its own."""
+"""The shop today: every route runs on a thread."""
 
 import time
 

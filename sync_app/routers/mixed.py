@@ -1,4 +1,4 @@
-"""One request that does everything a real one does."""
+"""One request that reads, calls a service, computes and writes, as real ones do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ router = APIRouter(tags=["mixed"])
 
 @router.post("/checkout", status_code=HTTPStatus.CREATED, response_model=OrderOut)
 def checkout(order: CheckoutIn, reading: Reading, writing: Writing, upstream: SlowService) -> Order:
-    """A purchase: reads, calls the payment service, computes a receipt, writes the order; no connection
-    is held while the payment service is waited for. Expect a little of everything, and the database to
-    decide."""
+    """A purchase: reads, calls the payment service, computes a receipt, writes the order. No database
+    connection is held during the call to the payment service. Expect the database driver to decide."""
     with reading() as session:
         found(session.get(User, order.user_id), "User")
         found(session.scalar(queries.post(order.post_id)), "Post")

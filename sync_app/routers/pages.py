@@ -1,4 +1,4 @@
-"""The blog as HTML pages, errors included."""
+"""The blog as HTML pages, including its error pages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ router = APIRouter(prefix="/pages", tags=["pages"], default_response_class=HTMLR
 
 @router.get("")
 def home_page(request: Request, sessions: Reading) -> Response:
-    """The front page: the ten newest posts, rendered. Templates compute, in the async twin on the loop:
-    expect a tie, and neighbours that wait."""
+    """The front page: the ten newest posts, rendered. Rendering is CPU work, on the event loop in the async
+    app: expect a tie, and other requests to wait."""
     with sessions() as session:
         rows = session.scalars(queries.posts(limit=10, offset=0))
         posts = rows.all()
@@ -26,8 +26,8 @@ def home_page(request: Request, sessions: Reading) -> Response:
 
 @router.get("/posts/{post_id}")
 def post_page(request: Request, post_id: PathId, sessions: Reading) -> Response:
-    """One post as a page, what a reader from a search engine asks for. Expect `posts.read` and a template's
-    time: sync ahead on SQLite."""
+    """One post as a page, as visitors from a search engine request it. Expect the same as for `posts.read`,
+    plus the time to render: sync ahead on SQLite."""
     with sessions() as session:
         post = session.scalar(queries.post(post_id))
     return templates.TemplateResponse(request, "post.html", {"post": found(post, "Post")})

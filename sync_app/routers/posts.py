@@ -18,8 +18,8 @@ router = APIRouter(prefix="/posts", tags=["posts"])
 
 @router.post("", status_code=HTTPStatus.CREATED, response_model=PostOut)
 def create_post(post: PostIn, sessions: Writing) -> Post:
-    """An author publishes: check the author, insert, load the author for the answer. Expect sync ahead on
-    SQLite, four awaited statements being four trips to another thread; on PostgreSQL a tie."""
+    """An author publishes: check the author, insert, load the author for the response. Expect sync ahead on
+    SQLite, where four awaited statements are four trips to another thread; on PostgreSQL a tie."""
     row = Post(**post.model_dump())
     with sessions() as session:
         found(session.get(User, post.author_id), "Author")
@@ -31,7 +31,7 @@ def create_post(post: PostIn, sessions: Writing) -> Post:
 
 @router.get("", response_model=list[PostOut])
 def list_posts(sessions: Reading, limit: Limit = 50, offset: Offset = 0) -> Sequence[Post]:
-    """The front page as JSON: 50 posts with authors. Building objects dominates; expect a tie."""
+    """The front page as JSON: 50 posts with authors. Building the objects dominates: expect a tie."""
     with sessions() as session:
         rows = session.scalars(queries.posts(limit, offset))
         return rows.all()
@@ -39,8 +39,8 @@ def list_posts(sessions: Reading, limit: Limit = 50, offset: Offset = 0) -> Sequ
 
 @router.get("/{post_id}", response_model=PostOut)
 def read_post(post_id: PathId, sessions: Reading) -> Post:
-    """One post with its author, the read every blog lives on. Expect sync ahead on SQLite:
-    aiosqlite is a thread and a queue per connection."""
+    """One post with its author, a blog's most frequent read. Expect sync ahead on SQLite: aiosqlite uses a
+    thread and a queue per connection."""
     with sessions() as session:
         row = session.scalar(queries.post(post_id))
     return found(row, "Post")
@@ -48,8 +48,8 @@ def read_post(post_id: PathId, sessions: Reading) -> Post:
 
 @router.put("/{post_id}", response_model=PostOut)
 def replace_post(post_id: PathId, post: PostIn, sessions: Writing) -> Post:
-    """An editor saves the whole post: read, then write in the same transaction, which takes the lock first.
-    Expect as for a creation: SQLite's one writer holds back either style."""
+    """An editor saves the whole post: read, then write, in one transaction that takes the lock first. Expect
+    the same as for create: SQLite's single writer limits both styles."""
     with sessions() as session:
         row = found(session.get(Post, post_id, with_for_update=True), "Post")
         found(session.get(User, post.author_id), "Author")
@@ -62,7 +62,7 @@ def replace_post(post_id: PathId, post: PostIn, sessions: Writing) -> Post:
 
 @router.patch("/{post_id}", response_model=PostOut)
 def update_post(post_id: PathId, change: PostChange, sessions: Writing) -> Post:
-    """As replace, for the fields that were sent, as an autosave does. Expect as for replace."""
+    """Autosave: like replace, for the fields that were sent. Expect the same as for replace."""
     with sessions() as session:
         row = found(session.scalar(queries.post(post_id).with_for_update()), "Post")
         for field, value in change.model_dump(exclude_unset=True).items():
@@ -73,7 +73,7 @@ def update_post(post_id: PathId, change: PostChange, sessions: Writing) -> Post:
 
 @router.delete("/{post_id}", status_code=HTTPStatus.NO_CONTENT)
 def delete_post(post_id: PathId, sessions: Writing) -> None:
-    """Moderation: read by key, then delete, in one transaction. Expect as for replace."""
+    """Moderation: read by key, then delete, in one transaction. Expect the same as for replace."""
     with sessions() as session:
         row = found(session.get(Post, post_id, with_for_update=True), "Post")
         session.delete(row)

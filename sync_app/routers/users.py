@@ -19,7 +19,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 @router.post("", status_code=HTTPStatus.CREATED, response_model=UserOut)
 def create_user(user: UserIn, sessions: Writing) -> User:
-    """A sign-up: one insert. Expect the sync twin ahead on SQLite, which has one writer at a time."""
+    """A sign-up: one insert. Expect sync ahead on SQLite, which allows one writer at a time."""
     row = User(**user.model_dump())
     with sessions() as session:
         session.add(row)
@@ -32,7 +32,7 @@ def create_user(user: UserIn, sessions: Writing) -> User:
 
 @router.get("", response_model=list[UserOut])
 def list_users(sessions: Reading, limit: Limit = 50, offset: Offset = 0) -> Sequence[User]:
-    """A member list: one query, many rows. Building objects dominates; expect a tie."""
+    """A member list: one query, many rows. Building the objects dominates: expect a tie."""
     with sessions() as session:
         rows = session.scalars(queries.users(limit, offset))
         return rows.all()
@@ -40,7 +40,7 @@ def list_users(sessions: Reading, limit: Limit = 50, offset: Offset = 0) -> Sequ
 
 @router.get("/{user_id}", response_model=UserOut)
 def read_user(user_id: PathId, sessions: Reading) -> User:
-    """One row by key: the smallest database read. Expect the driver's own cost to decide."""
+    """One row by key: the smallest database read. Expect the driver's overhead to decide."""
     with sessions() as session:
         row = session.get(User, user_id)
     return found(row, "User")
@@ -50,7 +50,7 @@ def read_user(user_id: PathId, sessions: Reading) -> User:
 def list_posts_of_user(
     user_id: PathId, sessions: Reading, limit: Limit = 50, offset: Offset = 0
 ) -> Sequence[Post]:
-    """A profile: a check that the author exists, then a page with a relationship. Expect a tie, as for any
+    """A profile: checks that the author exists, then lists posts with their author. Expect a tie, as for any
     list whose objects cost more than its queries."""
     with sessions() as session:
         found(session.get(User, user_id), "User")
@@ -60,8 +60,8 @@ def list_posts_of_user(
 
 @router.put("/{user_id}", response_model=UserOut)
 def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User:
-    """A member saves the settings: read, then write in the same transaction, which takes the lock first.
-    Expect sync ahead on SQLite, a tie on PostgreSQL."""
+    """A member saves the settings: read, then write, in one transaction that takes the lock first. Expect
+    sync ahead on SQLite, a tie on PostgreSQL."""
     with sessions() as session:
         row = found(session.get(User, user_id, with_for_update=True), "User")
         row.name, row.email = user.name, user.email
@@ -74,7 +74,7 @@ def replace_user(user_id: PathId, user: UserIn, sessions: Writing) -> User:
 
 @router.patch("/{user_id}", response_model=UserOut)
 def update_user(user_id: PathId, change: UserChange, sessions: Writing) -> User:
-    """As replace, for the fields that were sent, as an app's switch does. Expect as for replace."""
+    """One setting changes: like replace, for the fields that were sent. Expect the same as for replace."""
     with sessions() as session:
         row = found(session.get(User, user_id, with_for_update=True), "User")
         for field, value in change.model_dump(exclude_unset=True).items():
@@ -88,7 +88,7 @@ def update_user(user_id: PathId, change: UserChange, sessions: Writing) -> User:
 
 @router.delete("/{user_id}", status_code=HTTPStatus.NO_CONTENT)
 def delete_user(user_id: PathId, sessions: Writing) -> None:
-    """A member leaves, and the database removes the posts as well (cascade). Expect as for replace."""
+    """A member leaves, and the database deletes the posts too (cascade). Expect the same as for replace."""
     with sessions() as session:
         row = found(session.get(User, user_id, with_for_update=True), "User")
         session.delete(row)

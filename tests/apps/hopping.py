@@ -1,4 +1,4 @@
-"""Routes whose thread hops are known (TRAPS 2), and calls that block where they should not."""
+"""Routes with a known number of thread hops (TRAPS 2), and blocking calls where none belong."""
 
 import functools
 import subprocess
@@ -59,7 +59,7 @@ class Gatekeeper:
 
 
 def nap() -> None:
-    """Called by others of this app."""
+    """Called by other functions of this app."""
     time.sleep(0)
 
 
@@ -140,7 +140,7 @@ async def given_away() -> Answer:
     return Answer(value=callable(later))
 
 
-def wrapped(function):  # type: ignore[no-untyped-def]  # as decorators of old have no types
+def wrapped(function):  # type: ignore[no-untyped-def]  # like decorators without type hints
     @functools.wraps(function)
     async def inner(*args, **kwargs):  # type: ignore[no-untyped-def]  # as above
         return await function(*args, **kwargs)

@@ -1,9 +1,10 @@
-"""Apps that go wrong in a known way, or tell how they are served."""
+"""Apps that fail in a known way or report how they are served."""
 
 import asyncio
 import gc
 import json
 import os
+import sys
 from typing import Any
 
 
@@ -14,13 +15,13 @@ async def answer(send: Any, body: bytes, status: int = 200) -> None:
 
 
 async def failing(scope: Any, receive: Any, send: Any) -> None:
-    """Answers everything with 503."""
+    """Responds to everything with 503."""
     if scope["type"] == "http":
         await answer(send, b"", 503)
 
 
 async def counting(scope: Any, receive: Any, send: Any) -> None:
-    """Counts its requests; /count tells how many came before."""
+    """Counts its requests; /count returns the number so far."""
     if scope["type"] != "http":
         return
     body = b"%d" % counting.seen  # type: ignore[attr-defined]  # a function may carry its count
@@ -30,13 +31,13 @@ async def counting(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def talkative(scope: Any, receive: Any, send: Any) -> None:
-    """Prints a kilobyte a request, as an app under debugging does, and JSON while it is imported."""
+    """Prints 1 kB per request, like an app being debugged, and JSON while it is imported."""
     print("x" * 1000)
     await counting(scope, receive, send)
 
 
 async def silent(scope: Any, receive: Any, send: Any) -> None:
-    """Never gets ready."""
+    """Never becomes ready."""
     print("still waiting for something")
     await asyncio.sleep(3600)
 
@@ -47,8 +48,27 @@ async def dying(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "lifespan.startup.failed", "message": "no table called users"})
 
 
+async def mortal(scope: Any, receive: Any, send: Any) -> None:
+    """Exits after some hundred requests in every second launch, counted in the file that LAUNCHES names."""
+    if scope["type"] == "http":
+        mortal.left -= 1  # type: ignore[attr-defined]  # as above
+        if mortal.left == 0:  # type: ignore[attr-defined]  # as above
+            print("out of luck", flush=True)
+            os._exit(3)
+        await asyncio.sleep(0.002)
+        await answer(send, b"")
+
+
+async def spawning(scope: Any, receive: Any, send: Any) -> None:
+    """Computes for a moment in a process of its own; returns the CPU seconds that this took."""
+    if scope["type"] == "http":
+        code = "import time\nwhile time.process_time() < 0.2: pass\nprint(time.process_time())"
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=-1)
+        await answer(send, (await child.communicate())[0])
+
+
 async def sending_away(scope: Any, receive: Any, send: Any) -> None:
-    """Sends everybody to another machine; the address is one that nobody has (RFC 5737)."""
+    """Redirects every request to another machine, at an address reserved for documentation (RFC 5737)."""
     if scope["type"] == "http":
         head = [(b"location", b"http://192.0.2.1/"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 302, "headers": head})
@@ -56,11 +76,15 @@ async def sending_away(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def knobs(scope: Any, receive: Any, send: Any) -> None:
-    """Tells which process answers, and how its garbage collector is set."""
+    """Returns the pid of the process and its garbage collector settings."""
     if scope["type"] == "http":
         told = {"pid": os.getpid(), "thresholds": gc.get_threshold(), "frozen": gc.get_freeze_count() > 0}
         await answer(send, json.dumps(told).encode())
 
 
 print('{"ready": "not at all"}')
+if "LAUNCHES" in os.environ:
+    with open(os.environ["LAUNCHES"], "a+b") as launches:
+        launches.write(b"1")
+        mortal.left = 300 if launches.tell() % 2 == 0 else -1  # type: ignore[attr-defined]  # as above
 counting.seen = 0  # type: ignore[attr-defined]  # as above

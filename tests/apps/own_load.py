@@ -1,8 +1,8 @@
-"""Somebody's own scenarios, stock Locust users among them."""
+"""A user's own scenarios, including stock Locust users."""
 
 from locust import FastHttpUser, HttpUser, SequentialTaskSet, constant, events, task
 
-from loadtests.client import LeanUser
+from loadtests.load.users import LeanUser
 
 begun: list[int] = []
 print("a locustfile may print")
@@ -14,7 +14,7 @@ def note(**_: object) -> None:
 
 
 class Stock(HttpUser):
-    """Locust's usual user, who logs in first."""
+    """A standard Locust user that logs in first."""
 
     wait_time = constant(0)
 
@@ -35,7 +35,7 @@ class Fast(FastHttpUser):
 
 
 class Thinker(LeanUser):
-    """Waits a while between two requests."""
+    """Waits between requests."""
 
     wait_time = constant(0.02)
 
@@ -53,7 +53,7 @@ class Sequence(HttpUser):
 
 
 class Reading(LeanUser):
-    """Wants more of an answer than a server that does nothing gives."""
+    """Expects more of a response than a server that does nothing sends."""
 
     @task
     def look(self) -> None:
@@ -62,7 +62,7 @@ class Reading(LeanUser):
 
 
 class Wanderer(HttpUser):
-    """Goes wherever it is sent."""
+    """Follows every redirect."""
 
     @task
     def look(self) -> None:

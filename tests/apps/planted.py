@@ -1,4 +1,4 @@
-"""Apps whose bottleneck is known, since it was put there. All answer `/ping`, for the scenario `ping`."""
+"""Apps with a planted bottleneck. All serve `/ping`, for the scenario `ping`."""
 
 import sqlite3
 import tempfile
@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 
 def spin(seconds: float) -> None:
-    """Compute for about so long, whatever the machine: the clock is asked in between."""
+    """Compute for about `seconds` on any machine, by checking the clock repeatedly."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         sum(range(200))
@@ -31,7 +31,7 @@ def spinning_loop() -> FastAPI:
 
 
 def spinning_threads() -> FastAPI:
-    """The same on the thread pool."""
+    """The handler computes on the thread pool."""
     app = FastAPI()
 
     @app.get("/ping")
@@ -79,7 +79,7 @@ def one_connection() -> FastAPI:
 
 
 def locked() -> FastAPI:
-    """Somebody holds SQLite exclusively for 20 of every 30 ms, and every request writes."""
+    """A background task holds an exclusive SQLite lock for 20 of every 30 ms, and every request writes."""
     directory = tempfile.mkdtemp(prefix="planted-")
     path = Path(directory, "planted.db")
     first = sqlite3.connect(path)

@@ -1,4 +1,4 @@
-"""Somebody else's app before and after a change; one answer tells the time, as real ones do."""
+"""A user's app before and after a change; one response contains the time, as in real apps."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Servers that take a known time, however many ask at once."""
+"""Servers with a known response time, regardless of concurrency."""
 
 import asyncio
 from typing import Any

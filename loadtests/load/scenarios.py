@@ -1,0 +1,268 @@
+"""The Locust users: one class per scenario. `locust -f loadtests/load/scenarios.py PostsRead` runs one.
+
+A scenario is a weighted mix of endpoints. No think time: users are a closed loop, which measures capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from locust import TaskSet, events
+
+from loadtests.load.endpoints import (
+    Visitor,
+    background,
+    blocking,
+    checkout,
+    crunch,
+    fan_out,
+    file,
+    file_inline,
+    hash,
+    image,
+    offloaded,
+    pages_home,
+    pages_post,
+    ping,
+    plain_client,
+    posts_create,
+    posts_list,
+    posts_read,
+    posts_replace,
+    posts_update,
+    process,
+    python,
+    report,
+    session_dependency,
+    sleep,
+    upstream,
+    users_create,
+    users_list,
+    users_read,
+    users_update,
+)
+
+Task = TaskSet | Callable[..., Any]
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's own
+def refresh_clock(**_: Any) -> None:
+    """For Locust's own command, which starts its run time next: gevent's timers count from the time that its
+    loop last saw, which is that before the imports. A short run would end with its first request."""
+    gevent.get_hub().loop.update_now()
+
+
+def mix(weights: dict[Task, int]) -> list[Task]:
+    """What Locust draws from: every task as often as its weight says."""
+    return [task for task, weight in weights.items() for _ in range(weight)]
+
+
+class IoBound(Visitor):
+    """A reading public: nine reads to one write, and now and then a call to another service."""
+
+    scenario = "io_bound"
+    writes = True
+    tasks = mix(
+        {
+            posts_read: 40,
+            posts_list: 10,
+            users_read: 15,
+            pages_post: 10,
+            upstream: 15,
+            posts_create: 5,
+            users_update: 5,
+        }
+    )
+
+
+class CpuBound(Visitor):
+    """An app that computes: half of it holds the GIL, half releases it."""
+
+    scenario = "cpu_bound"
+    tasks = mix(
+        {
+            python: 30,
+            crunch: 20,
+            hash: 30,
+            image: 20,
+        }
+    )
+
+
+class Mixed(Visitor):
+    """A whole site: mostly reading and waiting, with the computing that spoils the rest."""
+
+    scenario = "mixed"
+    writes = True
+    tasks = mix(
+        {
+            ping: 10,
+            posts_read: 35,
+            posts_list: 8,
+            users_read: 10,
+            upstream: 15,
+            posts_create: 5,
+            checkout: 5,
+            python: 7,
+            hash: 5,
+        }
+    )
+
+
+class UsersRead(Visitor):
+    scenario = "users.read"
+    tasks = [users_read]
+
+
+class UsersList(Visitor):
+    scenario = "users.list"
+    tasks = [users_list]
+
+
+class UsersCreate(Visitor):
+    scenario = "users.create"
+    writes = True
+    tasks = [users_create]
+
+
+class UsersUpdate(Visitor):
+    scenario = "users.update"
+    writes = True
+    tasks = [users_update]
+
+
+class PostsRead(Visitor):
+    scenario = "posts.read"
+    tasks = [posts_read]
+
+
+class PostsList(Visitor):
+    scenario = "posts.list"
+    tasks = [posts_list]
+
+
+class PostsCreate(Visitor):
+    scenario = "posts.create"
+    writes = True
+    tasks = [posts_create]
+
+
+class PostsReplace(Visitor):
+    scenario = "posts.replace"
+    writes = True
+    tasks = [posts_replace]
+
+
+class PostsUpdate(Visitor):
+    scenario = "posts.update"
+    writes = True
+    tasks = [posts_update]
+
+
+class PagesHome(Visitor):
+    scenario = "pages.home"
+    tasks = [pages_home]
+
+
+class PagesPost(Visitor):
+    scenario = "pages.post"
+    tasks = [pages_post]
+
+
+class Ping(Visitor):
+    scenario = "ping"
+    tasks = [ping]
+
+
+class Sleep(Visitor):
+    scenario = "sleep"
+    tasks = [sleep]
+
+
+class UpstreamCall(Visitor):
+    scenario = "upstream"
+    tasks = [upstream]
+
+
+class FanOut(Visitor):
+    scenario = "fan-out"
+    tasks = [fan_out]
+
+
+class File(Visitor):
+    scenario = "file"
+    tasks = [file]
+
+
+class Report(Visitor):
+    scenario = "report"
+    tasks = [report]
+
+
+class Background(Visitor):
+    scenario = "background"
+    writes = True
+    tasks = [background]
+
+
+class Python(Visitor):
+    scenario = "python"
+    tasks = [python]
+
+
+class Hash(Visitor):
+    scenario = "hash"
+    tasks = [hash]
+
+
+class Crunch(Visitor):
+    scenario = "crunch"
+    tasks = [crunch]
+
+
+class Image(Visitor):
+    scenario = "image"
+    tasks = [image]
+
+
+class CheckoutCall(Visitor):
+    scenario = "checkout"
+    writes = True
+    tasks = [checkout]
+
+
+class Blocking(Visitor):
+    scenario = "blocking"
+    tasks = [blocking]
+
+
+class Offloaded(Visitor):
+    scenario = "offloaded"
+    tasks = [offloaded]
+
+
+class Process(Visitor):
+    scenario = "process"
+    tasks = [process]
+
+
+class FileInline(Visitor):
+    scenario = "file-inline"
+    tasks = [file_inline]
+
+
+class PlainClient(Visitor):
+    scenario = "plain-client"
+    tasks = [plain_client]
+
+
+class SessionDependency(Visitor):
+    scenario = "session-dependency"
+    tasks = [session_dependency]
+
+
+def scenarios() -> dict[str, type[Visitor]]:
+    """Every scenario by its name."""
+    return {user.scenario: user for user in Visitor.__subclasses__()}

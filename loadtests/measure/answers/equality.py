@@ -1,0 +1,157 @@
+"""Whether the arms answer alike: a fixed set of requests, sent to each, compared answer by answer.
+
+Arms that do different things cannot be compared, so this comes before any load.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+
+from loadtests.errors import ArmsDiffer, ChildFailed
+from loadtests.measure.answers.questions import Question
+from loadtests.plan.arms import Arm
+from loadtests.records.answers import Compared
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Target, serve
+
+HEADERS = ("content-type", "location", "allow")
+"""Headers that matter to a client."""
+
+SHOWN = 300
+"""Characters of an answer that are shown where answers differ."""
+
+SHOWN_BEFORE = 60
+"""How many of them precede the first difference."""
+
+
+PATIENCE = 15.0
+"""Seconds until the head of an answer must have come."""
+
+LONGEST_BODY = 1.5
+"""Seconds for which a body is read: a stream may have no end."""
+
+MOST_BYTES = 2**23
+"""Bytes of a body that are read."""
+
+LONGEST = 60.0
+"""Seconds in which a server is asked all its questions; those that are left then count as unanswered."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The parts of a response that must be equal for all arms."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    read: Literal["whole", "first-bytes", "head", "nothing"] = "whole"
+    """What of it was read: a body that did not end in time is no more than a head, since how much of it came
+    is chance."""
+
+    def equals(self, other: Reply) -> bool:
+        """Whether both are the same, as far as both were read."""
+        heads = (self.status, self.headers) == (other.status, other.headers)
+        return heads and ("head" in (self.read, other.read) or self.body == other.body)
+
+    def shown(self, start: int) -> str:
+        """Status, headers and the body from byte `start`, truncated to a readable length."""
+        text = self.body[start:].decode("utf-8", "replace")
+        before, after = "…" if start else "", "…" if len(text) > SHOWN else ""
+        return f"{self.status} {dict(self.headers)} {before}{text[:SHOWN]}{after}"
+
+
+def check_equal(
+    arms: Sequence[Arm],
+    environment: ServingEnvironment,
+    questions: Sequence[Question],
+    then: Callable[[Target], None] = lambda _: None,
+) -> Compared:
+    """Boot every arm in turn and compare its answers with the first arm's; `then` gets every server that
+    has answered, while it is up. Raises ArmsDiffer with the request that shows it, or ChildFailed.
+    """
+    expected: list[Reply] = []
+    cut: dict[str, set[str]] = {"head": set(), "first-bytes": set()}
+    for arm in arms:
+        with serve(arm, environment, f"check.{arm.name}") as server:
+            answers = ask(server, questions)
+            for question, answer in zip(questions, answers, strict=True):
+                if answer.read == "nothing":
+                    raise ChildFailed(
+                        f"arm {arm.name!r} did not answer {question} in time", cause=server.log_tail()
+                    )
+                cut.get(answer.read, set()).add(str(question))
+            then(server)
+        for question, first, answer in zip(questions, expected, answers, strict=False):
+            if not first.equals(answer):
+                raise ArmsDiffer(
+                    f"arms {arms[0].name!r} and {arm.name!r} answer {question} differently",
+                    cause="\n".join(
+                        f"{name}: {shown}"
+                        for name, shown in zip((arms[0].name, arm.name), apart(first, answer), strict=True)
+                    ),
+                )
+        expected = expected or answers
+    heads, beginnings = (tuple(sorted(cut[kind])) for kind in ("head", "first-bytes"))
+    return Compared(requests=len(questions), heads=heads, beginnings=beginnings)
+
+
+def apart(first: Reply, second: Reply) -> tuple[str, str]:
+    """Two answers, their bodies from shortly before the first difference."""
+    same = next(
+        (at for at, (a, b) in enumerate(zip(first.body, second.body, strict=False)) if a != b),
+        min(len(first.body), len(second.body)),
+    )
+    start = max(0, same - SHOWN_BEFORE) if same > SHOWN - SHOWN_BEFORE else 0
+    return first.shown(start), second.shown(start)
+
+
+NOTHING = Reply(0, (), b"", "nothing")
+
+
+def ask(server: Target, questions: Sequence[Question]) -> list[Reply]:
+    """The server's answers, in order, each on a connection of its own, since a 500 may end one. Raises
+    ChildFailed where it is not reached."""
+    limits, until = httpx.Limits(max_keepalive_connections=0), time.monotonic() + LONGEST
+    with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+        return [
+            answered(client, question, server) if time.monotonic() < until else NOTHING
+            for question in questions
+        ]
+
+
+def answered(client: httpx.Client, question: Question, server: Target) -> Reply:
+    """One answer. Raises ChildFailed."""
+    try:
+        with client.stream(question.method, question.path, json=question.body) as response:
+            headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
+            read, body = read_body(response)
+            return Reply(response.status_code, headers, body, read)
+    except httpx.ReadTimeout:
+        return NOTHING
+    except httpx.HTTPError as error:
+        raise ChildFailed(
+            f"arm {server.arm.name!r} did not answer {question}: {type(error).__name__}",
+            cause=server.log_tail(),
+        ) from None
+
+
+def read_body(response: httpx.Response) -> tuple[Literal["whole", "first-bytes", "head"], bytes]:
+    """A body as far as it is read."""
+    body, until = bytearray(), time.monotonic() + LONGEST_BODY
+    # The client looks its time-out up again for the body; if it did not, PATIENCE would bound a silent one.
+    response.request.extensions["timeout"]["read"] = LONGEST_BODY
+    try:
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > MOST_BYTES:
+                return "first-bytes", bytes(body[:MOST_BYTES])
+            if time.monotonic() > until:
+                return "head", b""
+    except httpx.ReadTimeout:
+        return "head", b""
+    return "whole", bytes(body)

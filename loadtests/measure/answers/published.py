@@ -1,0 +1,77 @@
+"""The GET requests that an app's own OpenAPI document describes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from loadtests.measure.answers.equality import Reply, ask
+from loadtests.measure.answers.questions import Question
+from loadtests.plan.arms import Arm
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import serve
+
+VALUES = {
+    "integer": ("1", "999999"),
+    "number": ("0.5", "-1"),
+    "boolean": ("true", "false"),
+    "string": ("a", "1"),
+}
+"""Values for a parameter, by its type."""
+
+
+class Published(NamedTuple):
+    """What an app's document lists, as it can be compared."""
+
+    questions: list[Question]
+    unanswered: tuple[str, ...]
+    """What was not answered in time, as by a route that waits for an event."""
+    unsteady: tuple[str, ...]
+    """What two servers of the same arm answer differently."""
+
+
+def published_questions(arm: Arm, environment: ServingEnvironment) -> Published:
+    """The GETs in an app's OpenAPI document, each with a value that may exist and one that may
+    not. Left out is what two fresh servers of the same arm answer differently, such as a
+    time of day, and what is not answered in time. Empty without a document. Raises ChildFailed.
+    """
+    with serve(arm, environment, "check.first") as server:
+        listed = readable(ask(server, [Question("GET", "/openapi.json")])[0])
+        first = dict(zip(listed, ask(server, listed), strict=True))
+    answered = [question for question, reply in first.items() if reply.read != "nothing"]
+    with serve(arm, environment, "check.second") as server:
+        again = ask(server, answered)
+    steady = [one for one, reply in zip(answered, again, strict=True) if first[one].equals(reply)]
+    unanswered = tuple(str(one) for one in listed if one not in answered)
+    return Published(steady, unanswered, tuple(str(one) for one in answered if one not in steady))
+
+
+def readable(document: Reply) -> list[Question]:
+    """The GETs of an OpenAPI document, with values for their parameters."""
+    try:
+        paths = json.loads(document.body)["paths"] if document.status == HTTPStatus.OK else {}
+        found = [
+            Question("GET", filled(path, methods["get"].get("parameters", []), which))
+            for path, methods in paths.items()
+            if "get" in methods
+            for which in (0, 1)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return list(dict.fromkeys(found))
+
+
+def filled(path: str, parameters: Sequence[Any], which: int) -> str:
+    """`path` with the parameters that it needs: the first or the second value of each."""
+    query = []
+    for parameter in parameters:
+        kind = parameter.get("schema", {}).get("type")
+        value = VALUES.get(kind, VALUES["string"])[which]
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", value)
+        elif parameter["in"] == "query" and parameter.get("required"):
+            query.append(f"{quote(parameter['name'])}={value}")
+    return path + ("?" + "&".join(query) if query else "")

@@ -1,0 +1,268 @@
+"""What a run keeps open: the environment of its servers and the load generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.cpus import cpus_flag
+from loadtests.measure.calibration import CALIBRATION_WARMUP_TURNS, calibration_users, levels
+from loadtests.measure.generator import (
+    SLACK,
+    GeneratorOptions,
+    ScenarioFailed,
+    expect,
+    generator,
+    samples_written,
+)
+from loadtests.measure.names import Names
+from loadtests.measure.validity import calibration_faults, ceiling_faults, until_undisturbed
+from loadtests.plan.cells import CANARY
+from loadtests.plan.options import RunOptions
+from loadtests.plan.plan import CalibrationTimes, Plan
+from loadtests.plan.profiles import BOOT_TIMEOUT
+from loadtests.plan.request import LONGEST, TrialRequest
+from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.run import Calibration, Ceiling
+from loadtests.records.samples import Samples
+from loadtests.records.trial import Resources, Settling
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Target
+from loadtests.system import accounting
+from loadtests.system.placement import allow_connections, cpus, place
+from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+from loadtests.system.settling import ENOUGH, clock_of, settle
+
+DEFAULT_OPTIONS = RunOptions()
+
+ALL_WORK = 3.0
+"""CPU seconds of work after a calibration with one user for which its server is observed: as many as two CPUs
+can do in that time."""
+
+
+class Bench:
+    """What a run keeps open: the environment of its servers, and the generator."""
+
+    def __init__(self, logs: Path, options: RunOptions = DEFAULT_OPTIONS, plan: Plan | None = None) -> None:
+        """`plan`: what will be measured; None for checks that need none."""
+        self.generator_options = GeneratorOptions.of(plan, options) if plan else GeneratorOptions()
+        self.times = plan.calibration if plan else CalibrationTimes()
+        self.probes = count()
+        """Numbers the loads before and between the trials."""
+        self.connections = allow_connections()
+        self.names = Names()
+        self.placement = place(cpus(), self.generator_options.generators)
+        self.environment = ServingEnvironment(
+            logs,
+            self.placement,
+            options.database,
+            hooks=options.hooks,
+            allow_remote=options.allow_remote,
+            boot_timeout=plan.boot_timeout if plan else BOOT_TIMEOUT,
+        )
+        self.scenarios: Mapping[str, Any] = {}
+        """What the generator can run, once it is ready."""
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            # Started first and awaited last: it boots while the data are seeded.
+            self.generator = opening.enter_context(
+                generator(self.environment.logs, self.placement, self.generator_options)
+            )
+            opening.enter_context(self.environment)
+            self.scenarios = self.generator.receive(OWN_BOOT)["scenarios"]
+            ours = [self.generator.pid, *self.environment.pids]
+            self.clocks = accounting.Clocks(ours, self.environment.all_known)
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def ceilings(self, users: Mapping[str, int], seed: int = 0) -> list[Ceiling]:
+        """What the generator makes with these users of each scenario, without their think time, against a
+        server that does nothing: every attempt, see `until_undisturbed`; without scenarios that fail on an
+        empty answer, or whose users sleep in their tasks. Raises ChildFailed."""
+        log = self.environment.logs / "null-server.log"
+        bound = cpus_flag(self.placement.get("server", ()))
+        arguments = ["-m", "loadtests.serving.null_server", *bound]
+        found: list[Ceiling] = []
+        with Child("the null server", arguments, log, env=OUR_PACKAGES) as child:
+            host = f"http://127.0.0.1:{child.receive(OWN_BOOT)['ready']}"
+            for scenario, most in users.items():
+                request = self.request(
+                    host, scenario, most, seed, warmup=0.2, warmup_turns=0, window=self.times.ceiling,
+                    window_turns=0, drain=1.0,
+                )  # fmt: skip
+                # A user's own scenario may read the answer, which is empty here; and one that sleeps in its
+                # tasks shows its own pace, not what the generator can make.
+                with suppress(ScenarioFailed, UsersSetTheRate):
+                    found += until_undisturbed(partial(self.ceiling, request, child.pid))
+        return found
+
+    def ceiling(self, request: TrialRequest, null_server: int) -> Ceiling:
+        """One measurement of what the generator can make. Raises ChildFailed, ScenarioFailed, and
+        UsersSetTheRate where users pause although their `wait_time` is left out."""
+        probe = self.probe(request, null_server)
+        if probe.thinks:
+            raise UsersSetTheRate
+        return Ceiling(
+            scenario=request.scenario,
+            users=request.users,
+            rate=int(probe.ended.sum()) / probe.window,
+            faults=ceiling_faults(probe, probe.samples, request.users),
+        )
+
+    def calibrations(self, server: Target, plan: Plan) -> list[Calibration]:
+        """An arm under one user of every scenario, and under a few, without their think time; and the
+        canary's response times without load: every attempt, see `until_undisturbed`. Raises ChildFailed."""
+        canary = (CANARY,) if plan.canary is not None else ()
+        scenarios = dict.fromkeys((*canary, *(cell.scenario for cell in plan.cells)))
+        self.names.add_routes(server.routes())
+        last = settle(clock_of(server.pid))
+
+        def once(scenario: str, users: int) -> Calibration:
+            nonlocal last
+            measured = self.calibration(server, scenario, users, plan.seed % 2**31, last)
+            last = measured.after
+            return measured
+
+        # One user first: what more of them may leave undone must not count as the work of a request alone.
+        return [
+            attempt
+            for users in calibration_users(plan)
+            for scenario in scenarios
+            if users in levels(plan, self.thinks(scenario))
+            for attempt in until_undisturbed(partial(once, scenario, users))
+        ]
+
+    def thinks(self, scenario: str) -> bool:
+        """Whether a scenario's users wait between two tasks."""
+        return bool(self.scenarios.get(scenario, {}).get("thinks"))
+
+    def pause(self, scenario: str) -> float | None:
+        """The mean seconds for which they do so; None where that is not known."""
+        found: float | None = self.scenarios.get(scenario, {}).get("pause", 0.0)
+        return found
+
+    def calibration(
+        self, server: Target, scenario: str, users: int, seed: int, before: Settling | None
+    ) -> Calibration:
+        """An arm under `users` users of one scenario; `before`: what its server did without load. Raises
+        ChildFailed."""
+        times = self.times
+        request = self.request(
+            server.url, scenario, users, seed, warmup=times.warmup, warmup_turns=CALIBRATION_WARMUP_TURNS,
+            window=times.window, window_turns=times.turns, drain=5.0,
+        )  # fmt: skip
+        # A request's cost alone includes the work that it leaves for later: wait until all is done, unless
+        # the server is never at rest.
+        thorough = users == 1 and before is not None and before.rested
+        probe = self.probe(request, server.pid, ALL_WORK if thorough else ENOUGH)
+        beats = Heartbeats.of(server.heartbeats(probe.opened), probe.opened)
+        ok = probe.samples.ok & probe.ended
+        ended = int((probe.samples.end >= 0.0).sum())
+        shares = probe.samples.share_in(0.0, probe.window)
+        requests = float(shares.sum())
+        cpu, hops = beats.spent("cpu", probe.window), beats.spent("hops", probe.window)
+        return Calibration(
+            arm=server.arm.name,
+            scenario=scenario,
+            users=users,
+            throughput=float(shares[probe.samples.ok].sum()) / probe.window,
+            service_time=float(probe.samples.service_time[ok].mean()) if ok.any() else None,
+            cpu=cpu / requests if cpu is not None and requests else None,
+            hops=hops / requests if hops is not None and requests else None,
+            lag=float(np.quantile(beats.lag, 0.9)) if len(beats) else None,
+            faults=calibration_faults(probe, probe.samples, users),
+            work=probe.work / ended if probe.work is not None and ended else None,
+            before=before,
+            after=probe.after,
+        )
+
+    def request(
+        self, host: str, scenario: str, users: int, seed: int, *, warmup: float, warmup_turns: int,
+        window: float, window_turns: int, drain: float,
+    ) -> TrialRequest:  # fmt: skip
+        """A closed loop without a canary and without think time, whose samples are not kept."""
+        return TrialRequest(
+            host=host, scenario=scenario, users=users, turn=0.0, rate=None, arrivals=None, warmup=warmup,
+            warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=LONGEST, drain=drain,
+            seed=seed, names=f"{seed}/probe/{next(self.probes)}",
+            samples=str(self.environment.scratch / "probe.npz"), canary=None, pauses=False,
+            **self.names.of(scenario),
+        )  # fmt: skip
+
+    def probe(self, request: TrialRequest, server: int | None, enough: float = ENOUGH) -> Probe:
+        """Load a server for a moment, and wait for it to come to rest, or to work for `enough` CPU seconds;
+        `server`: its pid, None where it is not known. Raises ChildFailed."""
+        watch = accounting.Watch(self.clocks, server)
+        self.generator.send(asdict(request))
+        opened = expect(self.generator, "opened", SLACK)["at"]
+        watch.open()
+        clock = clock_of(server)
+        expect(self.generator, "closed", SLACK)
+        use = watch.close()
+        expect(self.generator, "drained", SLACK)
+        after = settle(clock, enough)
+        facts = expect(self.generator, "done", SLACK)
+        self.names.note(request.scenario, facts)
+        return Probe(
+            opened=opened,
+            window=facts["window"],
+            samples=samples_written(request.samples, facts).without(facts["covering"], facts["endpoints"]),
+            resources=Resources(
+                server_cpu=use.server_cpu, generator_cpu=facts["generator_cpu"],
+                generator_lag=facts["generator_lag"], host_steal=use.host_steal,
+                host_foreign=use.host_foreign,
+            ),
+            errors=tuple(facts["errors"]),
+            lost=facts.get("lost", 0),
+            thinks=facts["thinks"],
+            left=facts["left"],
+            parallel=facts["parallel"],
+            work=clock.total if clock is not None else None,
+            after=after,
+        )  # fmt: skip
+
+
+class UsersSetTheRate(Exception):
+    """Users pause between their requests, so that the rate is theirs."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A short load: when its window opened on perf_counter's clock, its samples, and what the rules of
+    validity look at."""
+
+    opened: float
+    window: float
+    samples: Samples
+    resources: Resources
+    errors: tuple[str, ...]
+    lost: int
+    thinks: bool
+    left: int = 0
+    parallel: bool = False
+    work: float | None = None
+    """CPU seconds of the server's processes from the window's start until they were at rest; None where they
+    are not known."""
+    after: Settling | None = None
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """The requests that ended in the window."""
+        found: NDArray[np.bool_] = (self.samples.end >= 0.0) & (self.samples.end < self.window)
+        return found

@@ -1,0 +1,92 @@
+"""The parent's side of the load generator: how it is started, and its messages."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from loadtests.cpus import cpus_flag
+from loadtests.errors import ChildFailed
+from loadtests.plan.options import RunOptions
+from loadtests.plan.plan import Plan
+from loadtests.records.arrays import read_samples
+from loadtests.records.samples import Samples
+from loadtests.records.trial import ArrayFile
+from loadtests.system import placement
+from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+
+SLACK = 90.0
+"""Seconds beyond its planned time after which a generator without a response is given up."""
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """How load is made."""
+
+    generators: int = 1
+    """Processes that make it."""
+    locustfile: str | None = None
+    """The user's own file of Locust users; None: the built-in ones."""
+    canary: str | None = "/ping"
+    """The path that a canary can request; None: no canary."""
+    allow_remote: bool = False
+    """Whether load may leave this machine."""
+    locust_args: Sequence[str] = ()
+    """Words of the file's own options."""
+
+    @classmethod
+    def of(cls, plan: Plan, options: RunOptions) -> Self:
+        file = plan.locustfile.file if plan.locustfile else None
+        return cls(plan.generators, file, plan.canary, options.allow_remote, options.locust_args)
+
+    def arguments(self) -> list[str]:
+        """The command line of generator.py, or of fleet.py where several processes make the load."""
+        alone = self.generators == 1
+        words = ["-m", "loadtests.load.generator" if alone else "loadtests.load.fleet"]
+        words += [] if alone else ["--size", str(self.generators)]
+        words += ["--locustfile", self.locustfile] if self.locustfile else []
+        words += [f"--locust-arg={word}" for word in self.locust_args]
+        words += ["--canary", self.canary] if self.canary else []
+        return [*words, "--allow-remote"] if self.allow_remote else words
+
+
+def generator(logs: Path, placement: placement.Placement, options: GeneratorOptions | None = None) -> Child:
+    """The load generator's process, alone or with workers; its first message names its scenarios."""
+    arguments = [*(options or GeneratorOptions()).arguments(), *cpus_flag(placement.get("generator", ()))]
+    return Child("the load generator", arguments, logs / "generator.log", env=OUR_PACKAGES)
+
+
+def known_scenarios(file: str | None = None, locust_args: Sequence[str] = ()) -> Mapping[str, Any]:
+    """What the generator can run: `scenarios` by name, each with whether it writes, thinks and can arrive on
+    a schedule, and its endpoints with their weights; `ignored`: what the file asks for besides and does not
+    get. `file`: a user's own, with the words of its options. Raises ChildFailed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="duel-logs-") as logs,
+        generator(Path(logs), {}, GeneratorOptions(locustfile=file, locust_args=locust_args)) as child,
+    ):
+        return child.receive(OWN_BOOT)
+
+
+def samples_written(path: str | Path, facts: Mapping[str, Any]) -> Samples:
+    """The samples that the generator has written to `path`, as its `done` message says. Raises one of
+    `files.DAMAGE`."""
+    return read_samples(Path(path), ArrayFile.model_validate(facts["arrays"]["samples"]))
+
+
+class ScenarioFailed(ChildFailed):
+    """A scenario's own code raised."""
+
+
+def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:
+    """The child's next message, which must be `event`. Raises ChildFailed."""
+    message = child.receive(timeout)
+    if message.get("event") == "failed":
+        raise ScenarioFailed(str(message["why"]), cause=child.log_tail())
+    if message.get("event") != event:
+        raise ChildFailed(
+            f"{child.name} sent {message.get('event')!r} instead of {event!r}", cause=child.log_tail()
+        )
+    return message

@@ -1,0 +1,37 @@
+"""A plan from settings; asks a generator what scenarios a locustfile holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import ChildFailed, PlanError
+from loadtests.measure.generator import known_scenarios
+from loadtests.plan.building import build_plan, locustfile
+from loadtests.plan.plan import Plan
+from loadtests.plan.settings import RunSettings, settle
+
+
+def planned(**settings: Any) -> Plan:
+    """A plan from settings named as in `[tool.duel]`, with underscores: `planned(users=[8], max_time=60)`.
+    Neither the environment nor a file is read. Raises PlanError."""
+    return plan_of(settle(settings, {}, Path(os.devnull)).settings)
+
+
+def plan_of(settings: RunSettings, allow_remote: bool = False) -> Plan:
+    """The plan described by the settings, with the scenarios of their locustfile. Raises PlanError."""
+    return build_plan(settings, own(settings), allow_remote)
+
+
+def own(settings: RunSettings) -> Mapping[str, Any] | None:
+    """What the settings' locustfile holds, as the generator reports it; None where there is none. Raises
+    PlanError."""
+    file = locustfile(settings.locustfile)
+    if file is None:
+        return None
+    try:
+        return known_scenarios(file.file, settings.locust_arg)
+    except ChildFailed as failure:
+        raise PlanError(f"cannot use the scenarios in {settings.locustfile}", cause=failure.cause) from None

@@ -1,0 +1,400 @@
+"""Carries out a plan: serve, load, record; saves after every trial.
+
+The meaning of the records is not decided here: the caller passes `decided`, a function from the run so far to
+the cells that are decided.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from loadtests.errors import PlanError, did_you_mean
+from loadtests.measure.answers.equality import check_equal
+from loadtests.measure.answers.inquiries import compare_answers
+from loadtests.measure.answers.questions import fixed_questions
+from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
+from loadtests.measure.calibration import expected_turn, lost_by_head, max_users, refusals, work_to_watch
+from loadtests.measure.in_force import check_in_force, in_force
+from loadtests.measure.prospects.forecast import Forecast
+from loadtests.measure.runs import check_unchanged, sealed
+from loadtests.measure.trial import TrialTask, measure_trial
+from loadtests.measure.validity import MOST_ATTEMPTS, by_ceiling
+from loadtests.plan.addresses import check_target
+from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell
+from loadtests.plan.options import RunOptions
+from loadtests.plan.plan import BLOCK, Plan
+from loadtests.records.directory import RunDirectory
+from loadtests.records.in_force import InForce
+from loadtests.records.refusals import Refusal, foreseen
+from loadtests.records.run import Calibration, Ceiling, Run
+from loadtests.records.trial import Trial
+from loadtests.records.tried import pairs_tried, together
+from loadtests.serving.checkout import checked_out
+from loadtests.serving.server import Target
+from loadtests.system import placement
+from loadtests.system.lock import measurement_lock
+
+ENOUGH_CEILINGS, MOST_CEILINGS = 3, 9
+"""Undisturbed measurements of what the generator can make in a scenario, and measurements of any kind, after
+which a part of a run does not measure it again for a trial that comes near it."""
+
+Decided = Callable[[Run], set[Cell]]
+
+
+class Watcher(Protocol):
+    """Is notified of a run's progress. All calls come from the measuring thread, between windows."""
+
+    def waits(self, other: str, place: int) -> None:
+        """While `other` is measured on this machine, at this place in the queue, counted from 1."""
+
+    def prepares(self, arm: Arm) -> None:
+        """An arm is calibrated."""
+
+    def expects(self, least: float, most: float) -> None:
+        """The run takes much more or less time than was announced: from `least` to `most` seconds in all."""
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
+
+    def trial_ends(self, run: Run, trial: Trial) -> None: ...
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None: ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    @staticmethod
+    def nothing(*_: Any, **__: Any) -> None: ...
+
+    waits = prepares = expects = trial_begins = trial_ends = round_ends = nothing
+
+
+SILENT = Silent()
+
+
+def carry_out(
+    run: Run,
+    directory: RunDirectory,
+    decided: Decided,
+    watcher: Watcher = SILENT,
+    options: RunOptions = DEFAULT_OPTIONS,
+) -> Run:
+    """Measure the rounds of a run that `begin` made or `resume` found.
+
+    Ends when all cells are decided, at the plan's maximum of rounds, or when no further block of rounds
+    fits its time. Interrupted, it leaves the run as it is, marked incomplete, and re-raises. Raises
+    PlanError, ChildFailed, ArmsDiffer, CannotWrite.
+    """
+    check_reachable(run.plan, options.allow_remote)
+    check_connections(run.plan)
+    run = sealed(run, options)
+    if not run.trials:
+        # Interrupted in its preparation, it is resumed with the same values, too.
+        directory.save(run)
+    with measurement_lock(f"run {run.id}", options.wait, watcher.waits), ExitStack() as opening:
+        # It may have waited for hours.
+        check_unchanged(run)
+        checkout = opening.enter_context(checked_out(run.plan))
+        # Not earlier: neither waiting for another measurement nor preparing a base is this run's time.
+        began = time.perf_counter()
+        bench = opening.enter_context(Bench(directory.logs, options, run.plan))
+        bench.environment.checkout = checkout
+        bench.names.recall(run.trials)
+        check_scenarios(run.plan, bench.scenarios)
+        run = prepared(run, bench, watcher)
+        return Rounds(run, directory, bench, decided, watcher, began).carry_out()
+
+
+def check_reachable(plan: Plan, allow_remote: bool) -> None:
+    """Raises PlanError where load would leave this machine without `allow_remote`."""
+    for arm in plan.arms:
+        if arm.url is not None:
+            check_target(arm.url, allow_remote)
+
+
+def check_connections(plan: Plan) -> None:
+    """Raises PlanError where a process may hold fewer connections than there are users."""
+    most = placement.allow_connections()
+    users = max((cell.load.users or 0) for cell in plan.cells)
+    if most is not None and users > most:
+        raise PlanError(
+            f"{users} users need as many connections, and a process here may hold about {most}",
+            hint="use fewer users (-u), or raise the limit (ulimit -n)",
+        )
+
+
+def check_scenarios(plan: Plan, known: Mapping[str, Any]) -> None:
+    """Raises PlanError where a cell's scenario is not among those that the generator knows."""
+    for cell in plan.cells:
+        if cell.scenario not in known:
+            hint = did_you_mean(cell.scenario, list(known))
+            raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
+
+
+def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
+    """The run with the checks and calibrations before its first round: equal answers, each arm's cost at low
+    load, the generator's best rate. Raises PlanError, ChildFailed, ArmsDiffer."""
+    plan = run.plan
+    # A change may answer differently from its base: then only what its scenarios request is compared.
+    questions = () if plan.gate else fixed_questions(plan.arms)
+    calibrations: list[Calibration] = []
+    known: dict[str, InForce] = {}
+
+    def calibrate(server: Target) -> None:
+        found = in_force(server)
+        check_in_force(plan.arms, server.arm, found)
+        watcher.prepares(server.arm)
+        calibrations.extend(bench.calibrations(server, plan))
+        # Again: pools are made, and limits set, by the first requests that need them.
+        found = in_force(server) or found
+        check_in_force(plan.arms, server.arm, found)
+        known.update({server.arm.name: found} if found else {})
+
+    database = bench.environment.database_version
+    if run.trials:
+        if run.machine.database not in (None, database):
+            raise PlanError(
+                f"cannot resume run {run.id}: its database was {run.machine.database}, and is now {database}",
+                hint="rounds of two different things do not belong to one run: start a new one",
+            )
+        # Resumed: its rounds are still judged by what was known before the first one, and of the same code.
+        bench.environment.sources.digests.update(run.sources or {})
+        check_equal(plan.arms, bench.environment, questions)
+    else:
+        if questions:
+            equal = check_equal(plan.arms, bench.environment, questions, calibrate)
+            answers, compared = None, equal.requests
+        else:
+            answers, compared = compare_answers(plan, bench, calibrate), None
+        run = run.model_copy(
+            update={
+                "machine": run.machine.model_copy(update={"database": database}),
+                "answers": answers,
+                "answers_compared": compared,
+                "sources": dict(bench.environment.sources.digests),
+                "task_queues": dict(bench.environment.sources.task_queues),
+                "in_force": known,
+                "ceilings": tuple(bench.ceilings(max_users(plan), plan.seed % 2**31)),
+                "calibrations": tuple(calibrations),
+                "refused": {**refusals(plan, calibrations), **foreseen(plan)},
+            }
+        )
+    check_fits(plan, run.refused)
+    return run
+
+
+def check_fits(plan: Plan, refused: Mapping[str, Refusal]) -> None:
+    """Raises PlanError where no cell can be measured, unless that is a gate's result: its bases fit."""
+    if len(refused) < len(plan.cells) or any(lost_by_head(plan, one) for one in refused.values()):
+        return
+    cell = min(plan.cells, key=lambda cell: refused[cell.key].needed)
+    raise PlanError(
+        "no cell fits the available time",
+        cause=f"even {cell} needs windows of about {refused[cell.key].needed:.0f} s",
+        hint="use fewer users (-u), longer windows (-t) or a longer --max-time",
+    )
+
+
+class Rounds:
+    """The rounds of one run."""
+
+    def __init__(
+        self,
+        run: Run,
+        directory: RunDirectory,
+        bench: Bench,
+        decided: Decided,
+        watcher: Watcher,
+        began: float,
+    ) -> None:
+        self.run = run
+        self.plan = run.plan
+        self.directory = directory
+        self.bench = bench
+        self.decided = decided
+        self.watcher = watcher
+        self.began = began
+        self.preparation = self.elapsed
+        """Seconds before the first trial."""
+        cells = [cell for cell in run.plan.cells if cell.key not in run.refused]
+        self.forecast = Forecast(run.plan, run.calibrations, cells)
+        self.before = run
+        """The run as an earlier part left it, judged by what is known now."""
+        self.ceilings: list[Ceiling] = []
+        """Those that this part has measured for trials that came near them."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of this part of the run."""
+        return time.perf_counter() - self.began
+
+    def carry_out(self) -> Run:
+        plan = self.plan
+        open_cells = [cell for cell in plan.cells if cell.key not in self.run.refused]
+        open_cells = self.left_open(open_cells, 0) if self.before.trials else open_cells
+        self.correct_forecast()
+        round = 0
+        while open_cells and round < plan.max_rounds:
+            # A later block starts only when it can be finished: half a block has no balanced order.
+            if round >= plan.min_rounds and round % BLOCK == 0 and not self.fits(open_cells, round):
+                open_cells = [cell for cell in open_cells if self.nearly_repaired(cell, round)]
+                if not open_cells:
+                    break
+            for cell in plan.shuffled(open_cells, round):
+                if self.measured(cell, round):
+                    continue
+                if self.late and self.run.trials:
+                    return self.finished()
+                self.measure(cell, round)
+            round += 1
+            if round >= plan.min_rounds and round % BLOCK == 0:
+                open_cells = self.left_open(open_cells, round)
+            if len(self.run.trials) > len(self.before.trials):
+                self.watcher.round_ends(self.run, round, open_cells, self.seconds_left(open_cells, round))
+        return self.finished()
+
+    def left_open(self, cells: list[Cell], round: int) -> list[Cell]:
+        """Those of the open cells that need more rounds. `round`: the first one that this part of the run has
+        not reached."""
+        decided = self.decided(self.run)
+        return [
+            cell
+            for cell in cells
+            if cell not in decided or self.unrepaired(cell, round) or not self.has_minimum(cell)
+        ]
+
+    def unrepaired(self, cell: Cell, round: int) -> bool:
+        """Whether too many rounds of a cell are lost, and this part of the run will measure some of them
+        again: an earlier part may have been disturbed, and have given the cell up."""
+        spoilt = [pair for pair in pairs_tried(self.run, cell) if pair.spoilt]
+        earlier = [lost for pair in pairs_tried(self.before, cell) for lost in pair.lost]
+        return bool(spoilt) and max(earlier, default=-1) >= round
+
+    def has_minimum(self, cell: Cell) -> bool:
+        """Whether all arms have tried the plan's minimum of rounds."""
+        needed = set(range(self.plan.min_rounds))
+        return all(needed <= {trial.round for trial in self.run.of(cell, arm.name)} for arm in self.plan.arms)
+
+    def nearly_repaired(self, cell: Cell, round: int) -> bool:
+        """Whether a cell that lost too many rounds is good again after one block more, if that block counts:
+        then it is measured beyond a profile's time, as the minimum of rounds is."""
+        pairs = pairs_tried(self.run, cell)
+        return (
+            self.plan.deadline is None
+            and round + BLOCK <= self.plan.max_rounds
+            and any(pair.spoilt for pair in pairs)
+            and not any(pair.spoilt_after(BLOCK) for pair in pairs)
+        )
+
+    def measured(self, cell: Cell, round: int) -> bool:
+        """Whether this round of a cell counts for all arms since an earlier part of the run. One that was
+        lost is measured again, by all arms: only trials of one moment are compared."""
+        last = [
+            trial
+            for arm in self.plan.arms
+            for trial in [one for one in self.before.of(cell, arm.name) if one.round == round][-1:]
+        ]
+        complete = len(last) == len(self.plan.arms) and together(last)
+        return complete and all(trial.valid for trial in last)
+
+    @property
+    def late(self) -> bool:
+        """Whether the plan's deadline is past."""
+        return self.plan.deadline is not None and self.elapsed >= self.plan.deadline
+
+    def finished(self) -> Run:
+        """The run, marked as complete."""
+        spent = self.before.elapsed + self.elapsed
+        self.run = self.run.model_copy(update={"complete": True, "elapsed": spent})
+        self.directory.save(self.run)
+        return self.run
+
+    def correct_forecast(self) -> None:
+        """Tell what the run takes, if it is not what was announced. Of a resumed run nothing was."""
+        if self.before.trials:
+            return
+        cells = [cell for cell in self.plan.cells if cell.key not in self.run.refused]
+        found = self.forecast.correction(cells, self.preparation)
+        if found is not None:
+            self.watcher.expects(*found)
+
+    def fits(self, cells: list[Cell], round: int) -> bool:
+        """Whether one more block of rounds fits the plan's rounds and time."""
+        if round + BLOCK > self.plan.max_rounds:
+            return False
+        if self.plan.max_time is None:
+            return True
+        return self.elapsed + self.forecast.round_seconds(cells) * BLOCK <= self.plan.max_time
+
+    def seconds_left(self, cells: list[Cell], round: int) -> float:
+        """An upper estimate of the remaining time."""
+        left = self.forecast.round_seconds(cells) * max(0, self.plan.max_rounds - round)
+        if self.plan.max_time is not None:
+            least = self.forecast.round_seconds(cells) * max(0, self.plan.min_rounds - round)
+            left = max(least, min(left, self.plan.max_time - self.elapsed))
+        return max(0.0, left)
+
+    def measure(self, cell: Cell, round: int) -> None:
+        """All arms of a cell, back to back; again, in the same order, for those whose measurement failed."""
+        for place, arm in enumerate(self.plan.order(cell, round)):
+            began = self.elapsed
+            for attempt in range(1, MOST_ATTEMPTS + 1):
+                self.watcher.trial_begins(self.run, cell, arm, round)
+                task = TrialTask(len(self.run.trials) + 1, cell, arm, round, place, attempt)
+                ceiling = self.run.ceiling(cell.scenario)
+                turn = expected_turn(cell, arm.name, self.run.calibrations) or 0.0
+                enough = work_to_watch(cell, arm.name, self.run.calibrations)
+                trial = measure_trial(task, self.plan, self.bench, self.directory.path, ceiling, turn, enough)
+                trial = self.by_best_ceiling(trial)
+                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
+                # After every trial: an interrupted run keeps what it has.
+                self.directory.save(self.run)
+                self.watcher.trial_ends(self.run, trial)
+                if trial.valid or self.held_back(trial):
+                    break
+            self.forecast.note(cell, arm.name, self.elapsed - began)
+            self.correct_forecast()
+
+    def held_back(self, trial: Trial) -> bool:
+        """Whether the generator held an arm back as it did in the round before: no attempt will do better."""
+        earlier = [one for one in self.run.of(trial.cell, trial.arm) if one.round == trial.round - 1]
+        return trial.capped and bool(earlier) and earlier[-1].capped
+
+    def by_best_ceiling(self, trial: Trial) -> Trial:
+        """The trial, after the generator's maximum rate was measured again if the trial came near it: an
+        earlier measurement may be too low, although nothing seemed to disturb it. What the generator made in
+        the trial, it can make. Raises ChildFailed."""
+        scenario = trial.cell.scenario
+        made = max((fault.value for fault in trial.faults if fault.kind == "near-ceiling"), default=None)
+        before = self.run.ceiling(scenario)
+        if before is None or made is None:
+            return trial
+        again = []
+        if self.ceiling_open(scenario):
+            users = {scenario: max_users(self.plan)[scenario]}
+            again = self.bench.ceilings(users, self.plan.seed % 2**31)
+            self.ceilings += again
+        if again or made > before:
+            self.run, self.before = (
+                with_ceilings(one, again, scenario, made) for one in (self.run, self.before)
+            )
+        return by_ceiling(trial, max(made, self.run.ceiling(scenario) or 0.0))
+
+    def ceiling_open(self, scenario: str) -> bool:
+        """Whether another measurement of the generator's maximum rate could tell more."""
+        known = [one for one in self.ceilings if one.scenario == scenario]
+        sound = sum(not one.faults for one in known)
+        return sound < ENOUGH_CEILINGS and len(known) < MOST_CEILINGS
+
+
+def with_ceilings(run: Run, more: Sequence[Ceiling], scenario: str, made: float) -> Run:
+    """The run with further measurements of a scenario's ceiling, by which its trials are judged again, and by
+    what the generator has `made` in one more."""
+    run = run.model_copy(update={"ceilings": (*run.ceilings, *more)})
+    ceiling = max(made, run.ceiling(scenario) or 0.0)
+    trials = (by_ceiling(one, ceiling) if one.cell.scenario == scenario else one for one in run.trials)
+    return run.model_copy(update={"trials": tuple(trials)})

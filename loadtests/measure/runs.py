@@ -1,0 +1,166 @@
+"""Start a run, or resume one if nothing has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from loadtests.errors import PlanError
+from loadtests.plan.arms import HIDDEN, Arm, Serving
+from loadtests.plan.base.repository import head_of
+from loadtests.plan.options import RunOptions, Sealed, secret, unrecorded
+from loadtests.plan.plan import Plan
+from loadtests.records.directory import RunDirectory
+from loadtests.records.files import read_named
+from loadtests.records.run import Run
+from loadtests.serving import versions
+from loadtests.system import fingerprint, placement
+
+LARGEST_SOURCE = 16 * 2**20
+"""Bytes of a file of Locust users."""
+
+
+def new_run(plan: Plan, placement: placement.Placement) -> Run:
+    now = datetime.now(UTC)
+    try:
+        release = version("fastapi-duel")
+    except PackageNotFoundError:
+        release = "unknown"
+    return Run.model_validate(
+        {
+            "schema": "duel-run/2",
+            "version": release,
+            "id": f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            "began": now.isoformat(timespec="seconds"),
+            "plan": plan,
+            "machine": fingerprint.fingerprint(placement),
+        }
+    )
+
+
+def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
+    """A run of `plan` without trials, in a new directory under `parent`. Raises CannotWrite."""
+    run = new_run(plan, placement.place(placement.cpus(), plan.generators))
+    directory = RunDirectory.create(parent, run.id)
+    directory.save(run)
+    return run, directory
+
+
+def resume(
+    path: Path, deadline: float | None, arms: Callable[[], Sequence[Arm]] = tuple
+) -> tuple[Run, RunDirectory]:
+    """The run at `path`, to be continued for `deadline` seconds, or to its end: from the first incomplete
+    round. `arms`: as they were given to the run, for values of their environments that are not recorded.
+    Raises RecordError; PlanError on another machine, or where what was measured has changed."""
+    directory = RunDirectory(path)
+    run = directory.load()
+    directory.complete()
+    here = fingerprint.fingerprint(placement.place(placement.cpus(), run.plan.generators))
+    for name in ("cpu", "cores", "python", "packages", "placement"):
+        then, now = getattr(run.machine, name), getattr(here, name)
+        if then != now:
+            raise PlanError(
+                f"cannot resume run {run.id} here: its {name} was {then}, and is now {now}",
+                hint="rounds from two machines do not belong to one run: start a new one",
+            )
+    check_unchanged(run)
+    complete = tuple(with_secrets(arm, run, arms) for arm in run.plan.arms)
+    plan = run.plan.model_copy(update={"max_time": deadline, "deadline": deadline, "arms": complete})
+    return run.model_copy(update={"plan": plan, "complete": False}), directory
+
+
+def with_secrets(arm: Arm, run: Run, given: Callable[[], Sequence[Arm]]) -> Arm:
+    """A recorded arm with the values of its environment: of the given arm of its name, or of our own
+    environment, where digests show whether they are the same. Raises PlanError where one is missing, or the
+    given arm is another one."""
+    hidden = [key for key, value in arm.env.items() if value == HIDDEN]
+    if not hidden:
+        return arm
+    sides = ("-base", "-head") if run.plan.base is not None else ("",)
+    again = next((one for one in given() for side in sides if one.name + side == arm.name), None)
+    if again is not None and described(again) != described(arm):
+        raise PlanError(
+            f"arm {arm.name!r} is not the one that run {run.id} has measured",
+            hint="describe it as `duel run` got it: the same app and the same settings",
+        )
+    known: Mapping[str, str] = os.environ if run.sealed is not None else {}
+    known = again.env if again is not None else known
+    missing = next((key for key in hidden if key not in known), None)
+    if missing is not None:
+        raise PlanError(
+            f"cannot resume run {run.id}: the value of {secret(arm.name, missing)} is not recorded",
+            cause="it may be secret",
+            hint=f"pass the arm again, as `duel run` got it: --arm {arm.name}=…,env.{missing}=…",
+        )
+    return arm.model_copy(update={"env": {**arm.env, **{key: known[key] for key in hidden}}})
+
+
+def described(arm: Arm) -> tuple[str, Serving, set[str]]:
+    """The parts of an arm that are recorded and the same on both sides of a gate."""
+    return arm.app, arm.serving, set(arm.env)
+
+
+def sealed(run: Run, options: RunOptions) -> Run:
+    """The run with digests of the values that are not recorded. Raises PlanError where it has them already,
+    of other values."""
+    values = unrecorded(run.plan, options)
+    lost = next((what for what, value in values.items() if value == HIDDEN), None)
+    if lost is not None:
+        raise refused(run, f"the value of {lost} is not recorded", "pass --arm as then")
+    if (run.plan.database == "sqlite") != (options.database is None):
+        raise refused(run, f"its database is {run.plan.database}", "pass the same --database as then")
+    if run.sealed is None and not run.trials:
+        return run.model_copy(update={"sealed": Sealed.of(values)})
+    missing, more, other = run.sealed.changed(values) if run.sealed is not None else ([], [], [])
+    for found, what in ((missing, "is not given"), (more, "was not given"), (other, "has another value")):
+        if found:
+            raise refused(run, f"{found[0]} {what}", "give it as then")
+    return run
+
+
+def refused(run: Run, what: str, hint: str) -> PlanError:
+    return PlanError(
+        f"cannot resume run {run.id}: {what}",
+        hint=f"{hint}; rounds of two different things do not belong to one run",
+    )
+
+
+def check_unchanged(run: Run) -> None:
+    """Raises PlanError where what a run measures has changed since its plan was made, or since its trials."""
+    changed = change_since(run)
+    if changed is not None:
+        raise PlanError(
+            f"cannot {'resume' if run.trials else 'measure'} run {run.id}: {changed}",
+            hint="rounds of two different things do not belong to one run: start a new one",
+        )
+
+
+def change_since(run: Run) -> str | None:
+    """What has changed or is gone of the files that a run measures; None where nothing has."""
+    plan = run.plan
+    for arm in plan.arms:
+        if arm.app_dir is not None and not Path(arm.app_dir).is_dir():
+            return f"{arm.app_dir} is gone"
+    base = plan.base
+    if base is not None:
+        head = head_of(Path(base.repository))
+        if head != base.head:
+            return f"the working tree was at {base.head}, and is now at {head}"
+    own = plan.locustfile
+    if own is not None:
+        try:
+            digest = hashlib.sha256(read_named(Path(own.file), LARGEST_SOURCE)).hexdigest()
+        except (OSError, ValueError) as error:
+            return f"{own.file}: {getattr(error, 'strerror', None) or error}"
+        if digest != own.digest:
+            return f"{own.file} has changed"
+    for path, recorded in (run.sources or {}).items():
+        found = versions.digest(Path(path))
+        if found != recorded:
+            return f"{path} {'is gone' if found is None else 'has changed'}"
+    return None

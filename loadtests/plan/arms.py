@@ -1,0 +1,236 @@
+"""Arms: an app and how it is served; the built-in ones, how one is written on the command line, and sweeps:
+`--sweep threads=10,40,100` makes arms of the first one."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_serializer
+
+from loadtests.errors import PlanError, did_you_mean
+from loadtests.plan.fields import Frozen, Line, Name, validated
+from loadtests.plan.values import parts, unquoted
+
+HIDDEN = "(not recorded)"
+
+MOST_ARMS = 6
+
+
+class Serving(Frozen):
+    """How an app is served. Equal for all arms unless an arm says otherwise."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that accept from the same socket."""
+    threads: Annotated[int, Field(ge=1, le=10_000)] = 40
+    """Tokens of AnyIO's thread limiter, in each worker."""
+    loop: Literal["uvloop", "asyncio"] = "uvloop"
+    http: Literal["httptools", "h11"] = "httptools"
+    gc: Literal["freeze", "default"] = "freeze"
+    """`freeze`: exclude objects built at start-up from garbage collection."""
+    gc_threshold: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """Objects made between two young collections; None: 10,000 with `freeze`, else Python's own."""
+    backlog: Annotated[int, Field(ge=1, le=65_535)] = 2048
+    """Connections that may wait to be accepted."""
+    keep_alive: Annotated[int, Field(ge=1, le=86_400)] = 75
+    """Seconds that an idle connection is kept."""
+    heartbeats: Literal["on", "off"] = "on"
+    """Whether a heartbeat inside the server reports what it is doing; off only to measure its cost."""
+
+    def arguments(self) -> list[str]:
+        """As flags of serve.py."""
+        said = [(name, value) for name, value in self if value is not None]
+        return [text for name, value in said for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+class Arm(Frozen):
+    """One thing under test: an app and how it is served."""
+
+    name: Name
+    app: Annotated[Line, Field(max_length=1_000)]
+    """`module:attribute` of an ASGI app or of a factory, or the http:// address of an external server."""
+    app_dir: Line | None = None
+    """Directory to import it from; None: where our own packages are."""
+    cwd: Line | None = None
+    """Directory that the server works in; None: ours."""
+    python: Line | None = None
+    """Interpreter that serves it, which knows uvicorn and anyio; None: ours."""
+    revision: Line | None = None
+    """Commit that the app comes from, where that is known."""
+    serving: Serving = Serving()
+    env: Mapping[str, str] = {}
+    """Environment of the server process, beside the one it inherits."""
+
+    @property
+    def url(self) -> str | None:
+        """The address of an external server; None for an app that we serve."""
+        return self.app.rstrip("/") if "://" in self.app else None
+
+    @field_serializer("env", when_used="json")
+    def keep_secrets(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Record values for our own apps' knobs only: a database URL may hold a password."""
+        return {
+            key: value if key.startswith("DUEL_APP_") and key != "DUEL_APP_DATABASE" else HIDDEN
+            for key, value in env.items()
+        }
+
+
+BUILT_IN: Mapping[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm(name="sync", app="sync_app.main:create_app"),
+        Arm(name="async", app="async_app.main:create_app"),
+        Arm(name="async-asyncpg", app="async_app.main:create_app", env={"DUEL_APP_DRIVER": "asyncpg"}),
+    )
+}
+"""Arms that need no description, by name."""
+
+
+def built_in_arms() -> tuple[Arm, ...]:
+    """The two that are measured where none are named: one driver, or one database file, for both."""
+    return BUILT_IN["sync"], BUILT_IN["async"]
+
+
+PLACES = {"app-dir": "app_dir", "cwd": "cwd", "python": "python"}
+"""Settings of an arm that are paths, and their fields."""
+
+ARM = "write NAME=module:attribute[,threads=100][,env.KEY=VALUE]"
+
+QUOTING = """quote a value that holds commas: --arm 'NAME=module:attribute,env.KEY="a,b"'"""
+
+
+def parse_arm(text: str, app_dir: str) -> Arm:
+    """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
+
+    Keys: those of Serving with hyphens, app-dir, cwd, python and env.KEY. A value that holds commas is
+    quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. Raises PlanError.
+    """
+    name, _, rest = text.partition("=")
+    target, *options = parts(rest, ",")
+    if not rest and name in BUILT_IN:
+        target = name
+    values: dict[str, Any] = {"name": name}
+    if target in BUILT_IN:
+        values["app"] = BUILT_IN[target].app
+    elif "://" in target:
+        if options:
+            raise PlanError(
+                f"arm {name!r} is an external server, which takes no settings",
+                hint="configure the server itself, or name its app: NAME=module:attribute",
+            )
+        values["app"] = target
+    elif ":" in target:
+        values |= {"app": target, "app_dir": app_dir}
+    else:
+        raise PlanError(f"arm {name!r} names no app", hint=ARM)
+    env = dict(BUILT_IN[target].env) if target in BUILT_IN else {}
+    serving: dict[str, str] = {}
+    for key, value in pairs(name, options):
+        if key.startswith("env.") and len(key) > 4:
+            env[key[4:]] = value
+        elif key in PLACES:
+            # Not resolved: a virtual environment's interpreter is a link to the one that made it.
+            values[PLACES[key]] = os.path.abspath(value)
+        elif key in (knobs := {field.replace("_", "-"): field for field in Serving.model_fields}):
+            serving[knobs[key]] = value
+        else:
+            hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
+            hint += f"; {QUOTING}" if env_given(options) else ""
+            raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
+    return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
+
+
+def pairs(name: str, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Key and value of each setting of an arm. Raises PlanError."""
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            # Not repeated: a password with a comma in it would be shown.
+            hint = f"{QUOTING}, or export it" if env_given(options) else ARM
+            raise PlanError(f"arm {name!r}: a setting is not key=value", hint=hint)
+        try:
+            yield key, unquoted(value)
+        except ValueError as error:
+            raise PlanError(f"arm {name!r}: {key}: {error}", hint=QUOTING) from None
+
+
+def env_given(options: Sequence[str]) -> bool:
+    """Whether a variable is among an arm's settings, whose value may have been meant to hold commas."""
+    return any(option.startswith("env.") for option in options)
+
+
+SHORT = {"pool": "env.DUEL_APP_POOL_SIZE"}
+"""Names for knobs of the twin apps that are swept often."""
+
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]+")
+"""Characters that a value may hold and a name may not."""
+
+EXAMPLE = "write --sweep threads=10,40,100, or pool=5,20"
+
+
+def swept(arms: Sequence[Arm], sweeps: Sequence[str]) -> tuple[Arm, ...]:
+    """The first of `arms` in every combination of the swept values, then the other arms. A combination that
+    changes nothing comes first. Raises PlanError."""
+    if not sweeps:
+        return tuple(arms)
+    axes = [axis(text) for text in sweeps]
+    names = [name for name, _ in axes]
+    if len(set(names)) < len(names):
+        raise PlanError(f"duplicate sweep of {names[0]}", hint=EXAMPLE)
+    first, others = arms[0], arms[1:]
+    if first.url is not None:
+        raise PlanError(
+            f"arm {first.name!r} is an external server: its settings cannot be swept", hint=EXAMPLE
+        )
+    if "pool" in names and first.app not in {arm.app for arm in BUILT_IN.values()}:
+        raise PlanError(
+            f"pool is a setting of the built-in apps, and arm {first.name!r} is another app",
+            hint="sweep the variable that the app reads its pool's size from: env.KEY=5,20",
+        )
+    variants = [
+        variant(first, dict(zip(names, values, strict=True))) for values in product(*(v for _, v in axes))
+    ]
+    if len(variants) + len(others) > MOST_ARMS:
+        raise PlanError(
+            f"this makes {len(variants) + len(others)} arms; at most {MOST_ARMS} are possible",
+            hint=f"sweep fewer values, or name one arm alone: --arm {first.name}",
+        )
+    same = [arm for arm in variants if (arm.serving, arm.env) == (first.serving, first.env)]
+    rest = [arm for arm in variants if arm not in same]
+    return (*same, *rest, *others)
+
+
+def axis(text: str) -> tuple[str, tuple[str, ...]]:
+    """`threads=10,40,100` as a name and its values. Raises PlanError."""
+    name, equals, rest = text.partition("=")
+    name = name.strip()
+    try:
+        values = tuple(unquoted(value.strip()) for value in parts(rest, ",") if value.strip())
+    except ValueError as error:
+        raise PlanError(f"sweep of {name!r}: {error}", hint="""--sweep 'env.KEY="a,b",c'""") from None
+    if not equals or not values:
+        raise PlanError(f"{name!r} is swept over no values", hint=EXAMPLE)
+    if len(set(values)) < len(values):
+        raise PlanError(f"{name!r} is swept over the same value twice", hint=EXAMPLE)
+    known = [field.replace("_", "-") for field in Serving.model_fields]
+    if name not in (*known, *SHORT) and not name.startswith("env."):
+        raise PlanError(f"{name!r} cannot be swept", hint=did_you_mean(name, [*known, *SHORT, "env.KEY"]))
+    return name, values
+
+
+def variant(arm: Arm, chosen: dict[str, str]) -> Arm:
+    """`arm` with some of its knobs set, and a name that says so. Raises PlanError."""
+    serving, env = arm.serving.model_dump(), dict(arm.env)
+    for name, value in chosen.items():
+        target = SHORT.get(name, name)
+        if target.startswith("env."):
+            env[target.removeprefix("env.")] = value
+        else:
+            serving[target.replace("-", "_")] = value
+    said = "-".join(f"{key.removeprefix('env.')}-{value}" for key, value in chosen.items())
+    name = f"{arm.name}-{UNNAMEABLE.sub('-', said)}"[:64]
+    values = {**arm.model_dump(), "name": name, "serving": serving, "env": env}
+    return validated(Arm, values, f"arm {name!r}")

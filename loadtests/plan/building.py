@@ -1,0 +1,224 @@
+"""From settings to a plan. Reads files and the repository; writes and starts nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import PlanError, did_you_mean
+from loadtests.plan.addresses import check_target
+from loadtests.plan.arms import Arm, built_in_arms, parse_arm, swept
+from loadtests.plan.base.commit import resolve
+from loadtests.plan.base.locks import with_packages
+from loadtests.plan.base.pairs import left_behind, paired
+from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
+from loadtests.plan.database_url import checked
+from loadtests.plan.fields import validated
+from loadtests.plan.options import Hooks, RunOptions
+from loadtests.plan.plan import FIRST_LOOK, LAST_LOOK, LocustFile, Plan
+from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES, Profile
+from loadtests.plan.settings import RunSettings
+
+LONGEST_WINDOW = 10.0
+"""Seconds to which a window is stretched without being asked to."""
+
+
+def build_plan(
+    settings: RunSettings, own: Mapping[str, Any] | None = None, allow_remote: bool = False
+) -> Plan:
+    """The plan that the settings ask for. `own`: what `settings.locustfile` holds, as
+    `measure.generator.known_scenarios` describes it; None: the built-in scenarios. Raises PlanError."""
+    own_scenarios = None if own is None else own["scenarios"]
+    profile = profile_of(settings)
+    planned = cells(profile, settings.scenario, loads(settings), own_scenarios)
+    values: dict[str, Any] = {
+        "profile": settings.profile,
+        "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
+        "cells": planned,
+        "locustfile": paced(
+            locustfile(settings.locustfile, () if own is None else own["ignored"]), own_scenarios or {}
+        ),
+        "answers": settings.answers,
+        "canary": settings.canary or ("/ping" if own_scenarios is None else None),
+        "generators": settings.generators,
+        "database": "postgresql" if database(settings) else "sqlite",
+        "warmup": profile.warmup if settings.warmup is None else settings.warmup,
+        "window": window(planned, profile.window) if settings.window is None else settings.window,
+        "boot_timeout": settings.boot_timeout,
+        "margin": settings.margin,
+        "thresholds": settings.thresholds or {},
+    }
+    values |= sides(settings, allow_remote)
+    values |= rounds(settings, profile)
+    return validated(Plan, values, "the plan")
+
+
+def run_options(settings: RunSettings, allow_remote: bool = False, wait: bool = False) -> RunOptions:
+    """What a run needs besides its plan. Raises PlanError."""
+    hooks = Hooks(settings.before_trial, settings.after_trial)
+    return RunOptions(database(settings), hooks, allow_remote, wait, settings.locust_arg)
+
+
+def profile_of(settings: RunSettings) -> Profile:
+    """Raises PlanError."""
+    if settings.profile not in PROFILES:
+        raise PlanError(
+            f"unknown profile {settings.profile!r}", hint=did_you_mean(settings.profile, list(PROFILES))
+        )
+    return PROFILES[settings.profile]
+
+
+def sides(settings: RunSettings, allow_remote: bool) -> dict[str, Any]:
+    """The plan's arms, and which is compared with which. Raises PlanError."""
+    chosen = swept(arms(settings, settings.arm, allow_remote), settings.sweep)
+    if settings.base_ref is not None:
+        base = resolve(settings.base_ref, Path(settings.app_dir), settings.base_point)
+        pairs, against = paired(chosen, base, settings.base_python)
+        check_places(pairs)
+        base = with_packages(base, chosen, settings.base_python)
+        base = base.model_copy(update={"untracked": left_behind(chosen, base)})
+        return {"arms": pairs, "against": against, "gate": True, "base": base}
+    if settings.base_python is not None:
+        raise PlanError("--base-python needs a base", hint="add --base-ref, or an arm with python=PATH")
+    if len(chosen) < 2:
+        raise PlanError(
+            f"one arm alone, {chosen[0].name!r}, cannot be compared",
+            hint="add a second --arm, such as --arm sync, a --sweep of two values, or a --base-ref",
+        )
+    check_places(chosen)
+    return {"arms": chosen}
+
+
+def check_places(arms: Sequence[Arm]) -> None:
+    """Raises PlanError where a directory or an interpreter of an arm does not exist."""
+    for arm in arms:
+        for key, directory in (("app-dir", arm.app_dir), ("cwd", arm.cwd)):
+            if directory is not None and not Path(directory).is_dir():
+                raise PlanError(
+                    f"arm {arm.name!r}: there is no directory {directory}", hint=f"check its {key}"
+                )
+        if arm.python is not None and shutil.which(arm.python) is None:
+            raise PlanError(
+                f"arm {arm.name!r}: {arm.python} cannot be run", hint="name an interpreter: python=PATH"
+            )
+
+
+def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
+    """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
+    does not suit one, or one is a server on another machine without `allow_remote`."""
+    directory = str(Path(settings.app_dir).resolve())
+    chosen = tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
+    for arm in chosen:
+        if arm.url is not None:
+            check_target(arm.url, allow_remote)
+        if database(settings) is None and "DUEL_APP_DRIVER" in arm.env:
+            raise PlanError(
+                f"arm {arm.name!r} needs PostgreSQL, for its driver {arm.env['DUEL_APP_DRIVER']}",
+                hint="add --database postgresql, or leave this arm out",
+            )
+    return chosen
+
+
+def described(settings: RunSettings) -> tuple[Arm, ...]:
+    """The arms that are described, as they are and swept; none where none are. Raises PlanError."""
+    directory = str(Path(settings.app_dir).resolve())
+    chosen = tuple(parse_arm(text, directory) for text in settings.arm)
+    return (*chosen, *swept(chosen, settings.sweep)) if chosen else ()
+
+
+def database(settings: RunSettings) -> str | None:
+    """Where the twin apps keep their data: None for SQLite, `postgresql`, or a URL. Raises PlanError."""
+    return None if settings.database == "sqlite" else checked(settings.database)
+
+
+def locustfile(file: str | None, ignored: Sequence[Mapping[str, str]] = ()) -> LocustFile | None:
+    """The user's own Locust users as a plan holds them. Raises PlanError."""
+    if file is None:
+        return None
+    path = Path(file).resolve()
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return LocustFile.model_validate({"file": str(path), "digest": digest, "ignored": ignored})
+    except (OSError, ValueError) as error:
+        raise PlanError(
+            f"cannot read {file}: {getattr(error, 'strerror', None) or error}",
+            hint="--locustfile takes a file of Locust users; -s picks some of them by name",
+        ) from None
+
+
+def paced(file: LocustFile | None, own_scenarios: Mapping[str, Any]) -> LocustFile | None:
+    """A locustfile with how long the users of its scenarios wait between two tasks."""
+    pauses = {name: pause for name, told in own_scenarios.items() if (pause := told.get("pause"))}
+    return None if file is None else file.model_copy(update={"pauses": pauses})
+
+
+def rounds(settings: RunSettings, profile: Profile) -> dict[str, Any]:
+    """How many rounds, and how long they may take. Raises PlanError."""
+    if settings.rounds is not None and settings.fixed_rounds is not None:
+        raise PlanError("--rounds and --fixed-rounds exclude each other")
+    asked = settings.rounds if settings.fixed_rounds is None else settings.fixed_rounds
+    most = LAST_LOOK if asked is None else asked
+    least = min(FIRST_LOOK, most) if settings.fixed_rounds is None else settings.fixed_rounds
+    # An explicit number of rounds is measured, however long it takes.
+    usual = profile.max_time if asked is None else None
+    return {
+        "min_rounds": least,
+        "max_rounds": most,
+        "max_time": usual if settings.max_time is None else settings.max_time,
+        # A profile's limit only prevents extra rounds; a limit that a user sets ends the run.
+        "deadline": settings.max_time,
+    }
+
+
+def window(cells: Sequence[Cell], least: float) -> float:
+    """Seconds: the profile's window, in an open loop long enough for a 99th percentile, within reason."""
+    rates = [cell.load.rate for cell in cells if cell.load.rate is not None]
+    return max(least, min(ENOUGH_FOR_P99 / min(rates), LONGEST_WINDOW)) if rates else least
+
+
+def loads(settings: RunSettings) -> tuple[Load, ...]:
+    """The loads asked for; none: the profile's. Raises PlanError."""
+    if settings.users and settings.rate:
+        raise PlanError(
+            "users and rates cannot be mixed in one plan",
+            hint="-u makes a closed loop, which measures capacity; --rate makes an open loop, which measures "
+            "latency: run twice",
+        )
+    if settings.rate:
+        spread = settings.arrivals or "poisson"
+        return tuple(
+            validated(Load, {"rate": rate, "arrivals": spread}, f"rate {rate:g}") for rate in settings.rate
+        )
+    if settings.arrivals is not None:
+        raise PlanError("--arrivals needs an open loop", hint="add a rate, such as --rate 500")
+    return tuple(validated(Load, {"users": users}, f"users {users}") for users in settings.users)
+
+
+def cells(
+    profile: Profile,
+    scenarios: Sequence[str],
+    loads: Sequence[Load],
+    own_scenarios: Mapping[str, Any] | None = None,
+) -> tuple[Cell, ...]:
+    """The profile's cells, or the requested scenarios and loads instead; of a locustfile all scenarios,
+    at the profile's levels, unless some are asked for. Raises PlanError."""
+    if own_scenarios is None and not scenarios and not loads:
+        return tuple(Cell(scenario=name, load=Load(users=users)) for name, users in profile.cells)
+    known: Sequence[str] = [*MIXES, *ENDPOINTS] if own_scenarios is None else list(own_scenarios)
+    usual = dict.fromkeys(name for name, _ in profile.cells) if own_scenarios is None else own_scenarios
+    chosen = loads or tuple(Load(users=users) for users in profile.levels(own_scenarios is not None))
+    for name in scenarios:
+        if name not in known:
+            raise PlanError(f"unknown scenario {name!r}", hint=did_you_mean(name, known))
+    pairs = dict.fromkeys((name, load) for name in scenarios or usual for load in chosen)
+    for name, load in pairs:
+        if own_scenarios is not None and load.rate is not None and not own_scenarios[name]["plain"]:
+            raise PlanError(
+                f"scenario {name!r} has task sets, which cannot arrive at a rate",
+                hint="use users (-u), or write its tasks as plain functions",
+            )
+    return tuple(Cell(scenario=name, load=load) for name, load in pairs)

@@ -1,0 +1,101 @@
+"""What is measured unless asked otherwise: profiles, which are named choices of cells and times, the names of
+the built-in scenarios, and defaults that settings share with plans written in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MIXES = ("io_bound", "cpu_bound", "mixed")
+
+ENDPOINTS = (
+    "users.read",
+    "users.list",
+    "users.create",
+    "users.update",
+    "posts.read",
+    "posts.list",
+    "posts.create",
+    "posts.replace",
+    "posts.update",
+    "pages.home",
+    "pages.post",
+    "ping",
+    "sleep",
+    "upstream",
+    "fan-out",
+    "file",
+    "report",
+    "background",
+    "python",
+    "hash",
+    "crunch",
+    "image",
+    "checkout",
+    "blocking",
+    "offloaded",
+    "process",
+    "file-inline",
+    "plain-client",
+    "session-dependency",
+)
+"""What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without
+importing Locust, which patches sockets."""
+
+USERS = 64
+
+GENERATORS = 1
+"""Load generator processes."""
+
+BOOT_TIMEOUT = 30.0
+"""Seconds that a server may take to start."""
+
+MARGIN = 0.10
+"""Relative difference below which arms are equivalent."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named choice of cells and times, instead of fifteen flags. Seconds."""
+
+    about: str
+    cells: tuple[tuple[str, int], ...]
+    warmup: float
+    window: float
+    max_time: float | None
+
+    def levels(self, every: bool) -> tuple[int, ...]:
+        """Users of scenarios that the profile does not know: `every` level it has, or the usual one."""
+        return tuple(sorted({users for _, users in self.cells})) if every else (USERS,)
+
+
+def everything(*levels: int) -> tuple[tuple[str, int], ...]:
+    return tuple((scenario, users) for scenario in (*ENDPOINTS, *MIXES) for users in levels)
+
+
+PROFILES: Mapping[str, Profile] = {
+    "quick": Profile(
+        about="a demonstration in three minutes: seven cells, large effects only",
+        cells=(
+            ("ping", USERS), ("posts.read", USERS), ("upstream", 1), ("upstream", 8), ("upstream", USERS),
+            ("python", USERS), ("mixed", USERS),
+        ),
+        warmup=0.6,
+        window=1.0,
+        max_time=180.0,
+    ),
+    "default": Profile(
+        about="every endpoint and the three mixes at 64 users, in about 20 minutes",
+        cells=everything(USERS),
+        warmup=1.0,
+        window=2.0,
+        max_time=1200.0,
+    ),
+    "thorough": Profile(
+        about="the same at 1, 8, 40, 64, 128 and 256 users, for hours",
+        cells=everything(1, 8, 40, USERS, 128, 256),
+        warmup=2.0,
+        window=5.0,
+        max_time=None,
+    ),
+}  # fmt: skip

@@ -1,0 +1,71 @@
+"""What the arms answered before any load, as far as it differs, as data: `reports/wording` makes the
+sentences."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from loadtests.plan.fields import Frozen, Line
+
+DifferenceKind = Literal["status", "redirect", "content-type", "encoding", "shape", "value", "body", "size"]
+
+SIZE_FACTOR, SIZE_SLACK = 2.0, 8
+"""Bodies are of one class of sizes within this factor and these bytes, before load and under it."""
+
+Part = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class AnswerDifference(Frozen):
+    """One property in which an arm's answers to an endpoint's requests differ from its opponent's."""
+
+    kind: DifferenceKind
+    """status: HTTP status, 0 for no answer; redirect: where an answer leads; content-type, encoding: the
+    header; shape: a field of a JSON body, with its type; value: what a field always holds; body: a body that
+    is not JSON, always the same; size: bytes of the body."""
+    scenario: Line
+    endpoint: Line
+    request: Line
+    """One that shows it: method and path."""
+    reference: Line
+    arm: Line
+    field: Line = ""
+    """value: its place in the body, such as `items[0].name`; "" for the other kinds."""
+    reference_has: tuple[Line, ...] = ()
+    """What tells the reference's answers apart, such as `307`, or `items[].name: text` for a shape."""
+    arm_has: tuple[Line, ...] = ()
+    users: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """Who asked at once: one alone, or a crowd as large as the load."""
+    reference_part: Part = 1.0
+    """Fraction of the reference's answers that have it, or, where that is nothing, that lack the other's."""
+    arm_part: Part = 1.0
+
+
+class AnswerCheck(Frozen):
+    """How the arms' answers to what the scenarios request were compared before any load."""
+
+    requests: int
+    """Requests that each arm answered: the fewest of any arm."""
+    endpoints: tuple[Line, ...]
+    """`scenario: endpoint` of those that were compared."""
+    not_compared: tuple[Line, ...] = ()
+    """Of those for which an arm has no answer to be compared, or whose values differ in the answers of one
+    server of an arm, and have none of its other server."""
+    cut: tuple[Line, ...] = ()
+    """Scenarios whose user was cut off before all was answered, by answers that are slow, huge or endless."""
+    differences: tuple[AnswerDifference, ...] = ()
+
+
+class Compared(Frozen):
+    """How the arms' answers to fixed requests were compared, all of them alike."""
+
+    requests: int
+    heads: tuple[Line, ...] = ()
+    """Requests whose body had no end in time: status and headers were compared."""
+    beginnings: tuple[Line, ...] = ()
+    """Requests of whose body the first bytes were compared: it is larger."""
+    unanswered: tuple[Line, ...] = ()
+    """Requests that an arm did not answer in time: left out."""
+    unsteady: tuple[Line, ...] = ()
+    """Requests that two servers of the first arm answer differently, such as a time of day: left out."""

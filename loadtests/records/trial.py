@@ -1,0 +1,211 @@
+"""Trials, and what was measured of their processes from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field
+
+from loadtests.plan.cells import Cell
+from loadtests.plan.fields import Frozen, Line
+from loadtests.records.faults import Fault
+from loadtests.records.samples import Samples
+
+Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
+"""A count or a time: never negative, never infinite."""
+
+
+class Resources(Frozen):
+    """What the processes did during the window. None where the platform does not show it."""
+
+    server_cpu: Amount | None = None
+    """CPU seconds of the server and its children."""
+    server_rss: int | None = None
+    """Bytes of resident memory at the window's end."""
+    server_threads: int | None = None
+    """Threads at the window's end."""
+    server_children: Annotated[int, Field(ge=0)] | None = None
+    """Processes that the server has started, at the window's end."""
+    before: Footprint | None = None
+    """Before the load."""
+    after: Footprint | None = None
+    """Once the server was at rest after the load, or was no longer waited for."""
+    settling: Settling | None = None
+    """From the last response on."""
+    generator_cpu: Amount
+    """CPU seconds of the load generator."""
+    generator_lag: Amount | None = None
+    """90th percentile of the lateness of the generator's own timers, in seconds."""
+    host_steal: Amount | None = None
+    """Fraction of the host's CPU time that other guests took, 0 to 1."""
+    host_foreign: Amount | None = None
+    """CPUs' worth of work by processes that are not ours."""
+
+
+class Footprint(Frozen):
+    """A server's processes at one moment, all together."""
+
+    rss: Annotated[int, Field(ge=0)]
+    """Bytes of resident memory."""
+    threads: Annotated[int, Field(ge=0)]
+    children: Annotated[int, Field(ge=0)]
+    """Processes that it has started, directly or not."""
+
+
+class Settling(Frozen):
+    """What a server still did without load, until it was at rest or was no longer waited for."""
+
+    seconds: Amount
+    """For which it was observed."""
+    cpu: Amount
+    """CPU seconds of the server and its children in that time."""
+    rested: bool
+    """Whether it came to rest."""
+
+
+class ServerEnd(Frozen):
+    """How an arm's server ended by itself, or failed to start."""
+
+    during: Literal["start", "load"]
+    code: int | None = None
+    """Its exit code, or minus the number of the signal that ended it; None where that is not known, or where
+    it still ran: a server that became not ready in time, or an external one."""
+    log: Annotated[tuple[Line, ...], Field(max_length=10)] = ()
+    """The last lines of its log."""
+
+
+class ArrayFile(Frozen):
+    """An array file as it was when its trial was recorded: another one is not read in its place."""
+
+    rows: Annotated[int, Field(ge=0, le=2**40)]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of its bytes."""
+
+
+class TrialArrays(Frozen):
+    """What a trial's array files hold. Only `samples` is always there; None: there is no such file."""
+
+    samples: ArrayFile
+    canary: ArrayFile | None = None
+    heartbeats: ArrayFile | None = None
+    delays: ArrayFile | None = None
+
+    @property
+    def rows(self) -> int:
+        """Of all of them."""
+        return sum(file.rows for file in (self.samples, self.canary, self.heartbeats, self.delays) if file)
+
+
+class TrialFiles(NamedTuple):
+    """The names of a trial's array files, from the run's directory."""
+
+    samples: str
+    canary: str
+    heartbeats: str
+    delays: str
+    """What the slow service gave."""
+
+    @classmethod
+    def of(cls, number: int) -> Self:
+        """Those of trial `number`."""
+        stem = f"samples/{number:04d}"
+        return cls(f"{stem}.npz", f"{stem}.canary.npz", f"{stem}.heartbeats.npz", f"{stem}.delays.npz")
+
+
+class Trial(Frozen):
+    """One arm in one cell in one round."""
+
+    number: Annotated[int, Field(ge=1)]
+    round: Annotated[int, Field(ge=0)]
+    """Counted from 0."""
+    place: Annotated[int, Field(ge=0)]
+    """The arm's place in this round's order, from 0."""
+    attempt: Annotated[int, Field(ge=1)] = 1
+    cell: Cell
+    arm: Line
+    began: Line
+    """Wall clock, ISO 8601 in UTC."""
+    boot: Amount
+    """Seconds until the server answered."""
+    warmup: Amount
+    window: Annotated[Amount, Field(gt=0)]
+    """Seconds that the window really lasted."""
+    drain: Amount
+    tail: Amount | None = None
+    """Seconds for which a closed loop continued after the window, so that the requests in flight at its end
+    were answered under the same load; None where it did not: in open loops, and in earlier versions."""
+    endpoints: tuple[Line, ...]
+    names: Annotated[int, Field(ge=1)] | None = None
+    """How many different names its requests had before they were grouped to `endpoints`; None where they were
+    few, and kept."""
+    errors: tuple[Line, ...] = ()
+    """Kinds of failure, as the samples number them."""
+    arrivals: int | None = None
+    """Requests that were due in the window; None in a closed loop."""
+    dropped: int | None = None
+    """Those of them that were never made, since all users were still waiting: the server fell behind."""
+    lost: int = 0
+    """Load generators that ended while they were needed."""
+    restarted: bool = False
+    """Whether an external server was replaced by another process during the trial. Written by the first
+    release only; later ones record an `ended` server."""
+    ended: ServerEnd | None = None
+    """How its server ended before the end of the trial; None for one that lived."""
+    resent: Annotated[int, Field(ge=0)] | None = None
+    """Requests of the window that were sent twice, since the server closed a connection in use before the
+    first byte of its answer; None where the client does not count them."""
+    client: Line | None = None
+    """The kind of Locust user that made the load; None where every generator was lost."""
+    thinks: bool = False
+    """Whether the scenario's users wait between two tasks, or sleep in them."""
+    left: Annotated[int, Field(ge=0)] = 0
+    """Users of a closed loop that had ended by themselves when the window closed."""
+    parallel: bool = False
+    """Whether users had several requests in flight at once."""
+    covering: Annotated[tuple[Line, ...], Field(max_length=10_000)] = ()
+    """Those of the endpoints whose rows each cover several requests, such as the steps of a transaction: they
+    have times of their own, and are no requests."""
+    untimed: Mapping[Line, Annotated[int, Field(ge=0)]] = {}
+    """By name, how many rows without a response time the window had, such as messages a server pushed."""
+    resources: Resources
+    arrays: TrialArrays
+    faults: tuple[Fault, ...] = ()
+    """Why the measurement does not count; empty when it does."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the measurement counts."""
+        return not self.faults
+
+    def requests(self, samples: Samples) -> Samples:
+        """Those of its samples that are requests."""
+        return samples.without(self.covering, self.endpoints)
+
+    @property
+    def capped(self) -> bool:
+        """Whether the measurement does not count since the generator held the arm back in a closed loop, and
+        nothing else but others on the host did: it truly serves more, and sooner, than was seen."""
+        return (
+            self.cell.load.rate is None
+            and any(fault.caps for fault in self.faults)
+            # A generator without time to spare is late as well, and what others did made nothing faster.
+            and all(
+                fault.caps or fault.kind == "generator-late" or fault.blamed == "host"
+                for fault in self.faults
+            )
+        )
+
+    @property
+    def requests_expected(self) -> float:
+        """About how many of its requests are in the window, by its part of the time."""
+        return self.arrays.samples.rows * self.window / self.seconds
+
+    @property
+    def files(self) -> TrialFiles:
+        return TrialFiles.of(self.number)
+
+    @property
+    def seconds(self) -> float:
+        """For how long load was made."""
+        return self.warmup + self.window + self.drain

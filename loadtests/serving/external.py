@@ -1,0 +1,107 @@
+"""An external server: put under load, but neither started nor stopped here."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import psutil
+
+from loadtests.errors import ChildFailed
+from loadtests.plan.addresses import is_loopback
+from loadtests.plan.arms import Arm
+from loadtests.records.trial import ServerEnd
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.hooks import run_after, run_before
+from loadtests.system.processes import UNSEEN, at_work
+
+
+class DidNotStart(ChildFailed):
+    """An arm's server ended before it was ready, was not ready in time, or accepts no connections."""
+
+    def __init__(self, message: str, *, cause: str, hint: str, end: ServerEnd) -> None:
+        super().__init__(message, cause=cause, hint=hint)
+        self.end = end
+
+
+class ExternalServer:
+    """A running server, reached by its address."""
+
+    def __init__(self, arm: Arm, environment: ServingEnvironment) -> None:
+        if arm.url is None:
+            raise ValueError(f"arm {arm.name!r} has no address")
+        self.arm = arm
+        self.hooks, self.logs = environment.hooks, environment.logs
+        run_before(self.hooks, arm, self.logs)
+        began = time.perf_counter()
+        parts = urlsplit(arm.url)
+        try:
+            address = (parts.hostname or "", parts.port or 80)
+            with socket.create_connection(address, timeout=environment.boot_timeout) as connection:
+                self.address = connection.getpeername()[:2]
+        except OSError as error:
+            raise DidNotStart(
+                f"arm {arm.name!r} does not accept connections on {arm.url}",
+                cause=str(error.strerror or error),
+                hint="start the server first, or name an app to have it served: NAME=module:attribute",
+                end=ServerEnd(during="start"),
+            ) from None
+        self.boot = time.perf_counter() - began
+        self.pid = listener(*self.address)
+        self.process: psutil.Process | None = None
+        """The one that listened at first; None where that is not known."""
+        with suppress(*UNSEEN):
+            self.process = None if self.pid is None else psutil.Process(self.pid)
+        host, port = self.address
+        if not is_loopback(host) and not environment.allow_remote:
+            raise ChildFailed(f"arm {arm.name!r} resolves to {host}, and load goes to this machine only")
+        # By its address where it is on this machine: names are looked up again for every connection.
+        near = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.url = parts._replace(netloc=near).geturl() if is_loopback(host) else arm.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run_after(self.hooks, self.arm, self.logs)
+
+    def ended(self) -> ServerEnd | None:
+        """Whether its process is gone; another one may listen in its place, whose owner restarts servers that
+        end."""
+        lives = self.process is None or at_work(self.process)
+        return None if lives else ServerEnd(during="load")
+
+    def heartbeats(self, since: float) -> list[list[list[float]]]:
+        """None: none of our code runs inside that server."""
+        return []
+
+    def routes(self) -> list[str]:
+        """None, for the same reason."""
+        return []
+
+    def log_tail(self) -> str:
+        return ""
+
+
+def listener(host: str, port: int) -> int | None:
+    """The pid of the oldest process that listens on an address of this machine; None where the platform does
+    not show it, or where that process is a proxy of a server elsewhere."""
+    if not is_loopback(host):
+        return None
+    try:
+        pids = {
+            found.pid
+            for found in psutil.net_connections("tcp")
+            if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid
+        }
+        oldest = min((psutil.Process(pid) for pid in pids), key=psutil.Process.create_time, default=None)
+        # Docker's proxy listens for a server in another network, which does the work.
+        return oldest.pid if oldest is not None and oldest.name() != "docker-proxy" else None
+    except UNSEEN:
+        return None

@@ -1,0 +1,296 @@
+"""The child process that serves one ASGI app under uvicorn with exact serving knobs.
+
+Runs as a file (`python -P serve.py shop.main:app …`), in any environment that has uvicorn and
+anyio: the arm under test may live in another virtual environment or another Python. It therefore
+imports only the files beside it from our code.
+
+Exchanges JSON lines with its parent: one on stdout once it accepts requests; then one for every line on
+stdin: to `{"heartbeats": SINCE}` the heartbeats of each worker from that moment on, to `{"modules": true}`
+the paths of the modules that each worker has imported, to `{"routes": true}` the paths of its app's routes.
+It ends when stdin does, since its parent is gone then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import importlib.util
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from anyio.to_thread import current_default_thread_limiter
+
+if TYPE_CHECKING:
+    from loadtests.serving.inside.heartbeat import Heartbeat
+
+
+GRACE = 2.0
+"""Seconds for requests in flight when the server stops."""
+
+
+class AnnouncingServer(uvicorn.Server):
+    """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        options: argparse.Namespace,
+        parent: int,
+        heartbeat: Heartbeat | None,
+    ) -> None:
+        super().__init__(config)
+        self.parent = parent
+        self.threads: int = options.threads
+        self.freeze: bool = options.gc == "freeze"
+        self.gc_threshold: int | None = options.gc_threshold
+        self.heartbeat = heartbeat
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        current_default_thread_limiter().total_tokens = self.threads
+        await super().startup(sockets=sockets)
+        if self.freeze:
+            # Objects built at start-up live until the end: full collections can skip them.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000, 20, 100)
+        if self.gc_threshold is not None:
+            gc.set_threshold(self.gc_threshold)
+        if self.heartbeat is not None:
+            self.heartbeat.start()
+        if sockets:
+            say_ready(self.parent, sockets[0])
+
+
+def say_ready(parent: int, listener: socket.socket) -> None:
+    """Tell the parent, in one line, the port where requests are accepted."""
+    say(parent, {"ready": listener.getsockname()[1], "pid": os.getpid()})
+
+
+def say(parent: int, message: dict[str, Any]) -> None:
+    """One JSON line to the parent."""
+    line = json.dumps(message).encode() + b"\n"
+    while line:
+        line = line[os.write(parent, line) :]
+
+
+def take_stdout() -> int:
+    """A descriptor of the real stdout for ourselves; what the app prints goes to stderr from now on.
+
+    What the app prints would fill the pipe and block it, or be taken for a message.
+    """
+    parent = os.dup(1)
+    os.dup2(2, 1)
+    return parent
+
+
+def listen_to_parent(receive: Callable[[bytes], None]) -> None:
+    """Have every line on stdin answered; stop when stdin ends, which it does when the parent dies,
+    however it dies."""
+
+    def watch() -> None:
+        pending = b""
+        # Unbuffered: a thread inside sys.stdin would abort the interpreter when it ends first.
+        while data := os.read(0, 4096):
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                receive(line)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(GRACE + 1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="duel-watch").start()
+
+
+def listen(host: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(backlog)
+    listener.set_inheritable(True)
+    return listener
+
+
+def beside(name: str) -> Any:
+    """The module in the file `name`.py beside this one: our packages may not be importable here."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"duel_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def answer(
+    line: bytes, parent: int, heartbeat: Heartbeat | None, origins: Any, served: Sequence[Any]
+) -> None:
+    """What the parent asks for, as a list with one member: see `supervise`. `served`: the app, once it is
+    there."""
+    question = json.loads(line)
+    if "modules" in question:
+        say(parent, {"modules": [origins.modules()]})
+    elif "routes" in question:
+        say(parent, {"routes": [[path for app in served for path in beside("routes").paths(app)]]})
+    else:
+        say(parent, {"heartbeats": [heartbeat.read(question["heartbeats"]) if heartbeat else []]})
+
+
+def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
+    """Keep `workers` processes that accept from one socket, ready when all are; when one ends, all do.
+
+    Unlike a process manager, restart none: its requests would be missing from the results.
+    """
+    parent = take_stdout()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    fd = listener.fileno()
+    command = [sys.executable, "-P", __file__, *arguments, "--workers", "1", "--fd", str(fd)]
+    family = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(fd,))
+        for _ in range(workers)
+    ]
+    if watched:
+        # At once: the parent may go while the workers still boot.
+        listen_to_parent(lambda line: pass_on(line, family))
+    try:
+        with selectors.DefaultSelector() as selector:
+            for worker in family:
+                ready = worker.stdout.readline() if worker.stdout else b""
+                if not ready or not worker.stdout:
+                    sys.exit("a worker did not start")
+                selector.register(worker.stdout, selectors.EVENT_READ, worker)
+            say_ready(parent, listener)
+            answers: dict[str, list[Any]] = {}
+            while True:
+                for key, _ in selector.select():
+                    said = key.fileobj.readline()  # type: ignore[union-attr]  # a worker's stdout
+                    if not said:
+                        end_as(key.data, family)
+                    for kind, found in json.loads(said).items():
+                        answers.setdefault(kind, []).extend(found)
+                        if len(answers[kind]) >= workers:
+                            say(parent, {kind: answers.pop(kind)})
+    finally:
+        for worker in family:
+            worker.terminate()
+        for worker in family:
+            worker.wait()
+
+
+def end_as(worker: subprocess.Popen[bytes], family: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End at once, as one of the workers has ended: with its exit code, or with 128 plus its signal's number,
+    as a shell does."""
+    for other in family:
+        other.kill()
+    code = worker.wait()
+    sys.stderr.write(f"a worker ended {f'by signal {-code}' if code < 0 else f'with exit code {code}'}\n")
+    sys.exit(code if code >= 0 else 128 - code)
+
+
+def pass_on(line: bytes, family: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask every worker what the parent asks."""
+    for worker in family:
+        if worker.stdin is not None:
+            worker.stdin.write(line + b"\n")
+            worker.stdin.flush()
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve one ASGI app under uvicorn.")
+    parser.add_argument("app", help="module:attribute of an ASGI app or of a factory")
+    parser.add_argument("--app-dir", help="directory to import the app from, before all others")
+    parser.add_argument(
+        "--instead", nargs=2, metavar=("ROOT", "THERE"), help="import modules of tree ROOT from tree THERE"
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--cpus", help="comma-separated CPUs to run on")
+    parser.add_argument("--loop", default="uvloop")
+    parser.add_argument("--http", default="httptools")
+    parser.add_argument("--workers", type=int, default=1, help="processes that accept from one socket")
+    parser.add_argument("--fd", type=int, help="a listening socket in place of host and port")
+    parser.add_argument("--threads", type=int, default=40, help="tokens of AnyIO's thread limiter")
+    parser.add_argument("--backlog", type=int, default=2048)
+    parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
+    parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
+    parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
+    parser.add_argument(
+        "--heartbeats", choices=("on", "off"), default="on", help="whether the server records heartbeats"
+    )
+    parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parsed(arguments)
+
+    if options.cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
+    if options.fd is None:
+        try:
+            listener = listen(options.host, options.port, options.backlog)
+        except OSError as error:
+            sys.stderr.write(f"error: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+            sys.stderr.write("hint: pass another --port\n")
+            sys.exit(2)
+    else:
+        listener = socket.socket(fileno=options.fd)
+    if options.workers > 1:
+        # Workers watch their own pipe, whose other end is here.
+        chosen = sys.argv[1:] if arguments is None else arguments
+        words = [word for word in chosen if word != "--alone"]
+        supervise(options.workers, listener, words, watched=not options.alone)
+    parent = take_stdout()
+    heartbeat: Heartbeat | None = None
+    if options.heartbeats == "on":
+        heartbeat = beside("heartbeat").Heartbeat(beside("pending").Pending())
+        heartbeat.listen()
+    origins = beside("origins")
+    if options.instead:
+        origins.Redirect(*options.instead).install()
+    served: list[Any] = []
+    if not options.alone:
+        listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served))
+    if options.app_dir:
+        sys.path.insert(0, options.app_dir)
+    loading = beside("loading")
+    try:
+        app = loading.load(options.app)
+    except loading.UnusableApp as error:
+        sys.exit(error.lines())
+    served.append(app)
+    config = uvicorn.Config(
+        app,
+        interface=loading.interface(app),
+        loop=options.loop,
+        http=options.http,
+        ws=beside("sockets").protocol,
+        lifespan="auto",
+        access_log=False,
+        log_level="warning",
+        backlog=options.backlog,
+        timeout_keep_alive=options.keep_alive,
+        timeout_graceful_shutdown=round(GRACE),
+    )
+    server = AnnouncingServer(config, options, parent, heartbeat)
+    try:
+        server.run(sockets=[listener])
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        pass
+    finally:
+        listener.close()
+
+
+if __name__ == "__main__":
+    main()

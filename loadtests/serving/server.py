@@ -1,0 +1,241 @@
+"""An arm's server process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+from loadtests.errors import ChildFailed
+from loadtests.plan.arms import Arm
+from loadtests.records.trial import ServerEnd
+from loadtests.serving.checkout import BaseCheckout
+from loadtests.serving.command import serve_arguments
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.external import DidNotStart, ExternalServer
+from loadtests.serving.hooks import run_after, run_before
+from loadtests.serving.versions import Modules, Version
+from loadtests.system.processes import ROOT, Child, NoResponse
+from loadtests.system.tracebacks import why
+
+LOGGED = 200
+"""Characters of a line of a server's log that a record keeps."""
+
+HEARTBEAT_TIMEOUT = 10.0
+"""Seconds that a busy server may take to report its heartbeats."""
+
+
+class Target(Protocol):
+    """What is loaded: a server that we start, or an external one."""
+
+    arm: Arm
+    boot: float
+    """Seconds until it answered."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where that is not known."""
+
+    def ended(self) -> ServerEnd | None:
+        """How it ended by itself, if it did."""
+
+    def heartbeats(self, since: float) -> list[list[list[float]]]: ...
+
+    def routes(self) -> list[str]:
+        """The paths of its app's routes, as `/items/{item_id}`; none where they are not known."""
+
+    def log_tail(self) -> str: ...
+
+    def __enter__(self) -> Target: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def serve(arm: Arm, environment: ServingEnvironment, stream: str) -> Target:
+    """An arm to be loaded, ready. Raises DidNotStart, or ChildFailed for what is not the server's doing."""
+    if arm.url is not None:
+        return ExternalServer(arm, environment)
+    checkout = environment.checkout
+    return Server(checkout.located(arm) if checkout else arm, environment, stream)
+
+
+class Server:
+    """One arm, served by its own process on its own copy of the data."""
+
+    def __init__(self, arm: Arm, environment: ServingEnvironment, stream: str) -> None:
+        self.arm = arm
+        self.environment = environment
+        self.hooks, self.logs = environment.hooks, environment.logs
+        run_before(self.hooks, arm, self.logs)
+        self.data = Path(tempfile.mkdtemp(prefix="data-", dir=environment.scratch))
+        shutil.copytree(environment.seeded, self.data, dirs_exist_ok=True)
+        self.databases = environment.databases
+        self.database = environment.databases.fresh() if environment.databases else None
+        began = time.perf_counter()
+        self.child = Child(
+            f"arm {arm.name!r}",
+            [
+                *serve_arguments(arm, environment.placement.get("server", ())),
+                *redirected(arm, environment.checkout),
+            ],
+            log=environment.logs / f"{arm.name}.log",
+            env={
+                "DUEL_APP_DATA": str(self.data),
+                "DUEL_APP_UPSTREAM": f"{environment.slow_url}/{stream}/",
+                "DUEL_APP_DATABASE": self.database_url or "",
+                # FastAPI traces once a provider is configured, which would be measured too.
+                "OTEL_SDK_DISABLED": "true",
+                **arm.env,
+            },
+            cwd=arm.cwd,
+            python=arm.python,
+        )
+        try:
+            ready = self.ready(environment.boot_timeout)
+            self.port = int(ready["ready"])
+            self.boot = time.perf_counter() - began
+            if environment.checkout is not None and not self.check_version() and self.child.alive:
+                raise ChildFailed("it did not report its modules")
+        except BaseException as failure:
+            self.stop()
+            if not isinstance(failure, ChildFailed) or isinstance(failure, DidNotStart):
+                raise
+            raise ChildFailed(
+                f"arm {arm.name!r} ({arm.app}) did not start: {failure}",
+                cause=failure.cause,
+                hint=failure.hint,
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                # Again: the first requests may have imported more.
+                self.check_sources()
+        finally:
+            self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def ready(self, timeout: float) -> dict[str, Any]:
+        """The server's first message. Raises DidNotStart."""
+        try:
+            return self.child.receive(timeout)
+        except ChildFailed as failure:
+            cause, way = why(self.child.log_text(), self.arm.app_dir or str(ROOT))
+            hint = failure.hint or way or hint_for(cause, self.arm, slow=isinstance(failure, NoResponse))
+            raise DidNotStart(
+                f"arm {self.arm.name!r} ({self.arm.app}) did not start: {failure}",
+                cause=f"{cause or 'no message'} (from {self.child.log})",
+                hint=hint,
+                end=self.end("start"),
+            ) from None
+
+    def ended(self) -> ServerEnd | None:
+        return None if self.child.alive else self.end("load")
+
+    def end(self, during: Literal["start", "load"]) -> ServerEnd:
+        """How it ended, as it is recorded."""
+        lines = tuple(line[:LOGGED] for line in self.child.last_lines())
+        return ServerEnd(during=during, code=self.child.code, log=lines)
+
+    def log_tail(self) -> str:
+        return self.child.log_tail()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database_url(self) -> str | None:
+        """The URL of this trial's own database; None on SQLite, whose file is in `data`."""
+        return self.databases.url_of(self.database) if self.databases and self.database else None
+
+    def heartbeats(self, since: float) -> list[list[list[float]]]:
+        """The heartbeats of every worker from `since` on, on perf_counter's clock; none from a server that
+        has ended or does not respond: its failed requests show that."""
+        return self.ask("heartbeats", since)
+
+    def routes(self) -> list[str]:
+        """The paths of the app's routes, in the order in which it tries them."""
+        return next(iter(self.ask("routes", True)), [])
+
+    def ask(self, kind: str, question: float | bool) -> list[Any]:
+        """What every worker answers; nothing from a server that has ended or does not respond."""
+        deadline = time.monotonic() + HEARTBEAT_TIMEOUT
+        try:
+            self.child.send({kind: question})
+            # An answer that came too late for an earlier question may precede it.
+            while kind not in (message := self.child.receive(max(0.001, deadline - time.monotonic()))):
+                pass
+        except ChildFailed:
+            return []
+        workers: list[Any] = message[kind]
+        return workers
+
+    def check_version(self) -> list[Modules]:
+        """The modules of every worker. Raises ChildFailed where one is not of the arm's own version."""
+        checkout, found = self.environment.checkout, self.ask("modules", True)
+        if checkout is not None and self.arm.revision is not None:
+            for modules in found:
+                Version.of(self.arm, checkout).check(self.arm, modules)
+        return found
+
+    def check_sources(self) -> None:
+        """Raises ChildFailed where a module is not of the arm's own version, or has changed since an earlier
+        server imported it."""
+        try:
+            found = self.check_version()
+        except ChildFailed as failure:
+            raise ChildFailed(
+                f"arm {self.arm.name!r}: {failure}", cause=failure.cause, hint=failure.hint
+            ) from None
+        for modules in found:
+            self.environment.sources.note_task_queues(self.arm, modules)
+        checkout = self.environment.checkout
+        # A base's files are those of a commit.
+        if checkout is None or self.arm.name not in checkout.arms:
+            for modules in found:
+                self.environment.sources.note(self.arm, modules)
+
+    def stop(self) -> None:
+        self.child.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
+        if self.databases and self.database:
+            self.databases.drop(self.database)
+        run_after(self.hooks, self.arm, self.logs)
+
+
+def redirected(arm: Arm, checkout: BaseCheckout | None) -> list[str]:
+    """Flags of serve.py with which the base's modules are imported from its checkout."""
+    if checkout is None or arm.name not in checkout.arms:
+        return []
+    return ["--instead", checkout.base.repository, str(checkout.path)]
+
+
+def hint_for(cause: str, arm: Arm, slow: bool) -> str:
+    """What to do about a server that did not start, by its log and whether it was only `slow`."""
+    if arm.python is not None and "Unknown option: -P" in cause:
+        return "the interpreter must be Python 3.11 or later"
+    for package in ("uvicorn", "anyio", "uvloop", "httptools"):
+        if f"No module named '{package}'" in cause:
+            return (
+                f"install {package} where {arm.python or 'duel'} looks for packages, or pass "
+                f"loop=asyncio,http=h11 to do without uvloop and httptools"
+            )
+    longer = ", or pass a longer --boot-timeout" if slow else ""
+    return f"run `duel check` to try the arms without load{longer}"

@@ -1,0 +1,143 @@
+"""Whether an arm's modules are those of its own version, by the paths that the server reports."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.errors import ChildFailed
+from loadtests.plan.arms import Arm
+from loadtests.serving.checkout import BaseCheckout
+
+Modules = Mapping[str, Sequence[str]]
+"""By module, its file, or the directories of a package without one."""
+
+DIGITS = 16
+"""Digits of a file's digest that are recorded."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """The tree of files that an arm's modules must come from, and the other side's."""
+
+    tree: Path
+    other: Path
+    app_dir: Path
+
+    @classmethod
+    def of(cls, arm: Arm, checkout: BaseCheckout) -> Version:
+        """`arm`: as it is served."""
+        head = Path(checkout.base.repository).resolve()
+        tree, other = (checkout.path, head) if arm.name in checkout.arms else (head, checkout.path)
+        return cls(tree, other, Path(arm.app_dir or tree).resolve())
+
+    def check(self, arm: Arm, modules: Modules) -> None:
+        """Raises ChildFailed with the first module that is another version's: the sides would be equal."""
+        own = arm.app.partition(":")[0]
+        # The app's own module first: its remedy is the likeliest.
+        for name, paths in sorted(modules.items(), key=lambda found: (found[0] != own, found[0])):
+            for path in map(Path.resolve, map(Path, paths)):
+                if self.holds(path):
+                    continue
+                place = self.place_of(name, path)
+                if place is not None or name == own or self.is_others(path):
+                    raise ChildFailed(
+                        "it is another version",
+                        cause=f"module {name} was imported from {path} instead of {self.tree}",
+                        hint=MISSING if place is None else remedy(place),
+                    )
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is this version's, not an installed copy's."""
+        if not path.is_relative_to(self.tree) or self.nested(path):
+            return False
+        return not installed(path.relative_to(self.tree))
+
+    def is_others(self, path: Path) -> bool:
+        """Whether a path is the other version's, not an installed package's."""
+        return path.is_relative_to(self.other) and not installed(path.relative_to(self.other))
+
+    def nested(self, path: Path) -> bool:
+        """Whether a path in this tree is in the other one, which is inside of it."""
+        return self.other.is_relative_to(self.tree) and path.is_relative_to(self.other)
+
+    def place_of(self, name: str, path: Path) -> Path | None:
+        """The directory, relative to the tree, that holds a module which was imported from `path`."""
+        top, _, deeper = name.partition(".")
+        if top in sys.stdlib_module_names:
+            return None
+        for place in dict.fromkeys((self.app_dir, self.tree / "src", self.tree)):
+            # A single file at the root, such as a tool's configuration, may have a library's name.
+            if place == self.tree != self.app_dir and not deeper and not (place / top).is_dir():
+                continue
+            stem = place.joinpath(*name.split("."))
+            for file in (stem.with_name(stem.name + ".py"), stem / "__init__.py"):
+                if file.is_file() and file.resolve() != path and file.is_relative_to(self.tree):
+                    return place.relative_to(self.tree)
+        return None
+
+
+MISSING = (
+    "git tracks no such module of this version: commit it, name the app's directory (--app-dir), or make "
+    "the module in the working directory with --before-trial"
+)
+
+
+def remedy(place: Path) -> str:
+    return (
+        f"put the repository's modules first, with --app-dir {place} or PYTHONPATH={place}; or install "
+        "the base into an environment of its own, and pass --base-python PATH"
+    )
+
+
+def installed(path: Path) -> bool:
+    """Whether a path is that of an installed package, whose version says enough; as in inside/origins.py."""
+    return any(part in ("site-packages", "dist-packages") for part in path.parts)
+
+
+TASK_QUEUES = frozenset(
+    {
+        "aio_pika", "aiokafka", "arq", "celery", "confluent_kafka", "dramatiq", "huey", "kafka", "kombu",
+        "nats", "pika", "procrastinate", "rq", "saq", "taskiq",
+    }
+)  # fmt: skip
+"""Packages by which an app hands work to processes that are not its children."""
+
+
+class Sources:
+    """Digests of the files that the arms' modules were imported from, by path, without installed packages."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, str] = {}
+        self.task_queues: dict[str, tuple[str, ...]] = {}
+        """By arm, those of TASK_QUEUES that it imports; without arms that import none."""
+
+    def note_task_queues(self, arm: Arm, modules: Modules) -> None:
+        found = tuple(sorted(TASK_QUEUES & modules.keys()))
+        if found:
+            self.task_queues[arm.name] = found
+
+    def note(self, arm: Arm, modules: Modules) -> None:
+        """Raises ChildFailed where a file is another one than an earlier server imported."""
+        files = (Path(path) for paths in modules.values() for path in paths)
+        for file in files:
+            if installed(file):
+                continue
+            found, path = digest(file), str(file)
+            if found is not None and self.digests.setdefault(path, found) != found:
+                raise ChildFailed(
+                    f"the app of arm {arm.name!r} changed while it was measured",
+                    cause=path,
+                    hint="its trials do not belong to one run: start a new one",
+                )
+
+
+def digest(file: Path) -> str | None:
+    """Of a file's bytes; None where it is none, or cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS] if file.is_file() else None
+    except OSError:
+        return None

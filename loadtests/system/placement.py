@@ -1,0 +1,39 @@
+"""Which CPUs the processes of a run get, and how many connections."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Mapping
+from contextlib import suppress
+
+FILES_BESIDES = 192
+"""Files that a process holds besides its users' connections, the canary's included."""
+
+Placement = Mapping[str, tuple[int, ...]]
+
+
+def allow_connections() -> int | None:
+    """Raise this process's limit of open files, which its children inherit, as far as allowed: every user
+    holds a connection. How many connections a process may hold now; None where there is no limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else max(1, soft - FILES_BESIDES)
+
+
+def cpus() -> tuple[int, ...]:
+    """The CPUs this process may use; empty where the platform does not report them."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def place(available: tuple[int, ...], generators: int = 1) -> Placement:
+    """CPUs by role: the server's apart from the generators', two for it where there are four or more."""
+    if len(available) < 2:
+        return {}
+    server = available[: 2 if len(available) >= 4 else 1]
+    rest = available[len(server) :]
+    return {"server": server, "generator": rest[:generators], "others": rest[generators:] or rest[:1]}

@@ -1,0 +1,88 @@
+"""Work that is counted inside the server: tasks, items in queues and jobs of pools that pile up during a
+window. Users wait for responses, not for the work an app does afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.records import Heartbeats, Samples
+
+BacklogKind = Literal["tasks", "items", "thread-jobs", "process-jobs", "threads", "processes", "work"]
+"""What piles up; `work` is any, by the CPU time that it takes."""
+
+COLUMNS: Mapping[BacklogKind, str] = {
+    "tasks": "tasks", "items": "items", "thread-jobs": "thread_jobs", "process-jobs": "process_jobs",
+    "threads": "threads",
+}  # fmt: skip
+"""Of the heartbeats, by what they count."""
+
+FEWEST = 20.0
+"""Pieces of work per window to be counted as a backlog; an app may have a few of its own."""
+
+REST = 2.0
+"""Pieces of work per request in flight that are no backlog. The requests in flight may all wait for the same
+pool at one count and none at the next, and a line through few counts may exceed their number by half."""
+
+
+def growing(beats: Heartbeats | None, samples: Samples, window: float) -> dict[BacklogKind, float]:
+    """By kind, the growth of unfinished work during a window per response, from least-squares lines through
+    the counts; 0 without growth. A kind is missing where it is unknown: no heartbeats, or the requests in
+    flight grew as well, whose work cannot be distinguished from that of answered requests.
+    """
+    if beats is None:
+        return {}
+    at = beats.due + beats.lag
+    counted = np.isfinite(beats.tasks) & (at >= 0.0) & (at < window)
+    flying = in_flight(samples, np.unique(at[counted]))
+    more = growth(np.unique(at[counted]), flying, window)
+    ended = int((samples.ok & (samples.end >= 0.0) & (samples.end < window)).sum())
+    if more is None or not ended:
+        return {}
+    found: dict[BacklogKind, float] = {}
+    for kind, column in COLUMNS.items():
+        grown = grown_of_all(beats, counted, at, getattr(beats, column), window)
+        if grown is None:
+            continue
+        usual = float(flying.mean())
+        if grown < max(FEWEST, usual):
+            found[kind] = 0.0
+        elif more < grown / 10.0:
+            found[kind] = (grown - max(0.0, more)) / ended if grown >= REST * usual else 0.0
+    return found
+
+
+def grown_of_all(
+    beats: Heartbeats,
+    counted: NDArray[np.bool_],
+    at: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    window: float,
+) -> float | None:
+    """Growth of the counts of all workers together; None where one of them has too few."""
+    grown = 0.0
+    for worker in np.unique(beats.worker):
+        mine = counted & (beats.worker == worker) & np.isfinite(counts)
+        one = growth(at[mine], counts[mine], window)
+        if one is None:
+            return None
+        grown += one
+    return grown
+
+
+def growth(at: NDArray[np.float64], counts: NDArray[np.float64], window: float) -> float | None:
+    """Growth of counts over a window, by least squares; None for fewer than three points in time."""
+    if len(np.unique(at)) < 3:
+        return None
+    away = at - at.mean()
+    return float((away * counts).sum() / (away * away).sum()) * window
+
+
+def in_flight(samples: Samples, at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Number of requests in flight at each of the given times."""
+    started = np.searchsorted(np.sort(samples.start), at, side="right")
+    ended = np.searchsorted(np.sort(samples.end), at, side="right")
+    return (started - ended).astype(np.float64)

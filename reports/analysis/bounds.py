@@ -1,0 +1,134 @@
+"""Upper bounds of an arm's throughput, from its calibration.
+
+They are operational bounds (Denning and Buzen, The Operational Analysis of Queueing Network Models, 1978): no
+more requests are served than the users can send, the thread tokens let through, and the CPUs have time for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from loadtests.plan.cells import CANARY
+from loadtests.records import Calibration, Cell, Run
+
+Name = Literal[
+    "generator", "host", "event-loop", "http-client", "db-lock", "db-pool", "thread-tokens", "gil", "cpu",
+    "users",
+]  # fmt: skip
+
+NEAR = 0.15
+"""Relative distance of the throughput from the limit of the thread tokens."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The maximum requests per second that one resource allows."""
+
+    name: Name
+    throughput: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of an arm before it is loaded, and how it is served."""
+
+    users: int | None
+    """None in an open loop."""
+    one: Calibration | None
+    """With one user."""
+    few: Calibration | None
+    """With as many users as there are thread tokens by default."""
+    idle: Calibration | None
+    """With one user of the lightest endpoint."""
+    workers: int
+    threads: float
+    """Thread tokens in force in one worker; may be infinite."""
+    cpus: int
+    """CPUs available to the server."""
+    ceiling: float | None
+    """Requests per second that the generator reaches against a server that does nothing."""
+    thinks: bool = False
+    """Whether the users wait between requests."""
+
+
+def known(run: Run, cell: Cell, arm: str) -> Known:
+    """What a run knows of an arm before it loads a cell."""
+    serving = next(one.serving for one in run.plan.arms if one.name == arm)
+    levels = sorted({found.users for found in run.calibrations})
+    few = run.calibration(arm, cell.scenario, levels[-1]) if levels else None
+    return Known(
+        users=cell.load.users,
+        one=run.calibration(arm, cell.scenario, 1),
+        few=few,
+        # Runs from before other apps had canaries used one user of ping.
+        idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, "ping", 1),
+        workers=serving.workers,
+        threads=run.threads(arm),
+        cpus=len(run.machine.placement.get("server", ())) or run.machine.cores,
+        ceiling=run.ceiling(cell.scenario),
+        thinks=cell.load.users is not None and any(trial.thinks for trial in run.of(cell, arm)),
+    )
+
+
+def bounds(known: Known) -> list[Bound]:
+    """The bound of each resource that the calibration covers, the tightest first."""
+    found = []
+    service_time = known.one.service_time if known.one else None
+    cost = known.few.cpu if known.few else None
+    if service_time:
+        if known.users is not None:
+            found.append(Bound("users", known.users / service_time))
+        if known.one and (known.one.hops or 0.0) >= 0.5 and math.isfinite(known.threads):
+            found.append(Bound("thread-tokens", known.threads * known.workers / service_time))
+    if cost:
+        # One process computes on one CPU at a time while it holds the GIL, which it is assumed to do always.
+        busy = min(known.workers, known.cpus)
+        found.append(Bound("gil" if busy < known.cpus else "cpu", busy / cost))
+    if known.ceiling is not None:
+        found.append(Bound("generator", known.ceiling))
+    return sorted(found, key=lambda bound: bound.throughput)
+
+
+def predicted(known: Known) -> Bound | None:
+    """The predicted throughput and the resource that limits it; None without a calibration, where users set
+    it by their think time, or where something other than threads, CPUs and users already limited the
+    calibration."""
+    found = bounds(known)
+    if not found or known.thinks:
+        return None
+    if known.few is not None:
+        at_few = bounds(replace(known, users=known.few.users))
+        if at_few and known.few.throughput < (1.0 - 2 * NEAR) * at_few[0].throughput:
+            return None
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The throughput that was predicted for an arm in a cell, and the one that was measured."""
+
+    cell: Cell
+    arm: str
+    bound: Bound
+    throughput: float
+
+    @property
+    def error(self) -> float:
+        """How much the prediction is too high, as a fraction."""
+        return self.bound.throughput / self.throughput - 1.0
+
+
+def predictions(run: Run, measured: Mapping[tuple[Cell, str], float]) -> list[Prediction]:
+    """Predicted and measured throughput where something other than the users should be the limit, the worst
+    prediction first."""
+    found = [
+        Prediction(cell, arm, bound, throughput)
+        for (cell, arm), throughput in measured.items()
+        if throughput > 0.0
+        and (bound := predicted(known(run, cell, arm))) is not None
+        and bound.name != "users"
+    ]
+    return sorted(found, key=lambda one: -abs(one.error))

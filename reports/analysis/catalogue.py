@@ -1,0 +1,40 @@
+"""Properties of the twins' endpoints that matter for reading a verdict."""
+
+from __future__ import annotations
+
+import re
+
+from loadtests.records import Arm
+
+RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
+"""Endpoints whose work can use all cores."""
+
+DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-dependency|io_bound|mixed")
+"""Scenarios that use the database."""
+
+CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})
+"""Scenarios that call the slow service through the client that scales."""
+
+CALLS_PLAINLY = frozenset({"plain-client"})
+"""Scenarios that call it through plain httpx."""
+
+
+def is_twin(arm: Arm) -> bool:
+    """Whether an arm serves one of our own apps."""
+    return arm.app.startswith(("sync_app.", "async_app."))
+
+
+def style(arm: Arm) -> str:
+    """How a twin's routes are written; for any other app, the arm's name."""
+    if arm.app.startswith("sync_app."):
+        return "def"
+    return "async def" if is_twin(arm) else arm.name
+
+
+def http_client(arm: Arm, scenario: str) -> str | None:
+    """The HTTP client that a twin calls the slow service with; None where it calls nothing."""
+    if not is_twin(arm) or scenario not in CALLS | CALLS_PLAINLY:
+        return None
+    if arm.app.startswith("sync_app."):
+        return "httpx.Client"
+    return "httpx.AsyncClient" + (" on aiohttp" if scenario in CALLS else "")

@@ -1,0 +1,323 @@
+"""Thresholds in k6's grammar, judged on the interval: `"http_req_duration{arm:async}" = ["p(95)<50"]`.
+
+A threshold is met if the whole interval is on its good side, missed if the whole interval is on the bad side,
+and undecided otherwise: noise alone neither breaks nor fixes a build.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+import numpy as np
+
+from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
+from reports.analysis.estimates import needed_for, own_interval
+from reports.analysis.readings import Readings
+from reports.analysis.rounds.consistency import near_maximum
+from reports.analysis.statistics import FIRST_LOOK, critical
+from reports.analysis.verdicts import Verdict
+
+ThresholdWord = Literal["met", "missed", "inconclusive"]
+
+KEY = re.compile(r"\s*([^\s{}]+)\s*(?:\{([^{}]*)\})?\s*")
+
+EXPRESSION = re.compile(
+    r"\s*(?P<name>[a-z]+)(?:\(\s*(?P<percentile>\d+(?:\.\d+)?)\s*\))?\s*"
+    r"(?P<sign><=|>=|===?|!=|<|>)\s*(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+)
+"""As k6 reads it, its signs for equality included, so that they can be refused by name."""
+
+OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+PERCENTILES: Mapping[str, Metric] = {"med": "p50", "p(50)": "p50", "p(95)": "p95", "p(99)": "p99"}
+
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "http_req_duration": tuple(PERCENTILES),
+    "http_req_failed": ("rate",),
+    "http_reqs": ("rate",),
+    "speedup": ("ratio",),
+}
+"""Metrics and their aggregations. Durations are in milliseconds, as in k6."""
+
+TAGS = ("arm", "scenario", "users", "rate")
+
+MILLISECONDS = 1000.0
+
+
+class ThresholdError(RecordError):
+    """An invalid threshold, or one that matches nothing: the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One expression about one metric."""
+
+    key: str
+    expression: str
+    metric: str
+    tags: Mapping[str, str]
+    of: str
+    sign: str
+    bound: float
+
+    @property
+    def text(self) -> str:
+        return f"{self.key}: {self.expression}"
+
+    def fits(self, cell: Cell, arm: str) -> bool:
+        """Whether it applies to an arm in a cell."""
+        known = {
+            "arm": arm,
+            "scenario": cell.scenario,
+            "users": "" if cell.load.users is None else str(cell.load.users),
+            "rate": "" if cell.load.rate is None else f"{cell.load.rate:g}",
+        }
+        return all(known[tag] == value for tag, value in self.tags.items())
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The result of a threshold for one arm in one cell."""
+
+    threshold: Threshold
+    cell: Cell
+    arm: str
+    word: ThresholdWord
+    value: float | None
+    """In the threshold's own unit: milliseconds, requests per second, or a fraction; None, like its interval,
+    with too few rounds or samples, or where failures leave none, which misses the threshold."""
+    low: float | None
+    high: float | None
+    """The interval; of a value, None on a side on which a capped arm leaves it unknown."""
+
+
+def parse(table: Mapping[str, Sequence[str]]) -> list[Threshold]:
+    """Every expression of `[tool.duel.thresholds]`. Raises ThresholdError."""
+    return [one(key, expression) for key, expressions in table.items() for expression in expressions]
+
+
+def one(key: str, expression: str) -> Threshold:
+    """One threshold. Raises ThresholdError, which says what is wrong and what is allowed."""
+    found = KEY.fullmatch(key)
+    if not found:
+        raise ThresholdError(
+            f"threshold {key!r}: cannot read the key",
+            hint=f"write metric, or metric{{tag:value}} with one pair of braces; tags: {', '.join(TAGS)}",
+        )
+    if found[1] not in KNOWN:
+        raise ThresholdError(
+            f"threshold {key!r}: there is no metric {found[1]!r}", hint=nearest(found[1].lower(), list(KNOWN))
+        )
+    metric, tags = found[1], tags_of(key, found[2] or "")
+    of, sign, bound = parts_of(key, metric, expression)
+    return Threshold(key, expression, metric, tags, of, sign, bound)
+
+
+def tags_of(key: str, text: str) -> dict[str, str]:
+    """The tags between the braces of a key, each once. Raises ThresholdError."""
+    tags: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        tag, colon, value = (part.strip() for part in pair.partition(":"))
+        if not colon or not value:
+            raise ThresholdError(
+                f"threshold {key!r}: {pair!r} is not tag:value", hint=f"tags: {', '.join(TAGS)}"
+            )
+        if tag not in TAGS:
+            raise ThresholdError(
+                f"threshold {key!r}: there is no tag {tag!r}",
+                hint=f"tags: {', '.join(TAGS)}; a scenario's endpoints are judged together",
+            )
+        if tag in tags:
+            raise ThresholdError(f"threshold {key!r}: duplicate tag {tag!r}", hint="write one threshold each")
+        tags[tag] = value
+    return tags
+
+
+def parts_of(key: str, metric: str, expression: str) -> tuple[str, str, float]:
+    """The aggregation, the sign and the bound of an expression. Raises ThresholdError."""
+    unit = "a number of milliseconds" if metric == "http_req_duration" else "a number"
+    known = f"{metric} takes {', '.join(KNOWN[metric])} with {', '.join(OPERATORS)} and {unit}"
+    parts = EXPRESSION.fullmatch(expression)
+    if not parts:
+        raise ThresholdError(
+            f"threshold {key!r}: cannot read {expression!r}",
+            hint=f"write one expression per string, such as p(95)<50 or rate<0.01: {known}",
+        )
+    percentile, sign = parts["percentile"], parts["sign"]
+    of = parts["name"] if percentile is None else f"{parts['name']}({float(percentile):g})"
+    if of not in KNOWN[metric]:
+        raise ThresholdError(f"threshold {key!r}: {of!r} in {expression!r} is not supported", hint=known)
+    if sign not in OPERATORS:
+        raise ThresholdError(
+            f"threshold {key!r}: {sign!r} in {expression!r} is not supported",
+            hint=f"a threshold is judged on an interval, which never equals a number: {known}",
+        )
+    return of, sign, float(parts["bound"])
+
+
+def check(thresholds: Sequence[Threshold], plan: Plan) -> None:
+    """Raises ThresholdError for one that matches nothing in the plan."""
+    for threshold in thresholds:
+        if not subjects(threshold, plan):
+            raise ThresholdError(
+                f"threshold {threshold.key!r} matches nothing that is measured",
+                hint=way_out(threshold, plan),
+            )
+
+
+def way_out(threshold: Threshold, plan: Plan) -> str:
+    """What to write instead of a threshold that matches nothing."""
+    known = {
+        "arm": [arm.name for arm in plan.arms],
+        "scenario": list(dict.fromkeys(cell.scenario for cell in plan.cells)),
+        "users": list(dict.fromkeys(str(cell.load.users) for cell in plan.cells if cell.load.users)),
+        "rate": list(dict.fromkeys(f"{cell.load.rate:g}" for cell in plan.cells if cell.load.rate)),
+    }
+    for tag, value in threshold.tags.items():
+        if not known[tag]:
+            other = "rate" if plan.open else "users"
+            return f"no cell of this run has {tag}; its loads are {other}:{', '.join(known[other])}"
+        if value not in known[tag]:
+            return nearest(value, known[tag])
+    rivals = [arm.name for arm in plan.rivals]
+    arm = threshold.tags.get("arm")
+    if threshold.metric == "speedup" and arm is not None and arm not in rivals:
+        return f"{arm} is what the others are compared with: speedup is that of {', '.join(rivals)}"
+    return f"no cell has all of these tags; cells: {', '.join(map(str, plan.cells))}"
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """What was probably meant, if that is near, and everything that could be."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return "".join(f"did you mean {one}? " for one in near) + f"known: {', '.join(known)}"
+
+
+def subjects(threshold: Threshold, plan: Plan) -> list[tuple[Cell, str]]:
+    """The cells and arms to which a threshold applies; a speedup applies to rivals only."""
+    arms = plan.rivals if threshold.metric == "speedup" else plan.arms
+    return [(cell, arm.name) for cell in plan.cells for arm in arms if threshold.fits(cell, arm.name)]
+
+
+def judge(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> list[Judgement]:
+    """The plan's thresholds, for all arms and cells that they match. Raises ThresholdError, RecordError."""
+    thresholds = parse(run.plan.thresholds)
+    check(thresholds, run.plan)
+    found = []
+    for threshold in thresholds:
+        for cell, arm in subjects(threshold, run.plan):
+            seen = measured(threshold, run, readings, verdicts, cell, arm)
+            word = place(threshold, seen)
+            if seen is None and nothing_left(threshold, judged_by(run, verdicts, cell, arm), readings):
+                word = "missed"
+            fails = threshold.metric == "speedup" and arm in primary(verdicts, cell, arm).failing
+            # A failing arm is not faster, whatever its ratio.
+            word = "missed" if fails and word == "met" else word
+            found.append(Judgement(threshold, cell, arm, word, *(seen or (None,) * 3)))
+    return found
+
+
+def judged_by(run: Run, verdicts: Sequence[Verdict], cell: Cell, arm: str) -> list[Trial]:
+    """The trials that show how an arm fails: those that count, or where it is failing although hardly any
+    do, the last attempt of every round."""
+    counted = [trial for trial in run.of(cell, arm) if trial.valid]
+    last = list({trial.round: trial for trial in run.of(cell, arm)}.values())
+    failing = any(row.cell == cell and row.verdict == "failing" and arm in row.failing for row in verdicts)
+    return last if failing and len(counted) < FIRST_LOOK else counted
+
+
+def nothing_left(threshold: Threshold, trials: Sequence[Trial], readings: Readings) -> bool:
+    """Whether failures leave an arm the worst possible value in every round: an infinite percentile, or no
+    throughput."""
+    seen = [readings.whole(trial) for trial in trials]
+    if len(seen) < FIRST_LOOK:
+        return False
+    if threshold.metric == "http_reqs":
+        return threshold.sign in (">", ">=") and not any(one.throughput for one in seen)
+    if threshold.metric != "http_req_duration" or threshold.sign not in ("<", "<="):
+        return False
+    metric = PERCENTILES[threshold.of]
+    enough = all(one.answered + one.failed >= needed_for(metric) for one in seen)
+    return enough and all(one.value(metric) is None for one in seen)
+
+
+def limits(plan: Plan, scenario: str) -> list[float]:
+    """The p95 latency limits, in seconds, of the thresholds for a scenario."""
+    return [
+        threshold.bound / MILLISECONDS
+        for threshold in parse(plan.thresholds)
+        if (threshold.metric, threshold.of) == ("http_req_duration", "p(95)")
+        if threshold.tags.get("scenario", scenario) == scenario
+    ]
+
+
+def primary(verdicts: Sequence[Verdict], cell: Cell, arm: str) -> Verdict:
+    """The verdict that decides on an arm in a cell."""
+    return next(row for row in verdicts if row.primary and (row.cell, row.arm) == (cell, arm))
+
+
+Seen = tuple[float, float | None, float | None]
+"""A value and its interval; None on a side that is unknown."""
+
+
+def measured(
+    threshold: Threshold, run: Run, readings: Readings, verdicts: Sequence[Verdict], cell: Cell, arm: str
+) -> Seen | None:
+    """Value and interval in the threshold's own unit; None where unknown."""
+    if threshold.metric == "speedup":
+        return speedup(primary(verdicts, cell, arm))
+    if threshold.metric == "http_req_failed":
+        rates = [
+            # A server that did not start would have failed every request.
+            seen.failures / seen.requests if seen.requests else 1.0
+            for trial in judged_by(run, verdicts, cell, arm)
+            if (seen := readings.whole(trial)).requests or trial.ended
+        ]
+        return failure_interval(rates, run.plan.alpha)
+    metric: Metric = "throughput" if threshold.metric == "http_reqs" else PERCENTILES[threshold.of]
+    interval = own_interval(run, readings, cell, arm, metric)
+    if interval is None:
+        return None
+    scale = 1.0 if metric == "throughput" else MILLISECONDS
+    low, high, capped = interval.low * scale, interval.high * scale, near_maximum(run, cell, arm)
+    if metric == "throughput":
+        return interval.ratio, low, None if capped else high
+    return interval.ratio * scale, None if capped else low, high
+
+
+def speedup(row: Verdict) -> Seen | None:
+    """The ratio of a verdict, above 1 where the arm is better, whether or not higher is better; None without
+    an interval, and where too many rounds were lost for the others to count."""
+    if row.verdict == "invalid" or row.ratio is None or row.low is None or row.high is None:
+        return None
+    low, high = row.bounds
+    if row.metric == "throughput":
+        return row.ratio, low, high
+    return 1 / row.ratio, 1 / high if high else None, 1 / low if low else None
+
+
+def failure_interval(rates: Sequence[float], alpha: float) -> tuple[float, float, float] | None:
+    """The mean fraction of failed requests with its repeated interval; None before the first look."""
+    n = len(rates)
+    if n < FIRST_LOOK:
+        return None
+    mean = float(np.mean(rates))
+    reach = critical(n, alpha) * float(np.std(rates, ddof=1)) / math.sqrt(n)
+    return mean, max(0.0, mean - reach), min(1.0, mean + reach)
+
+
+def place(threshold: Threshold, seen: Seen | None) -> ThresholdWord:
+    """The side of the bound on which the whole interval is, if any; a side that is unknown has no end."""
+    if seen is None:
+        return "inconclusive"
+    holds, (_, low, high) = OPERATORS[threshold.sign], seen
+    ends = [holds(-math.inf if low is None else low, threshold.bound)]
+    ends.append(holds(math.inf if high is None else high, threshold.bound))
+    return "met" if all(ends) else "missed" if not any(ends) else "inconclusive"

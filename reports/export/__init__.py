@@ -1,0 +1,2 @@
+"""What other programs read: JUnit, GitHub, trackers, baselines.
+Imported by `cli`."""

@@ -1,0 +1,116 @@
+"""A run or a comparison for a CI job: cases that pass or fail, the worst first, and one overall outcome.
+
+Every CI format shows these; no format decides anything itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from loadtests.records import Run
+from reports.analysis.thresholds import ThresholdWord
+from reports.analysis.verdicts import Outcome, Verdict
+from reports.conclusions import Conclusions
+from reports.gate.comparison import Comparison
+from reports.gate.findings import WORST_FIRST, worst
+from reports.wording.failures import lines_of_cell
+from reports.wording.gates import changes
+from reports.wording.gates.notes import gate_headline
+from reports.wording.sentences import judgement_text, sentences, unlike_lines
+
+OF_THRESHOLDS: Mapping[ThresholdWord, Outcome] = {
+    "met": "pass",
+    "missed": "regression",
+    "inconclusive": "inconclusive",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that can fail: a cell, or a threshold in a cell."""
+
+    group: str
+    """What is judged: `head against base`, or `thresholds`."""
+    name: str
+    """Unique within its group."""
+    outcome: Outcome
+    message: str
+    """The whole finding in one line."""
+    seconds: float = 0.0
+    """For how long both arms were loaded for it; 0 where records that were there already are judged."""
+    failed: tuple[str, ...] = ()
+    """The kinds of failed requests in its cell, a line each."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All cases, the worst first."""
+
+    title: str
+    """What was judged, and the result, in one line."""
+    run: str
+    """The run, or both runs."""
+    cases: tuple[Case, ...]
+    notes: tuple[str, ...] = ()
+    """What must be read before the cases: how the arms' answers differ."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of all cases; a gate without cases does not pass."""
+        return worst([case.outcome for case in self.cases])
+
+
+def of_run(conclusions: Conclusions) -> Gate:
+    """A run's cells and thresholds. In a gate, cells can fail; in a run that asks which arm is faster, only
+    thresholds can."""
+    run = conclusions.run
+    judged = conclusions.outcomes or [plain(verdict) for verdict in conclusions.primaries]
+    cases = [
+        Case(
+            f"{verdict.arm} against {verdict.reference}", str(verdict.cell), word, line,
+            loaded(run, verdict),
+            lines_of_cell(conclusions.failure_kinds, verdict.cell, (verdict.reference, verdict.arm)),
+        )
+        for verdict, word, line in zip(conclusions.primaries, judged, sentences(conclusions), strict=True)
+    ]  # fmt: skip
+    for one in conclusions.judgements:
+        name = f"{one.threshold.text}: {one.cell}, {one.arm}"
+        kinds = lines_of_cell(conclusions.failure_kinds, one.cell, (one.arm,))
+        cases.append(Case("thresholds", name, OF_THRESHOLDS[one.word], judgement_text(one), failed=kinds))
+    return gate(f"run {run.id}", cases, unlike_lines(run, conclusions.primaries))
+
+
+def loaded(run: Run, verdict: Verdict) -> float:
+    """Seconds of load on both arms of a verdict, in all rounds."""
+    return sum(
+        trial.seconds for arm in (verdict.reference, verdict.arm) for trial in run.of(verdict.cell, arm)
+    )
+
+
+def of_comparison(comparison: Comparison) -> Gate:
+    """The cells of two runs."""
+    cases = [
+        Case(
+            f"{one.head.arm} against {one.head.reference}", str(one.head.cell), one.outcome,
+            changes.sentence(one, comparison.margin),
+        )
+        for one in comparison.changes
+    ]  # fmt: skip
+    return gate(f"runs {comparison.base.run} and {comparison.head.run}", cases)
+
+
+def gate(run: str, cases: Sequence[Case], notes: Sequence[str] = ()) -> Gate:
+    ordered = tuple(sorted(cases, key=lambda case: WORST_FIRST.index(case.outcome)))
+    return Gate(gate_headline([case.outcome for case in ordered]), run, ordered, tuple(notes))
+
+
+def plain(verdict: Verdict) -> Outcome:
+    """The outcome of a cell in a run that asks which arm is faster: no finding is a failure."""
+    match verdict.verdict:
+        case "invalid" | "inconclusive" as word:
+            return word
+        case "different":
+            return "inconclusive"
+        case _:
+            return "pass"

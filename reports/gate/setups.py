@@ -1,0 +1,129 @@
+"""How two runs were measured, and in what they differ: figures of unlike setups cannot be compared.
+
+Machines are compared elsewhere, since another machine is allowed and only widens the gate; so are the arms'
+code and the installed packages, which are what a gate is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from loadtests.errors import PlanError, did_you_mean
+from loadtests.records import Arm, Frozen, Line, Plan, Run, Serving
+
+UNSET = "not set"
+
+CELLS = "cells"
+"""The name by which a head is allowed that lacks cells of the base."""
+
+SAID = frozenset({"duel", "rounds", "python"})
+"""Differences that are said and not refused: duel's own release; rounds, which the statistics allow for; and
+the path of an arm's interpreter, which differs between two checkouts of the same project."""
+
+IRRELEVANT = frozenset({
+    # Parts of the rows' keys, which are compared one by one.
+    "arms", "cells", "against", "gate", "base",
+    # A name for cells and times; random on purpose.
+    "profile", "seed",
+    # Of the report, not of the measurement. The comparison has a margin of its own.
+    "margin", "alpha", "thresholds", "answers",
+    # Bounds that no valid trial reaches, and times of the preparation.
+    "boot_timeout", "drain", "calibration", "max_time", "deadline",
+    # Of an arm: where it is, and what a gate is meant to judge.
+    "name", "app_dir", "cwd", "revision",
+})  # fmt: skip
+"""Fields of a plan and an arm in which two runs may differ."""
+
+
+class Setup(Frozen):
+    """How a run was measured: values as text, by the names of the settings."""
+
+    settings: Mapping[Line, Line] = {}
+    arms: Mapping[Line, Mapping[Line, Line]] = {}
+    """By arm."""
+
+
+@dataclass(frozen=True)
+class SetupDifference:
+    """One setting in which two runs differ."""
+
+    name: str
+    """By which it can be allowed."""
+    what: str
+    """The setting, with its arm."""
+    base: str
+    head: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.base}, now {self.head}"
+
+
+def setup_of(run: Run) -> Setup:
+    """How a run was measured."""
+    arms = {arm.name: arm_setup(arm) for arm in run.plan.arms}
+    return Setup(settings=plan_setup(run.plan) | {"cpus": cpus(run), "duel": run.version}, arms=arms)
+
+
+def plan_setup(plan: Plan) -> dict[str, str]:
+    """The settings of a plan that its figures depend on."""
+    return {
+        "window": f"{plan.window:g} s",
+        "warmup": f"{plan.warmup:g} s",
+        "generators": str(plan.generators),
+        "database": plan.database,
+        "locustfile": plan.locustfile.digest if plan.locustfile is not None else UNSET,
+        "canary": plan.canary or UNSET,
+        "rounds": str(plan.max_rounds),
+    }
+
+
+def arm_setup(arm: Arm) -> dict[str, str]:
+    """How an arm was served. Secret values of its environment are not recorded, but their names are."""
+    found = {"app": arm.app, "python": arm.python or UNSET}
+    found |= {name.replace("_", "-"): str(value) for name, value in arm.serving if value is not None}
+    recorded = arm.model_dump(mode="json")["env"]
+    return found | {f"env.{name}": value for name, value in recorded.items()}
+
+
+def cpus(run: Run) -> str:
+    """How many CPUs the server and the generator had each."""
+    place = run.machine.placement
+    counts = [f"{name} {len(place[name])}" for name in ("server", "generator") if name in place]
+    return ", ".join(counts) or UNSET
+
+
+def differences(base: Setup, head: Setup) -> Iterator[SetupDifference]:
+    """Every difference between the settings of two runs, and of the arms that both have."""
+    for name, before, after in unequal(base.settings, head.settings):
+        yield SetupDifference(name, name, before, after)
+    for arm in base.arms.keys() & head.arms.keys():
+        for name, before, after in unequal(base.arms[arm], head.arms[arm]):
+            yield SetupDifference(name.partition(".")[0], f"{name} of {arm}", before, after)
+
+
+def unequal(base: Mapping[str, str], head: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Names with their two values, where these differ."""
+    for name in sorted({*base, *head}):
+        before, after = base.get(name, UNSET), head.get(name, UNSET)
+        if before != after:
+            yield name, before, after
+
+
+def names() -> list[str]:
+    """The names of differences that are refused unless they are allowed."""
+    settings = ("window", "warmup", "generators", "database", "locustfile", "canary", "cpus")
+    serving = [name.replace("_", "-") for name in Serving.model_fields]
+    return [CELLS, *settings, "app", "env", *serving]
+
+
+def allowed(texts: Sequence[str]) -> frozenset[str]:
+    """The differences to allow, from names or lists with commas. Raises PlanError for an unknown name."""
+    found: Collection[str] = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    known = names()
+    for name in found:
+        if name in SAID:
+            raise PlanError(f"a difference of {name} needs no --allow", hint="it is only reported")
+        if name not in known:
+            raise PlanError(f"--allow {name}: there is no such difference", hint=did_you_mean(name, known))
+    return frozenset(found)

@@ -1,0 +1,52 @@
+"""An app's routes and what to change: for the terminal, and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from reports.advice.app_advice import Anatomy, Finding
+from reports.render.terminal import say
+from reports.wording.app_advice import MARKS, closing, finding_text, problem_text
+from reports.wording.units import counted
+
+
+def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
+    """Every route, then what to do, the most severe first."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("route", "style", "hops", "dependencies", "answer"):
+        table.add_column(name, justify="right" if name == "hops" else "left", overflow="fold")
+    for route in anatomy.routes:
+        said = ", ".join(f"{one.name} ({one.style})" for one in route.dependencies)
+        table.add_row(
+            escape(str(route)), route.style, str(route.hops), escape(said) or "–",
+            escape(route.response_model or "–"),
+        )  # fmt: skip
+    console.print(table, highlight=False)
+    console.print()
+    for pool in anatomy.pools:
+        limit = "any number of connections" if pool.most is None else counted(pool.most, "connection")
+        say(console, f"database pool {pool.kind}: {limit}")
+    for one in found:
+        say(console, f"{MARKS[one.weight]} {finding_text(one)}")
+    if found:
+        console.print()
+    say(console, closing(found))
+
+
+def data(anatomy: Anatomy, found: Sequence[Finding]) -> dict[str, Any]:
+    """As plain data, schema `duel-advice/1`."""
+    return {
+        "schema": "duel-advice/1",
+        "routes": [{**route.model_dump(mode="json"), "hops": route.hops} for route in anatomy.routes],
+        "pools": [pool.model_dump(mode="json") for pool in anatomy.pools],
+        "findings": [
+            {"weight": one.weight, "where": ", ".join(one.routes), **asdict(problem_text(one.problem))}
+            for one in found
+        ],
+    }

@@ -1,0 +1,76 @@
+"""A comparison of two runs: for the terminal, as Markdown, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from reports.gate.comparison import Comparison
+from reports.render.markdown import plain
+from reports.render.terminal import say
+from reports.wording.gates.changes import HEAD, about, headline, note_text, rows, sentence, warnings
+
+
+def show(console: Console, comparison: Comparison) -> None:
+    """Headline, sentences, table, warnings."""
+    say(console, headline(comparison))
+    for change in comparison.changes:
+        say(console, f"  {sentence(change, comparison.margin)}")
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, name in enumerate(HEAD):
+        table.add_column(name, justify="left" if number in (0, 1, 6) else "right", no_wrap=number > 1)
+    for row in rows(comparison):
+        cells: list[RenderableType] = [escape(cell) for cell in row]
+        table.add_row(*cells)
+    console.print(table, highlight=False)
+    console.print()
+    for line in warnings(comparison):
+        say(console, f"warning: {line}")
+
+
+def markdown(comparison: Comparison) -> str:
+    """For a summary, or a comment on a pull request: the gate first."""
+    lines = [f"# {plain(headline(comparison))}", ""]
+    lines += [f"- {plain(sentence(one, comparison.margin))}" for one in comparison.changes]
+    lines += ["", f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---|"]
+    lines += [f"| {' | '.join(map(plain, row))} |" for row in rows(comparison)]
+    lines += ["", *(f"> {plain(line)}" for line in warnings(comparison)), "", plain(about(comparison)), ""]
+    return "\n".join(lines)
+
+
+def data(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain data, schema `duel-compare/1`."""
+    return {
+        "schema": "duel-compare/1",
+        "base": comparison.base.run,
+        "head": comparison.head.run,
+        "margin": comparison.margin,
+        "outcome": comparison.outcome,
+        "elsewhere": [asdict(one) for one in comparison.elsewhere],
+        "setups": [asdict(one) for one in comparison.setups],
+        "added": [str(one) for one in comparison.added],
+        "missing": [str(one) for one in comparison.missing],
+        "changes": [
+            {
+                "scenario": one.head.cell.scenario,
+                "load": one.head.cell.load.model_dump(exclude_none=True),
+                "metric": one.head.metric,
+                "reference": one.head.reference,
+                "arm": one.head.arm,
+                "outcome": one.outcome,
+                "base": one.base.ratio,
+                "head": one.head.ratio,
+                "change": one.ratio,
+                "low": one.low,
+                "high": one.high,
+                "p": one.p,
+                "notes": [note_text(note) for note in one.notes],
+            }
+            for one in comparison.changes
+        ],
+    }

@@ -1,0 +1,260 @@
+"""The report as one HTML file: no external requests, readable without scripts, printable."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports.advice.cards import Card
+from reports.analysis.bounds import predictions
+from reports.analysis.verdicts import Verdict
+from reports.conclusions import Conclusions
+from reports.render.charts import Chart, recoloured
+from reports.render.charts.style import DARK, LIGHT, Palette, names
+from reports.render.markdown import measured, prediction_row
+from reports.wording import units
+from reports.wording.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.failures import failure_lines
+from reports.wording.gates.notes import gate_headline
+from reports.wording.plans import in_force_text
+from reports.wording.reservations import reservation_text
+from reports.wording.sentences import (
+    answers_text,
+    claim,
+    failed_pair,
+    judgement_line,
+    together,
+    unlike_lines,
+    unsettled,
+    warnings,
+    with_context,
+)
+from reports.wording.units import counted
+from reports.wording.vocabulary import VERDICT_MARKS
+
+PAGE = Path(__file__).parent / "page"
+"""Template, style and script of the report."""
+
+SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"')
+
+QUOTED = re.compile(r"`([^`]+)`")
+
+FARTHEST = 4.0
+"""Factor at which a card's strip ends."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The ratio at one load on a small scale from ×1/4 to ×4, in per cent of its width; None without an
+    interval."""
+
+    load: str
+    shown: str
+    kind: str
+    low: float | None
+    mark: float | None
+    high: float | None
+
+
+def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: Mapping[str, Any]) -> str:
+    """The whole report: `pictures` are the charts with their light SVG, `data` the summary."""
+    run = conclusions.run
+    script = (PAGE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    primaries = conclusions.primaries
+    several = len(run.plan.rivals) > 1
+    text: str = template().render(
+        title=headline(conclusions),
+        run=run,
+        about=about(conclusions),
+        digest=digest,
+        script=Markup(script),  # noqa: S704  # our own file
+        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
+        light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
+        dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        cards=[card_view(card, conclusions) for card in conclusions.cards],
+        advices=list(dict.fromkeys(map(card_advice, conclusions.cards))),
+        failed=failure_lines(conclusions.failure_kinds),
+        unlike=unlike_lines(run, conclusions.verdicts),
+        warnings=warnings(run, conclusions.verdicts),
+        judgements=[(one.word, judgement_line(one)) for one in conclusions.judgements],
+        together=together(run, conclusions.verdicts),
+        machine=machine_rows(conclusions),
+        reference=run.plan.yardstick,
+        several=several,
+        failing=any(any(row.failed.values()) for row in primaries),
+        rows=[row_view(row, conclusions) for row in primaries],
+        band=[share(1 / (1 + run.plan.margin)), share(1 + run.plan.margin)],
+        metrics=[units.METRIC_ABOUT[metric] for metric in dict.fromkeys(row.metric for row in primaries)],
+        predictions=[prediction_row(one) for one in predictions(run, measured(conclusions.verdicts))],
+        figures=[(chart, Markup(inline(svg))) for chart, svg in pictures],  # noqa: S704  # matplotlib escapes
+        data=Markup(embedded(data)),  # noqa: S704  # as above
+    )
+    return text
+
+
+@cache
+def template() -> Any:
+    made = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters["code"] = code
+    return made.get_template("report.html")
+
+
+def code(text: str) -> Markup:
+    """Text with its backticks turned into code elements."""
+    return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped first
+
+
+def headline(conclusions: Conclusions) -> str:
+    """The page's title: the run in one sentence."""
+    run = conclusions.run
+    arms = " or ".join(arm.name for arm in run.plan.arms)
+    if conclusions.outcomes:
+        return gate_headline(conclusions.outcomes)
+    words = [row.verdict for row in conclusions.primaries]
+    settled = sum(word in ("faster", "slower", "equivalent") for word in words)
+    if not words:
+        return f"{arms}: nothing was measured"
+    if len(run.plan.rivals) > 1:
+        return f"{arms}: {settled} of {len(words)} comparisons decided"
+    rival, reference = run.plan.rivals[0].name, run.plan.yardstick
+    parts = [
+        f"{rival} is ahead in {words.count('faster')}",
+        f"{reference} in {words.count('slower')}",
+        f"equal in {words.count('equivalent')}",
+    ]
+    return f"{', '.join([*parts, *unsettled(words)])} of {counted(len(words), 'cell')}"
+
+
+def about(conclusions: Conclusions) -> str:
+    """When, how long, how many."""
+    run = conclusions.run
+    valid = sum(trial.valid for trial in run.trials)
+    return (
+        f"{counted(len(run.plan.cells), 'cell')}, {valid} of {len(run.trials)} trials count, windows of "
+        f"{run.plan.window:g} s, measured in {units.span(run.elapsed)}, started "
+        f"{run.began[:16].replace('T', ' ')} UTC."
+    )
+
+
+def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
+    """What a card shows."""
+    run, verdict = conclusions.run, card.verdict
+    arms = [arm.name for arm in run.plan.arms if arm.name in card.costs]
+    waits, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
+    mine = [row for row in conclusions.primaries if (row.cell.scenario, row.arm) == (card.scenario, card.arm)]
+    strips = [strip(row) for row in sorted(mine, key=lambda row: row.cell.load.level)]
+    return {
+        "scenario": card.scenario,
+        "arm": card.arm,
+        "advice": card_advice(card),
+        "where": card_range(card, run),
+        "ratio": units.ratio(verdict.ratio),
+        "interval": units.interval(*verdict.bounds),
+        "n": verdict.n,
+        "word": verdict.verdict,
+        "claim": with_context(claim(verdict), verdict),
+        "load": str(verdict.cell.load),
+        "strips": strips if len(strips) > 1 or verdict.low is not None else [],
+        "lines": card_lines(card),
+        "figures": [
+            (f"a light request waits, {' / '.join(arms)}", waits),
+            ("CPU s per 1,000 requests", cpu),
+            ("thread hops", hops),
+            ("memory", memory),
+        ],
+    }
+
+
+def strip(row: Verdict) -> Strip:
+    """Ratio and interval at one load, as positions on the strip."""
+    figures = row.low, row.ratio, row.high
+    low, mark, high = (share(value) if value and all(figures) else None for value in figures)
+    text = row.verdict if row.ratio is None else units.ratio(row.ratio)
+    shown = f"{VERDICT_MARKS[row.verdict]} {text}"
+    return Strip(str(row.cell.load), shown, row.verdict, low, mark, high)
+
+
+def share(ratio: float) -> float:
+    """A ratio's position on the strip, 0 to 100."""
+    return 50.0 + 50.0 * max(-1.0, min(1.0, math.log(ratio) / math.log(FARTHEST)))
+
+
+def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
+    """A row of the table."""
+    scenario = row.cell.scenario
+    mine = (card for card in conclusions.cards if (card.scenario, card.arm) == (scenario, row.arm))
+    card = next(mine, None)
+    return {
+        "scenario": scenario,
+        "advice": card_advice(card) if card else "",
+        "load": str(row.cell.load),
+        "metric": units.METRIC_SHORT[row.metric],
+        "arm": row.arm,
+        "reference": units.value(row.metric, row.values.get(row.reference)),
+        "rival": units.value(row.metric, row.values.get(row.arm)),
+        "ratio": units.ratio(row.ratio),
+        "interval": units.interval(*row.bounds),
+        "n": row.n,
+        "failed": failed_pair(row),
+        "word": row.verdict,
+        "kind": row.verdict,
+        "warnings": [reservation_text(one) for one in row.reservations],
+    }
+
+
+def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
+    """The environment, each line with its name."""
+    run = conclusions.run
+    machine = run.machine
+    placed = ", ".join(f"{who} on CPU {', '.join(map(str, cpus))}" for who, cpus in machine.placement.items())
+    return [
+        ("processor", f"{machine.cpu}, {machine.cores} cores"),
+        ("placement", placed or "none: processes cannot be bound to CPUs on that machine"),
+        ("memory", units.memory(machine.memory)),
+        ("system", machine.system),
+        ("Python", machine.python),
+        ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
+        ("database", machine.database or "not used"),
+        ("answers", answers_text(run)),
+        *((f"arm {arm.name}", served(arm.app, arm.serving.model_dump(), arm.env)) for arm in run.plan.arms),
+        *((f"{name} ran as", in_force_text(found)) for name, found in run.in_force.items()),
+        ("seed", str(run.plan.seed)),
+        ("duel", f"{run.version}, run {run.id}"),
+    ]
+
+
+def served(app: str, serving: Mapping[str, object], env: Mapping[str, str]) -> str:
+    """An app and how it is served."""
+    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in serving.items() if value is not None]
+    return ", ".join([app, *knobs, *(f"{name}={value}" for name, value in env.items())])
+
+
+def inline(svg: str) -> str:
+    """A light chart for the page: it takes the page's width and colour scheme."""
+    svg = SIZE.sub(r"\1", svg, count=1)
+    return recoloured(svg, {colour: f"var(--{name})" for colour, name in names(LIGHT).items()})
+
+
+def variables(palette: Palette) -> str:
+    """A palette as custom properties of the page."""
+    return " ".join(f"--{name}: {colour};" for colour, name in names(palette).items())
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """JSON that cannot close its enclosing element."""
+    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

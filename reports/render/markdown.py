@@ -1,0 +1,137 @@
+"""The verdicts as Markdown: for a README, a summary or a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.records import Cell, Run
+from reports.advice.cards import Card
+from reports.analysis.bounds import Prediction, predictions
+from reports.analysis.verdicts import Verdict
+from reports.conclusions import Conclusions
+from reports.wording import units
+from reports.wording.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.failures import failure_lines
+from reports.wording.gates.notes import gate_headline
+from reports.wording.sentences import (
+    failed_pair,
+    judgement_line,
+    sentences,
+    together,
+    unlike_lines,
+    warnings,
+)
+
+
+def report(conclusions: Conclusions) -> str:
+    """What failed, differing answers, sentences, thresholds, table, cards, warnings, machine."""
+    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
+    title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
+    lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
+    lines += [f"# {title}", "", *(f"- {plain(line)}" for line in sentences(conclusions))]
+    if conclusions.judgements:
+        lines += ["", "# Thresholds", ""]
+        lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
+    lines += ["", table(run, found), "", plain(together(run, found)), ""]
+    if cards:
+        lines += ["# What to write, and why", "", card_table(run, cards), ""]
+        for card in cards:
+            lines.append(f"- {plain(card_title(card, run))}")
+            lines += [f"  - {plain(text)}" for text in card_lines(card)]
+        lines.append("")
+    lines += prediction_lines(run, found)
+    lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
+    lines += ["", machine_text(run), ""]
+    return "\n".join(lines)
+
+
+def box(lines: Sequence[str]) -> list[str]:
+    """What must be read first: lines of which the first says what the others are, if there are any."""
+    if not lines:
+        return []
+    return [f"> **{plain(lines[0])}**", ">", *(f"> - {plain(line)}" for line in lines[1:]), ""]
+
+
+def table(run: Run, found: Sequence[Verdict]) -> str:
+    """The primary verdicts, one row per cell."""
+    reference = run.plan.yardstick
+    failing = any(any(verdict.failed.values()) for verdict in found if verdict.primary)
+    heads = ["cell", plain(reference), "arm", "ratio", "interval", "n", *(["failed"] if failing else [])]
+    rows = [f"| {' | '.join(heads)} | verdict |", f"|---|{'---:|' * (len(heads) - 1)}---|"]
+    for row in (verdict for verdict in found if verdict.primary):
+        ours, theirs = (units.value(row.metric, row.values.get(name)) for name in (row.reference, row.arm))
+        where = plain(str(row.cell)) + (f", {row.metric}" if row.metric != "throughput" else "")
+        cells = [where, ours, f"{plain(row.arm)} {theirs}"]
+        cells += [
+            units.ratio(row.ratio),
+            units.interval(*row.bounds),
+            str(row.n),
+            *([failed_pair(row)] if failing else []),
+            row.verdict,
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def card_table(run: Run, cards: Sequence[Card]) -> str:
+    """Advice, neighbours and costs, one row per card."""
+    names = [arm.name for arm in run.plan.arms]
+    several = len(run.plan.rivals) > 1
+    rows = [
+        "| scenario |" + (" arm |" if several else "") + f" advice | {' | '.join(CARD_FIGURES)} |",
+        "|---|" + ("---|" if several else "") + "---|---|---|---|---|",
+    ]
+    for card in cards:
+        figures = card_figures(card, names)
+        cells = [card.scenario, *([card.arm] if several else []), card_advice(card), *figures]
+        rows.append(f"| {' | '.join(map(plain, cells))} |")
+    return "\n".join(rows)
+
+
+def prediction_lines(run: Run, found: Sequence[Verdict]) -> list[str]:
+    """What the calibration predicted beside what was measured, the worst prediction first."""
+    rows = [f"| {' | '.join(map(plain, prediction_row(one)))} |" for one in predictions(run, measured(found))]
+    if not rows:
+        return []
+    head = ["| cell | arm | predicted | limited by | measured | error |", "|---|---|---:|---|---:|---:|"]
+    about = "Predicted from the calibration with 1 and 40 users, where users are not the limit."
+    return ["# Predicted and measured", "", about, "", *head, *rows, ""]
+
+
+def measured(found: Sequence[Verdict]) -> dict[tuple[Cell, str], float]:
+    """The throughput of every arm in every closed cell that was judged."""
+    return {
+        (verdict.cell, arm): value
+        for verdict in found
+        if verdict.primary and verdict.metric == "throughput"
+        for arm, value in verdict.values.items()
+        if value is not None
+    }
+
+
+def prediction_row(one: Prediction) -> tuple[str, str, str, str, str, str]:
+    """Cell, arm, predicted, limited by, measured, error."""
+    return (
+        str(one.cell), one.arm, units.rate(one.bound.throughput), one.bound.name,
+        units.rate(one.throughput), f"{one.error:+.0%}",
+    )  # fmt: skip
+
+
+def machine_text(run: Run) -> str:
+    """The machine and the method in one sentence."""
+    machine = run.machine
+    server = machine.placement.get("server", ())
+    placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
+    return (
+        f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
+        f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
+        f"windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
+        f"run {plain(run.id)}."
+    )
+
+
+def plain(text: str) -> str:
+    """Text that Markdown does not read as markup."""
+    for sign in "\\`*_[]<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", " ")

@@ -1,0 +1,96 @@
+"""Where a verb writes: results to stdout, everything else to stderr, and results as JSON where asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from rich.console import Console
+
+from loadtests.errors import CannotWrite
+from reports.analysis.readings import Readings
+from reports.render.live import Lines, LiveView, WaitingOnly
+from reports.render.streams import Unfailing, printing
+from reports.render.terminal import say
+
+COLOURS: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "always": {"force_terminal": True},
+    "never": {"no_color": True},
+}
+"""By the value of --color, the arguments of a console."""
+
+
+class PipedConsole(Console):
+    """Lets the caller handle a closed pipe; rich would exit with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class Output:
+    """The two streams of a verb."""
+
+    def __init__(
+        self, colour: str = "auto", json: str | None = None, quiet: bool = False, progress: bool = True
+    ) -> None:
+        """`json`: a file to which results are also written as JSON, or `-` for stdout, which then has no
+        other output. `quiet`: results and errors only. `progress`: whether a run shows its progress."""
+        self.json = json
+        self.progress = progress
+        self.results = PipedConsole(quiet=json == "-", **COLOURS[colour])
+        notes = cast(IO[str], Unfailing(sys.stderr))
+        self.notes = PipedConsole(file=notes, stderr=True, quiet=quiet, **COLOURS[colour])
+
+    def say(self, text: str) -> None:
+        """A line of the results. Raises CannotWrite, BrokenPipeError."""
+        with printing():
+            say(self.results, text)
+
+    def note(self, text: str) -> None:
+        """A line that is not part of the results."""
+        say(self.notes, text)
+
+    def show(self, as_json: str, as_table: Callable[[Console], None], report: Path | None = None) -> None:
+        """Write results in each requested form; `report` has the details. Raises CannotWrite,
+        BrokenPipeError."""
+        if self.json == "-":
+            print_text(as_json)
+            return
+        with ExitStack() as both:
+            if self.json is not None:
+                both.callback(write_text, Path(self.json), as_json)
+            with printing():
+                as_table(self.results)
+            if report is not None:
+                self.say(f"report: {report}")
+
+    @contextmanager
+    def watching(self, readings: Readings) -> Iterator[LiveView | Lines | WaitingOnly]:
+        """The progress display of a run: live on a terminal, lines elsewhere; if disabled, only that it
+        waits."""
+        if not self.progress:
+            yield WaitingOnly(self.notes)
+        elif self.notes.is_terminal:
+            with LiveView(self.notes, readings) as live:
+                yield live
+        else:
+            yield Lines(self.notes, readings)
+
+
+def print_text(text: str) -> None:
+    """Raises CannotWrite, BrokenPipeError: now, not when the process exits."""
+    with printing():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Raises CannotWrite."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None

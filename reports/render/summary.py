@@ -1,0 +1,163 @@
+"""The machine-readable summary, schema `duel/1`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from reports.advice.cards import Card
+from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
+from reports.analysis.bounds import known, predicted
+from reports.analysis.failures.kinds import FailureKind
+from reports.analysis.thresholds import Judgement
+from reports.analysis.verdicts import Verdict
+from reports.conclusions import Conclusions
+from reports.wording.bottlenecks import evidence_text
+from reports.wording.cards import card_advice, card_reason, note_text
+from reports.wording.gates.notes import gate_note_text
+from reports.wording.refusals import refusal_text
+from reports.wording.reservations import clients_text, reservation_text
+from reports.wording.sentences import answers_text
+
+
+def summary(conclusions: Conclusions) -> dict[str, Any]:
+    """A run's verdicts as plain data. Fields may be added, never renamed."""
+    run, verdicts = conclusions.run, conclusions.verdicts
+    return {
+        "schema": "duel/1",
+        "run": run.id,
+        "failed_requests": [of_failure_kind(kind) for kind in conclusions.failure_kinds],
+        "answers": of_answers(conclusions),
+        "complete": run.complete,
+        "valid": all(verdict.verdict != "invalid" for verdict in verdicts),
+        "reference": run.plan.reference.name,
+        "arms": [arm.name for arm in run.plan.arms],
+        "margin": run.plan.margin,
+        "alpha": run.plan.alpha,
+        "in_force": {name: found.model_dump() for name, found in run.in_force.items()},
+        "machine": run.machine.model_dump(mode="json"),
+        "refused": {cell: refusal_text(refusal) for cell, refusal in run.refused.items()},
+        "gate": list(conclusions.outcomes),
+        "gate_notes": [list(map(gate_note_text, decision.notes)) for decision in conclusions.decisions],
+        "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
+        "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
+        "cards": [of_card(card) for card in conclusions.cards],
+    }
+
+
+def of_answers(conclusions: Conclusions) -> dict[str, Any]:
+    """How the arms' answers were compared, and how they differ: what was asked before load, and per cell the
+    samples of the load."""
+    run = conclusions.run
+    check = run.answers
+    asked = [
+        {"load": None, **one.model_dump(mode="json"), "text": reservation_text(AnswersDiffer(one))}
+        for one in (check.differences if check else ())
+    ]
+    loaded = [
+        {
+            "load": verdict.cell.load.model_dump(exclude_none=True),
+            "kind": "status" if isinstance(one, StatusesDiffer) else "size",
+            "scenario": verdict.cell.scenario,
+            **asdict(one),
+            "text": reservation_text(one),
+        }
+        for verdict in conclusions.primaries
+        for one in verdict.reservations
+        if isinstance(one, StatusesDiffer | SizesDiffer)
+    ]
+    return {
+        "accepted": run.plan.answers == "differ",
+        "compared": answers_text(run),
+        "endpoints": list(check.endpoints) if check else [],
+        "not_compared": list(check.not_compared) if check else [],
+        "differences": [*asked, *loaded],
+    }
+
+
+def of_failure_kind(kind: FailureKind) -> dict[str, Any]:
+    """Requests of one arm and endpoint that failed alike; `status` is null where there was no answer,
+    `exception` for arrivals that were never sent."""
+    return {
+        "scenario": kind.cell.scenario,
+        "load": kind.cell.load.model_dump(exclude_none=True),
+        "arm": kind.arm,
+        "endpoint": kind.endpoint,
+        "status": kind.status,
+        "exception": kind.exception,
+        "example": kind.example,
+        "count": kind.count,
+        "requests": kind.requests,
+    }
+
+
+def of_judgement(judgement: Judgement) -> dict[str, Any]:
+    """A threshold for one arm in one cell; durations in milliseconds, as in the threshold."""
+    return {
+        "threshold": judgement.threshold.text,
+        "scenario": judgement.cell.scenario,
+        "load": judgement.cell.load.model_dump(exclude_none=True),
+        "arm": judgement.arm,
+        "outcome": judgement.word,
+        "value": judgement.value,
+        "low": judgement.low,
+        "high": judgement.high,
+    }
+
+
+def of_card(card: Card) -> dict[str, Any]:
+    """A card; its verdict is in the list of verdicts."""
+    verdict = card.verdict
+    return {
+        "scenario": card.scenario,
+        "arm": card.arm,
+        "advice": card_advice(card),
+        "load": verdict.cell.load.model_dump(exclude_none=True),
+        "ratio": verdict.ratio,
+        "low": verdict.bounds[0],
+        "high": verdict.bounds[1],
+        "n": verdict.n,
+        "holds_from": card.lowest,
+        "holds_to": card.highest,
+        "crossover": list(card.crossover) if card.crossover else None,
+        "reason": card_reason(card),
+        "notes": [note_text(note) for note in card.notes],
+        "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
+        "costs": {name: asdict(one) for name, one in card.costs.items()},
+    }
+
+
+def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
+    limits: dict[str, Any] = dict.fromkeys(verdict.values)
+    bounds: dict[str, Any] = dict.fromkeys(verdict.values)
+    if verdict.primary:
+        for arm in verdict.values:
+            limits[arm] = [
+                {"name": limit.name, "evidence": evidence_text(limit.evidence)}
+                for limit in conclusions.explanations.of(verdict.cell, arm)[1]
+            ]
+            bound = predicted(known(conclusions.run, verdict.cell, arm))
+            bounds[arm] = asdict(bound) if bound else None
+    return {
+        "scenario": verdict.cell.scenario,
+        "endpoint": verdict.endpoint,
+        "load": verdict.cell.load.model_dump(exclude_none=True),
+        "metric": verdict.metric,
+        "primary": verdict.primary,
+        "arm": verdict.arm,
+        "reference": verdict.reference,
+        "ratio": verdict.ratio,
+        "low": verdict.bounds[0],
+        "high": verdict.bounds[1],
+        "n": verdict.n,
+        "p": verdict.p,
+        "verdict": verdict.verdict,
+        "failing": list(verdict.failing),
+        "failed": verdict.failed,
+        "resent": verdict.resent,
+        "values": verdict.values,
+        "bottlenecks": limits,
+        "bounds": bounds,
+        "warnings": [reservation_text(one) for one in verdict.reservations],
+        "clients": clients_text(verdict.clients) if verdict.clients else None,
+    }

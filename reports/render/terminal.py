@@ -1,0 +1,169 @@
+"""For the terminal: verdicts and cards as sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.records import Cell, Metric, Run
+from reports.advice.cards import Card
+from reports.analysis.verdicts import Verdict, VerdictWord
+from reports.conclusions import Conclusions
+from reports.wording import units
+from reports.wording.cards import (
+    CARD_FIGURES,
+    card_advice,
+    card_figures,
+    card_lines,
+    card_title,
+    short_reference,
+)
+from reports.wording.failures import failure_lines
+from reports.wording.gates.notes import gate_headline
+from reports.wording.sentences import (
+    failed_pair,
+    judgement_line,
+    sentences,
+    together,
+    unlike_lines,
+    warnings,
+)
+from reports.wording.vocabulary import OUTCOME_MARKS, VERDICT_MARKS
+
+STYLES: dict[VerdictWord, str] = {
+    "faster": "bold", "slower": "bold", "equivalent": "", "inconclusive": "dim", "different": "red",
+    "failing": "red", "invalid": "red",
+}  # fmt: skip
+
+
+def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
+    """The primary verdicts with intervals; p50 and p95 as well where there is room."""
+    failing = any(any(verdict.failed.values()) for verdict in found if verdict.primary)
+    # Another column leaves no room for latencies: names would be broken.
+    wide = width >= (130 if failing else 110)
+    padding = (0, 2 if width >= 90 else 1, 0, 0)
+    rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=padding)
+    several = len(run.plan.rivals) > 1
+    arms = [arm.name for arm in run.plan.arms]
+    reference = run.plan.yardstick
+    rich_table.add_column("scenario", overflow="fold")
+    rich_table.add_column("rate" if run.plan.open else "users", justify="right", no_wrap=True)
+    if several:
+        rich_table.add_column("arm", no_wrap=True)
+        shown = [short_reference(reference), "arm"]
+    else:
+        shown = arms
+    for name in shown:
+        rich_table.add_column(name, justify="right", no_wrap=True)
+    rich_table.add_column("ratio", justify="right", no_wrap=True)
+    rich_table.add_column("interval", justify="right", no_wrap=True)
+    rich_table.add_column("n", justify="right")
+    if failing:
+        rich_table.add_column("failed", justify="right", no_wrap=True)
+    rich_table.add_column("verdict", no_wrap=True)
+    latencies = {(v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)}
+    if wide:
+        more: tuple[Metric, ...] = ("service_p50", "service_p99") if run.plan.open else ("p50", "p95")
+        for metric in more:
+            title = f"{units.METRIC_SHORT[metric]} {' / '.join(shown)}"
+            rich_table.add_column(title, justify="right", no_wrap=True)
+    for row in (v for v in found if v.primary):
+        level = f"{row.cell.load.level:g}" + ("/s" if run.plan.open else "")
+        cells: list[RenderableType] = [escape(row.cell.scenario), level]
+        if several:
+            cells.append(escape(row.arm))
+        cells += [units.value(row.metric, row.values.get(name)) for name in (row.reference, row.arm)]
+        cells += [units.ratio(row.ratio), units.interval(*row.bounds), str(row.n)]
+        if failing:
+            cells.append(failed_pair(row))
+        cells.append(Text(f"{VERDICT_MARKS[row.verdict]} {row.verdict}", style=STYLES[row.verdict]))
+        if wide:
+            for metric in more:
+                other = latencies.get((row.cell, row.arm, metric))
+                values = other.values if other else {}
+                pair = (units.duration(values.get(row.reference)), units.duration(values.get(row.arm)))
+                cells.append(" / ".join(pair))
+        rich_table.add_row(*cells)
+    return rich_table
+
+
+def first_endpoint(found: Sequence[Verdict], cell: Cell) -> str | None:
+    """The endpoint that a cell's primary verdict is about."""
+    return next((v.endpoint for v in found if v.cell == cell and v.primary), None)
+
+
+def say(console: Console, text: str) -> None:
+    """A line of text, wrapped between words on a terminal, unwrapped in a file."""
+    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def say_list(console: Console, mark: str, lines: Sequence[str]) -> None:
+    """Lines of which the first says what the others are, if there are any."""
+    for number, line in enumerate(lines):
+        say(console, f"  {line}" if number else f"{mark} {line}")
+
+
+def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
+    """Advice, neighbours and costs, one row per card."""
+    arms = [arm.name for arm in run.plan.arms]
+    several = len(run.plan.rivals) > 1
+    shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
+    # Hops follow from the code and memory hardly differs: omit them where there is no room.
+    titles = CARD_FIGURES[: 4 if width >= 110 else 2]
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    grid.add_column("scenario", overflow="fold")
+    if several:
+        grid.add_column("arm", overflow="fold")
+    grid.add_column("advice")
+    for title in titles:
+        grid.add_column(f"{title}\n{shown}", justify="right", no_wrap=True)
+    for card in cards:
+        name = [escape(card.arm)] if several else []
+        figures = card_figures(card, arms)[: len(titles)]
+        grid.add_row(escape(card.scenario), *name, escape(card_advice(card)), *figures)
+    return grid
+
+
+def show_findings(console: Console, conclusions: Conclusions) -> None:
+    """What failed, how the answers differ, then the verdicts as sentences, then the thresholds."""
+    say_list(console, VERDICT_MARKS["failing"], failure_lines(conclusions.failure_kinds))
+    say_list(console, VERDICT_MARKS["different"], unlike_lines(conclusions.run, conclusions.verdicts))
+    if conclusions.outcomes:
+        say(console, gate_headline(conclusions.outcomes))
+        for word, line in zip(conclusions.outcomes, sentences(conclusions), strict=True):
+            say(console, f"{OUTCOME_MARKS[word]} {line}")
+    else:
+        for line in sentences(conclusions):
+            say(console, line)
+    for judgement in conclusions.judgements:
+        say(console, judgement_line(judgement))
+
+
+def show(console: Console, conclusions: Conclusions) -> None:
+    """The findings, then the table, then the cards, then the warnings with their remedies."""
+    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
+    primaries = conclusions.primaries
+    show_findings(console, conclusions)
+    if primaries:
+        console.print()
+        for metric in dict.fromkeys(verdict.metric for verdict in primaries):
+            console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
+        console.print(table(run, found, console.width), highlight=False)
+        console.print()
+    if cards:
+        console.print(card_table(run, cards, console.width), highlight=False)
+        console.print()
+        for card in cards:
+            say(console, card_title(card, run))
+            for line in card_lines(card):
+                say(console, f"  {line}")
+        console.print()
+    corrected = together(run, found)
+    if corrected:
+        say(console, corrected)
+    for line in warnings(run, found):
+        say(console, f"warning: {line}")

@@ -1,0 +1,107 @@
+"""What limits an arm, in words."""
+
+from __future__ import annotations
+
+from loadtests.records import Fault
+from reports.analysis.bottlenecks import (
+    Bottleneck,
+    CallsCostly,
+    CpuExhausted,
+    Evidence,
+    FewUsers,
+    LockWait,
+    LoopLate,
+    OneCpuEach,
+    PoolExhausted,
+    ThinkTime,
+    TokensExhausted,
+)
+from reports.analysis.signs import CanaryTimes
+from reports.wording import units
+from reports.wording.faults import fault_text
+
+
+def evidence_text(evidence: Evidence) -> str:
+    """The evidence that something limits an arm."""
+    match evidence:
+        case Fault():
+            return fault_text(evidence)
+        case LoopLate(computes, lag, canary):
+            doing = "computing" if computes else "blocked"
+            beside = f", and a light request beside the load takes {canary_text(canary)}" if canary else ""
+            return f"its event loop is {doing} and runs {units.duration(lag)} late (p90){beside}"
+        case CallsCostly(delay, latency, among, alone):
+            return (
+                f"the called service answered in {units.duration(delay)}, the route in "
+                f"{units.duration(latency)}; under load a request costs {units.duration(among)} of CPU time, "
+                f"alone {units.duration(alone)}"
+            )
+        case LockWait(seconds, part):
+            return (
+                f"a request waits {units.duration(seconds)} for locks, {part:.0%} of its time with a "
+                "connection"
+            )
+        case PoolExhausted(connections, part, wait):
+            return (
+                f"all {connections:.0f} database connections were in use, with requests waiting for one, in "
+                f"{part:.0%} of the heartbeats; a request waits {units.duration(wait)}"
+            )
+        case TokensExhausted(tokens, part, queued, service_time):
+            return (
+                f"all {tokens:.0f} threads were taken in {part:.0%} of the heartbeats, with {queued:.0f} "
+                f"tasks waiting; {tokens:.0f} threads ÷ {units.duration(service_time)} allow "
+                f"{units.rate(evidence.throughput)}"
+            )
+        case CpuExhausted(cpus, part, cost, alone):
+            whole = "its one CPU is" if cpus == 1 else f"its {cpus} CPUs are"
+            return f"{whole} busy {part:.0%} of the time; {cost_text(cost, alone)}"
+        case OneCpuEach(cores, cpus, cost, alone):
+            return (
+                f"{cores:.2f} of {cpus} CPUs are used, since one process computes on one CPU at a time; "
+                f"{cost_text(cost, alone)}"
+            )
+        case FewUsers(users, service_time):
+            who = "one user asks" if users == 1 else f"{users} users ask"
+            return (
+                f"{who} for at most {units.rate(evidence.throughput)}, at {units.duration(service_time)} per "
+                "request; the server has CPU time left"
+            )
+        case ThinkTime(users, part):
+            return f"{units.counted(users, 'user')} wait between requests for {part:.0%} of their time"
+
+
+def cost_text(seconds: float, alone: float | None) -> str:
+    """The CPU time of a request, and the same with one user."""
+    beside = f", with one user {units.duration(alone)}" if alone else ""
+    return f"a request costs {units.duration(seconds)} of CPU time{beside}"
+
+
+def canary_text(canary: CanaryTimes) -> str:
+    """`1.62 s (p95)`."""
+    return f"{units.duration(canary.response_time)} (p{canary.part * 100:.0f})"
+
+
+def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections: float) -> str:
+    """A bottleneck's effect, for a chart's title; "" for the users, which need no title. `threads` and
+    `connections` are those of all workers."""
+    match bottleneck.name:
+        case "generator":
+            return "not measured: the load generator was the limit"
+        case "host":
+            return "not measured: the machine was busy"
+        case "event-loop":
+            return f"{arm} blocks its event loop"
+        case "http-client":
+            return f"{arm} is held back by its HTTP client"
+        case "db-lock":
+            return f"{arm} waits for locks"
+        case "db-pool":
+            return f"{arm} stops at its {connections:.0f} connections"
+        case "thread-tokens":
+            return f"{arm} stops at its {threads:g} threads"
+        case "gil":
+            return f"{arm} computes on one CPU at a time"
+        case "cpu":
+            return f"{arm} has no CPU time left"
+        case "users":
+            return ""

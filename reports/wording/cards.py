@@ -1,0 +1,149 @@
+"""Cards in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.records import Run
+from reports.advice.behind import FinishesMore
+from reports.advice.cards import (
+    Advice,
+    Card,
+    NeighbourWaits,
+    Note,
+    NotForItsSpeed,
+    OffloadSeen,
+    OffloadUntried,
+    ThreadsAreTheDifference,
+    ThreadsSeen,
+    ThreadsUndecided,
+    ThreadsUntried,
+)
+from reports.wording import units
+from reports.wording.bottlenecks import canary_text, evidence_text
+from reports.wording.vocabulary import OUTCOMES
+
+LONGEST_HEAD = 9
+"""Maximum length of a reference's name above its column."""
+
+
+def short_reference(name: str) -> str:
+    """The heading of the reference's column beside several arms: a long name would leave them no room."""
+    return name if len(name) <= LONGEST_HEAD else "reference"
+
+
+def advice_text(advice: Advice) -> str:
+    """What to write, in a word or a few."""
+    match advice.kind:
+        case "arm" | "style":
+            return advice.name
+        case "either":
+            return "either"
+        case "offload":
+            return "offload it"
+        case "more-threads":
+            return "raise the thread limit"
+        case "not-decided":
+            return "not decided"
+        case "not-comparable":
+            return "not comparable"
+
+
+def card_advice(card: Card) -> str:
+    """A card's heading: its advice, or in a gate its outcome."""
+    return OUTCOMES[card.outcome] if card.outcome is not None else advice_text(card.advice)
+
+
+def card_range(card: Card, run: Run) -> str:
+    """Where a card's advice holds: `at 8 to 64 users`; "" where nothing is decided."""
+    if card.lowest is None or card.highest is None:
+        return ""
+    unit = "arrivals per second" if run.plan.open else "users" if card.highest != 1 else "user"
+    loads = f"{card.highest:g}" if card.lowest == card.highest else f"{card.lowest:g} to {card.highest:g}"
+    text = f"at {loads} {unit}"
+    if card.crossover:
+        text += f"; the order flips between {card.crossover[0]:g} and {card.crossover[1]:g}"
+    return text
+
+
+def card_title(card: Card, run: Run) -> str:
+    """`upstream: async def, at 8 to 64 users`."""
+    where = f"{card.scenario}, {card.arm}" if len(run.plan.rivals) > 1 else card.scenario
+    return ", ".join(filter(None, (f"{where}: {card_advice(card)}", card_range(card, run))))
+
+
+def card_reason(card: Card) -> str:
+    """What limits each arm: the leading bottleneck of each, with its evidence."""
+    limited = [
+        f"{arm} is limited by {limits[0].name} ({evidence_text(limits[0].evidence)})"
+        for arm in (card.verdict.reference, card.arm)
+        if (limits := card.limits[arm])
+    ]
+    return "; ".join(limited) or "no bottleneck identified"
+
+
+def card_lines(card: Card) -> list[str]:
+    """The reason, and the notes."""
+    return [card_reason(card), *map(note_text, card.notes)]
+
+
+def note_text(note: Note) -> str:
+    """A note on the advice."""
+    match note:
+        case NeighbourWaits(arm, factor, threads):
+            waits = (
+                "other `def` routes queue for the same threads"
+                if threads
+                else "everything else on its event loop waits"
+            )
+            return (
+                f"under {arm} a light request beside it takes {units.figures(factor)} times as long: {waits}"
+            )
+        case NotForItsSpeed(arm):
+            return (
+                f"{arm} is ahead, but fails more requests, drops connections or may let work pile up: not "
+                "advised for its speed"
+            )
+        case FinishesMore(arm, other, finished, others):
+            return (
+                f"{arm}'s work piles up, and it still finishes {units.rate(finished)}, where {other} answers "
+                f"{units.rate(others)}: {other} is no remedy; find the rate that {arm} sustains (--rate)"
+            )
+        case OffloadUntried():
+            return "computing or blocking in a thread or a process instead: not tried here"
+        case OffloadSeen(metric, ratio, canary):
+            return (
+                f"as `def`, on threads: {units.ratio(ratio)} the {units.METRIC_NAMES[metric]}, and a light "
+                f"request takes {canary_text(canary)}; a process pool: not tried here"
+            )
+        case ThreadsUntried(arm, threads, by_app):
+            way = "its app sets that number itself" if by_app else "--sweep"
+            return f"more than {threads:g} threads for {arm}: not tried ({way})"
+        case ThreadsAreTheDifference(arm, limited, threads):
+            return f"{arm} is {limited} with {threads:g} threads"
+        case ThreadsSeen(limited, threads, better, metric, interval):
+            return (
+                f"with {threads:g} threads {limited} has {units.ratio(interval.ratio)} "
+                f"({units.interval(interval.low, interval.high)}) of {better}'s {units.METRIC_NAMES[metric]}"
+            )
+        case ThreadsUndecided():
+            return "with more threads nothing was decided"
+
+
+CARD_FIGURES = ("others wait", "CPU s per 1,000", "thread hops", "memory")
+
+
+def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, ...]:
+    """Waiting time of a light request beside the load, CPU seconds per 1,000 requests, thread hops per
+    request, and memory: of the reference and the arm."""
+    names = [name for name in arms if name in card.costs]
+    parts = {one.part for one in card.neighbours.values() if one}
+    suffix = f" (p{min(parts) * 100:.0f})" if len(parts) == 1 else ""
+    waits = [card.neighbours.get(name) for name in names]
+    costs = [card.costs[name] for name in names]
+    return (
+        " / ".join(units.duration(one.response_time if one else None) for one in waits) + suffix,
+        " / ".join(units.NONE if one.cpu is None else units.figures(one.cpu) for one in costs),
+        " / ".join(units.NONE if one.hops is None else f"{one.hops:.0f}" for one in costs),
+        " / ".join(units.memory(None if one.rss is None else round(one.rss)) for one in costs),
+    )

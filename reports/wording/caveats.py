@@ -1,0 +1,147 @@
+"""Warnings about a whole run, in words, each with its remedy."""
+
+from __future__ import annotations
+
+from reports.advice.caveats import (
+    AheadUnobserved,
+    AnswersCutOff,
+    Caveat,
+    DatabaseUsed,
+    ExternalServers,
+    FewRounds,
+    HandsWorkOn,
+    HeavyClient,
+    LoadsNotHeeded,
+    ManyNames,
+    NoProcessFigures,
+    PreparationDisturbed,
+    RowsApart,
+    RunInterrupted,
+    SharedCpus,
+    ThreadsOverruled,
+)
+from reports.wording import units
+from reports.wording.faults import faults_text
+from reports.wording.plans import ignored_text, overruled_text
+from reports.wording.units import counted, listed
+
+NAMED = 3
+"""Groups of requests that are shown."""
+
+
+def caveat_text(caveat: Caveat) -> str:
+    """A caveat as a sentence without its full stop."""
+    match caveat:
+        case RunInterrupted():
+            return "this run was interrupted: the results rest on the rounds that were finished"
+        case ExternalServers(hosts):
+            names = " and ".join(f"{arm} ({host})" for arm, host in hosts)
+            return (
+                f"{names}: external servers, the same process in every round, on CPUs of their own choice: "
+                "the intervals do not cover differences between two starts of a server, so two equal servers "
+                "may seem to differ; name the app (NAME=module:attribute) to restart it for every trial"
+            )
+        case HandsWorkOn(packages):
+            names = " and ".join(f"{arm} ({package})" for arm, package in packages)
+            return (
+                f"{names}: jobs handed to other processes were not observed; if they pile up there, the "
+                "throughput would not last: watch the length of the queue"
+            )
+        case AheadUnobserved(arm, factor):
+            return (
+                f"{arm} is {units.figures(factor)} times ahead, and its processes could not be observed: "
+                "work may pile up after its responses: check a sustainable rate (--rate)"
+            )
+        case HeavyClient(scenario, client, cost, share):
+            return (
+                f"{scenario}: its {client} costs {cost * 1e6:.0f} µs per request, {share:.0%} of the "
+                "generator's core, which inflates latencies and makes the arms look more alike: use LeanUser "
+                "of loadtests.client"
+            )
+        case FewRounds(rounds, unseen, enough):
+            return (
+                f"{rounds} rounds cannot show what happens in one launch of five: with a probability of "
+                f"{unseen:.0%} it happened in none of them: use --rounds {enough} or more"
+            )
+        case ManyNames():
+            return names_text(caveat)
+        case LoadsNotHeeded(ignored):
+            return ignored_text(ignored)
+        case RowsApart():
+            return rows_text(caveat)
+        case DatabaseUsed(database):
+            return database_text(database)
+        case NoProcessFigures():
+            return (
+                "this platform does not show its processes (/proc, on Linux): CPU time and memory of the "
+                "servers are unknown, fewer bottlenecks can be identified, and whether the machine was quiet "
+                "was not checked"
+            )
+        case PreparationDisturbed() | ThreadsOverruled() | AnswersCutOff():
+            return preparation_text(caveat)
+        case SharedCpus():
+            return (
+                "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
+                "use a Linux machine with at least two cores"
+            )
+
+
+def names_text(caveat: ManyNames) -> str:
+    """How many names a scenario's requests have, and how they were grouped."""
+    shown = ", ".join(caveat.endpoints[:NAMED]) + (", …" if len(caveat.endpoints) > NAMED else "")
+    return (
+        f"{caveat.scenario}: its requests have {caveat.names:,} different names, grouped as {shown}: to "
+        "group them otherwise, pass name= with each request"
+    )
+
+
+def rows_text(caveat: RowsApart) -> str:
+    """Which rows are no requests, and what was done with them."""
+    parts = []
+    if caveat.covering:
+        parts.append(
+            f"{listed(caveat.covering)} cover several requests each: they have response times of their own, "
+            "and count neither as requests nor in the times of all"
+        )
+    if caveat.untimed:
+        counts = (f"{name} ({number:,})" for name, number in caveat.untimed)
+        parts.append(f"rows without a response time were counted and left out: {', '.join(counts)}")
+    return f"{caveat.scenario}: {'; '.join(parts)}"
+
+
+def database_text(database: str) -> str:
+    """To which databases the verdicts do not carry over."""
+    if database == "sqlite":
+        return (
+            "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on "
+            "database endpoints do not carry over to PostgreSQL (see --database)"
+        )
+    return (
+        "PostgreSQL ran on this machine beside the load generator: a separate server, farther away, "
+        "would make both styles wait longer"
+    )
+
+
+def preparation_text(caveat: PreparationDisturbed | ThreadsOverruled | AnswersCutOff) -> str:
+    """What was found before the rounds."""
+    match caveat:
+        case ThreadsOverruled(arms):
+            return overruled_text(arms)
+        case AnswersCutOff(scenarios):
+            return (
+                f"{', '.join(scenarios)}: not all answers were compared before load: some are slow, huge "
+                "or endless and were cut off: check that the arms answer them alike"
+            )
+        case PreparationDisturbed():
+            return disturbed_text(caveat)
+
+
+def disturbed_text(caveat: PreparationDisturbed) -> str:
+    """What was disturbed before the rounds, what depends on it, and why."""
+    parts = []
+    if caveat.calibrations:
+        parts.append(f"{counted(caveat.calibrations, 'calibration')} (predicted throughputs may be off)")
+    if caveat.ceilings:
+        parts.append(f"the generator's maximum rate in {', '.join(caveat.ceilings)} (may be too low)")
+    why = faults_text(caveat.faults)
+    return f"disturbed before the rounds in every attempt: {' and '.join(parts)}: {why}"

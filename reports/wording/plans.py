@@ -1,0 +1,107 @@
+"""Before anything is measured, in words: the plan, how the arms answer, how their servers run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.records import BLOCK, Compared, Ignored, InForce, Plan, foreseen
+from reports.wording import units
+from reports.wording.gates.bases import base_lines
+from reports.wording.refusals import refusal_text
+from reports.wording.units import counted
+
+
+def plan_text(plan: Plan) -> str:
+    """What will happen and how long it takes, in three lines; then what must be known of a gate's base."""
+    least, most = plan.expected_seconds()
+    trials = len(plan.cells) * len(plan.arms) * plan.min_rounds
+    arms = " against ".join(arm.name for arm in plan.arms) + f", reference {plan.reference.name}"
+    if plan.against:
+        arms = ", ".join(f"{head} against {base}" for head, base in plan.against.items())
+    further = plan.max_rounds - plan.min_rounds >= BLOCK
+    more = f", then more where undecided, up to {plan.max_rounds}" if further else ""
+    lines = [
+        f"{arms}: {counted(len(plan.cells), 'cell')}, windows of "
+        f"{plan.window:g} s after {plan.warmup:g} s of warm-up, fresh server and database for every trial.",
+        f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
+    ]
+    refused = foreseen(plan)
+    lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells
+              if cell.key in refused]  # fmt: skip
+    needed = len(plan.cells) * len(plan.arms) * plan.min_rounds * plan.trial_seconds()
+    if plan.deadline is not None and needed > plan.deadline:
+        lines.append(
+            f"{units.span(plan.deadline)} is too short for {plan.min_rounds} rounds of all cells, about "
+            f"{units.span(needed)}: some cells will stay undecided. Allow more time, or fewer cells (-s, -u)."
+        )
+    lines += [f"note: {line}" for line in base_lines(plan)]
+    if plan.profile == "quick":
+        lines.append(
+            "The quick profile is a demonstration: it decides large effects and leaves small ones open."
+        )
+    if plan.locustfile is not None and plan.locustfile.ignored:
+        lines.append(f"Not used of the locustfile: {ignored_text(plan.locustfile.ignored)}.")
+    return "\n".join(lines)
+
+
+def duration_text(least: float, most: float) -> str:
+    """`3 min 20 s to 20 min 00 s`, or `about 3 min 20 s`; seconds."""
+    wide = most > least * 1.05
+    return f"{units.span(least)} to {units.span(most)}" if wide else f"about {units.span(least)}"
+
+
+def ignored_text(ignored: Sequence[Ignored]) -> str:
+    """What of a locustfile is not heeded, and what happens instead."""
+    named: dict[str, list[str]] = {}
+    for one in ignored:
+        named.setdefault(one.kind, []).append(one.name)
+    said = {
+        "shape": "(LoadTestShape): the load is that of -u or --rate",
+        "weight": "(weight): each user class is a scenario of its own, with all users",
+        "fixed-count": "(fixed_count): each user class is a scenario of its own, with all users",
+        "option": "(options of Locust's): users and times are those of -u, --warmup and -t",
+    }
+    return "; ".join(f"{units.listed(names)} {said[kind]}" for kind, names in named.items())
+
+
+def cells_text(plan: Plan) -> str:
+    """The cells, one line per scenario with its loads."""
+    loads: dict[str, list[str]] = {}
+    for cell in plan.cells:
+        loads.setdefault(cell.scenario, []).append(f"{cell.load.level:g}")
+    unit = "arrivals per second" if plan.open else "users"
+    return "\n".join(
+        f"  {scenario} at {', '.join(levels)} {'user' if levels == ['1'] and not plan.open else unit}"
+        for scenario, levels in loads.items()
+    )
+
+
+def equality_lines(arms: Sequence[str], compared: Compared) -> list[str]:
+    """Whether the arms answer alike, then what of their answers was not read."""
+    names = " and ".join(arms)
+    parts = (
+        (compared.heads, "compared by status and headers alone: the body did not end in time"),
+        (compared.beginnings, "compared by the first bytes of the body: it is larger than 8 MiB"),
+        (compared.unanswered, "left out: not answered in time"),
+        (compared.unsteady, "left out: two servers of the same arm answer differently"),
+    )
+    lines = [f"  {', '.join(requests)}: {what}" for requests, what in parts if requests]
+    if compared.requests:
+        return [f"{names} give the same answers to {counted(compared.requests, 'request')}", *lines]
+    why = "" if lines else ", since no OpenAPI document lists any requests"
+    return [f"{names} start; their answers were not compared{why}", *lines]
+
+
+def in_force_text(found: InForce) -> str:
+    """`2 workers, each with 40 threads and up to 20 database connections`."""
+    threads = "threads without a limit" if found.threads is None else counted(found.threads, "thread")
+    pool = f" and up to {counted(found.pool, 'database connection')}" if found.pool is not None else ""
+    return f"{counted(found.workers, 'worker')}{', each' if found.workers > 1 else ''} with {threads}{pool}"
+
+
+def overruled_text(arms: Sequence[tuple[str, int | None, int]]) -> str:
+    """Arms whose app sets the thread limit itself. `arms`: name, threads in force, threads asked for."""
+    names = " and ".join(
+        f"{name} ({'no limit' if threads is None else threads}, not {asked})" for name, threads, asked in arms
+    )
+    return f"{names}: the app sets AnyIO's thread limit itself, which overrules threads="

@@ -1,0 +1,255 @@
+"""Verdicts, gates and thresholds as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from loadtests.records import Plan, Run
+from reports.advice.caveats import caveats
+from reports.analysis.answers.differences import AnswersDiffer, Unlike
+from reports.analysis.reservations import Failure
+from reports.analysis.rounds.think_time import UsersThink
+from reports.analysis.thresholds import Judgement
+from reports.analysis.verdicts import Verdict, VerdictWord, differences_that_stand
+from reports.conclusions import Conclusions
+from reports.gate.findings import BeganToFail, Decision, FailedBefore, FailsBy, GateNote
+from reports.wording import units
+from reports.wording.caveats import caveat_text
+from reports.wording.gates.bases import base_lines
+from reports.wording.gates.notes import gate_note_text
+from reports.wording.reservations import clients_text, failed_text, reservation_text, think_text
+from reports.wording.units import counted
+from reports.wording.vocabulary import OUTCOMES, THRESHOLD_MARKS
+
+
+def sentence(verdict: Verdict, plan: Plan) -> str:
+    """A verdict in words, with the arms' failures and HTTP clients."""
+    # With several arms, words such as "equivalent" need the arm's name.
+    where = f"{verdict.cell}, {verdict.arm}" if len(plan.rivals) > 1 else str(verdict.cell)
+    return f"{where}: {with_context(finding(verdict), verdict)}"
+
+
+def with_context(text: str, verdict: Verdict) -> str:
+    """A text about a verdict, with its context."""
+    return "; ".join(filter(None, (text, context(verdict))))
+
+
+def context(verdict: Verdict) -> str:
+    """Whether the users set the throughput; the failures of both arms where any request failed, and their
+    HTTP clients where they call another service; empty where there is nothing to say."""
+    clients = clients_text(verdict.clients) if verdict.clients else ""
+    thinking = "; ".join(think_text(one) for one in verdict.reservations if isinstance(one, UsersThink))
+    return "; ".join(filter(None, (thinking, failed_text(verdict.failed, verdict.resent), clients)))
+
+
+def failed_pair(verdict: Verdict) -> str:
+    """The fractions of failed requests of the reference and the arm: `0% / 0.9%`."""
+    parts = (units.percent(verdict.failed.get(name)) for name in (verdict.reference, verdict.arm))
+    return " / ".join(parts)
+
+
+def sentences(conclusions: Conclusions) -> list[str]:
+    """A sentence per primary verdict: in a gate the gate's, elsewhere the verdict's."""
+    plan = conclusions.run.plan
+    if not plan.gate:
+        return [sentence(verdict, plan) for verdict in conclusions.primaries]
+    judged = zip(conclusions.primaries, conclusions.decisions, strict=True)
+    return [gate_sentence(verdict, decision, plan) for verdict, decision in judged]
+
+
+def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
+    """What a gate says of a cell: the outcome, then figures and notes, the decisive part first."""
+    word, than = decision.outcome, f"than {verdict.reference}"
+    if word in (decision.speed, "inconclusive"):
+        than += f" by more than {plan.margin:.0%}"
+    match word:
+        case "regression" | "pass":
+            said = f"{OUTCOMES[word]} {than}"
+        case "invalid":
+            said = f"{OUTCOMES[word]}: {doubts(verdict)}"
+        case "inconclusive":
+            said = f"not decided whether it is worse {than}"
+    figures = gate_figures(verdict) if word != "invalid" else ""
+    notes = "; ".join(noted(note, verdict) for note in decision.notes)
+    if word == "inconclusive" and not figures and not notes and verdict.reservations:
+        notes = reservation_text(verdict.reservations[0])
+    parts = [figures, notes] if decision.speed == word else [notes, figures]
+    # The notes have the failures of both arms where these were compared.
+    known = any(isinstance(note, FailsBy) for note in decision.notes)
+    parts.append(context(replace(verdict, failed={}) if known else verdict))
+    return ": ".join(filter(None, (f"{verdict.cell}, {verdict.arm}", said, "; ".join(filter(None, parts)))))
+
+
+def noted(note: GateNote, verdict: Verdict) -> str:
+    """A note on a cell; of an arm that fails for a reason without a degree, the verdict's reason."""
+    if isinstance(note, BeganToFail | FailedBefore):
+        for one in verdict.reservations:
+            if isinstance(one, Failure) and one.arm == note.arm:
+                return reservation_text(one)
+    return gate_note_text(note)
+
+
+def gate_figures(verdict: Verdict) -> str:
+    """`throughput 1,010/s → 805/s (×0.80, 0.78–0.82, n = 8)`; empty without an interval."""
+    if verdict.ratio is None or verdict.low is None:
+        return ""
+    numbers = f"({units.ratio(verdict.ratio)}, {units.interval(*verdict.bounds)}, n = {verdict.n})"
+    values = [
+        units.value(verdict.metric, verdict.values.get(name)) for name in (verdict.reference, verdict.arm)
+    ]
+    return f"{units.METRIC_NAMES[verdict.metric]} {' → '.join(values)} {numbers}"
+
+
+def finding(verdict: Verdict) -> str:
+    """What a verdict says, with its figures where it has them."""
+    if verdict.ratio is None or verdict.low is None or verdict.verdict in ("failing", "invalid"):
+        return claim(verdict)
+    ratio, interval = units.ratio(verdict.ratio), units.interval(*verdict.bounds)
+    return f"{claim(verdict)} ({ratio}, {interval}, n = {verdict.n})"
+
+
+def claim(verdict: Verdict) -> str:
+    """What a verdict says."""
+    if verdict.verdict == "different":
+        return f"different: the arms do different work: {reservation_text(verdict.reservations[0])}"
+    if verdict.verdict == "failing":
+        return f"failing: {doubts(verdict)}"
+    if verdict.ratio is None or verdict.low is None:
+        reason = f": {reservation_text(verdict.reservations[0])}" if verdict.reservations else ""
+        return f"{verdict.verdict}{reason}"
+    factor = factor_text(verdict)
+    first, second = verdict.arm, verdict.reference
+    if verdict.verdict == "slower":
+        first, second = second, first
+    match verdict.verdict:
+        case "faster" | "slower" if verdict.metric == "throughput":
+            return f"{first} serves {factor} times as much as {second}"
+        case "faster" | "slower":
+            return f"{second} takes {factor} times as long as {first} ({units.METRIC_NAMES[verdict.metric]})"
+        case "equivalent":
+            higher = (verdict.ratio > 1) == (verdict.metric == "throughput")
+            by = abs(verdict.ratio - 1)
+            ahead = f", {verdict.arm if higher else verdict.reference} ahead by {by:.0%}"
+            return "equivalent" + (ahead if by >= 0.005 else "")
+        case "inconclusive":
+            return "inconclusive"
+        case "different" | "failing" | "invalid":
+            return f"{verdict.verdict}: {doubts(verdict)}"
+
+
+def factor_text(verdict: Verdict) -> str:
+    """How many times as much, or as long: `1.27`; of a capped cell the bound, `at least 1.04`."""
+    low, high = verdict.bounds
+    known = [one for one in (low, high) if one is not None]
+    if verdict.ratio is not None and len(known) != 1:
+        return units.figures(max(verdict.ratio, 1 / verdict.ratio))
+    return f"at least {units.figures(max(known[0], 1 / known[0]))}"
+
+
+def doubts(verdict: Verdict) -> str:
+    """All reservations of a verdict in one line."""
+    return "; ".join(map(reservation_text, verdict.reservations))
+
+
+def judgement_text(judgement: Judgement) -> str:
+    """`http_req_duration{arm:async}: p(95)<50: posts.read at 64 users, async: 41.2 ms (39.0 to 43.5)`."""
+    where = f"{judgement.cell}, {judgement.arm}"
+    return f"{judgement.threshold.text}: {where}: {judged_value(judgement)}"
+
+
+def judgement_line(judgement: Judgement) -> str:
+    """The same after its mark."""
+    return f"{THRESHOLD_MARKS[judgement.word]} {judgement_text(judgement)}"
+
+
+def judged_value(judgement: Judgement) -> str:
+    """The value with its interval, in the threshold's own unit."""
+    value, low, high = judgement.value, judgement.low, judgement.high
+    if value is None:
+        if judgement.word == "missed":
+            return "none, since too many requests failed"
+        return "too few rounds, or too few samples per window"
+    unit = " ms" if judgement.threshold.metric == "http_req_duration" else ""
+    ends = ["unknown" if end is None else units.plain(end) for end in (low, high)]
+    return f"{units.plain(value)}{unit} ({ends[0]} to {ends[1]})"
+
+
+def together(run: Run, found: Sequence[Verdict]) -> str:
+    """How many differences remain significant after Holm correction; "" for one cell."""
+    differences, stand = differences_that_stand(found, run.plan.alpha)
+    if len(run.plan.cells) < 2 or not differences:
+        return ""
+    return (
+        f"Error rate per verdict ≤ {run.plan.alpha * 100:g} %. After Holm correction over all cells, {stand} "
+        f"of {counted(differences, 'difference')} {'is' if stand == 1 else 'are'} significant."
+    )
+
+
+def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
+    """All warnings of a run; those about primary verdicts once each, with their cells."""
+    several = len(run.plan.rivals) > 1
+    cells: dict[str, list[str]] = {}
+    for verdict in found:
+        if verdict.primary:
+            where = f"{verdict.cell}, {verdict.arm}" if several else str(verdict.cell)
+            for reservation in verdict.reservations:
+                if isinstance(reservation, Unlike):
+                    continue  # in `unlike_lines`, which stand first
+                cells.setdefault(reservation_text(reservation), []).append(where)
+    lines = [f"{'; '.join(places)}: {warning}" for warning, places in cells.items()]
+    return [*map(caveat_text, caveats(run, found)), *base_lines(run.plan), *lines]
+
+
+MOST_LINES = 12
+"""Differences that are listed; all are in the JSON."""
+
+
+def unlike_headline(plan: Plan) -> str:
+    """What follows from answers that differ."""
+    if plan.gate:
+        return "Base and head answer differently, as a change may:"
+    if plan.answers == "differ":
+        return "The arms answer differently, which --answers differ accepts:"
+    return (
+        "The arms answer differently, so they do different work, and none is advised. Make them answer "
+        "alike, or accept the differences with --answers differ:"
+    )
+
+
+def unlike_lines(run: Run, found: Sequence[Verdict] = ()) -> list[str]:
+    """How the arms' answers differ, before load and under it, for the top of every report; the first line
+    says what follows. Empty where they answer alike."""
+    asked = run.answers.differences if run.answers else ()
+    lines = [f"{one.scenario}, {reservation_text(AnswersDiffer(one))}" for one in asked]
+    lines += [
+        f"{verdict.cell}, {reservation_text(one)}"
+        for verdict in found
+        if verdict.primary
+        for one in verdict.reservations
+        if isinstance(one, Unlike) and not isinstance(one, AnswersDiffer)
+    ]
+    lines = list(dict.fromkeys(lines))
+    if not lines:
+        return []
+    more = [f"and {counted(len(lines) - MOST_LINES, 'more difference')}"] if len(lines) > MOST_LINES else []
+    return [unlike_headline(run.plan), *lines[:MOST_LINES], *more]
+
+
+def answers_text(run: Run) -> str:
+    """Whether and how the arms' answers were compared before load."""
+    if run.answers_compared is not None:
+        return f"equal for {run.answers_compared} requests"
+    check = run.answers
+    cut = f"; cut off before all was answered: {', '.join(check.cut)}" if check and check.cut else ""
+    if check is None or not check.endpoints:
+        return f"not compared{cut}"
+    alike = "answers that differ" if check.differences else "answers alike"
+    missed = f"; not compared: {', '.join(check.not_compared)}" if check.not_compared else ""
+    return f"{alike}, in {counted(len(check.endpoints), 'endpoint')} of the scenarios{missed}{cut}"
+
+
+def unsettled(words: Sequence[VerdictWord]) -> list[str]:
+    """The number of undecided, different, failing and invalid verdicts, each kind in words."""
+    kinds: tuple[VerdictWord, ...] = ("different", "failing", "invalid", "inconclusive")
+    return [f"{word} in {words.count(word)}" for word in kinds if word in words]

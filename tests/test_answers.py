@@ -1,0 +1,592 @@
+"""Arms that do different work: found before load by what their users get, and during load by the samples."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from rich.console import Console
+
+import cli
+from loadtests.errors import Exit
+from loadtests.measure import runs
+from loadtests.measure.answers import inquiries
+from loadtests.measure.answers.differences import ALWAYS, BY_CHANCE, AnswerSeen, differences, fisher
+from loadtests.measure.answers.inquiries import Asked, compare_answers, of_both, scenarios_of
+from loadtests.measure.answers.inquiries import check as answer_check
+from loadtests.measure.bench import Bench
+from loadtests.measure.generator import expect
+from loadtests.measure.planning import planned
+from loadtests.plan.options import RunOptions
+from loadtests.plan.plan import Plan
+from loadtests.plan.request import Inquiry
+from loadtests.records.answers import AnswerCheck, AnswerDifference
+from loadtests.records.run import Run
+from loadtests.serving.server import Server
+from reports.analysis.answers.differences import (
+    SizesDiffer,
+    StatusesDiffer,
+    Unlike,
+    other_sizes,
+    other_status,
+)
+from reports.analysis.readings import Answers, Readings
+from reports.analysis.verdicts import Verdict
+from reports.conclusions import Conclusions, conclude, decided
+from reports.exit_codes import exit_code, outcomes_of
+from reports.export import formats
+from reports.render import html, markdown, report_directory, terminal
+from reports.render.summary import summary
+from reports.wording.sentences import answers_text
+from tests import scripted
+from tests.commands import duel_here
+from tests.conftest import APPS
+from tests.scripted import Scripted
+from tests.serving import app
+
+LOAD = APPS / "answering_load.py"
+ARTICLE = {"id": 1, "title": "On waiting", "tags": ["a", "b"], "author": {"name": "Ada"}}
+
+
+def answers(*bodies: Any, **changes: Any) -> list[AnswerSeen]:
+    """An answer to `GET /items/7` per body: JSON unless it is text."""
+    found = []
+    for number, body in enumerate(bodies):
+        text = body if isinstance(body, str) else json.dumps(body)
+        usual = {
+            "endpoint": "read", "method": "GET", "path": "/items/7", "visit": number, "status": 200,
+            "kind": "text/html" if isinstance(body, str) else "application/json", "encoding": "",
+            "redirects": (), "size": len(text), "digest": text, "text": text,
+        }  # fmt: skip
+        found.append(AnswerSeen(**{**usual, **changes}))
+    return found
+
+
+def compared(ours: Sequence[AnswerSeen], theirs: Sequence[AnswerSeen]) -> list[AnswerDifference]:
+    return differences("Reader", "before", "after", ours, theirs)
+
+
+def kinds(ours: Sequence[AnswerSeen], theirs: Sequence[AnswerSeen]) -> list[str]:
+    """The kinds of difference, which are the same in both directions."""
+    found: list[str] = [one.kind for one in compared(ours, theirs)]
+    assert [one.kind for one in compared(theirs, ours)] == found
+    return found
+
+
+def with_fields(**fields: Any) -> dict[str, Any]:
+    return {**ARTICLE, **fields}
+
+
+def twelve(make: Callable[[int], Any]) -> list[AnswerSeen]:
+    return answers(*map(make, range(12)))
+
+
+def test_answers_that_are_equal_do_not_differ() -> None:
+    assert kinds(twelve(lambda _: ARTICLE), twelve(lambda _: ARTICLE)) == []
+
+
+@pytest.mark.parametrize("n", [4, 12])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error": "the database is down"}, "shape"),
+        (
+            {**{key: value for key, value in ARTICLE.items() if key != "title"}, "label": "On waiting"},
+            "shape",
+        ),
+        (with_fields(author=None), "shape"),
+        (with_fields(author={"name": 3}), "shape"),
+        (with_fields(tags=[]), "shape"),
+        (with_fields(title="On computing"), "value"),
+        ([ARTICLE], "shape"),
+    ],
+    ids=["an error", "another key", "null", "another type within", "an empty list", "a value", "a list"],
+)
+def test_other_json_is_a_difference(n: int, body: Any, kind: str) -> None:
+    assert kinds(answers(*[ARTICLE] * n), answers(*[body] * n)) == [kind]
+
+
+def test_a_difference_names_what_each_arm_has() -> None:
+    """The fields of a missing object are not listed beside it."""
+    (found,) = compared(answers(*[ARTICLE] * 4), answers(*[{"error": "no"}] * 4))
+    assert found.reference_has == ("author: object", "id: number", "tags: list", "title: text")
+    assert found.arm_has == ("error: text",)
+    assert found.request == "GET /items/7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"status": 404}, "status"),
+        ({"redirects": ("307 /light",)}, "redirect"),
+        ({"kind": "text/plain"}, "content-type"),
+        ({"encoding": "gzip"}, "encoding"),
+    ],
+)
+def test_another_head_is_a_difference(changes: dict[str, Any], kind: str) -> None:
+    assert kind in kinds(answers("x", "x"), answers("x", "x", **changes))
+
+
+def test_a_page_that_is_always_another_one_is_a_difference() -> None:
+    assert kinds(answers("<p>one", "<p>one"), answers("<p>two", "<p>two")) == ["body"]
+
+
+def test_what_an_arm_answers_differently_each_time_is_not_compared() -> None:
+    """Identifiers, times, fields that are there sometimes, and keys that are identifiers."""
+    random = np.random.default_rng(1)
+
+    def changing(number: int) -> Any:
+        note = {"note": "sometimes"} if random.random() < 0.5 else {}
+        # Seconds since 1970, of which 1 ms is a part in 10^12.
+        moment = 1_795_642_053.0 + number / 1000 + random.random() / 1000
+        key = f"k{random.integers(10**9)}"
+        return with_fields(id=int(random.integers(10**9)), at=moment, **note, **{key: 1})
+
+    assert kinds(twelve(changing), twelve(changing)) == []
+
+
+def test_pages_of_random_length_are_alike_and_of_another_length_are_not() -> None:
+    random = np.random.default_rng(2)
+
+    def page(_: int, scale: float = 1.0) -> str:
+        return "x" * int(scale * 10 ** random.uniform(2, 3))
+
+    assert kinds(twelve(page), twelve(page)) == []
+    assert kinds(twelve(page), twelve(partial(page, scale=100.0))) == ["size"]
+
+
+def test_an_arm_that_answers_half_of_its_requests_otherwise_differs() -> None:
+    """Only by chance could 24 answers of one arm all be what 12 of 24 of the other are."""
+    half = answers(*[ARTICLE] * 12, *[{"error": "busy"}] * 12)
+    (found,) = compared(answers(*[ARTICLE] * 24), half)
+    assert (found.kind, found.arm_has, found.arm_part) == ("shape", ("error: text",), 0.5)
+
+
+def test_few_answers_to_requests_that_differ_are_not_compared() -> None:
+    """A scenario whose requests are not seeded: each article has its own category."""
+    ours = [*answers({"kind": "pen"}, path="/items/1"), *answers({"kind": "pen"}, path="/items/2")]
+    theirs = [
+        *answers({"kind": "ink"}, path="/items/3"),
+        *answers({"kind": "ink", "sold": 1}, path="/items/4"),
+    ]
+    assert kinds(ours, theirs) == []
+    assert kinds(ours * 3, [*theirs * 3]) == []
+    # The slower arm had no time for the second one.
+    both = [*answers({"error": "no"}, path="/items/1"), *answers({"error": "no"}, path="/items/2")]
+    assert kinds(ours[:1] * 4, both * 2) == ["shape"]
+    assert kinds(ours * 3, [*answers({"error": "no"}, path="/items/3")] * 6) == ["shape"]
+
+
+@pytest.mark.parametrize(("n", "certain", "found"), [(2, ALWAYS, 1), (3, BY_CHANCE, 0), (4, BY_CHANCE, 1)])
+def test_an_optional_field_tells_arms_apart_only_beyond_chance(n: int, certain: float, found: int) -> None:
+    """It may be in all answers of one arm and in none of the other's: on that, arms are asked again."""
+    sides = answers(*[with_fields(note="x")] * n), answers(*[ARTICLE] * n)
+    assert len(differences("Reader", "before", "after", *sides, certain)) == found
+    # A status is no optional field.
+    teapots = answers(*[ARTICLE] * 2, status=418)
+    assert [one.kind for one in compared(answers(*[ARTICLE] * 2), teapots)] == ["status"]
+
+
+def test_one_answer_of_each_arm_tells_nothing() -> None:
+    assert kinds(answers(ARTICLE), answers({"error": "no"})) == []
+
+
+def test_fishers_exact_test_is_the_known_one() -> None:
+    """The lady tasting tea: 3 of 4 against 1 of 4."""
+    assert fisher((3, 4), (1, 4)) == pytest.approx(34 / 70)
+    assert fisher((2, 4), (2, 4)) == pytest.approx(1.0)
+
+
+def test_a_deep_or_broken_body_does_not_stop_the_comparison() -> None:
+    deep = "[" * 100_000
+    assert kinds(answers(*["{" + deep] * 2), answers(*["{" + deep] * 2)) == []
+    nested = json.loads("[" * 200 + "]" * 200)
+    assert kinds(answers(nested, nested), answers(nested, nested)) == []
+
+
+# Real servers, asked by each client.
+
+CLIENTS = ("Lean", "Fast", "Stock", "Steps")
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    arms = ("honest=answering:honest", "again=answering:honest", "planted=answering:planted")
+    return planned(arm=arms, app_dir=str(APPS), locustfile=str(LOAD), users=[16], seed=3)
+
+
+@pytest.fixture(scope="module")
+def bench(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with Bench(tmp_path_factory.mktemp("logs"), RunOptions(), plan) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def check(plan: Plan, bench: Bench) -> AnswerCheck:
+    """What the comparison of both arms with the honest one says."""
+    return compare_answers(plan, bench)
+
+
+def of(check: AnswerCheck, scenario: str, endpoint: str) -> dict[str, AnswerDifference]:
+    """The differences of the planted arm, by kind."""
+    return {
+        one.kind: one
+        for one in check.differences
+        if (one.arm, one.scenario, one.endpoint) == ("planted", scenario, endpoint)
+    }
+
+
+@pytest.mark.parametrize(
+    ("crowds", "kinds"), [("both", []), ("second", []), ("second, and an error", ["shape"])]
+)
+def test_a_value_of_one_server_alone_is_no_difference(crowds: str, kinds: list[str]) -> None:
+    """A process has the same number in all of its answers: only a second server shows that it is no value of
+    the app's. On a slow machine, or from an app that sheds load, the crowd may have answers of one only."""
+    servers = []
+    for number in (1, 2):
+        asked = Asked()
+        for arm in ("sync", "async"):
+            seen = answers(*[with_fields(process=f"{arm} {number}")] * 4)
+            erring = arm == "async" and "error" in crowds
+            asked.alone[arm] = {"ping": seen}
+            in_crowd = answers(*[{"error": "busy"}] * 4) if erring else seen
+            asked.crowd[arm] = {"ping": in_crowd if number == 2 or crowds == "both" else []}
+        servers.append(asked)
+    found = answer_check(scripted.plan(), Asked.of(*servers), of_both(*servers))
+    assert [one.kind for one in found.differences] == kinds
+
+
+def test_a_value_that_the_second_server_was_not_asked_for_is_not_called_alike() -> None:
+    """Task sets choose by chance, and have limited time: a rare endpoint may be reached once only."""
+    first, again = Asked(), Asked()
+    for arm, price in (("sync", 10), ("async", 99)):
+        first.alone[arm] = {"ping": answers(*[with_fields(price=price)] * 4)}
+        again.alone[arm] = {"ping": answers(*[ARTICLE] * 4, endpoint="other")}
+        for asked in (first, again):
+            asked.crowd[arm] = {"ping": []}
+    found = answer_check(scripted.plan(), Asked.of(first, again), of_both(first, again))
+    assert (found.differences, found.not_compared) == ((), ("ping: read",))
+    assert found.endpoints == ("ping: other",)
+
+
+def test_every_endpoint_of_every_client_is_compared(check: AnswerCheck) -> None:
+    """The rare task, too, and an endpoint without a name under that of its task."""
+    plants = ("items", "erring", "redirecting", "renamed", "relabelled", "emptied", "shedding")
+    looks = {f"{client}: {plant}" for client in CLIENTS for plant in plants}
+    others = {"Lean: buy", "Steps: buy", "Pages: page", "Bodiless: gone", "Bodiless: old"}
+    assert set(check.endpoints) == looks | others
+    # Its answers are not HTTP's.
+    assert check.not_compared == ("Foreign",)
+
+
+def test_random_identifiers_times_and_lengths_are_no_difference(check: AnswerCheck) -> None:
+    """Nor are the process's number and the time of its start, which are always the same in one server."""
+    assert not [one for one in check.differences if one.arm == "again"]
+    for scenario, endpoint in (("Lean", "items"), ("Lean", "buy"), ("Pages", "page"), ("Bodiless", "gone")):
+        assert not of(check, scenario, endpoint)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_200_with_an_error_in_it_is_found(check: AnswerCheck, client: str) -> None:
+    assert of(check, client, "erring")["shape"].arm_has == ("error: text",)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_redirect_is_found_whether_or_not_the_client_follows_it(check: AnswerCheck, client: str) -> None:
+    found = of(check, client, "redirecting")["redirect"]
+    assert found.arm_has == ("/light" if client == "Lean" else "307 /light",)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_another_key_is_found(check: AnswerCheck, client: str) -> None:
+    found = of(check, client, "renamed")["shape"]
+    assert (found.reference_has, found.arm_has) == (("title: text",), ("label: text",))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_another_value_of_the_same_shape_is_found(check: AnswerCheck, client: str) -> None:
+    found = of(check, client, "relabelled")
+    assert list(found) == ["value"]
+    assert found["value"].field == "title"
+
+
+@pytest.mark.parametrize("client", ["Lean", "Fast", "Stock"])
+def test_an_app_that_answers_a_crowd_with_errors_is_found(check: AnswerCheck, client: str) -> None:
+    """With status 200 and the size of an article."""
+    found = of(check, client, "shedding")["shape"]
+    assert (found.arm_has, found.users) == (("error: text",), 16)
+
+
+def test_204_instead_of_200_or_304_is_found(check: AnswerCheck) -> None:
+    assert of(check, "Lean", "emptied")["status"].arm_has == ("204",)
+    assert of(check, "Bodiless", "old")["status"].reference_has == ("304",)
+
+
+def test_an_answer_without_an_end_does_not_hang_the_inquiry(bench: Bench, tmp_path: Path) -> None:
+    with Server(app("endless", "answering"), bench.environment, "1.endless") as server:
+        for scenario in CLIENTS:
+            file = tmp_path / f"{scenario}.json"
+            inquiry = Inquiry(server.url, scenario, 1, budget=0.1, answers=str(file), longest=0.3)
+            bench.generator.send(asdict(inquiry))
+            assert not expect(bench.generator, "done", 30.0)["whole"]
+            assert json.loads(file.read_text()) == []
+
+
+def test_a_scenario_that_was_cut_off_is_said(plan: Plan, tmp_path: Path) -> None:
+    asked = Asked({arm.name: {name: [] for name in scenarios_of(plan)} for arm in plan.arms}, {}, {"Lean"})
+    asked.crowd.update(asked.alone)
+    found = inquiries.check(plan, asked, Asked())
+    assert found.cut == ("Lean",)
+    run, _ = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(), rounds=0)
+    said = answers_text(run.model_copy(update={"answers": found}))
+    assert said == "not compared; cut off before all was answered: Lean"
+
+
+# The samples of the load.
+
+
+def judged(
+    tmp_path: Path,
+    before: Scripted,
+    after: Scripted,
+    *,
+    asked: Sequence[AnswerDifference] | None = None,
+    **changes: Any,
+) -> Conclusions:
+    """The conclusions of a run of two own arms; `asked`: what was seen before load."""
+    plan = scripted.plan().model_copy(update=changes)
+    run, directory = scripted.run(tmp_path, plan, lambda arm, *_: before if arm == "sync" else after)
+    if asked is not None:
+        check = AnswerCheck(requests=24, endpoints=("ping: ping",), differences=tuple(asked))
+        run = run.model_copy(update={"answers": check})
+    directory.save(run)
+    return conclude(run, Readings(directory))
+
+
+def only(conclusions: Conclusions) -> Verdict:
+    (verdict,) = conclusions.primaries
+    return verdict
+
+
+def unlike(conclusions: Conclusions) -> list[Unlike]:
+    return [one for one in only(conclusions).reservations if isinstance(one, Unlike)]
+
+
+def sizes(seed: int, low: float, high: float) -> tuple[int, ...]:
+    """Random sizes, from 10^low to 10^high bytes."""
+    return tuple((10 ** np.random.default_rng(seed).uniform(low, high, 997)).astype(int).tolist())
+
+
+NORMAL = Scripted(requests=1000)
+FAST = 4000
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Scripted(requests=1000, sizes=(500,)), Scripted(requests=FAST, sizes=(520,))),
+        (Scripted(requests=1000, sizes=sizes(1, 2, 4.5)), Scripted(requests=FAST, sizes=sizes(2, 2, 4.5))),
+        (Scripted(requests=1000, sizes=(1023,)), Scripted(requests=FAST, sizes=(1025, 1024))),
+        (Scripted(requests=1000, sizes=(2,)), Scripted(requests=FAST, sizes=(5,))),
+        (
+            Scripted(requests=1000, statuses=(200, 304, 200)),
+            Scripted(requests=FAST, statuses=(304, 200, 200)),
+        ),
+    ],
+    ids=["a few bytes", "random length", "around a power of two", "small numbers", "the same share of 304"],
+)
+def test_answers_of_one_kind_are_judged_as_ever(tmp_path: Path, before: Scripted, after: Scripted) -> None:
+    found = judged(tmp_path, before, after)
+    assert unlike(found) == []
+    assert only(found).verdict == "faster"
+
+
+@pytest.mark.parametrize(
+    ("after", "kind", "part"),
+    [
+        (Scripted(requests=FAST, sizes=(2,)), SizesDiffer, 1.0),
+        (Scripted(requests=FAST, sizes=(17, 2_000)), SizesDiffer, 0.5),
+        (Scripted(requests=FAST, sizes=(*[17] * 19, 900)), SizesDiffer, 0.05),
+        (Scripted(requests=FAST, statuses=(307,)), StatusesDiffer, 1.0),
+        (Scripted(requests=FAST, statuses=(*[200] * 9, 204)), StatusesDiffer, 0.1),
+    ],
+    ids=["an error", "one of two", "one of twenty", "a redirect", "one of ten empty"],
+)
+def test_answers_of_another_kind_under_load_are_no_faster_work(
+    tmp_path: Path, after: Scripted, kind: type[Unlike], part: float
+) -> None:
+    found = judged(tmp_path, Scripted(requests=1000, sizes=(170 if after.sizes == (2,) else 17,)), after)
+    (one,) = unlike(found)
+    assert isinstance(one, kind)
+    match one:
+        case SizesDiffer():
+            share = one.part
+        case StatusesDiffer():
+            share = abs(one.arm_part - one.reference_part)
+    assert share == pytest.approx(part, abs=0.01)
+    assert only(found).verdict == "different"
+    assert only(found).ratio is None
+
+
+def test_equal_arms_with_random_sizes_and_statuses_are_not_called_different() -> None:
+    """At most one in 1,000 endpoints, of which a large run has 100."""
+    random = np.random.default_rng(16)
+
+    def drawn(n: int) -> Answers:
+        drawn_sizes = (10 ** random.uniform(1, 4, n)).astype(np.uint32)
+        ok = int(random.binomial(n, 0.9))
+        return Answers({200: ok, 304: n - ok}, *np.unique(drawn_sizes, return_counts=True))
+
+    pairs = [(drawn(int(n)), drawn(int(4 * n))) for n in random.integers(30, 3000, 1000)]
+    called = sum(other_sizes(*pair) is not None or other_status(*pair) is not None for pair in pairs)
+    assert called <= 1
+
+
+ASKED = AnswerDifference(
+    kind="shape", scenario="ping", endpoint="ping", request="GET /ping", reference="sync", arm="async",
+    reference_has=("title: text",), arm_has=("error: text",),
+)  # fmt: skip
+NO_ANSWER = ASKED.model_copy(
+    update={"kind": "status", "reference_has": ("200",), "arm_has": ("500",), "endpoint": "ping"}
+)
+
+
+def rendered(found: Conclusions) -> Mapping[str, str]:
+    """The report in every format."""
+    console = Console(width=120, record=True, file=io.StringIO())
+    terminal.show(console, found)
+    return {
+        "terminal": console.export_text(),
+        "markdown": markdown.report(found),
+        "page": html.page(found, [], summary(found)),
+        "json": json.dumps(summary(found)),
+    }
+
+
+FIRST_VERDICT = {
+    "terminal": "ping at 64 users: ", "markdown": "# Verdicts", "page": 'id="verdicts"', "json": '"verdicts"',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", list(FIRST_VERDICT))
+def test_differences_stand_first_and_no_arm_is_advised(tmp_path: Path, format: str) -> None:
+    found = judged(tmp_path, NORMAL, Scripted(requests=15_000), asked=[ASKED])
+    text = rendered(found)[format]
+    assert 0 <= text.index("error: text") < text.index(FIRST_VERDICT[format])
+    (card,) = found.cards
+    assert card.advice.kind == "not-comparable"
+    assert "×15" not in text
+    assert "ahead" not in text.replace("async is ahead in 0, sync in 0", "")
+
+
+def test_every_export_and_chart_shows_such_a_run(tmp_path: Path) -> None:
+    found = judged(tmp_path, NORMAL, Scripted(requests=15_000), asked=[ASKED])
+    report_directory.write(found)
+    assert (found.readings.directory.report / "report.html").stat().st_size
+    for format in set(formats.FORMATS) - {"baseline"}:
+        assert "15.0" not in formats.write(format, found)
+    assert "<skipped" in formats.write("junit", found)
+
+
+def test_a_difference_settles_a_cell_and_leaves_with_0_or_strictly_with_4(tmp_path: Path) -> None:
+    found = judged(tmp_path, NORMAL, Scripted(requests=15_000), asked=[ASKED])
+    assert decided(found.run, found.readings) == set(found.run.plan.cells)
+    assert exit_code(outcomes_of(found)) is Exit.DONE
+    assert exit_code(outcomes_of(found), strict=True) is Exit.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("format", list(FIRST_VERDICT))
+def test_accepted_differences_are_still_shown_first_and_the_verdict_is_given(
+    tmp_path: Path, format: str
+) -> None:
+    found = judged(tmp_path, NORMAL, Scripted(requests=15_000), asked=[ASKED], answers="differ")
+    text = rendered(found)[format]
+    assert 0 <= text.index("error: text") < text.index(FIRST_VERDICT[format])
+    assert only(found).verdict == "faster"
+    assert found.cards[0].advice.name == "async def"
+
+
+def test_a_run_can_be_accepted_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_directory, "charts", lambda _: ())
+    judged(tmp_path, NORMAL, Scripted(requests=15_000), asked=[ASKED])
+    refused = duel_here("report", "scripted", cwd=tmp_path)
+    accepted = duel_here("report", "scripted", "--answers", "differ", cwd=tmp_path)
+    assert (refused.returncode, accepted.returncode) == (0, 0)
+    assert "×15" not in refused.stdout
+    assert "×15" in accepted.stdout
+
+
+def test_a_run_that_is_resumed_can_be_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cell is open again."""
+    before, after = Scripted(requests=1000), Scripted(requests=1050)
+    found = judged(tmp_path, before, after, asked=[ASKED])
+    seen: list[str] = []
+
+    def stopped(started: tuple[Run, Any], *_: Any) -> None:
+        seen.append(started[0].plan.answers)
+        raise typer.Exit
+
+    monkeypatch.setattr(cli, "carry_on", stopped)
+    monkeypatch.setattr(runs, "resume", lambda *_: (found.run, found.readings.directory))
+    duel_here("resume", "scripted", cwd=tmp_path)
+    duel_here("resume", "scripted", "--answers", "differ", cwd=tmp_path)
+    assert seen == ["alike", "differ"]
+
+
+def test_a_gate_says_that_answers_changed_and_judges_the_change(tmp_path: Path) -> None:
+    """A change may answer differently from its base."""
+    found = judged(tmp_path, NORMAL, Scripted(requests=500), asked=[ASKED], gate=True)
+    text = rendered(found)["terminal"]
+    assert text.index("Base and head answer differently") < text.index("gate breached")
+    assert found.outcomes == ("regression",)
+
+
+def test_an_arm_that_fails_is_failing_and_not_different(tmp_path: Path) -> None:
+    """Its answers are errors: that is the finding. The other arm's answers stand for themselves."""
+    failing = Scripted(requests=4000, failures=4000)
+    found = judged(tmp_path, NORMAL, failing, asked=[NO_ANSWER, ASKED])
+    assert only(found).verdict == "failing"
+    assert found.cards[0].advice.name == "def"
+    # The failing arm is the honest one here: the other does other work.
+    shed = Scripted(requests=1000, failures=50)
+    (other,) = judged(tmp_path / "other", shed, Scripted(requests=4000), asked=[ASKED]).cards
+    assert other.advice.kind == "not-comparable"
+
+
+def test_a_run_without_a_comparison_says_so(tmp_path: Path) -> None:
+    found = judged(tmp_path, NORMAL, NORMAL)
+    assert answers_text(found.run) == "not compared"
+    alike = judged(tmp_path / "alike", NORMAL, NORMAL, asked=[])
+    assert answers_text(alike.run) == "answers alike, in 1 endpoint of the scenarios"
+    assert "answer differently" not in rendered(alike)["terminal"]
+
+
+def test_a_wrong_setting_is_one_clear_error(tmp_path: Path) -> None:
+    done = duel_here("run", "--answers", "maybe", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--answers" in done.stderr
+
+
+def test_paths_without_names_are_compared_together(tmp_path: Path) -> None:
+    """Each path is requested a few times only."""
+    paths = tuple(f"/items/{number}" for number in range(200))
+    before = Scripted(requests=1000, endpoints=paths)
+    found = judged(tmp_path, before, Scripted(requests=8000, endpoints=paths, sizes=(400,)))
+    (one,) = unlike(found)
+    assert isinstance(one, SizesDiffer)
+    assert one.endpoint == ""
+
+
+def test_a_gates_comment_and_annotations_show_changed_answers_before_its_cases(tmp_path: Path) -> None:
+    found = judged(tmp_path, NORMAL, Scripted(requests=15_000), asked=[ASKED], gate=True)
+    comment, annotations = formats.write("comment", found), formats.write("github-annotations", found)
+    assert comment.index("error: text") < comment.index("<details>")
+    assert annotations.startswith("::warning title=answers differ::")

@@ -1,0 +1,264 @@
+"""The base of a gate is a world of its own: its commit, its packages, its files; what it lacks is said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from loadtests.errors import PlanError
+from loadtests.plan.arms import Arm
+from loadtests.plan.base.commit import BaseCommit, resolve
+from loadtests.plan.base.locks import Tree, compared
+from loadtests.plan.base.pairs import paired
+from loadtests.serving.environment import ServingEnvironment
+from reports.analysis.readings import Readings
+from reports.conclusions import conclude
+from reports.render import markdown
+from reports.wording.gates.bases import base_lines
+from tests import scripted
+from tests.commands import duel_here
+from tests.shapes import even
+from tests.test_base_modules import answers, sides
+from tests.test_base_ref import committed, git
+
+PLACE = "/nowhere/repository"
+BASE = BaseCommit(commit="1" * 40, repository=PLACE, head="2" * 12, ref="main", lacks=0)
+UV, PIP, DEV = "uv.lock", "requirements.txt", "requirements-dev.txt"
+
+
+def tree(files: Mapping[str, str]) -> Tree:
+    return Tree(frozenset(files), files.__getitem__)
+
+
+def settled(
+    before: Mapping[str, str], after: Mapping[str, str], where: str = "backend", python: str | None = None
+) -> BaseCommit:
+    arm = Arm(name="api", app="app.main:app", app_dir=f"{PLACE}/{where}")
+    return compared(tree(before), tree(after), BASE, [arm], python)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "where", "packages", "unlike"),
+    [
+        # The nearest lock counts, in any directory above the app.
+        ({"backend/requirements.txt": "a"}, {"backend/requirements.txt": "b"}, "backend/src/shop",
+         "backend/requirements.txt", ()),
+        ({PIP: "a", "backend/requirements.txt": "c"}, {PIP: "b", "backend/requirements.txt": "c"}, "backend",
+         None, ()),
+        # Of an app beside it, no word.
+        ({"worker/uv.lock": "a", PIP: "c"}, {"worker/uv.lock": "b", PIP: "c"}, "backend", None, ()),
+        # A workspace: one lock at the top.
+        ({PIP: "a"}, {PIP: "b"}, "packages/api", PIP, ()),
+        # Moved, and otherwise the same.
+        ({UV: "a"}, {"backend/uv.lock": "a\r\n"}, "backend", None, ()),
+        # pip-tools: several files, of which one includes what has changed.
+        ({"requirements/prod.txt": "-r base.txt\nx", "requirements/base.txt": "a"},
+         {"requirements/prod.txt": "-r base.txt\ny", "requirements/base.txt": "a"}, "",
+         "requirements/prod.txt", ()),
+        ({PIP: "-r common/base.txt", "common/base.txt": "a"},
+         {PIP: "-r common/base.txt", "common/base.txt": "b"},
+         "backend", PIP, ()),
+        # What only tests and documentation need is said and not installed.
+        ({PIP: "a", DEV: "a"}, {PIP: "a", DEV: "b"}, "", None, (DEV,)),
+        ({DEV: "a", "app/docs/requirements.txt": "a"}, {DEV: "b", "app/docs/requirements.txt": "b"}, "app",
+         None, ()),
+        # Nothing is locked, and other packages are asked for.
+        ({"pyproject.toml": "[project]\ndependencies = ['a']"},
+         {"pyproject.toml": "[project]\ndependencies = ['b']"},
+         "app", None, ("pyproject.toml",)),
+        ({"pyproject.toml": "[project]\ndependencies = ['a']"},
+         {"pyproject.toml": "[project]\ndependencies = ['a']\nname = 'b'"}, "app", None, ()),
+        # Two kinds, of which pip reads one.
+        ({UV: "a", PIP: "a"}, {UV: "b", PIP: "b"}, "", PIP, (UV,)),
+        ({PIP: "a"}, {UV: "b"}, "", PIP, (UV,)),
+    ],
+)  # fmt: skip
+def test_the_packages_of_the_base_are_those_of_its_nearest_lock(
+    before: Mapping[str, str], after: Mapping[str, str], where: str, packages: str | None, unlike: tuple[str]
+) -> None:
+    found = settled(before, after, where)
+    assert found.packages == ({} if packages is None else {"api-base": packages})
+    assert found.unlike == unlike
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said", "remedy"),
+    [
+        ({"backend/uv.lock": "a"}, {"backend/uv.lock": "b"}, "that pip does not read: backend/uv.lock",
+         "uv sync --frozen --no-install-workspace --project ../base/backend;"),
+        ({"poetry.lock": "a"}, {"poetry.lock": "b"}, "poetry.lock", "poetry install --no-root"),
+        ({"pdm.lock": "a"}, {"pdm.lock": "b"}, "pdm.lock", "pdm sync --no-self"),
+        # The bump is in uv.lock alone: installed from the other file, it would be measured against itself.
+        ({UV: "a", PIP: "c"}, {UV: "b", PIP: "c"}, "uv.lock", "uv sync"),
+        ({"requirements/a.txt": "a", "requirements/b.txt": "a"},
+         {"requirements/a.txt": "b", "requirements/b.txt": "b"}, "in several files", "pip install -r"),
+        ({}, {UV: "b"}, "the base locks no packages", "install those of the base"),
+    ],
+)  # fmt: skip
+def test_packages_that_cannot_be_installed_are_an_error_with_a_way_out(
+    before: Mapping[str, str], after: Mapping[str, str], said: str, remedy: str
+) -> None:
+    with pytest.raises(PlanError) as refused:
+        settled(before, after)
+    assert said in str(refused.value)
+    assert remedy in refused.value.hint
+    assert "--base-python PATH" in refused.value.hint
+    # An interpreter settles it, and the difference is said.
+    found = settled(before, after, python="/usr/bin/python3")
+    assert found.packages == {}
+    assert found.unlike
+
+
+def test_what_a_reader_must_know_of_a_base_is_said() -> None:
+    arms, against = paired_arms()
+    plan = scripted.plan().model_copy(update={"arms": arms, "against": against, "gate": True})
+
+    def said(**known: object) -> str:
+        return "\n".join(base_lines(plan.model_copy(update={"base": BASE.model_copy(update=known)})))
+
+    assert said() == ""
+    assert base_lines(scripted.plan()) == []
+    assert "where the branch left main; main has 3 commits that the branch lacks" in said(
+        lacks=3, point="merge-base"
+    )
+    assert "as if the change had undone them" in said(lacks=3, point="ref")
+    assert "the same commit" in said(head="1" * 12)
+    assert "backend/requirements.txt differs" in said(packages={"api-base": "backend/requirements.txt"})
+    assert (
+        "uv.lock differs in the base, where it is not installed: it is served with the packages of the head"
+        in (said(unlike=("uv.lock",)))
+    )
+    assert "git does not track .env, a, b, c, d and 1 more" in said(untracked=(".env", *"abcde"))
+
+
+def test_reports_say_it_too(tmp_path: Path) -> None:
+    base = BASE.model_copy(update={"lacks": 3, "point": "merge-base"})
+    plan = scripted.plan().model_copy(update={"against": {"async": "sync"}, "gate": True, "base": base})
+    run, directory = scripted.run(tmp_path, plan, even)
+    assert "main has 3 commits that the branch lacks" in markdown.report(conclude(run, Readings(directory)))
+
+
+def paired_arms() -> tuple[tuple[Arm, ...], dict[str, str]]:
+    arms = tuple(Arm(name=f"api-{side}", app="app.main:app", app_dir=PLACE) for side in ("base", "head"))
+    return arms, {"api-head": "api-base"}
+
+
+@pytest.fixture
+def monorepo(tmp_path: Path) -> Path:
+    """An app in backend/ with its lock; branch `bump` changes the lock alone, and main has moved on."""
+    path = tmp_path / "mono"
+    for file in ("backend/app/__init__.py", "backend/app/main.py", "frontend/package.json"):
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        (path / file).write_text("")
+    lock = path / "backend" / "uv.lock"
+    lock.write_text('[[package]]\nname = "orjson"\nversion = "3.10.0"\n')
+    git(path, "init", "-q", "-b", "main")
+    git(path, "add", ".")
+    git(path, "commit", "-q", "-m", "An app")
+    git(path, "branch", "bump")
+    for n in range(2):
+        (path / "frontend" / "package.json").write_text(f"{n}")
+        git(path, "commit", "-q", "-a", "-m", "On main")
+    git(path, "switch", "-q", "bump")
+    lock.write_text(lock.read_text().replace("3.10.0", "3.11.0"))
+    git(path, "commit", "-q", "-a", "-m", "Bump orjson")
+    return path
+
+
+def test_a_bump_in_a_monorepo_is_not_measured_against_itself(monorepo: Path) -> None:
+    words = ["run", "--base-ref", "main", "--arm", "api=app.main:app", "-s", "ping", "-u", "8", "--dry-run"]
+    for where, more in ((monorepo, ["--app-dir", "backend"]), (monorepo / "backend", [])):
+        refused = duel_here(*words, *more, cwd=where)
+        assert refused.returncode == 2
+        assert "locks other packages than the working tree" in refused.stderr
+        assert "backend/uv.lock" in refused.stderr
+        assert "--base-python PATH" in refused.stderr
+    done = duel_here(*words, "--base-python", "python3", cwd=monorepo / "backend")
+    assert done.returncode == 0, done.stderr
+    assert "note: backend/uv.lock differs" in done.stdout
+
+
+def test_a_branch_is_compared_with_the_commit_where_it_left_the_other(monorepo: Path) -> None:
+    left = git(monorepo, "rev-parse", "bump~1")
+    base = resolve("main", monorepo)
+    assert (base.commit, base.lacks, base.point) == (left, 2, "merge-base")
+    as_it_is = resolve("main", monorepo, "ref")
+    assert (as_it_is.commit, as_it_is.lacks) == (git(monorepo, "rev-parse", "main"), 2)
+    # An ancestor is its own merge base; ahead of the branch, there is no change.
+    assert resolve("bump~1", monorepo).lacks == 0
+    git(monorepo, "switch", "-q", "-d", left)
+    assert resolve("bump", monorepo).unchanged
+    git(monorepo, "switch", "-q", "--orphan", "other")
+    git(monorepo, "commit", "-q", "--allow-empty", "-m", "Nothing in common")
+    with pytest.raises(PlanError, match="no commit in common") as refused:
+        resolve("main", monorepo)
+    assert "fetch-depth: 0" in refused.value.hint
+
+
+READING = """
+import os
+from pathlib import Path
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    files = [Path("page.html"), Path(os.environ["TEMPLATES"].rpartition(":")[2], "page.html")]
+    files += [Path(os.environ["URL"].partition("///")[2]), Path(os.environ["PWD"], "page.html")]
+    body = " ".join(file.read_text() for file in files).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_files_are_those_of_the_base_however_the_app_finds_them(
+    tmp_path: Path, environment: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the working directory, and by absolute paths in variables."""
+    project = tmp_path / "project"
+    (project / "deploy").mkdir(parents=True)
+    (project / "deploy" / "reading.py").write_text(READING)
+    (project / "page.html").write_text("base")
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "A page")
+    (project / "page.html").write_text("head")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PWD", str(project))
+    monkeypatch.setenv("TEMPLATES", f"{project}/.venv{os.pathsep}{project}")
+    with sides(project, environment, "reading:app", URL=f"file:///{project}/page.html") as arms:
+        assert answers(arms, environment) == [b"base base base base", b"head head head head"]
+
+
+def test_a_working_directory_that_the_base_lacks_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the base would read the files of the head's."""
+    repository = committed(tmp_path / "shop")
+    monkeypatch.chdir(repository / "new")
+    shop = Arm(name="shop", app="shop:app", app_dir=str(repository / "src"))
+    with pytest.raises(PlanError, match="no working directory new"):
+        paired([shop], resolve("main", repository), None)
+
+
+def test_an_interpreter_for_the_base_goes_before_that_of_its_arm(tmp_path: Path) -> None:
+    repository = committed(tmp_path / "shop")
+    shop = Arm(name="shop", app="shop:app", app_dir=str(repository / "src"), python="/of/the/head")
+    for given, expected in (("/of/the/base", "/of/the/base"), (None, "/of/the/head")):
+        (before, after), _ = paired([shop], resolve("main", repository), given)
+        assert (before.python, after.python) == (expected, "/of/the/head")
+
+
+def test_files_that_git_does_not_track_are_said_to_be_missing(tmp_path: Path) -> None:
+    repository = committed(tmp_path / "shop")
+    (repository / ".env").write_text("DEBUG=1")
+    for directory in (".venv", "runs", "uploads"):
+        (repository / directory).mkdir()
+        (repository / directory / "file").write_text("")
+    where = ["--base-ref", "main", "--app-dir", "src", "--arm", "shop=shop:app"]
+    done = duel_here("run", *where, "-s", "ping", "-u", "8", "--dry-run", cwd=repository)
+    assert done.returncode == 0, done.stderr
+    assert "git does not track .env, uploads/, so the base is served without" in done.stdout

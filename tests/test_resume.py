@@ -1,0 +1,228 @@
+"""A resumed run is the same run: what records do not hold is given again, or the run is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from loadtests.errors import ChildFailed, PlanError
+from loadtests.measure import rounds
+from loadtests.measure.bench import DEFAULT_OPTIONS
+from loadtests.measure.runs import begin, resume, sealed
+from loadtests.plan.arms import Arm
+from loadtests.plan.options import Hooks, RunOptions, Sealed
+from loadtests.plan.plan import Plan
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Run
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import serve
+from loadtests.serving.versions import Sources, digest
+from tests import scripted
+from tests.commands import duel_here
+
+SECRET = "hunter2"  # noqa: S105  # no password of anything
+URL = f"postgresql://ada:{SECRET}@127.0.0.1:1/shop"
+HOOKS = Hooks(("sh", "reset.sh", SECRET), ())
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise InterruptedError
+
+
+def interrupted(parent: Path, plan: Plan, options: RunOptions = DEFAULT_OPTIONS) -> Path:
+    """The directory of a run of this machine that has one trial."""
+    run, directory = begin(plan, parent)
+    cell, arm = plan.cells[0], plan.arms[0].name
+    trial = scripted.trial(scripted.Scripted(), 1, 0, 0, cell, arm)
+    directory.save(sealed(run, options).with_trial(trial, 1.0))
+    return directory.path
+
+
+def with_secret(value: str = SECRET) -> Plan:
+    arms = tuple(
+        Arm(name=name, app="odd:counting", app_dir=str(Path(__file__).parent / "apps"), env={"TOKEN": value})
+        for name in ("a", "b")
+    )
+    return scripted.plan().model_copy(update={"arms": arms})
+
+
+def arms(value: str) -> Sequence[Arm]:
+    return with_secret(value).arms
+
+
+def test_a_secret_is_given_again_and_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An arm got the text "(not recorded)" as its setting."""
+    path = interrupted(tmp_path, with_secret())
+    assert SECRET not in (path / "run.json").read_text()
+    with pytest.raises(PlanError, match=r"env.TOKEN of arm 'a' is not recorded"):
+        resume(path, None)
+    run, _ = resume(path, None, lambda: arms(SECRET))
+    assert [arm.env["TOKEN"] for arm in run.plan.arms] == [SECRET, SECRET]
+    assert sealed(run, RunOptions()) == run
+    other, _ = resume(path, None, lambda: arms("hunter3"))
+    with pytest.raises(PlanError, match=r"TOKEN of arm 'a' has another value"):
+        sealed(other, RunOptions())
+    monkeypatch.setenv("TOKEN", SECRET)
+    assert sealed(resume(path, None)[0], RunOptions()).plan.arms == run.plan.arms
+    # Not by way of Python either.
+    with pytest.raises(PlanError, match="is not recorded"):
+        sealed(RunDirectory(path).load(), RunOptions())
+
+
+def test_a_secret_that_cannot_be_verified_is_not_taken_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of the first release holds no digests."""
+    path = interrupted(tmp_path, with_secret())
+    RunDirectory(path).save(RunDirectory(path).load().model_copy(update={"sealed": None}))
+    monkeypatch.setenv("TOKEN", SECRET)
+    with pytest.raises(PlanError, match="is not recorded"):
+        resume(path, None)
+    run, _ = resume(path, None, lambda: arms("any"))
+    assert sealed(run, RunOptions()) == run
+
+
+def test_an_arm_given_again_is_the_one_that_was_measured(tmp_path: Path) -> None:
+    path = interrupted(tmp_path, with_secret())
+    other = [arm.model_copy(update={"app": "odd:slow"}) for arm in arms(SECRET)]
+    with pytest.raises(PlanError, match="is not the one that run"):
+        resume(path, None, lambda: other)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        (RunOptions(URL), RunOptions(), "its database is postgresql"),
+        (RunOptions(), RunOptions(URL), "its database is sqlite"),
+        (RunOptions(URL), RunOptions("postgresql"), "--database has another value"),
+        (RunOptions(URL), RunOptions(URL.replace("/shop", "/other")), "--database has another value"),
+        (RunOptions(hooks=HOOKS), RunOptions(), "--before-trial is not given"),
+        (RunOptions(), RunOptions(hooks=HOOKS), "--before-trial was not given"),
+        (RunOptions(hooks=HOOKS), RunOptions(hooks=Hooks(("sh", "reset.sh"), ())), "has another value"),
+    ],
+)
+def test_options_are_those_of_the_run(
+    tmp_path: Path, first: RunOptions, then: RunOptions, message: str
+) -> None:
+    """The last round of a run on PostgreSQL was measured on SQLite."""
+    plan = scripted.plan().model_copy(update={"database": "postgresql" if first.database else "sqlite"})
+    path = interrupted(tmp_path, plan, first)
+    run, _ = resume(path, None)
+    assert sealed(run, first) == run
+    with pytest.raises(PlanError, match=message) as refused:
+        sealed(run, then)
+    assert SECRET not in str(refused.value)
+    assert SECRET not in (path / "run.json").read_text()
+
+
+def test_a_run_that_was_interrupted_before_its_first_trial_keeps_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was started on PostgreSQL was measured on SQLite, and reported as on PostgreSQL."""
+    plan = scripted.plan().model_copy(update={"database": "postgresql"})
+    monkeypatch.setattr(rounds, "measurement_lock", interrupt)
+    with pytest.raises(InterruptedError):
+        rounds.carry_out(*begin(plan, tmp_path), lambda _: set(), options=RunOptions(URL, HOOKS))
+    (path,) = tmp_path.iterdir()
+    run, directory = resume(path, None)
+    for other, message in (
+        (RunOptions(), "its database is postgresql"),
+        (RunOptions(URL), "--before-trial is not given"),
+    ):
+        with pytest.raises(PlanError, match=message):
+            rounds.carry_out(run, directory, lambda _: set(), options=other)
+
+
+def test_code_that_changes_while_a_run_waits_for_its_turn_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was compared when the command began, which may be hours before."""
+    app = tmp_path / "app.py"
+    app.write_text("PRICE = 1\n")
+    path = interrupted(tmp_path, scripted.plan())
+    run = RunDirectory(path).load().model_copy(update={"sources": {str(app): digest(app)}})
+    RunDirectory(path).save(run)
+    run, directory = resume(path, None)
+
+    @contextmanager
+    def waits(*_: object) -> Iterator[None]:
+        app.write_text("PRICE = 2\n")
+        yield
+
+    monkeypatch.setattr(rounds, "measurement_lock", waits)
+    with pytest.raises(PlanError, match=r"app\.py has changed"):
+        rounds.carry_out(run, directory, lambda _: set())
+
+
+def test_the_environment_of_every_server_is_that_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("DUEL_APP_POOL_SIZE", "5")
+    run, _ = resume(interrupted(tmp_path, scripted.plan()), None)
+    assert sealed(run, RunOptions()) == run
+    monkeypatch.setenv("DUEL_APP_POOL_SIZE", "40")
+    with pytest.raises(PlanError, match="DUEL_APP_POOL_SIZE has another value"):
+        sealed(run, RunOptions())
+    monkeypatch.delenv("DUEL_APP_POOL_SIZE")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    with pytest.raises(PlanError, match="DUEL_APP_POOL_SIZE is not given"):
+        sealed(run, RunOptions())
+
+
+def test_the_command_refuses_as_well(tmp_path: Path) -> None:
+    """With one clear error, and before anything is started."""
+    path = interrupted(tmp_path, with_secret(), RunOptions(hooks=HOOKS))
+    before = (path / "run.json").read_bytes()
+    text = f"=odd:counting,env.TOKEN={SECRET}"
+    again = ["--app-dir", str(Path(__file__).parent / "apps"), "--arm", f"a{text}", "--arm", f"b{text}"]
+    for words, message in (
+        ([], "the value of env.TOKEN of arm 'a' is not recorded"),
+        (again, "--before-trial is not given"),
+        ([*again, "--before-trial", "sh other.sh"], "--before-trial has another value"),
+        ([*again, "--database", "postgresql"], "its database is sqlite"),
+    ):
+        done = duel_here("resume", str(path), *words, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert SECRET not in done.stderr
+    assert (path / "run.json").read_bytes() == before
+
+
+def test_a_digest_shows_a_change_and_not_the_value() -> None:
+    one, other = Sealed.of({"a": SECRET, "b": SECRET}), Sealed.of({"a": SECRET, "b": SECRET})
+    digests = [*one.digests.values(), *other.digests.values()]
+    assert len(set(digests)) == 4
+    assert {len(digest) for digest in digests} == {6}
+    assert one.changed({"a": SECRET, "c": ""}) == (["b"], ["c"], [])
+    assert one.changed({"a": "", "b": SECRET}) == ([], [], ["a"])
+
+
+def test_code_that_has_changed_is_refused_and_named(tmp_path: Path, environment: ServingEnvironment) -> None:
+    """Between two parts of a run, and within one."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "entry.py").write_text("from shop import prices\nfrom odd import counting\n")
+    (tmp_path / "shop" / "prices.py").write_text("PRICE = 1\n")
+    (tmp_path / "odd.py").write_text((Path(__file__).parent / "apps" / "odd.py").read_text())
+    arm = Arm(name="a", app="entry:counting", app_dir=str(tmp_path))
+    environment.sources = Sources()
+    with serve(arm, environment, "1.first"):
+        pass
+    found = environment.sources.digests
+    assert {str(tmp_path / name) for name in ("entry.py", "odd.py", "shop/prices.py")} == set(found)
+    path = interrupted(tmp_path / "runs", scripted.plan())
+    run: Run = RunDirectory(path).load().model_copy(update={"sources": found})
+    RunDirectory(path).save(run)
+    assert resume(path, None)[0].sources == found
+    (tmp_path / "shop" / "prices.py").write_text("PRICE = 2\n")
+    with pytest.raises(PlanError, match=r"shop/prices\.py has changed"):
+        resume(path, None)
+    with pytest.raises(ChildFailed, match="changed while it was measured"), serve(arm, environment, "1.next"):
+        pass
+    (tmp_path / "shop" / "prices.py").unlink()
+    with pytest.raises(PlanError, match=r"shop/prices\.py is gone"):
+        resume(path, None)

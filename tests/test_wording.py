@@ -1,0 +1,160 @@
+"""Every kind of fact has its sentence, and every sentence is plain English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from loadtests.records import (
+    AnswerDifference,
+    Cell,
+    DifferenceKind,
+    Fault,
+    FaultKind,
+    Ignored,
+    Load,
+    Refusal,
+    ServerEnd,
+)
+from loadtests.records.refusals import RefusalKind
+from reports.advice.app_advice import Blocks, Problem
+from reports.advice.cards import Advice, AdviceKind, Note
+from reports.advice.caveats import Caveat
+from reports.analysis.answers.differences import AnswersDiffer
+from reports.analysis.backlogs.growth import BacklogKind
+from reports.analysis.backlogs.judgement import Backlog
+from reports.analysis.bottlenecks import Bottleneck, Evidence
+from reports.analysis.bounds import Name
+from reports.analysis.reservations import Reservation
+from reports.analysis.selftest import KnownAnswer
+from reports.analysis.signs import CanaryTimes
+from reports.analysis.statistics import Interval, ShareDifference
+from reports.analysis.thresholds import ThresholdWord
+from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
+from reports.gate.changes import ChangeNote
+from reports.gate.findings import WORST_FIRST
+from reports.wording import vocabulary
+from reports.wording.app_advice import problem_text
+from reports.wording.bottlenecks import evidence_text, headline_text
+from reports.wording.cards import advice_text, note_text
+from reports.wording.caveats import caveat_text
+from reports.wording.faults import fault_text
+from reports.wording.gates import changes
+from reports.wording.refusals import refusal_text
+from reports.wording.reservations import reservation_text
+from reports.wording.selftest import answer_text
+from tests.test_language import findings
+
+VERDICT = Verdict(
+    cell=Cell(scenario="ping", load=Load(users=8)), endpoint="ping", metric="throughput", primary=True,
+    arm="async", reference="sync", verdict="slower", ratio=0.8, low=0.7, high=0.9, n=8, values={},
+)  # fmt: skip
+
+EXAMPLES: Mapping[Any, Any] = {
+    float: 0.3, int: 3, bool: True, str: "async", Verdict: VERDICT, Interval: Interval(0.9, 0.8, 1.0, 4),
+    CanaryTimes: CanaryTimes(0.95, 1.6, 200), Blocks: Blocks(what="time.sleep", file="app.py", line=7),
+    Fault: Fault(kind="steal", value=0.3, limit=0.02), type(None): None,
+    ServerEnd: ServerEnd(during="load", code=-9, log=("Killed",)),
+    ShareDifference: ShareDifference(0.009, 0.007, 0.011),
+    Refusal: Refusal(kind="window-too-long", needed=26.0, limit=10.0, trials=8, turns=5),
+    Ignored: Ignored(kind="shape", name="StepLoad"),
+}  # fmt: skip
+
+
+def example(hint: Any) -> Any:
+    """An example value of a field's type."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in EXAMPLES:
+        return EXAMPLES[hint]
+    if origin is Literal:
+        return arguments[0]
+    if origin is tuple:
+        return tuple(example(one) for one in arguments if one is not Ellipsis)
+    return example(arguments[0])
+
+
+def kinds(union: Any) -> Iterator[Any]:
+    """An example of every member of a union; for faults, one per kind."""
+    for member in get_args(union):
+        if member is Fault:
+            yield from faults()
+        elif member is AnswersDiffer:
+            yield from map(AnswersDiffer, unlike())
+        else:
+            hints = get_type_hints(member)
+            yield member(**{one.name: example(hints[one.name]) for one in fields(member) if one.init})
+
+
+def faults() -> Iterator[Fault]:
+    for kind in get_args(FaultKind):
+        yield Fault(kind=kind, value=3.0, limit=2.0, whole=8.0)
+
+
+def unlike() -> Iterator[AnswerDifference]:
+    for kind in get_args(DifferenceKind):
+        for has in ((), ("307",)):
+            yield AnswerDifference(
+                kind=kind, scenario="Reader", endpoint="read", request="GET /items/7", reference="sync",
+                arm="async", field="name", reference_has=("200",), arm_has=has, arm_part=0.4,
+            )  # fmt: skip
+
+
+def refusals() -> Iterator[Refusal]:
+    for kind in get_args(RefusalKind):
+        yield Refusal(kind=kind, needed=26.0, limit=10.0, trials=8, turns=5)
+
+
+def sentences() -> Iterator[str]:
+    """Every sentence that `reports/wording` has for a fact."""
+    yield from map(fault_text, faults())
+    yield from map(refusal_text, refusals())
+    yield from map(reservation_text, kinds(Reservation))
+    for kind in get_args(BacklogKind):
+        yield reservation_text(Backlog("async", kind, 0.3))
+        yield reservation_text(Backlog("async", kind, 0.3, 0.002, 0.0004, 0.3, 2.0**27))
+    yield from map(evidence_text, kinds(Evidence))
+    yield from map(note_text, kinds(Note))
+    yield from map(caveat_text, kinds(Caveat))
+    yield from map(changes.note_text, kinds(ChangeNote))
+    yield from (advice_text(Advice(kind, "async")) for kind in get_args(AdviceKind))
+    for problem in map(problem_text, kinds(Problem)):
+        yield from (problem.what, problem.why, problem.remedy)
+    for answer in map(answer_text, kinds(KnownAnswer)):
+        yield from (answer.question, answer.known, answer.found, answer.remedy)
+    evidence = next(kinds(Evidence))
+    for name in get_args(Name):
+        if name != "users":
+            yield headline_text(Bottleneck(name, evidence), "async", 40, 20.0)
+
+
+SENTENCES = list(sentences())
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_every_kind_of_fact_has_a_sentence_in_plain_english(text: str) -> None:
+    assert text.strip()
+    assert "None" not in text
+    assert not findings("reports/wording", [(1, text)])
+
+
+def test_no_two_kinds_of_fault_share_a_sentence() -> None:
+    texts = list(map(fault_text, faults()))
+    assert len(set(texts)) == len(texts) == len(get_args(FaultKind))
+
+
+def test_every_word_has_its_text_and_its_mark() -> None:
+    for texts, marks, words in (
+        (vocabulary.VERDICT_MARKS, vocabulary.VERDICT_MARKS, VerdictWord),
+        (vocabulary.OUTCOMES, vocabulary.OUTCOME_MARKS, Outcome),
+        (vocabulary.GATES, vocabulary.OUTCOME_MARKS, Outcome),
+        (vocabulary.THRESHOLD_MARKS, vocabulary.THRESHOLD_MARKS, ThresholdWord),
+    ):
+        assert set(texts) == set(marks) == set(get_args(words))
+        assert len(set(marks.values())) == len(marks)
+
+
+def test_the_order_of_severity_covers_every_outcome() -> None:
+    assert sorted(WORST_FIRST) == sorted(get_args(Outcome))
