@@ -44,10 +44,13 @@ $(READY): requirements.lock pyproject.toml
 bench: $(READY)
 	$(BIN)/duel run --quick
 
-# Tests whose figures parallel tests would distort run afterwards, one at a time.
+# Tests whose figures parallel tests would distort run afterwards, one at a time. The tests measure real servers,
+# on hosts that others share: what fails is run once more by itself, and named. A fault fails there too.
+PYTEST := $(BIN)/python -m pytest
+AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 test: $(READY)
-	$(BIN)/python -m pytest -m "not alone" -n 4 --dist worksteal
-	$(BIN)/python -m pytest -m alone
+	$(PYTEST) -m "not alone" -n 4 --dist worksteal || $(AGAIN) -m "not alone"
+	$(PYTEST) -m alone || $(AGAIN) -m alone
 
 lint: $(READY)
 	$(BIN)/ruff check .
