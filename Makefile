@@ -44,12 +44,14 @@ $(READY): requirements.lock pyproject.toml
 bench: $(READY)
 	$(BIN)/duel run --quick
 
-# Tests whose figures parallel tests would distort run afterwards, one at a time. The tests measure real servers,
-# on hosts that others share: what fails is run once more by itself, and named. A fault fails there too.
+# Tests whose figures parallel tests would distort run afterwards: those of servers that mostly wait two at a
+# time, the others one at a time. The tests measure real servers, on hosts that others share: what fails is run
+# once more by itself, and named. A fault fails there too.
 PYTEST := $(BIN)/python -m pytest
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 test: $(READY)
-	$(PYTEST) -m "not alone" -n 4 --dist worksteal || $(AGAIN) -m "not alone"
+	$(PYTEST) -m "not alone and not calm" -n 4 --dist worksteal || $(AGAIN) -m "not alone and not calm"
+	$(PYTEST) -m calm -n 2 --dist loadfile || $(AGAIN) -m calm
 	$(PYTEST) -m alone || $(AGAIN) -m alone
 
 lint: $(READY)

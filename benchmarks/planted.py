@@ -16,7 +16,7 @@ from loadtests.measure.rounds import carry_out
 from loadtests.measure.runs import begin
 from loadtests.plan.arms import BUILT_IN, Arm, Serving
 from loadtests.plan.cells import Cell, Load
-from loadtests.plan.plan import Plan
+from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.records.run import Run
 from loadtests.system.placement import cpus, place
 from loadtests.system.processes import ROOT
@@ -25,6 +25,7 @@ from reports.analysis.readings import Readings
 from reports.wording.bottlenecks import evidence_text
 
 TIMES = 5
+CALIBRATION = CalibrationTimes()
 APPS = str(ROOT / "tests" / "apps")
 SPIN = """
 import os, subprocess, sys
@@ -87,12 +88,14 @@ def main() -> None:
     sys.exit(0 if met else 1)
 
 
-def named(one: Planted, seed: int, parent: Path = RUNS) -> tuple[Run, list[tuple[str, str]]]:
+def named(
+    one: Planted, seed: int, parent: Path = RUNS, calibration: CalibrationTimes = CALIBRATION
+) -> tuple[Run, list[tuple[str, str]]]:
     """The bottlenecks found in one trial, the leading one first."""
     plan = Plan(
         profile="benchmark", seed=seed, arms=(one.arm,),
         cells=(Cell(scenario=one.scenario, load=Load(users=one.users)),), canary="/ping", warmup=0.7,
-        window=1.5, min_rounds=1, max_rounds=1,
+        window=1.5, min_rounds=1, max_rounds=1, calibration=calibration,
     )  # fmt: skip
     run, directory = begin(plan, parent)
     with starving() if one.starved else nullcontext():

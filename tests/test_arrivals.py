@@ -148,11 +148,11 @@ def test_arrivals_while_every_user_waits_are_dropped_and_count_as_failed(
     assert facts["errors"] == [UNFINISHED]
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_an_open_loop_run_is_judged_by_response_time_and_says_so(tmp_path: Path) -> None:
     """10 ms against 20 ms: both keep up, one takes twice as long."""
     done = brisk_here(
-        "run", "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "1", "--warmup", "0.3",
+        "run", "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "0.6", "--warmup", "0.2",
         "--rounds", "4",
         "--arm", "fast=steady:fast", "--arm", "slow=steady:slow", cwd=tmp_path, charts=True,
         COLUMNS="160",

@@ -106,7 +106,7 @@ INPUTS = {
     "base-ref": "main",
     "app-dir": "src",
     "arms": "shop=shop:app\ntill=till:app",
-    "arguments": "--scenario=ping\n--users=16\n--window=1\n--warmup=0.3\n--no-progress\n--seed=1",
+    "arguments": "--scenario=ping\n--users=16\n--window=0.6\n--warmup=0.2\n--no-progress\n--seed=1",
 }
 
 
@@ -167,7 +167,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Job:
     return Job(repository, runner, *job(repository, runner))
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Job) -> None:
     said, outputs = measured.said, measured.outputs
     assert measured.code == 3, said
@@ -192,7 +192,7 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
     assert git(measured.repository, "status", "--porcelain") == ""
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -> None:
     """The other app of the same measurement, as if it were the only one."""
     only = tmp_path / "only"

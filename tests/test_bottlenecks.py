@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.planted import Planted, named, planted
+from loadtests.plan.plan import CalibrationTimes
 from loadtests.records import Cell, Load
 from loadtests.records.faults import Fault, FaultKind
 from loadtests.records.run import Calibration
@@ -193,13 +194,16 @@ REAL = [
     if one.what.startswith(("5 thread tokens", "a handler that computes, async", "SQLite held"))
 ]
 
+CALIBRATION = CalibrationTimes(warmup=0.1, window=0.2, turns=1, ceiling=0.1)
+"""Half of what users wait for: here it only bounds what is predicted."""
+
 
 @pytest.mark.alone
 @pytest.mark.parametrize("one", REAL, ids=[one.what for one in REAL])
 def test_a_planted_bottleneck_is_named_first(one: Planted, tmp_path: Path) -> None:
     """Once each; `make bars-long` does it five times, and also with the client and the generator."""
     for seed in range(TRIES):
-        run, found = named(one, seed, tmp_path)
+        run, found = named(one, seed, tmp_path, CALIBRATION)
         # Too noisy at the moment: noise from neighbours is transient.
         if not any(fault.blamed == "host" for fault in run.trials[-1].faults):
             break

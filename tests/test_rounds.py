@@ -172,7 +172,7 @@ def test_a_run_in_which_every_cell_is_refused_ends_with_the_reason(tmp_path: Pat
     assert "even ping at 600 users needs windows of about" in done.stderr
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> None:
     """A real run of one round: all that explains it lies in its directory."""
     words = ["-s", "sleep", "-u", "8", "--rounds", "1", "-t", "0.5", "--warmup", "0.2", "--json", "-"]
