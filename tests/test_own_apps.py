@@ -209,7 +209,7 @@ def running(name: str) -> Iterator[str]:
             process.wait()
 
 
-@pytest.mark.calm
+@pytest.mark.alone
 def test_external_servers_are_arms_and_the_report_states_the_limitations(tmp_path: Path) -> None:
     with running("counting") as one, running("counting") as other:
         done = judged_here(
