@@ -44,7 +44,7 @@ PATIENCE = 1.0
 """Seconds that an idle server may take for one light request."""
 
 CATCHING_UP = 0.001
-"""Seconds between two looks at a dispatcher that is late."""
+"""Polling interval in seconds while the dispatcher is late."""
 
 
 class Arrivals:
