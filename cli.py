@@ -70,6 +70,9 @@ AllowOption = Annotated[
     Optional[list[str]],
     typer.Option("--allow", metavar="NAME", help="Compare runs that differ in this setting; repeatable"),
 ]
+PythonOption = Annotated[
+    Optional[str], typer.Option(metavar="PATH", help="Interpreter that the app runs with")
+]
 MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="Largest relative loss to tolerate")]
 
 app = typer.Typer(
@@ -180,6 +183,9 @@ def options(
 def run(
     settled: Settled,
     output: "Output",
+    target: Annotated[
+        Optional[str], typer.Argument(metavar="[APP]", help="One app by itself: short for --arm app=APP")
+    ] = None,
     allow_remote: RemoteOption = False,
     wait: WaitOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop")] = False,
@@ -193,6 +199,7 @@ def run(
     from reports.runs import check_thresholds
     from reports.wording.plans import cells_text, plan_text
 
+    settled = settled.of_app(target)
     plan = plan_of(settled.settings, allow_remote)
     feasibility.check_conclusive(plan)
     check_thresholds(plan)
@@ -233,6 +240,26 @@ def resume(
 def config(settled: Settled, output: "Output") -> None:
     """Show every setting that `duel run` would use, and where it comes from."""
     output.say("\n".join(settled.lines()))
+
+
+@verb("app-dir", "locustfile")
+def init(
+    settled: Settled,
+    output: "Output",
+    target: Annotated[str, typer.Argument(metavar="APP", help="module:attribute of an app")],
+    python: PythonOption = None,
+) -> None:
+    """Write a locustfile from an app's OpenAPI document, and a table of settings for pyproject.toml."""
+    from loadtests.measure.starter.start import USERS, start
+    from loadtests.plan import building
+    from reports.wording.plans import started_text
+
+    described = f"app={target}" + (f",python={python}" if python else "")
+    settings = settled.settings
+    (arm,) = building.arms(settings, [described])
+    file = Path(settings.locustfile or USERS)
+    written = start(arm, described, settings.app_dir, file, Path("pyproject.toml"))
+    output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
 
 
 @verb("answers", json=True)
@@ -359,9 +386,7 @@ def advise(
     start: Annotated[
         bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens")
     ] = False,
-    python: Annotated[
-        Optional[str], typer.Option(metavar="PATH", help="Interpreter that the app runs with")
-    ] = None,
+    python: PythonOption = None,
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.serving.inspection import inspect_alone
