@@ -226,12 +226,12 @@ def resume(
 
     Secrets, commands and the database are not recorded: pass them again.
     """
-    from loadtests.measure import runs
+    from loadtests.measure import planning, runs
     from loadtests.plan import building
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
     run, directory = runs.resume(
-        path, settled.settings.max_time, lambda: building.described(settled.settings)
+        path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
     )
     finish(*carry_on((accepted(run, settled), directory), chosen, output), output, strict)
 
@@ -250,13 +250,13 @@ def init(
     python: PythonOption = None,
 ) -> None:
     """Write a locustfile from an app's OpenAPI document, and a table of settings for pyproject.toml."""
+    from loadtests.measure.planning import arms_of
     from loadtests.measure.starter.start import USERS, start
-    from loadtests.plan import building
     from reports.wording.plans import started_text
 
     described = f"app={target}" + (f",python={python}" if python else "")
     settings = settled.settings
-    (arm,) = building.arms(settings, [described])
+    (arm,) = arms_of(settings, [described])
     file = Path(settings.locustfile or USERS)
     written = start(arm, described, settings.app_dir, file, Path("pyproject.toml"))
     output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
@@ -342,10 +342,11 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one")] = 8000,
 ) -> None:
     """Serve one arm by hand, exactly as in a run, with its own data and slow service."""
+    from loadtests.measure.planning import arms_of
     from loadtests.plan import building
     from loadtests.serving.by_hand import serve_alone
 
-    (chosen,) = building.arms(settled.settings, [arm])
+    (chosen,) = arms_of(settled.settings, [arm])
     if chosen.url is not None:
         raise PlanError(f"{chosen.url} is an external server: there is nothing to serve")
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
@@ -364,11 +365,12 @@ def list_(output: "Output") -> None:
 @verb("arm", "app-dir", "database")
 def check(settled: Settled, output: "Output") -> None:
     """Check whether this machine and these arms are fit to be measured."""
+    from loadtests.measure.planning import arms_of
     from loadtests.measure.preflight import examine
     from loadtests.plan import building
     from reports.render import listings
 
-    arms = building.arms(settled.settings, settled.settings.arm)
+    arms = arms_of(settled.settings, settled.settings.arm)
     found = examine(arms, building.run_options(settled.settings))
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_equality(output.results, [arm.name for arm in arms], found.compared)

@@ -28,6 +28,7 @@ def plan_text(plan: Plan) -> str:
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, fresh server and database for every trial.",
         f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
     ]
+    lines += served_lines(plan)
     refused = foreseen(plan)
     lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells
               if cell.key in refused]  # fmt: skip
@@ -45,6 +46,18 @@ def plan_text(plan: Plan) -> str:
     if plan.locustfile is not None and plan.locustfile.ignored:
         lines.append(f"Not used of the locustfile: {ignored_text(plan.locustfile.ignored)}.")
     return "\n".join(lines)
+
+
+def served_lines(plan: Plan) -> list[str]:
+    """The interpreters other than ours that serve arms, and with what."""
+    arms: dict[tuple[str, str, str], list[str]] = {}
+    for arm in plan.arms:
+        if arm.python is not None:
+            arms.setdefault((arm.python, arm.serving.loop, arm.serving.http), []).append(arm.name)
+    return [
+        f"{units.listed(names)}: served by {python}, with {loop} and {http}."
+        for (python, loop, http), names in arms.items()
+    ]
 
 
 def duration_text(least: float, most: float) -> str:
