@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loadtests.records import Cell, Run, rounds_tried
@@ -12,7 +13,8 @@ from reports.analysis.readings import Readings
 from reports.analysis.rounds.launches import rounds_required
 from reports.analysis.thresholds import Judgement, judge
 from reports.analysis.verdicts import Outcome, Verdict, verdicts
-from reports.gate.findings import Decision
+from reports.gate.findings import Decision, worst
+from reports.gate.mixtures import cases, of_mixtures
 from reports.gate.outcomes import decisions
 from reports.gate.sides import Side, side_of
 
@@ -31,11 +33,16 @@ class Conclusions:
     failure_kinds: tuple[FailureKind, ...] = ()
     """What failed, in the plan's order of cells and arms."""
     decisions: tuple[Decision, ...] = ()
-    """In a gate, the decision on each primary verdict; empty for a run that is not a gate."""
+    """In a gate, the decision on each of its cases; empty for a run that is not a gate."""
+
+    @property
+    def cases(self) -> tuple[Verdict, ...]:
+        """What is judged: the primary verdicts, and in a gate every endpoint of a mixture as well."""
+        return tuple(judged(self.run, self.verdicts))
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """In a gate, the outcome of each primary verdict; empty for a run that is not a gate."""
+        """In a gate, the outcome of each of its cases; empty for a run that is not a gate."""
         return tuple(decision.outcome for decision in self.decisions)
 
     @property
@@ -53,9 +60,10 @@ class Conclusions:
 def conclude(run: Run, readings: Readings) -> Conclusions:
     """The conclusions of a run. Raises RecordError."""
     found = verdicts(run, readings)
-    primaries = [verdict for verdict in found if verdict.primary]
-    judged = decisions(run.plan, primaries) if run.plan.gate else []
-    outcome = {(one.cell, one.arm): found.outcome for one, found in zip(primaries, judged, strict=False)}
+    made = decisions(run.plan, judged(run, found)) if run.plan.gate else []
+    outcomes: dict[tuple[Cell, str], list[Outcome]] = {}
+    for one, decision in zip(judged(run, found), made, strict=False):
+        outcomes.setdefault((one.cell, one.arm), []).append(decision.outcome)
     explanations = Explanations(run, readings)
     return Conclusions(
         run=run,
@@ -63,40 +71,46 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         verdicts=tuple(found),
         explanations=explanations,
         cards=tuple(
-            replace(card, outcome=outcome.get((card.verdict.cell, card.arm)))
+            replace(card, outcome=worst(words) if words else None)
             for card in cards(explanations, found)
+            for words in [outcomes.get((card.verdict.cell, card.arm))]
         ),
         judgements=tuple(judge(run, readings, found)),
         failure_kinds=failure_kinds(run, readings),
-        decisions=tuple(judged),
+        decisions=tuple(made),
     )
+
+
+def judged(run: Run, found: Sequence[Verdict]) -> list[Verdict]:
+    """What decides when a cell stops: the primary verdicts, or a gate's cases."""
+    return cases(found) if run.plan.gate else [one for one in found if one.primary]
 
 
 def decided(run: Run, readings: Readings) -> set[Cell]:
     """The cells that need no further round: every rival's primary verdict is settled. In a gate, the outcome
-    is: a regression counts as found once it is significant after the Holm correction over all cells, as in
-    the gate's final outcome. And whether an arm fails more requests than the other must be settled. A cell
-    that is invalid needs further rounds while they can repair it. Raises RecordError."""
-    primaries = [verdict for verdict in verdicts(run, readings) if verdict.primary]
-    words: list[str] = [verdict.verdict for verdict in primaries]
+    of each of its cases is: a regression counts as found once it is significant after the Holm correction
+    over all cases, as in the gate's final outcome. And whether an arm fails more requests than the other must
+    be settled. A cell that is invalid needs further rounds while they can repair it. Raises RecordError."""
+    found = judged(run, verdicts(run, readings))
+    words: list[str] = [verdict.verdict for verdict in found]
     if run.plan.gate:
-        words = [decision.outcome for decision in decisions(run.plan, primaries)]
+        words = [decision.outcome for decision in decisions(run.plan, found)]
     undecided = {
         one.cell
-        for one, word in zip(primaries, words, strict=True)
+        for one, word in zip(found, words, strict=True)
         if word == "inconclusive"
         or (word == "invalid" and rounds_tried(run, one.cell, (one.reference, one.arm)).repairable(run.plan))
         or (one.open_failures and not run.plan.gate)
     }
-    return {cell for cell in run.plan.cells if cell not in undecided | short_of_rounds(run, primaries)}
+    return {cell for cell in run.plan.cells if cell not in undecided | short_of_rounds(run, found)}
 
 
-def short_of_rounds(run: Run, primaries: list[Verdict]) -> set[Cell]:
+def short_of_rounds(run: Run, judged: Sequence[Verdict]) -> set[Cell]:
     """The cells whose verdicts need more rounds than they have: launches differ, see `rounds_required`."""
     found: set[Cell] = set()
     for arm in run.plan.rivals:
         settled = ("different", "failing", "invalid")
-        mine = [one for one in primaries if one.arm == arm.name and one.verdict not in settled]
+        mine = [one for one in judged if one.arm == arm.name and one.verdict not in settled]
         required = rounds_required([one.differences for one in mine], run.plan.margin)
         found |= {one.cell for one, rounds in zip(mine, required, strict=True) if one.n < rounds}
     return found
@@ -104,4 +118,4 @@ def short_of_rounds(run: Run, primaries: list[Verdict]) -> set[Cell]:
 
 def side(conclusions: Conclusions) -> Side:
     """A run as one side of a comparison. Raises Incompatible if its cells stopped once decided."""
-    return side_of(conclusions.run, conclusions.primaries)
+    return side_of(conclusions.run, [*conclusions.primaries, *of_mixtures(conclusions.verdicts)])

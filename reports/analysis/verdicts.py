@@ -89,6 +89,8 @@ class Verdict:
     or in which work piles up."""
     failed: Mapping[str, float | None] = field(default_factory=dict)
     """By arm, the fraction of its requests that failed; None without requests."""
+    requests: Mapping[str, int] = field(default_factory=dict)
+    """By arm, how many were made in all rounds that count."""
     resent: Mapping[str, float | None] = field(default_factory=dict)
     """By arm, the fraction of its requests that were sent twice; None where that was not counted."""
     blemished: tuple[str, ...] = ()
@@ -323,6 +325,7 @@ def judge(
         reservations=tuple(doubts),
         failing=tuple(failing),
         failed={arm: failure_rate(readings) for arm, readings in seen.items()},
+        requests={arm: sum(reading.requests for reading in readings) for arm, readings in seen.items()},
         resent={arm: resent_part(trials[arm], readings) for arm, readings in seen.items()},
         blemished=tuple(arm for arm, several in spots.items() if several),
         open_failures=not failing and any(isinstance(one, MayFailMore) for one in doubts),

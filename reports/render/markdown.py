@@ -15,6 +15,7 @@ from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
     failed_pair,
+    gate_lines,
     judgement_line,
     sentences,
     together,
@@ -28,7 +29,8 @@ def report(conclusions: Conclusions) -> str:
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
     title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
-    lines += [f"# {title}", "", *(f"- {plain(line)}" for line in sentences(conclusions))]
+    said = [line for _, line in gate_lines(conclusions)] if conclusions.outcomes else sentences(conclusions)
+    lines += [f"# {title}", "", *(f"- {plain(line)}" for line in said)]
     if conclusions.judgements:
         lines += ["", "# Thresholds", ""]
         lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]

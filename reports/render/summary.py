@@ -10,7 +10,7 @@ from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, Sta
 from reports.analysis.bounds import known, predicted
 from reports.analysis.failures.kinds import FailureKind
 from reports.analysis.thresholds import Judgement
-from reports.analysis.verdicts import Verdict
+from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.wording.bottlenecks import evidence_text
 from reports.wording.cards import card_advice, card_reason, note_text
@@ -23,6 +23,7 @@ from reports.wording.sentences import answers_text
 def summary(conclusions: Conclusions) -> dict[str, Any]:
     """A run's verdicts as plain data. Fields may be added, never renamed."""
     run, verdicts = conclusions.run, conclusions.verdicts
+    outcomes = {id(one): word for one, word in zip(conclusions.cases, conclusions.outcomes, strict=False)}
     return {
         "schema": "duel/1",
         "run": run.id,
@@ -39,7 +40,7 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "refused": {cell: refusal_text(refusal) for cell, refusal in run.refused.items()},
         "gate": list(conclusions.outcomes),
         "gate_notes": [list(map(gate_note_text, decision.notes)) for decision in conclusions.decisions],
-        "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
+        "verdicts": [of_verdict(one, conclusions, outcomes.get(id(one))) for one in verdicts],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
     }
@@ -127,7 +128,8 @@ def of_card(card: Card) -> dict[str, Any]:
     }
 
 
-def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
+def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | None) -> dict[str, Any]:
+    """A verdict; `outcome` is a gate's, null where it is none of its cases."""
     limits: dict[str, Any] = dict.fromkeys(verdict.values)
     bounds: dict[str, Any] = dict.fromkeys(verdict.values)
     if verdict.primary:
@@ -144,6 +146,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "load": verdict.cell.load.model_dump(exclude_none=True),
         "metric": verdict.metric,
         "primary": verdict.primary,
+        "outcome": outcome,
         "arm": verdict.arm,
         "reference": verdict.reference,
         "ratio": verdict.ratio,
@@ -154,6 +157,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "failing": list(verdict.failing),
         "failed": verdict.failed,
+        "requests": verdict.requests,
         "resent": verdict.resent,
         "values": verdict.values,
         "bottlenecks": limits,

@@ -26,6 +26,7 @@ from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
     failed_pair,
+    gate_lines,
     judgement_line,
     sentences,
     together,
@@ -134,7 +135,7 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
     say_list(console, VERDICT_MARKS["different"], unlike_lines(conclusions.run, conclusions.verdicts))
     if conclusions.outcomes:
         say(console, gate_headline(conclusions.outcomes))
-        for word, line in zip(conclusions.outcomes, sentences(conclusions), strict=True):
+        for word, line in gate_lines(conclusions):
             say(console, f"{OUTCOME_MARKS[word]} {line}")
     else:
         for line in sentences(conclusions):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from loadtests.records import Plan, Run
+from loadtests.records import Cell, Plan, Run
 from reports.advice.caveats import caveats
 from reports.analysis.answers.differences import AnswersDiffer, Unlike
-from reports.analysis.reservations import Failure
+from reports.analysis.reservations import Failure, TooFewRequests
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.thresholds import Judgement
-from reports.analysis.verdicts import Verdict, VerdictWord, differences_that_stand
+from reports.analysis.verdicts import Outcome, Verdict, VerdictWord, differences_that_stand
 from reports.conclusions import Conclusions
 from reports.gate.findings import BeganToFail, Decision, FailedBefore, FailsBy, GateNote
+from reports.gate.mixtures import not_judged
 from reports.wording import units
 from reports.wording.caveats import caveat_text
 from reports.wording.gates.bases import base_lines
@@ -50,12 +52,31 @@ def failed_pair(verdict: Verdict) -> str:
 
 
 def sentences(conclusions: Conclusions) -> list[str]:
-    """A sentence per primary verdict: in a gate the gate's, elsewhere the verdict's."""
+    """A sentence per case: in a gate the gate's, elsewhere the verdict's."""
     plan = conclusions.run.plan
     if not plan.gate:
-        return [sentence(verdict, plan) for verdict in conclusions.primaries]
-    judged = zip(conclusions.primaries, conclusions.decisions, strict=True)
+        return [sentence(verdict, plan) for verdict in conclusions.cases]
+    judged = zip(conclusions.cases, conclusions.decisions, strict=True)
     return [gate_sentence(verdict, decision, plan) for verdict, decision in judged]
+
+
+def gate_lines(conclusions: Conclusions) -> list[tuple[Outcome, str]]:
+    """A gate for people: a sentence per case with its outcome, but one for all endpoints of a mixture that
+    pass."""
+    lines: list[tuple[Outcome, str]] = []
+    passed: dict[tuple[str, str], list[str]] = {}
+    every = zip(conclusions.cases, conclusions.outcomes, sentences(conclusions), strict=True)
+    for verdict, word, line in every:
+        if verdict.primary or word != "pass":
+            lines.append((word, line))
+        else:
+            passed.setdefault((str(verdict.cell), verdict.arm), []).append(verdict.endpoint)
+    for (cell, arm), endpoints in passed.items():
+        of = sum((str(one.cell), one.arm) == (cell, arm) for one in conclusions.cases) - 1
+        names = ", ".join(endpoints)
+        said = f"{counted(of, 'endpoint')} not worse by response time: {names}"
+        lines.append(("pass", f"{cell}, {arm}: {len(endpoints)} of {said}"))
+    return lines
 
 
 def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
@@ -78,7 +99,13 @@ def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
     # The notes have the failures of both arms where these were compared.
     known = any(isinstance(note, FailsBy) for note in decision.notes)
     parts.append(context(replace(verdict, failed={}) if known else verdict))
-    return ": ".join(filter(None, (f"{verdict.cell}, {verdict.arm}", said, "; ".join(filter(None, parts)))))
+    where = f"{case_name(verdict)}, {verdict.arm}"
+    return ": ".join(filter(None, (where, said, "; ".join(filter(None, parts)))))
+
+
+def case_name(verdict: Verdict) -> str:
+    """`shop at 20 users`; of an endpoint of a mixture `shop at 20 users, posts.list`."""
+    return str(verdict.cell) if verdict.primary else f"{verdict.cell}, {verdict.endpoint}"
 
 
 def noted(note: GateNote, verdict: Verdict) -> str:
@@ -198,7 +225,24 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
                     continue  # in `unlike_lines`, which stand first
                 cells.setdefault(reservation_text(reservation), []).append(where)
     lines = [f"{'; '.join(places)}: {warning}" for warning, places in cells.items()]
-    return [*map(caveat_text, caveats(run, found)), *base_lines(run.plan), *lines]
+    unjudged = not_judged_lines(found) if run.plan.gate else []
+    return [*map(caveat_text, caveats(run, found)), *base_lines(run.plan), *unjudged, *lines]
+
+
+def not_judged_lines(found: Sequence[Verdict]) -> list[str]:
+    """The endpoints of mixtures that a gate does not judge, with the window that would do."""
+    by_cell: dict[tuple[Cell, str], list[Verdict]] = {}
+    for verdict in not_judged(found):
+        by_cell.setdefault((verdict.cell, verdict.arm), []).append(verdict)
+    lines = []
+    for (cell, arm), several in by_cell.items():
+        few = [one for verdict in several for one in verdict.reservations if isinstance(one, TooFewRequests)]
+        fewest, needed = min(one.throughput for one in few), max(one.needed for one in few)
+        longer = f"; windows of {math.ceil(needed / fewest)} s (-t) would hold them" if fewest > 0.0 else ""
+        names = ", ".join(verdict.endpoint for verdict in several)
+        why = f"not judged, since a median needs {needed} requests in every window{longer}"
+        lines.append(f"{cell}, {arm}: {why}: {names}")
+    return lines
 
 
 MOST_LINES = 12

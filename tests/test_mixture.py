@@ -1,0 +1,127 @@
+"""A mixture of endpoints never hides a change: every endpoint is a case of a gate, judged by its response
+time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from loadtests.plan.cells import Cell, Load
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Run
+from reports.analysis.readings import Readings
+from reports.analysis.verdicts import Outcome
+from reports.conclusions import Conclusions, conclude, decided
+from reports.exit_codes import exit_code, outcomes_of
+from reports.wording.sentences import gate_lines, sentences, warnings
+from tests import scripted
+from tests.scripted import Scripted
+
+WEIGHTS = {"list": 10, "read": 4, "search": 3, "write": 2, "change": 2, "home": 1, "login": 1}
+LATENCY = 0.01
+
+
+def mixture(
+    parent: Path,
+    slower: Mapping[str, float],
+    *,
+    thinks: bool = True,
+    served: float = 1.0,
+    requests: int = 1_000,
+    rounds: int = 8,
+    gate: bool = True,
+    noise: float = 0.02,
+) -> tuple[Run, RunDirectory]:
+    """A run of a mixture of seven endpoints, some of them slower in the head, which serves `served` times as
+    many requests."""
+    plan = scripted.plan(["base", "head"], [("shop", 20)], rounds)
+    plan = plan.model_copy(update={"gate": gate, "against": {"head": "base"} if gate else {}, "margin": 0.10})
+
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        head = arm == "head"
+        times = [1.0 + 0.1 * place for place in range(len(WEIGHTS))]
+        factors = [slower.get(name, 1.0) if head else 1.0 for name in WEIGHTS]
+        return Scripted(
+            requests=round_(requests * (served if head else 1.0) * (1.0 + noise / 4 * (round % 2) * head)),
+            latency=LATENCY * (1.0 + noise * (round % 3) * head - noise * head),
+            endpoints=tuple(WEIGHTS),
+            weights=tuple(WEIGHTS.values()),
+            slower=tuple(time * factor for time, factor in zip(times, factors, strict=True)),
+            thinks=thinks,
+        )
+
+    return scripted.run(parent, plan, script)
+
+
+def round_(number: float) -> int:
+    return int(number + 0.5)
+
+
+def concluded(run: Run, directory: RunDirectory) -> Conclusions:
+    return conclude(run, Readings(directory))
+
+
+def outcomes(found: Conclusions) -> dict[str, Outcome]:
+    """By endpoint, `all` being the mixture as a whole."""
+    return dict(zip((one.endpoint for one in found.cases), found.outcomes, strict=True))
+
+
+def test_a_slower_route_of_users_who_think_breaches_the_gate_although_the_mixture_does_not_move(
+    tmp_path: Path,
+) -> None:
+    found = concluded(*mixture(tmp_path, {"search": 1.4}))
+    assert outcomes(found) == {**dict.fromkeys(("all", *WEIGHTS), "pass"), "search": "regression"}
+    assert exit_code(outcomes_of(found)) == 3
+
+
+def test_a_slower_route_breaches_the_gate_although_the_throughput_moves_by_less_than_the_margin(
+    tmp_path: Path,
+) -> None:
+    found = concluded(*mixture(tmp_path, {"write": 1.4}, thinks=False, served=0.96))
+    assert found.primaries[0].metric == "throughput"
+    assert outcomes(found) == {**dict.fromkeys(("all", *WEIGHTS), "pass"), "write": "regression"}
+
+
+def test_the_gate_says_which_endpoint_is_worse_and_names_the_others_in_one_line(tmp_path: Path) -> None:
+    found = concluded(*mixture(tmp_path, {"search": 1.4}))
+    lines = {line: word for word, line in gate_lines(found)}
+    assert list(lines.values()) == ["pass", "regression", "pass"]
+    worse, passed = [line for line in lines if ", all" not in line][1:]
+    assert worse.startswith(
+        "shop at 20 users, search, head: worse than base by more than 10%: median response time 12.0 ms → "
+    )
+    assert passed.startswith("shop at 20 users, head: 6 of 7 endpoints not worse by response time: change, ")
+
+
+def test_an_endpoint_with_too_few_requests_for_a_median_is_said_and_not_judged(tmp_path: Path) -> None:
+    found = concluded(*mixture(tmp_path, {"login": 3.0}, requests=300))
+    assert outcomes(found) == dict.fromkeys(("all", "list", "read", "search", "write", "change"), "pass")
+    (said,) = (line for line in warnings(found.run, found.verdicts) if "not judged" in line)
+    assert said == (
+        "shop at 20 users, head: not judged, since a median needs 20 requests in every window; windows of 2 "
+        "s (-t) would hold them: home, login"
+    )
+
+
+def test_an_endpoint_that_loses_its_requests_is_not_passed_over(tmp_path: Path) -> None:
+    """The base has a median of each, the head of few: of what it still answers there is none."""
+    found = concluded(*mixture(tmp_path, {}, thinks=True, served=0.3))
+    assert outcomes(found)["login"] == "inconclusive"
+    assert any("login, head: not decided" in line for line in sentences(found))
+
+
+def test_a_cell_is_measured_on_until_every_endpoint_is_decided(tmp_path: Path) -> None:
+    """A head that is near the margin on one route only."""
+    clear, near = (
+        mixture(tmp_path / name, {"search": factor}, rounds=4, noise=0.004)
+        for name, factor in (("clear", 1.4), ("near", 1.1))
+    )
+    cell = Cell(scenario="shop", load=Load(users=20))
+    assert decided(clear[0], Readings(clear[1])) == {cell}
+    assert decided(near[0], Readings(near[1])) == set()
+
+
+def test_outside_gates_a_mixture_is_decided_as_a_whole(tmp_path: Path) -> None:
+    found = concluded(*mixture(tmp_path, {"read": 1.1}, gate=False, rounds=4, noise=0.004))
+    assert found.cases == found.primaries
+    assert len(decided(found.run, found.readings)) == 1
