@@ -286,9 +286,8 @@ def judge(
 ) -> Verdict:
     """The verdict on one metric, with its reservations. `apart`: how the arms' answers differ; `certain`: the
     arms that fail even where too many rounds were lost, and how."""
-    plan = run.plan
+    plan, against = run.plan, run.plan.opponent(rival)
     alpha = per_rival(plan)
-    against = plan.opponent(rival)
     found = estimate(metric, reference, rival_readings, alpha)
     seen = {against.name: reference, rival: rival_readings}
     trials = {against.name: pairs.reference, rival: pairs.rival}

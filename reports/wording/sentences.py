@@ -61,8 +61,7 @@ def sentences(conclusions: Conclusions) -> list[str]:
 
 
 def gate_lines(conclusions: Conclusions) -> list[tuple[Outcome, str]]:
-    """A gate for people: a sentence per case with its outcome, but one for all endpoints of a mixture that
-    pass."""
+    """A sentence per case of a gate, with its outcome; but one for all endpoints of a mixture that pass."""
     lines: list[tuple[Outcome, str]] = []
     passed: dict[tuple[str, str], list[str]] = {}
     every = zip(conclusions.cases, conclusions.outcomes, sentences(conclusions), strict=True)
