@@ -4,6 +4,7 @@ time."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from loadtests.plan.cells import Cell, Load
@@ -11,8 +12,15 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Outcome
-from reports.conclusions import Conclusions, conclude, decided
+from reports.conclusions import Conclusions, conclude, decided, side
 from reports.exit_codes import exit_code, outcomes_of
+from reports.export.cases import of_run
+from reports.gate import baseline
+from reports.gate.comparison import compare
+from reports.gate.sides import Side
+from reports.render.changes import markdown as changes_markdown
+from reports.wording.gates.changes import headline
+from reports.wording.gates.changes import warnings as change_warnings
 from reports.wording.sentences import gate_lines, sentences, warnings
 from tests import scripted
 from tests.scripted import Scripted
@@ -125,3 +133,57 @@ def test_outside_gates_a_mixture_is_decided_as_a_whole(tmp_path: Path) -> None:
     found = concluded(*mixture(tmp_path, {"read": 1.1}, gate=False, rounds=4, noise=0.004))
     assert found.cases == found.primaries
     assert len(decided(found.run, found.readings)) == 1
+
+
+def sides(parent: Path, head: Mapping[str, float], requests: int = 1_000) -> tuple[Side, Side]:
+    """Two runs, the second of which has slower endpoints in its second arm."""
+    found = []
+    for name, slower in (("before", {}), ("after", head)):
+        run, directory = mixture(parent / name, slower, requests=requests, gate=False, rounds=12)
+        plan = run.plan.model_copy(update={"max_rounds": 12})
+        named = run.model_copy(update={"id": name, "began": name, "plan": plan})
+        found.append(side(concluded(named, directory)))
+    return found[0], found[1]
+
+
+def compared(base: Side, head: Side) -> dict[str, Outcome]:
+    return {one.head.endpoint or "all": one.outcome for one in compare(base, head, 0.10).changes}
+
+
+def test_two_runs_are_compared_by_endpoints_also_through_a_baseline(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, {"search": 1.5})
+    file = tmp_path / "baseline.json"
+    file.write_text(baseline.write(base), encoding="utf-8")
+    for one in (base, baseline.read(file)):
+        found = compared(one, head)
+        assert found == {**dict.fromkeys(("all", *WEIGHTS), "pass"), "search": "regression"}
+    assert "1 worse, 7 not worse, of 8 cases" in headline(compare(base, head, 0.10))
+    assert "shop at 20 users, search, head against base: worse by more than 10%" in changes_markdown(
+        compare(base, head, 0.10)
+    )
+
+
+def test_endpoints_without_a_ratio_in_the_base_are_said_and_those_lost_by_the_head_are_not_decided(
+    tmp_path: Path,
+) -> None:
+    few, many = sides(tmp_path / "few", {}, 300)[0], sides(tmp_path / "many", {})[1]
+    assert set(compared(few, many)) == {"all", *WEIGHTS} - {"home", "login"}
+    (said,) = (line for line in change_warnings(compare(few, many, 0.10)) if "not judged" in line)
+    assert "home, head against base" in said
+    assert compared(many, few)["login"] == "inconclusive"
+
+
+def test_a_baseline_of_an_earlier_version_has_no_endpoints_and_that_is_said(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, {"search": 1.5})
+    old = replace(base, rows=tuple(row for row in base.rows if row.endpoint is None))
+    assert compared(old, head) == {"all": "pass"}
+    (said,) = (line for line in change_warnings(compare(old, head, 0.10)) if "only head" in line)
+    assert "shop at 20 users, search" in said
+
+
+def test_every_endpoint_is_a_case_of_the_exports_with_a_name_of_its_own(tmp_path: Path) -> None:
+    gate = of_run(concluded(*mixture(tmp_path, {"search": 1.4})))
+    assert len({case.name for case in gate.cases}) == 8
+    assert (gate.cases[0].name, gate.cases[0].outcome) == ("shop at 20 users, search", "regression")
+    # The load is counted once.
+    assert [case.name for case in gate.cases if case.seconds] == ["shop at 20 users"]

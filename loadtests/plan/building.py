@@ -40,8 +40,10 @@ def build_plan(
         "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
         "cells": planned,
         "locustfile": paced(
-            locustfile(settings.locustfile, () if own is None else own["ignored"]), own_scenarios or {}
+            locustfile(settings.locustfile, () if own is None else own["ignored"]),
+            {} if settings.no_think else own_scenarios or {},
         ),
+        "no_think": settings.no_think,
         "answers": settings.answers,
         "canary": settings.canary or ("/ping" if own_scenarios is None else None),
         "generators": settings.generators,

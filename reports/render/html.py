@@ -27,7 +27,7 @@ from reports.wording import units
 from reports.wording.cards import card_advice, card_figures, card_lines, card_range
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
-from reports.wording.plans import in_force_text
+from reports.wording.plans import NO_THINK, in_force_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import (
     answers_text,
@@ -233,6 +233,7 @@ def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
         ("answers", answers_text(run)),
         *((f"arm {arm.name}", served(arm.app, arm.serving.model_dump(), arm.env)) for arm in run.plan.arms),
         *((f"{name} ran as", in_force_text(found)) for name, found in run.in_force.items()),
+        *([("users", NO_THINK)] if run.plan.no_think else []),
         ("seed", str(run.plan.seed)),
         ("duel", f"{run.version}, run {run.id}"),
     ]

@@ -13,6 +13,7 @@ from reports.wording import units
 from reports.wording.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
+from reports.wording.plans import NO_THINK
 from reports.wording.sentences import (
     failed_pair,
     gate_lines,
@@ -124,10 +125,11 @@ def machine_text(run: Run) -> str:
     machine = run.machine
     server = machine.placement.get("server", ())
     placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
+    users = f"{NO_THINK}; " if run.plan.no_think else ""
     return (
         f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
         f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
-        f"windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
+        f"{users}windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
         f"run {plain(run.id)}."
     )
 
