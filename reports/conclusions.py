@@ -9,6 +9,7 @@ from loadtests.records import Cell, Run, rounds_tried
 from reports.advice.cards import Card, cards
 from reports.advice.explanations import Explanations
 from reports.analysis.failures.kinds import FailureKind, failure_kinds
+from reports.analysis.mixtures.figures import EndpointFigures, endpoint_figures
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.launches import rounds_required
 from reports.analysis.thresholds import Judgement, judge
@@ -32,6 +33,8 @@ class Conclusions:
     """The results of the plan's thresholds."""
     failure_kinds: tuple[FailureKind, ...] = ()
     """What failed, in the plan's order of cells and arms."""
+    endpoints: tuple[EndpointFigures, ...] = ()
+    """The figures of every endpoint of the cells that have several."""
     decisions: tuple[Decision, ...] = ()
     """In a gate, the decision on each of its cases; empty for a run that is not a gate."""
 
@@ -77,6 +80,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         ),
         judgements=tuple(judge(run, readings, found)),
         failure_kinds=failure_kinds(run, readings),
+        endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
     )
 

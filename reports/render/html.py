@@ -16,10 +16,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from loadtests.records import Cell
 from reports.advice.cards import Card
 from reports.analysis.bounds import predictions
+from reports.analysis.mixtures.figures import EndpointFigures
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
+from reports.render import endpoints
 from reports.render.charts import Chart, recoloured
 from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
@@ -97,6 +100,8 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         rows=[row_view(row, conclusions) for row in primaries],
         band=[share(1 / (1 + run.plan.margin)), share(1 + run.plan.margin)],
         metrics=[units.METRIC_ABOUT[metric] for metric in dict.fromkeys(row.metric for row in primaries)],
+        endpoints=[endpoint_view(conclusions, *one) for one in endpoints.by_cell(conclusions.endpoints)],
+        about_endpoints=endpoints.ABOUT,
         predictions=[prediction_row(one) for one in predictions(run, measured(conclusions.verdicts))],
         figures=[(chart, Markup(inline(svg))) for chart, svg in pictures],  # noqa: S704  # matplotlib escapes
         data=Markup(embedded(data)),  # noqa: S704  # as above
@@ -214,6 +219,16 @@ def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "word": row.verdict,
         "kind": row.verdict,
         "warnings": [reservation_text(one) for one in row.reservations],
+    }
+
+
+def endpoint_view(conclusions: Conclusions, cell: Cell, several: Sequence[EndpointFigures]) -> dict[str, Any]:
+    """The table of one cell's endpoints."""
+    return {
+        "cell": str(cell),
+        "head": endpoints.HEAD,
+        "rows": [[list(row.values()) for row in endpoints.rows(one)] for one in several],
+        "more": endpoints.left_out(cell, conclusions.endpoints),
     }
 
 

@@ -9,6 +9,7 @@ from reports.advice.cards import Card
 from reports.analysis.bounds import Prediction, predictions
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
+from reports.render import endpoints
 from reports.wording import units
 from reports.wording.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
 from reports.wording.failures import failure_lines
@@ -36,6 +37,7 @@ def report(conclusions: Conclusions) -> str:
         lines += ["", "# Thresholds", ""]
         lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
     lines += ["", table(run, found), "", plain(together(run, found)), ""]
+    lines += endpoint_lines(conclusions)
     if cards:
         lines += ["# What to write, and why", "", card_table(run, cards), ""]
         for card in cards:
@@ -46,6 +48,22 @@ def report(conclusions: Conclusions) -> str:
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)
+
+
+def endpoint_lines(conclusions: Conclusions) -> list[str]:
+    """A table for each cell that has several endpoints."""
+    lines = []
+    for cell, several in endpoints.by_cell(conclusions.endpoints):
+        lines += [f"# {plain(str(cell))}, by endpoint", "", f"| {' | '.join(endpoints.HEAD)} |"]
+        lines.append(f"|---|---|{'---:|' * (len(endpoints.HEAD) - 2)}")
+        lines += [
+            f"| {' | '.join(plain(row[name]) for name in endpoints.HEAD)} |"
+            for one in several for row in endpoints.rows(one)
+        ]  # fmt: skip
+        more = endpoints.left_out(cell, conclusions.endpoints)
+        lines += ["", f"And {units.counted(more, 'more endpoint')} with fewer requests."] if more else []
+        lines.append("")
+    return [*lines, f"{plain(endpoints.ABOUT)}.", ""] if lines else []
 
 
 def box(lines: Sequence[str]) -> list[str]:

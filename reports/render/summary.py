@@ -9,6 +9,7 @@ from reports.advice.cards import Card
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
 from reports.analysis.bounds import known, predicted
 from reports.analysis.failures.kinds import FailureKind
+from reports.analysis.mixtures.figures import EndpointFigures
 from reports.analysis.thresholds import Judgement
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
@@ -41,6 +42,7 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "gate": list(conclusions.outcomes),
         "gate_notes": [list(map(gate_note_text, decision.notes)) for decision in conclusions.decisions],
         "verdicts": [of_verdict(one, conclusions, outcomes.get(id(one))) for one in verdicts],
+        "endpoints": [of_endpoint(one) for one in conclusions.endpoints],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
     }
@@ -103,6 +105,22 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
         "value": judgement.value,
         "low": judgement.low,
         "high": judgement.high,
+    }
+
+
+def of_endpoint(one: EndpointFigures) -> dict[str, Any]:
+    """One endpoint of a mixture: the figures of its arms, and the ratio of their median response times."""
+    return {
+        "scenario": one.cell.scenario,
+        "load": one.cell.load.model_dump(exclude_none=True),
+        "endpoint": one.endpoint,
+        "arm": one.arm,
+        "reference": one.reference,
+        "figures": {arm: asdict(figures) for arm, figures in one.figures.items()},
+        "ratio": one.ratio,
+        "low": one.low,
+        "high": one.high,
+        "n": one.n,
     }
 
 

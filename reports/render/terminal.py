@@ -13,6 +13,7 @@ from loadtests.records import Cell, Metric, Run
 from reports.advice.cards import Card
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import Conclusions
+from reports.render import endpoints
 from reports.wording import units
 from reports.wording.cards import (
     CARD_FIGURES,
@@ -144,6 +145,20 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
         say(console, judgement_line(judgement))
 
 
+def show_endpoints(console: Console, conclusions: Conclusions) -> None:
+    """The figures of every endpoint, of the cells that have several."""
+    for cell, several in endpoints.by_cell(conclusions.endpoints):
+        console.print(f"{cell}, by endpoint", style="bold", markup=False, highlight=False)
+        console.print(endpoints.table(several, console.width), highlight=False)
+        more = endpoints.left_out(cell, conclusions.endpoints)
+        if more:
+            say(console, f"and {units.counted(more, 'more endpoint')} with fewer requests")
+        console.print()
+    if conclusions.endpoints:
+        say(console, endpoints.ABOUT)
+        console.print()
+
+
 def show(console: Console, conclusions: Conclusions) -> None:
     """The findings, then the table, then the cards, then the warnings with their remedies."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
@@ -155,6 +170,7 @@ def show(console: Console, conclusions: Conclusions) -> None:
             console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
         console.print(table(run, found, console.width), highlight=False)
         console.print()
+        show_endpoints(console, conclusions)
     if cards:
         console.print(card_table(run, cards, console.width), highlight=False)
         console.print()
