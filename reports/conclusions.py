@@ -64,9 +64,9 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
     """The conclusions of a run. Raises RecordError."""
     found = verdicts(run, readings)
     made = decisions(run.plan, judged(run, found)) if run.plan.gate else []
-    outcomes: dict[tuple[Cell, str], list[Outcome]] = {}
+    outcomes: dict[tuple[Cell, str], list[tuple[Outcome, Verdict]]] = {}
     for one, decision in zip(judged(run, found), made, strict=False):
-        outcomes.setdefault((one.cell, one.arm), []).append(decision.outcome)
+        outcomes.setdefault((one.cell, one.arm), []).append((decision.outcome, one))
     explanations = Explanations(run, readings)
     return Conclusions(
         run=run,
@@ -74,15 +74,22 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         verdicts=tuple(found),
         explanations=explanations,
         cards=tuple(
-            replace(card, outcome=worst(words) if words else None)
+            with_outcomes(card, outcomes.get((card.verdict.cell, card.arm), ()))
             for card in cards(explanations, found)
-            for words in [outcomes.get((card.verdict.cell, card.arm))]
         ),
         judgements=tuple(judge(run, readings, found)),
         failure_kinds=failure_kinds(run, readings),
         endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
     )
+
+
+def with_outcomes(card: Card, mine: Sequence[tuple[Outcome, Verdict]]) -> Card:
+    """A card with what a gate found of its cell; the card itself where there is no gate."""
+    if not mine:
+        return card
+    endpoints = tuple(one for one in mine if one[0] != "pass" and not one[1].primary)
+    return replace(card, outcome=worst([word for word, _ in mine]), endpoints=endpoints)
 
 
 def judged(run: Run, found: Sequence[Verdict]) -> list[Verdict]:

@@ -3,9 +3,14 @@ time."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+
+import pytest
+from rich.console import Console
 
 from loadtests.plan.cells import Cell, Load
 from loadtests.records.directory import RunDirectory
@@ -18,7 +23,10 @@ from reports.export.cases import of_run
 from reports.gate import baseline
 from reports.gate.comparison import compare
 from reports.gate.sides import Side
+from reports.render import html, markdown, terminal
 from reports.render.changes import markdown as changes_markdown
+from reports.render.endpoints import HEAD, NARROW, by_cell, left_out
+from reports.wording.cards import card_advice, card_lines
 from reports.wording.gates.changes import headline
 from reports.wording.gates.changes import warnings as change_warnings
 from reports.wording.sentences import gate_lines, sentences, warnings
@@ -39,9 +47,10 @@ def mixture(
     rounds: int = 8,
     gate: bool = True,
     noise: float = 0.02,
+    failures: int = 0,
 ) -> tuple[Run, RunDirectory]:
     """A run of a mixture of seven endpoints, some of them slower in the head, which serves `served` times as
-    many requests."""
+    many requests, and fails the first `failures` of every window."""
     plan = scripted.plan(["base", "head"], [("shop", 20)], rounds)
     plan = plan.model_copy(update={"gate": gate, "against": {"head": "base"} if gate else {}, "margin": 0.10})
 
@@ -56,6 +65,7 @@ def mixture(
             weights=tuple(WEIGHTS.values()),
             slower=tuple(time * factor for time, factor in zip(times, factors, strict=True)),
             thinks=thinks,
+            failures=failures if head else 0,
         )
 
     return scripted.run(parent, plan, script)
@@ -93,8 +103,9 @@ def test_a_slower_route_breaches_the_gate_although_the_throughput_moves_by_less_
 def test_the_gate_says_which_endpoint_is_worse_and_names_the_others_in_one_line(tmp_path: Path) -> None:
     found = concluded(*mixture(tmp_path, {"search": 1.4}))
     lines = {line: word for word, line in gate_lines(found)}
-    assert list(lines.values()) == ["pass", "regression", "pass"]
-    worse, passed = [line for line in lines if ", all" not in line][1:]
+    assert list(lines.values()) == ["regression", "pass", "pass"]
+    worse, whole, passed = lines
+    assert whole.startswith("shop at 20 users as a whole, head: not worse than base by more than 10%")
     assert worse.startswith(
         "shop at 20 users, search, head: worse than base by more than 10%: median response time 12.0 ms → "
     )
@@ -187,3 +198,73 @@ def test_every_endpoint_is_a_case_of_the_exports_with_a_name_of_its_own(tmp_path
     assert (gate.cases[0].name, gate.cases[0].outcome) == ("shop at 20 users, search", "regression")
     # The load is counted once.
     assert [case.name for case in gate.cases if case.seconds] == ["shop at 20 users"]
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Conclusions:
+    """A gate with a slower endpoint, and one that fails requests in the head."""
+    return concluded(*mixture(tmp_path, {"search": 1.4}, failures=4))
+
+
+def shown(found: Conclusions, width: int = 80) -> str:
+    stream = StringIO()
+    terminal.show(Console(file=stream, width=width), found)
+    return stream.getvalue()
+
+
+def test_requests_failures_and_response_times_of_every_endpoint_fit_a_terminal(seen: Conclusions) -> None:
+    text = shown(seen)
+    table = text[text.index("shop at 20 users, by endpoint") :].partition("\n\n")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    assert table[1].split() == [*NARROW]
+    (search,) = (number for number, line in enumerate(table) if line.startswith("search"))
+    assert table[search].split()[:4] == ["search", "base", "1,032", "0"]
+    assert "12.0 ms 12.0 ms" in table[search]
+    assert table[search + 1].split()[-2:] == ["×1.40", "1.37–1.42"]
+    (listed,) = (number for number, line in enumerate(table) if line.startswith("list"))
+    assert table[listed + 1].split()[2] == "32"
+
+
+def test_the_page_and_markdown_have_as_much_per_endpoint_as_locust_prints(seen: Conclusions) -> None:
+    locust = {"requests", "failed", "avg", "min", "max", "p50", "p95", "p99", "per second"}
+    assert locust < {*HEAD}
+    text = markdown.report(seen)
+    assert f"| {' | '.join(HEAD)} |" in text
+    assert "| search | base | 1,032 | 0 | 129/s | 12.0 ms |" in text
+    page = html.page(seen, [], {})
+    assert '<th scope="rowgroup" rowspan="2">search</th>' in page
+    assert page.count('scope="rowgroup"') == 8
+    assert re.search(r'<td class="number">×1.40</td><td class="number">1.37–1.4\d</td>', page)
+
+
+def test_the_card_of_a_mixture_names_the_endpoint_that_is_worse(seen: Conclusions) -> None:
+    (card,) = seen.cards
+    assert card_advice(card) == "worse"
+    assert card_lines(card)[0].startswith("search: worse: median response time 12.0 ms → 16.8 ms (×1.40")
+
+
+def test_a_cell_of_one_endpoint_has_no_table_of_endpoints(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted())
+    found = concluded(run, directory)
+    assert found.endpoints == ()
+    assert "by endpoint" not in shown(found) + markdown.report(found) + html.page(found, [], {})
+
+
+def test_where_a_window_holds_too_few_requests_a_percentile_is_that_of_all_rounds(tmp_path: Path) -> None:
+    found = concluded(*mixture(tmp_path, {}, requests=300))
+    login = next(one for one in found.endpoints if one.endpoint == "login")
+    assert login.ratio is None
+    base = login.figures["base"]
+    assert base.requests == 8 * 13
+    assert base.p50 == pytest.approx(0.016)
+    assert base.p95 is None
+    assert base.fastest == base.slowest == pytest.approx(0.016)
+
+
+def test_of_many_endpoints_those_with_the_most_requests_are_shown(seen: Conclusions) -> None:
+    (search,) = (one for one in seen.endpoints if one.endpoint == "search")
+    many = [replace(search, endpoint=f"e{number}") for number in range(60)]
+    ((cell, several),) = by_cell([*seen.endpoints, *many])
+    assert len(several) == 51
+    assert several[0].endpoint == "all"
+    assert left_out(cell, [*seen.endpoints, *many]) == 17

@@ -21,6 +21,7 @@ from reports.advice.cards import (
 )
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, evidence_text
+from reports.wording.sentences import doubts, gate_figures
 from reports.wording.vocabulary import OUTCOMES
 
 LONGEST_HEAD = 9
@@ -83,8 +84,12 @@ def card_reason(card: Card) -> str:
 
 
 def card_lines(card: Card) -> list[str]:
-    """The reason, and the notes."""
-    return [card_reason(card), *map(note_text, card.notes)]
+    """In a gate the endpoints that do not pass; then the reason, and the notes."""
+    endpoints = [
+        f"{verdict.endpoint}: {OUTCOMES[word]}: {gate_figures(verdict) or doubts(verdict)}"
+        for word, verdict in card.endpoints
+    ]
+    return [*endpoints, card_reason(card), *map(note_text, card.notes)]
 
 
 def note_text(note: Note) -> str:

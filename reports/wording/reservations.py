@@ -346,7 +346,7 @@ def doubt_text(doubt: NotNormal | FiguresDisagree | Capped | UsersThink | Percen
             each = ", ".join(f"{part:.0%} with {arm}" for arm, part in parts)
             return (
                 f"{think_text(doubt)} (of their time: {each}): response time decides; to learn the "
-                "capacity, leave the waiting out or use --rate"
+                "capacity, use --no-think (a sleep in a task remains) or --rate"
             )
 
 

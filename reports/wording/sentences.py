@@ -9,12 +9,13 @@ from dataclasses import replace
 from loadtests.records import Cell, Plan, Run
 from reports.advice.caveats import caveats
 from reports.analysis.answers.differences import AnswersDiffer, Unlike
+from reports.analysis.readings import ALL
 from reports.analysis.reservations import Failure, TooFewRequests
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.thresholds import Judgement
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord, differences_that_stand
 from reports.conclusions import Conclusions
-from reports.gate.findings import BeganToFail, Decision, FailedBefore, FailsBy, GateNote
+from reports.gate.findings import WORST_FIRST, BeganToFail, Decision, FailedBefore, FailsBy, GateNote
 from reports.gate.mixtures import not_judged
 from reports.wording import units
 from reports.wording.caveats import caveat_text
@@ -61,21 +62,23 @@ def sentences(conclusions: Conclusions) -> list[str]:
 
 
 def gate_lines(conclusions: Conclusions) -> list[tuple[Outcome, str]]:
-    """A sentence per case of a gate, with its outcome; but one for all endpoints of a mixture that pass."""
+    """A sentence per case of a gate with its outcome, the worst first; one for all endpoints of a mixture
+    that pass."""
     lines: list[tuple[Outcome, str]] = []
-    passed: dict[tuple[str, str], list[str]] = {}
+    passed: dict[tuple[Cell, str], list[str]] = {}
     every = zip(conclusions.cases, conclusions.outcomes, sentences(conclusions), strict=True)
     for verdict, word, line in every:
         if verdict.primary or word != "pass":
             lines.append((word, line))
         else:
-            passed.setdefault((str(verdict.cell), verdict.arm), []).append(verdict.endpoint)
-    for (cell, arm), endpoints in passed.items():
-        of = sum((str(one.cell), one.arm) == (cell, arm) for one in conclusions.cases) - 1
-        names = ", ".join(endpoints)
-        said = f"{counted(of, 'endpoint')} not worse by response time: {names}"
-        lines.append(("pass", f"{cell}, {arm}: {len(endpoints)} of {said}"))
-    return lines
+            passed.setdefault((verdict.cell, verdict.arm), []).append(verdict.endpoint)
+    for where, endpoints in passed.items():
+        of = sum((one.cell, one.arm) == where for one in conclusions.cases) - 1
+        silent = sum((one.cell, one.arm) == where for one in not_judged(conclusions.verdicts))
+        told = f" ({silent} not judged)" if silent else ""
+        said = f"{len(endpoints)} of {counted(of, 'endpoint')} not worse by response time{told}"
+        lines.append(("pass", f"{where[0]}, {where[1]}: {said}: {', '.join(endpoints)}"))
+    return sorted(lines, key=lambda one: WORST_FIRST.index(one[0]))
 
 
 def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
@@ -98,7 +101,8 @@ def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
     # The notes have the failures of both arms where these were compared.
     known = any(isinstance(note, FailsBy) for note in decision.notes)
     parts.append(context(replace(verdict, failed={}) if known else verdict))
-    where = f"{case_name(verdict)}, {verdict.arm}"
+    whole = " as a whole" if verdict.endpoint == ALL else ""
+    where = f"{case_name(verdict)}{whole}, {verdict.arm}"
     return ": ".join(filter(None, (where, said, "; ".join(filter(None, parts)))))
 
 
