@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.power import mixtures
 from loadtests.plan.cells import Cell, Load
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
@@ -268,3 +269,14 @@ def test_of_many_endpoints_those_with_the_most_requests_are_shown(seen: Conclusi
     assert len(several) == 51
     assert several[0].endpoint == "all"
     assert left_out(cell, [*seen.endpoints, *many]) == 17
+
+
+@pytest.mark.parametrize("change", [0.0, 0.10])
+def test_a_gate_over_seven_endpoints_without_a_change_errs_in_one_of_twenty_at_most(change: float) -> None:
+    """Also where one of them is worse by the margin itself, which is no regression."""
+    false = sum("regression" in words for words, _ in mixtures(7, change, 200, seed=1))
+    assert false <= 0.05 * 200
+
+
+def test_one_of_seven_endpoints_that_takes_longer_by_twice_the_margin_is_found_by_nine_gates_in_ten() -> None:
+    assert sum(words[0] == "regression" for words, _ in mixtures(7, 0.21, 200, seed=2)) >= 0.9 * 200
