@@ -80,9 +80,9 @@ def gates(
 def mixtures(
     endpoints: int, change: float, number: int, seed: int, noise: float = NOISE
 ) -> Iterator[tuple[list[Outcome], int]]:
-    """The outcomes of simulated gates of one mixture, and its rounds. The first case is an endpoint that takes
-    longer by `change`, the last one the mixture as a whole, which does not show it. Half of the variance of a
-    trial is common to all of them. The mixture is measured until all its cases stand."""
+    """The outcomes of simulated gates of one mixture, and its rounds. The first case is an endpoint that is
+    slower by `change`, the last one the mixture as a whole, which does not show it. Half of the variance of
+    a trial is common to all. The mixture is measured until all its cases stand."""
     random = np.random.default_rng(seed)
     plan = gate_plan(1)
     cases = [f"endpoint-{place}" for place in range(endpoints)] + [ALL]
@@ -148,9 +148,7 @@ def main() -> None:
                 row.append(f"{found([words for words, _ in seen])}, n = {mean:.1f}")
             print(f"| {change:.0%} | {' | '.join(row)} |", flush=True)
         print()
-    print(
-        f"A mixture, {NOISE:.0%} noise per trial: the slower endpoint found, any other called so, mean rounds\n"
-    )
+    print(f"A mixture, {NOISE:.0%} noise per trial: its slower endpoint found, another called so, rounds\n")
     print(f"| takes longer | {' | '.join(counted(number, 'endpoint') for number in ENDPOINTS)} |")
     print(f"|---:|{'---:|' * len(ENDPOINTS)}")
     for change in CHANGES:
