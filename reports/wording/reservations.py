@@ -20,6 +20,7 @@ from reports.analysis.reservations import (
     MayFailMore,
     MoreRoundsNeeded,
     NotMeasured,
+    NotSignificant,
     OneCore,
     OrderMatters,
     PercentileFailed,
@@ -85,6 +86,8 @@ def reservation_text(reservation: Reservation) -> str:
             return silence_text(reservation)
         case MoreRoundsNeeded(number):
             return rounds_text(number)
+        case NotSignificant(word, family):
+            return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
         case RatioDrifts(change):
             return f"the ratio drifts by {change:.0%} over the rounds: treat it with care, or use more rounds"
         case OrderMatters(change):

@@ -10,10 +10,10 @@ from loadtests.records import Cell, Plan, Run
 from reports.advice.caveats import caveats
 from reports.analysis.answers.differences import AnswersDiffer, Unlike
 from reports.analysis.readings import ALL
-from reports.analysis.reservations import Failure, TooFewRequests
+from reports.analysis.reservations import Failure, NotSignificant, TooFewRequests
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.thresholds import Judgement
-from reports.analysis.verdicts import Outcome, Verdict, VerdictWord, differences_that_stand
+from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 from reports.conclusions import Conclusions
 from reports.gate.findings import WORST_FIRST, BeganToFail, Decision, FailedBefore, FailsBy, GateNote
 from reports.gate.mixtures import not_judged
@@ -163,7 +163,8 @@ def claim(verdict: Verdict) -> str:
             ahead = f", {verdict.arm if higher else verdict.reference} ahead by {by:.0%}"
             return "equivalent" + (ahead if by >= 0.005 else "")
         case "inconclusive":
-            return "inconclusive"
+            alone = [one for one in verdict.reservations if isinstance(one, NotSignificant)]
+            return ": ".join(["inconclusive", *map(reservation_text, alone)])
         case "different" | "failing" | "invalid":
             return f"{verdict.verdict}: {doubts(verdict)}"
 
@@ -205,14 +206,27 @@ def judged_value(judgement: Judgement) -> str:
     return f"{units.plain(value)}{unit} ({ends[0]} to {ends[1]})"
 
 
+MOST_NAMED = 8
+"""Verdicts that are named in one line."""
+
+
 def together(run: Run, found: Sequence[Verdict]) -> str:
-    """How many differences remain significant after Holm correction; "" for one cell."""
-    differences, stand = differences_that_stand(found, run.plan.alpha)
-    if len(run.plan.cells) < 2 or not differences:
+    """Which differences can be relied on together, after Holm correction; "" for one verdict, without any
+    difference, and in a gate, which corrects its own decisions."""
+    primaries = [verdict for verdict in found if verdict.primary]
+    several = len(run.plan.rivals) > 1
+    stand = [
+        f"{one.cell}, {one.arm}" if several else str(one.cell)
+        for one in primaries
+        if one.verdict in ("faster", "slower")
+    ]
+    fall = sum(isinstance(why, NotSignificant) for one in primaries for why in one.reservations)
+    if len(primaries) < 2 or run.plan.gate or not len(stand) + fall:
         return ""
+    names = f": {units.listed(stand, MOST_NAMED)}" if stand else ""
     return (
-        f"Error rate per verdict ≤ {run.plan.alpha * 100:g} %. After Holm correction over all cells, {stand} "
-        f"of {counted(differences, 'difference')} {'is' if stand == 1 else 'are'} significant."
+        f"{len(stand)} of {counted(len(stand) + fall, 'difference')} can be relied on{names} (error rate of "
+        f"all together ≤ {run.plan.alpha * 100:g} %, Holm)."
     )
 
 
