@@ -86,8 +86,6 @@ def reservation_text(reservation: Reservation) -> str:
             return silence_text(reservation)
         case MoreRoundsNeeded(number):
             return rounds_text(number)
-        case NotSignificant(word, family):
-            return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
         case RatioDrifts(change):
             return f"the ratio drifts by {change:.0%} over the rounds: treat it with care, or use more rounds"
         case OrderMatters(change):
@@ -95,9 +93,10 @@ def reservation_text(reservation: Reservation) -> str:
                 f"the ratio depends on which arm comes first, by {change:.0%}: treat it with care, or use "
                 "more rounds"
             )
-        case FarOff(number):
-            return f"round {number} is an outlier (it still counts)"
-        case NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree():
+        case (
+            NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree() | NotSignificant()
+            | FarOff()
+        ):  # fmt: skip
             return doubt_text(reservation)
         case RoundsDepend(correlation):
             return f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})"
@@ -314,9 +313,15 @@ def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float |
     )
 
 
-def doubt_text(doubt: NotNormal | FiguresDisagree | Capped | UsersThink | PercentilesDisagree) -> str:
+def doubt_text(
+    doubt: FarOff | NotNormal | NotSignificant | FiguresDisagree | Capped | UsersThink | PercentilesDisagree,
+) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
+        case FarOff(number):
+            return f"round {number} is an outlier (it still counts)"
+        case NotSignificant(word, family):
+            return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
         case NotNormal(lowest, highest, p):
             return (
                 f"the rounds do not spread normally ({units.ratio(lowest)} to {units.ratio(highest)}, "
