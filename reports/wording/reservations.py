@@ -93,11 +93,6 @@ def reservation_text(reservation: Reservation) -> str:
                 f"the ratio depends on which arm comes first, by {change:.0%}: treat it with care, or use "
                 "more rounds"
             )
-        case (
-            NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree() | NotSignificant()
-            | FarOff()
-        ):  # fmt: skip
-            return doubt_text(reservation)
         case RoundsDepend(correlation):
             return f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})"
         case Unsteady(arm, change):
@@ -110,6 +105,8 @@ def reservation_text(reservation: Reservation) -> str:
             return "this work releases the GIL and the server had one core: with more, threads could gain"
         case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
             return unlike_text(reservation)
+        case _:
+            return doubt_text(reservation)
 
 
 def silence_text(one: NoRequestMade | RoundWithoutResponse) -> str:
