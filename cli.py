@@ -70,6 +70,9 @@ AllowOption = Annotated[
     Optional[list[str]],
     typer.Option("--allow", metavar="NAME", help="Compare runs that differ in this setting; repeatable"),
 ]
+PythonOption = Annotated[
+    Optional[str], typer.Option(metavar="PATH", help="Interpreter that the app runs with")
+]
 MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="Largest relative loss to tolerate")]
 
 app = typer.Typer(
@@ -180,6 +183,9 @@ def options(
 def run(
     settled: Settled,
     output: "Output",
+    target: Annotated[
+        Optional[str], typer.Argument(metavar="[APP]", help="One app by itself: short for --arm app=APP")
+    ] = None,
     allow_remote: RemoteOption = False,
     wait: WaitOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop")] = False,
@@ -193,6 +199,7 @@ def run(
     from reports.runs import check_thresholds
     from reports.wording.plans import cells_text, plan_text
 
+    settled = settled.of_app(target)
     plan = plan_of(settled.settings, allow_remote)
     feasibility.check_conclusive(plan)
     check_thresholds(plan)
@@ -219,12 +226,12 @@ def resume(
 
     Secrets, commands and the database are not recorded: pass them again.
     """
-    from loadtests.measure import runs
+    from loadtests.measure import planning, runs
     from loadtests.plan import building
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
     run, directory = runs.resume(
-        path, settled.settings.max_time, lambda: building.described(settled.settings)
+        path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
     )
     finish(*carry_on((accepted(run, settled), directory), chosen, output), output, strict)
 
@@ -233,6 +240,26 @@ def resume(
 def config(settled: Settled, output: "Output") -> None:
     """Show every setting that `duel run` would use, and where it comes from."""
     output.say("\n".join(settled.lines()))
+
+
+@verb("app-dir", "locustfile")
+def init(
+    settled: Settled,
+    output: "Output",
+    target: Annotated[str, typer.Argument(metavar="APP", help="module:attribute of an app")],
+    python: PythonOption = None,
+) -> None:
+    """Write a locustfile from an app's OpenAPI document, and a table of settings for pyproject.toml."""
+    from loadtests.measure.planning import arms_of
+    from loadtests.measure.starter.start import USERS, start
+    from reports.wording.plans import started_text
+
+    described = f"app={target}" + (f",python={python}" if python else "")
+    settings = settled.settings
+    (arm,) = arms_of(settings, [described])
+    file = Path(settings.locustfile or USERS)
+    written = start(arm, described, settings.app_dir, file, Path("pyproject.toml"))
+    output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
 
 
 @verb("answers", json=True)
@@ -315,10 +342,11 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one")] = 8000,
 ) -> None:
     """Serve one arm by hand, exactly as in a run, with its own data and slow service."""
+    from loadtests.measure.planning import arms_of
     from loadtests.plan import building
     from loadtests.serving.by_hand import serve_alone
 
-    (chosen,) = building.arms(settled.settings, [arm])
+    (chosen,) = arms_of(settled.settings, [arm])
     if chosen.url is not None:
         raise PlanError(f"{chosen.url} is an external server: there is nothing to serve")
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
@@ -337,11 +365,12 @@ def list_(output: "Output") -> None:
 @verb("arm", "app-dir", "database")
 def check(settled: Settled, output: "Output") -> None:
     """Check whether this machine and these arms are fit to be measured."""
+    from loadtests.measure.planning import arms_of
     from loadtests.measure.preflight import examine
     from loadtests.plan import building
     from reports.render import listings
 
-    arms = building.arms(settled.settings, settled.settings.arm)
+    arms = arms_of(settled.settings, settled.settings.arm)
     found = examine(arms, building.run_options(settled.settings))
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_equality(output.results, [arm.name for arm in arms], found.compared)
@@ -359,9 +388,7 @@ def advise(
     start: Annotated[
         bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens")
     ] = False,
-    python: Annotated[
-        Optional[str], typer.Option(metavar="PATH", help="Interpreter that the app runs with")
-    ] = None,
+    python: PythonOption = None,
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.serving.inspection import inspect_alone

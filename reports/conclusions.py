@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from loadtests.records import Cell, Run, rounds_tried
 from reports.advice.cards import Card, cards
 from reports.advice.explanations import Explanations
+from reports.advice.portraits import Portrait, portraits
 from reports.analysis.failures.kinds import FailureKind, failure_kinds
-from reports.analysis.mixtures.figures import EndpointFigures, endpoint_figures
+from reports.analysis.mixtures.figures import ComparedEndpoint, endpoint_figures
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.launches import rounds_required
 from reports.analysis.thresholds import Judgement, judge
@@ -33,10 +34,12 @@ class Conclusions:
     """The results of the plan's thresholds."""
     failure_kinds: tuple[FailureKind, ...] = ()
     """What failed, in the plan's order of cells and arms."""
-    endpoints: tuple[EndpointFigures, ...] = ()
+    endpoints: tuple[ComparedEndpoint, ...] = ()
     """The figures of every endpoint of the cells that have several."""
     decisions: tuple[Decision, ...] = ()
     """In a gate, the decision on each of its cases; empty for a run that is not a gate."""
+    portraits: tuple[Portrait, ...] = ()
+    """Of a run of one arm, what it shows in each cell; empty for a run that compares."""
 
     @property
     def cases(self) -> tuple[Verdict, ...]:
@@ -81,6 +84,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         failure_kinds=failure_kinds(run, readings),
         endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
+        portraits=tuple(portraits(explanations)) if run.plan.alone else (),
     )
 
 
@@ -102,6 +106,8 @@ def decided(run: Run, readings: Readings) -> set[Cell]:
     of each of its cases is: a regression counts as found once it is significant after the Holm correction
     over all cases, as in the gate's final outcome. And whether an arm fails more requests than the other must
     be settled. A cell that is invalid needs further rounds while they can repair it. Raises RecordError."""
+    if run.plan.alone:
+        return {one.cell for one in portraits(Explanations(run, readings)) if not open_still(run, one)}
     found = judged(run, verdicts(run, readings))
     words: list[str] = [verdict.verdict for verdict in found]
     if run.plan.gate:
@@ -114,6 +120,12 @@ def decided(run: Run, readings: Readings) -> set[Cell]:
         or (one.open_failures and not run.plan.gate)
     }
     return {cell for cell in run.plan.cells if cell not in undecided | short_of_rounds(run, found)}
+
+
+def open_still(run: Run, portrait: Portrait) -> bool:
+    """Whether further rounds can make the figures of an only arm more certain."""
+    tried = rounds_tried(run, portrait.cell, (portrait.arm, portrait.arm))
+    return portrait.word == "inconclusive" or (portrait.word == "invalid" and tried.repairable(run.plan))
 
 
 def short_of_rounds(run: Run, judged: Sequence[Verdict]) -> set[Cell]:

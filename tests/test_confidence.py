@@ -10,7 +10,7 @@ from reports.analysis.readings import Readings
 from reports.conclusions import conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
 from reports.render.html import headline
-from reports.wording.cards import card_advice
+from reports.wording.advice.cards import card_advice
 from reports.wording.sentences import sentences, together
 from tests import scripted
 from tests.scripted import Scripted

@@ -27,7 +27,7 @@ from reports.gate.sides import Side
 from reports.render import html, markdown, terminal
 from reports.render.changes import markdown as changes_markdown
 from reports.render.endpoints import HEAD, NARROW, by_cell, left_out
-from reports.wording.cards import card_advice, card_lines
+from reports.wording.advice.cards import card_advice, card_lines
 from reports.wording.gates.changes import headline
 from reports.wording.gates.changes import warnings as change_warnings
 from reports.wording.sentences import gate_lines, sentences, warnings

@@ -218,6 +218,19 @@ class Settled:
     settings: RunSettings
     origins: Mapping[str, str]
 
+    def of_app(self, app: str | None) -> Settled:
+        """The settings for one app by itself, named `app`; unchanged without one. Raises PlanError where arms
+        are given as well."""
+        if app is None:
+            return self
+        if self.origins.get("arm") == "flag":
+            raise PlanError(
+                f"{app} and --arm exclude each other", hint=f"name it as an arm as well: --arm app={app}"
+            )
+        return Settled(
+            dataclasses.replace(self.settings, arm=(f"app={app}",)), {**self.origins, "arm": "flag"}
+        )
+
     def lines(self) -> list[str]:
         """`key = value  (origin; default …)` for every setting, without secrets."""
         return [self.line(declared) for declared in DECLARED.values()]

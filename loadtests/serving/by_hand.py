@@ -19,7 +19,14 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> 
     with ExitStack() as opening:
         logs = opening.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-"))
         environment = opening.enter_context(ServingEnvironment(Path(logs), {}, database))
-        command = [sys.executable, "-P", *serve_arguments(arm, port=port), "--host", host, "--alone"]
+        command = [
+            arm.python or sys.executable,
+            "-P",
+            *serve_arguments(arm, port=port),
+            "--host",
+            host,
+            "--alone",
+        ]
         env = {
             "DUEL_APP_DATA": str(environment.seeded),
             "DUEL_APP_UPSTREAM": f"{environment.slow_url}/alone/",
@@ -27,6 +34,8 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> 
         if environment.databases:
             env["DUEL_APP_DATABASE"] = environment.databases.url_of(environment.databases.fresh())
         try:
-            return run_command(command, env={**os.environ, **env, **arm.env}, check=False).returncode
+            return run_command(
+                command, env={**os.environ, **env, **arm.env}, cwd=arm.cwd, check=False
+            ).returncode
         except KeyboardInterrupt:
             return 0

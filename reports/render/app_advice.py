@@ -12,7 +12,7 @@ from rich.table import Table
 
 from reports.advice.app_advice import Anatomy, Finding
 from reports.render.terminal import say
-from reports.wording.app_advice import MARKS, closing, finding_text, problem_text
+from reports.wording.advice.app_advice import MARKS, closing, finding_text, problem_text
 from reports.wording.units import counted
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from loadtests.records import Cell
-from reports.analysis.mixtures.figures import ArmFigures, EndpointFigures
+from reports.analysis.mixtures.figures import ArmFigures, ComparedEndpoint
 from reports.wording import units
 
 HEAD = (
@@ -29,7 +29,7 @@ ABOUT = (
 )
 
 
-def by_cell(found: Sequence[EndpointFigures]) -> Iterator[tuple[Cell, list[EndpointFigures]]]:
+def by_cell(found: Sequence[ComparedEndpoint]) -> Iterator[tuple[Cell, list[ComparedEndpoint]]]:
     """The endpoints to show of each cell, all together first, then those with the most requests."""
     for cell, mine in groupby(found, key=lambda one: one.cell):
         several = list(mine)
@@ -42,12 +42,12 @@ def by_cell(found: Sequence[EndpointFigures]) -> Iterator[tuple[Cell, list[Endpo
         yield cell, [one for name in shown for one in several if one.endpoint == name]
 
 
-def left_out(cell: Cell, found: Sequence[EndpointFigures]) -> int:
+def left_out(cell: Cell, found: Sequence[ComparedEndpoint]) -> int:
     """How many endpoints of a cell are not shown."""
     return max(0, len({one.endpoint for one in found if one.cell == cell}) - MOST_ENDPOINTS - 1)
 
 
-def rows(one: EndpointFigures) -> list[Mapping[str, str]]:
+def rows(one: ComparedEndpoint) -> list[Mapping[str, str]]:
     """An endpoint's rows by column: one for each arm; the ratio is in the second."""
     found = [arm_row(one.endpoint, arm, figures) for arm, figures in one.figures.items()]
     found[1] = {**found[1], "ratio": units.ratio(one.ratio), "interval": units.interval(one.low, one.high)}
@@ -71,7 +71,7 @@ def arm_row(endpoint: str, arm: str, figures: ArmFigures) -> Mapping[str, str]:
     }
 
 
-def table(several: Sequence[EndpointFigures], width: int) -> Table:
+def table(several: Sequence[ComparedEndpoint], width: int) -> Table:
     """The endpoints of one cell for the terminal, each with a line for each arm."""
     columns = HEAD if width >= 140 else NARROW
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2 if width >= 100 else 1, 0, 0))

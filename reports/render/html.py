@@ -19,15 +19,17 @@ from markupsafe import Markup, escape
 from loadtests.records import Cell
 from reports.advice.cards import Card
 from reports.analysis.bounds import predictions
-from reports.analysis.mixtures.figures import EndpointFigures
+from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
-from reports.render import endpoints
+from reports.render import endpoints, portraits
 from reports.render.charts import Chart, recoloured
 from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
 from reports.wording import units
-from reports.wording.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.advice.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
+from reports.wording.advice.portraits import portrait_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import NO_THINK, in_force_text
@@ -86,6 +88,9 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
         light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
         dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        portraits=portraits.blocks(conclusions),
+        portrait_heads=PORTRAIT_HEADS,
+        portrait_rows=portraits.rows(conclusions.portraits),
         cards=[card_view(card, conclusions) for card in conclusions.cards],
         advices=list(dict.fromkeys(map(card_advice, conclusions.cards))),
         failed=failure_lines(conclusions.failure_kinds),
@@ -132,6 +137,8 @@ def headline(conclusions: Conclusions) -> str:
         return gate_headline(conclusions.outcomes)
     words = [row.verdict for row in conclusions.primaries]
     settled = sum(word in ("faster", "slower", "equivalent") for word in words)
+    if conclusions.portraits:
+        return portrait_title(run.plan)
     if not words:
         return f"{arms}: nothing was measured"
     if len(run.plan.rivals) > 1:
@@ -222,13 +229,13 @@ def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
     }
 
 
-def endpoint_view(conclusions: Conclusions, cell: Cell, several: Sequence[EndpointFigures]) -> dict[str, Any]:
+def endpoint_view(every: Conclusions, cell: Cell, several: Sequence[ComparedEndpoint]) -> dict[str, Any]:
     """The table of one cell's endpoints."""
     return {
         "cell": str(cell),
         "head": endpoints.HEAD,
         "rows": [[list(row.values()) for row in endpoints.rows(one)] for one in several],
-        "more": endpoints.left_out(cell, conclusions.endpoints),
+        "more": endpoints.left_out(cell, every.endpoints),
     }
 
 

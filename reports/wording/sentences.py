@@ -18,9 +18,9 @@ from reports.conclusions import Conclusions
 from reports.gate.findings import WORST_FIRST, BeganToFail, Decision, FailedBefore, FailsBy, GateNote
 from reports.gate.mixtures import not_judged
 from reports.wording import units
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.gates.bases import base_lines
-from reports.wording.gates.notes import gate_note_text
+from reports.wording.gates.notes import gate_figures, gate_note_text
 from reports.wording.reservations import clients_text, failed_text, reservation_text, think_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import OUTCOMES, THRESHOLD_MARKS
@@ -118,17 +118,6 @@ def noted(note: GateNote, verdict: Verdict) -> str:
             if isinstance(one, Failure) and one.arm == note.arm:
                 return reservation_text(one)
     return gate_note_text(note)
-
-
-def gate_figures(verdict: Verdict) -> str:
-    """`throughput 1,010/s → 805/s (×0.80, 0.78–0.82, n = 8)`; empty without an interval."""
-    if verdict.ratio is None or verdict.low is None:
-        return ""
-    numbers = f"({units.ratio(verdict.ratio)}, {units.interval(*verdict.bounds)}, n = {verdict.n})"
-    values = [
-        units.value(verdict.metric, verdict.values.get(name)) for name in (verdict.reference, verdict.arm)
-    ]
-    return f"{units.METRIC_NAMES[verdict.metric]} {' → '.join(values)} {numbers}"
 
 
 def finding(verdict: Verdict) -> str:

@@ -36,7 +36,7 @@ class ArmFigures:
 
 
 @dataclass(frozen=True)
-class EndpointFigures:
+class ComparedEndpoint:
     """One endpoint of a mixture, or all together."""
 
     cell: Cell
@@ -54,7 +54,7 @@ class EndpointFigures:
     """Rounds."""
 
 
-def endpoint_figures(run: Run, readings: Readings, found: Sequence[Verdict]) -> list[EndpointFigures]:
+def endpoint_figures(run: Run, readings: Readings, found: Sequence[Verdict]) -> list[ComparedEndpoint]:
     """The figures of every endpoint of the cells that have several, all together first; in the plan's order
     of cells. Raises RecordError."""
     mixed = [one for one in found if one.primary and one.endpoint == ALL]
@@ -63,7 +63,7 @@ def endpoint_figures(run: Run, readings: Readings, found: Sequence[Verdict]) -> 
 
 def of_mixture(
     run: Run, readings: Readings, primary: Verdict, found: Sequence[Verdict]
-) -> Iterator[EndpointFigures]:
+) -> Iterator[ComparedEndpoint]:
     """The figures of one mixture. Raises RecordError."""
     pairs = pair(run, primary.cell, primary.arm)
     trials = {primary.reference: pairs.reference, primary.arm: pairs.rival}
@@ -74,7 +74,7 @@ def of_mixture(
     for one in medians if pairs.rounds else ():
         figures = {arm: of_arm(readings, mine, one.endpoint) for arm, mine in trials.items()}
         low, high = one.bounds
-        yield EndpointFigures(
+        yield ComparedEndpoint(
             one.cell, one.endpoint, one.arm, one.reference, figures,
             one.ratio if one.low is not None else None, low, high, one.n,
         )  # fmt: skip
