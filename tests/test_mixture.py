@@ -26,6 +26,7 @@ from reports.gate.comparison import compare
 from reports.gate.sides import Side
 from reports.render import html, markdown, terminal
 from reports.render.changes import markdown as changes_markdown
+from reports.render.charts import forest
 from reports.render.endpoints import HEAD, NARROW, by_cell, left_out
 from reports.wording.advice.cards import card_advice, card_lines
 from reports.wording.gates.changes import headline
@@ -280,3 +281,11 @@ def test_a_gate_over_seven_endpoints_without_a_change_errs_in_one_of_twenty_at_m
 
 def test_one_of_seven_endpoints_that_takes_longer_by_twice_the_margin_is_found_by_nine_gates_in_ten() -> None:
     assert sum(words[0] == "regression" for words, _ in mixtures(7, 0.21, 200, seed=2)) >= 0.9 * 200
+
+
+def test_the_chart_of_a_gate_has_a_row_per_endpoint_of_a_mixture(seen: Conclusions) -> None:
+    drawn = forest.chart(seen)
+    assert drawn is not None
+    assert [row[0] for row in drawn.rows][:2] == ["shop at 20 users", "shop at 20 users, change"]
+    assert len(drawn.rows) == 8
+    assert ("shop at 20 users, search", "×1.40") in {(row[0], row[4]) for row in drawn.rows}
