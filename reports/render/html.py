@@ -179,7 +179,7 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "interval": units.interval(*verdict.bounds),
         "n": verdict.n,
         "word": verdict.verdict,
-        "claim": with_context(claim(verdict), verdict),
+        "claim": ("as a whole " if card.endpoints else "") + with_context(claim(verdict), verdict),
         "load": str(verdict.cell.load),
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
         "lines": card_lines(card),
