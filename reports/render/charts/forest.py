@@ -47,8 +47,8 @@ def chart(conclusions: Conclusions) -> Chart | None:
         finding=finding(run, rows),
         reading=(
             f"One row per cell{endpoints}. The mark is the ratio of the arm to {reference}, the bar its "
-            "interval: if it excludes ×1, there is a difference; if it lies within the band, the difference is "
-            "small. A hollow mark is neither faster, slower nor equivalent."
+            "interval: if it excludes ×1, there is a difference; if it lies within the band, the difference "
+            "is small. A hollow mark is neither faster, slower nor equivalent."
         ),
         head=("cell", "arm", reference, "arm's", "ratio", "interval", "n", "verdict"),
         rows=tuple(
