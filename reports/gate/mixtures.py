@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.analysis.readings import ALL
 from reports.analysis.reservations import TooFewRequests
+from reports.analysis.statistics import FIRST_LOOK
 from reports.analysis.verdicts import Verdict
 
 VANISHED = 0.5
@@ -51,8 +52,6 @@ def can_be_judged(verdict: Verdict) -> bool:
 
 
 def not_judged(found: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts on endpoints that are no cases, since their windows hold too few requests."""
-    return [
-        one for one in of_mixtures(found)
-        if not can_be_judged(one) and any(isinstance(why, TooFewRequests) for why in one.reservations)
-    ]  # fmt: skip
+    """The verdicts on endpoints that are no cases although there are rounds enough: their base has no median
+    in some round."""
+    return [one for one in of_mixtures(found) if one.n >= FIRST_LOOK and not can_be_judged(one)]

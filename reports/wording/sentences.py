@@ -240,15 +240,20 @@ def not_judged_lines(found: Sequence[Verdict]) -> list[str]:
     by_cell: dict[tuple[Cell, str], list[Verdict]] = {}
     for verdict in not_judged(found):
         by_cell.setdefault((verdict.cell, verdict.arm), []).append(verdict)
-    lines = []
-    for (cell, arm), several in by_cell.items():
-        few = [one for verdict in several for one in verdict.reservations if isinstance(one, TooFewRequests)]
-        fewest, needed = min(one.throughput for one in few), max(one.needed for one in few)
-        longer = f"; windows of {math.ceil(needed / fewest)} s (-t) would hold them" if fewest > 0.0 else ""
-        names = ", ".join(verdict.endpoint for verdict in several)
-        why = f"not judged, since a median needs {needed} requests in every window{longer}"
-        lines.append(f"{cell}, {arm}: {why}: {names}")
-    return lines
+    return [
+        f"{cell}, {arm}: not judged, since {no_median(several)}: {', '.join(one.endpoint for one in several)}"
+        for (cell, arm), several in by_cell.items()
+    ]
+
+
+def no_median(several: Sequence[Verdict]) -> str:
+    """Why some endpoints have no median in every round."""
+    few = [why for one in several for why in one.reservations if isinstance(why, TooFewRequests)]
+    if not few:
+        return "too many of the base's requests failed, or too few were made, for a median in every round"
+    fewest, needed = min(one.throughput for one in few), max(one.needed for one in few)
+    longer = f"; windows of {math.ceil(needed / fewest)} s (-t) would hold them" if fewest > 0.0 else ""
+    return f"a median needs {needed} requests in every window{longer}"
 
 
 MOST_LINES = 12
