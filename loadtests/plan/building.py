@@ -41,7 +41,10 @@ def build_plan(
         "profile": settings.profile,
         "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
         "cells": planned,
-        "locustfile": paced(locustfile(settings.locustfile, own or {}), own_scenarios or {}),
+        "locustfile": paced(
+            locustfile(settings.locustfile, own or {}), {} if settings.no_think else own_scenarios or {}
+        ),
+        "no_think": settings.no_think,
         "answers": settings.answers,
         "canary": settings.canary or ("/ping" if own_scenarios is None else None),
         "generators": settings.generators,

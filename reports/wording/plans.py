@@ -11,6 +11,8 @@ from reports.wording.gates.bases import base_lines
 from reports.wording.refusals import refusal_text
 from reports.wording.units import counted
 
+NO_THINK = "Users make their next request at once, whatever their wait_time (--no-think)"
+
 
 def plan_text(plan: Plan) -> str:
     """What will happen and how long it takes, in three lines; then what must be known of a gate's base."""
@@ -38,6 +40,8 @@ def plan_text(plan: Plan) -> str:
             f"{units.span(plan.deadline)} is too short for {plan.min_rounds} rounds of all cells, about "
             f"{units.span(needed)}: some cells will stay undecided. Allow more time, or fewer cells (-s, -u)."
         )
+    if plan.no_think:
+        lines.append(f"{NO_THINK}.")
     lines += [f"note: {line}" for line in base_lines(plan)]
     if plan.profile == "quick":
         lines.append(
