@@ -32,7 +32,7 @@ from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
-from reports.wording.plans import NO_THINK, in_force_text
+from reports.wording.plans import NO_THINK, arm_text, in_force_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import (
     answers_text,
@@ -253,18 +253,12 @@ def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
         ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
         ("database", machine.database or "not used"),
         ("answers", answers_text(run)),
-        *((f"arm {arm.name}", served(arm.app, arm.serving.model_dump(), arm.env)) for arm in run.plan.arms),
+        *((f"arm {arm.name}", arm_text(run, arm)) for arm in run.plan.arms),
         *((f"{name} ran as", in_force_text(found)) for name, found in run.in_force.items()),
         *([("users", NO_THINK)] if run.plan.no_think else []),
         ("seed", str(run.plan.seed)),
         ("duel", f"{run.version}, run {run.id}"),
     ]
-
-
-def served(app: str, serving: Mapping[str, object], env: Mapping[str, str]) -> str:
-    """An app and how it is served."""
-    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in serving.items() if value is not None]
-    return ", ".join([app, *knobs, *(f"{name}={value}" for name, value in env.items())])
 
 
 def inline(svg: str) -> str:

@@ -36,6 +36,7 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         and all(portrait.word != "invalid" for portrait in conclusions.portraits),
         "reference": run.plan.reference.name,
         "arms": [arm.name for arm in run.plan.arms],
+        "origins": dict(run.origins),
         "margin": run.plan.margin,
         "alpha": run.plan.alpha,
         "in_force": {name: found.model_dump() for name, found in run.in_force.items()},
