@@ -56,7 +56,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
     primaries = [verdict for verdict in found if verdict.primary]
     judged = decisions(run.plan, primaries) if run.plan.gate else []
     outcome = {(one.cell, one.arm): found.outcome for one, found in zip(primaries, judged, strict=False)}
-    explanations = Explanations(run, readings)
+    explanations = Explanations(run, readings, found)
     return Conclusions(
         run=run,
         readings=readings,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from loadtests.records import Cell, Heartbeats, Run, Trial
 from reports.analysis.readings import Readings
+from reports.analysis.rounds.bursts import Bursts, bursts
 from reports.analysis.statistics import percentile
 
 CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
@@ -60,8 +61,12 @@ class Signs:
     delay: float | None
     """Median response time of the slow service."""
     canary: CanaryTimes | None
+    bursts: Bursts | None = None
+    """How the users of a closed loop ask; None in an open loop."""
     lag: float | None = None
     """p90 delay of the heartbeats, in seconds."""
+    late: float | None = None
+    """Their mean delay."""
     loop_share: float | None = None
     """Fraction of the server's CPU time used by the event loop's thread."""
     tokens: float | None = None
@@ -109,8 +114,15 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
         threads=mean_of([trial.resources.server_threads for trial in trials]),
         delay=float(np.median(np.concatenate(given))) if given else None,
         canary=canary(readings, trials),
+        bursts=bursts([asked(readings, trial) for trial in trials]) if cell.load.rate is None else None,
         **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
     )
+
+
+def asked(readings: Readings, trial: Trial) -> tuple[NDArray[np.float64], float, float]:
+    """When the successful requests of a window started, its length, and their mean response time."""
+    found = readings.latencies(trial)
+    return found.due, trial.window, float(found.took.mean()) if len(found.took) else 0.0
 
 
 def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dict[str, float | None]:
@@ -139,6 +151,7 @@ def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dic
     full = (column("checked_out") >= pool) & (column("pool_queued") > 0)
     return {
         "lag": float(np.quantile(lag, 0.9)),
+        "late": float(lag.mean()),
         "loop_share": loop_cpu / cpu if cpu and loop_cpu is not None else None,
         "tokens": float(tokens.max()) * workers,
         "tokens_full": float((column("borrowed") >= FULL * tokens).mean()),
