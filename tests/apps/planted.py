@@ -1,5 +1,6 @@
 """Apps with a planted bottleneck. All serve `/ping`, for the scenario `ping`."""
 
+import asyncio
 import sqlite3
 import tempfile
 import threading
@@ -74,6 +75,43 @@ def one_connection() -> FastAPI:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
             time.sleep(0.005)
+
+    return app
+
+
+def hopping() -> FastAPI:
+    """A wait of 40 ms, with two thread hops before and after it: requests that meet once stay together."""
+    app = FastAPI()
+
+    @app.get("/ping")
+    async def ping() -> None:
+        for _ in range(2):
+            await asyncio.to_thread(spin, 0.0001)
+        await asyncio.sleep(0.04)
+        for _ in range(2):
+            await asyncio.to_thread(spin, 0.0001)
+
+    return app
+
+
+def releasing() -> FastAPI:
+    """A wait of 40 ms, and then for a thread that lets 8 requests go every 20 ms, and a lone one at once."""
+    held: list[asyncio.Event] = []
+    turns = asyncio.Lock()
+    app = FastAPI()
+
+    @app.get("/ping")
+    async def ping() -> None:
+        await asyncio.sleep(0.04)
+        mine = asyncio.Event()
+        held.append(mine)
+        async with turns:
+            if not mine.is_set():
+                await asyncio.sleep(0.02 if len(held) > 1 else 0.0)
+                for one in held[:8]:
+                    one.set()
+                del held[:8]
+        await mine.wait()
 
     return app
 

@@ -32,7 +32,7 @@ class Bursts:
 
     size: float
     """Number of users who ask together: 1 for users who are independent of each other, less for users who ask
-    at even intervals."""
+    at even intervals. A burst that is drawn out over as long as a span counts for less than its users."""
     quiet: float
     """Seconds: half of the time lies in gaps of at least this length, in which no request starts."""
 
