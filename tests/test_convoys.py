@@ -7,34 +7,32 @@ so all are answered together, and ask together again.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from html import unescape
 from io import StringIO
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.planted import APPS, CALIBRATION
-from loadtests.measure.rounds import carry_out
-from loadtests.measure.runs import begin
-from loadtests.plan.arms import Arm
-from loadtests.plan.cells import Cell, Load
-from loadtests.plan.plan import Plan
+from loadtests.measure.generator import generator
 from loadtests.records.arrays import write_heartbeats, write_samples
 from loadtests.records.run import Calibration
 from loadtests.records.samples import Samples
-from reports.advice.explanations import Explanations
+from loadtests.system.processes import OWN_BOOT
 from reports.analysis.bottlenecks import bottlenecks
 from reports.analysis.bounds import Known
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.bursts import Bursts, bursts
 from reports.analysis.signs import Signs
-from reports.analysis.verdicts import Verdict
 from reports.analysis.waits import Ahead
 from reports.conclusions import Conclusions, conclude
 from reports.render.html import page
@@ -43,8 +41,8 @@ from reports.render.summary import summary
 from reports.render.terminal import show
 from reports.wording.bottlenecks import evidence_text
 from tests import scripted
-from tests.commands import TRIES
 from tests.scripted import Scripted
+from tests.serving import loaded, read_samples
 from tests.shapes import beats
 
 USERS, R = 32, 0.05
@@ -86,8 +84,8 @@ def test_users_at_even_intervals_show_no_burst_and_faster_windows_are_none() -> 
 
 
 def test_a_burst_that_is_drawn_out_counts_for_less_and_the_gap_after_it_is_seen() -> None:
-    """32 users who start within 10 of 50 ms; then none for 40 ms. In spans of 12.5 ms, all of them are counted
-    for 2.5 ms, and for 10 ms on either side a number that grows linearly."""
+    """32 users who start within 10 of 50 ms; then none for 40 ms. In spans of 12.5 ms, all are counted for
+    2.5 ms, and for 10 ms on either side a number that grows linearly."""
     found = seen(starts(USERS, np.random.default_rng(2), within=0.01))
     variance = USERS**2 * (2.5 + 2 * 10 / 3) / 50 - (USERS / 4) ** 2
     assert found.size == pytest.approx(variance / (USERS / 4) / 0.75, rel=0.03)
@@ -289,29 +287,56 @@ def test_the_same_users_who_ask_independently_wait_for_something_that_is_not_obs
     assert "9.50 ms longer than with one user" in evidence_text(limit.evidence)
 
 
-HOPPING, RELEASING = (
-    Arm(name=name, app=f"planted:{name}", app_dir=APPS) for name in ("hopping", "releasing")
-)
+@contextmanager
+def answering(together: bool) -> Iterator[str]:
+    """A server on a thread of this process that answers each request after 50 ms, or all that wait every
+    50 ms; its address."""
+    ready: Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
+
+    async def serve() -> None:
+        over, held = asyncio.Event(), asyncio.Event()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with closing(writer), suppress(ConnectionError):
+                while (await reader.readline()).strip():
+                    while (await reader.readline()).strip():
+                        pass
+                    await (held.wait() if together else asyncio.sleep(R))
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ready.put((url, asyncio.get_running_loop(), over))
+        while not over.is_set():
+            await asyncio.sleep(R)
+            held.set()
+            held.clear()
+        server.close()
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    url, loop, over = ready.get(timeout=OWN_BOOT)
+    yield url
+    loop.call_soon_threadsafe(over.set)
+    thread.join()
 
 
 @pytest.mark.alone
-def test_planted_convoys_and_a_planted_wait_are_told_apart_on_real_servers(tmp_path: Path) -> None:
-    """One app hops between threads, the other holds answers back; neither uses half of its CPU."""
-    cell = Cell(scenario="ping", load=Load(users=USERS))
-    found: list[list[str]] = []
-    for seed in range(TRIES):
-        plan = Plan(
-            profile="test", seed=seed, arms=(HOPPING, RELEASING), cells=(cell,), canary="/ping", warmup=0.3,
-            window=0.7, min_rounds=1, max_rounds=1, calibration=CALIBRATION,
-        )  # fmt: skip
-        run, directory = begin(plan, tmp_path)
-        run = carry_out(run, directory, lambda _: set())
-        slower = Verdict(
-            cell, "ping", "throughput", True, "releasing", "hopping", "slower", 0.6, 0.5, 0.7, 1, {}
-        )
-        explained = Explanations(run, Readings(directory), [slower])
-        found.append([limit.name for arm in plan.arms for limit in explained.of(cell, arm.name)[1]])
-        # Too noisy at the moment: noise from neighbours is transient.
-        if found[-1] == ["convoys", "waiting"]:
-            break
-    assert found[-1] == ["convoys", "waiting"], found
+def test_users_of_a_real_generator_ask_in_bursts_where_a_server_answers_in_batches_and_else_do_not(
+    tmp_path: Path,
+) -> None:
+    """32 users, each answered after 50 ms, or within 50 ms all at once."""
+    sizes, path = [], tmp_path / "s.npz"
+    with generator(tmp_path, {}) as child:
+        child.receive(OWN_BOOT)
+        for together in (False, True):
+            with answering(together) as url:
+                facts = loaded(child, url, path, users=USERS, turn=R, warmup=0.1, window=0.5)
+            samples, window = read_samples(path), facts["window"]
+            inside = (samples.start >= 0.0) & (samples.start < window)
+            took = float(samples.service_time[inside].mean())
+            found = bursts([(samples.start[inside], window, took)])
+            assert found is not None
+            sizes.append(found.size)
+    # What a busy host holds up for a moment comes together, too.
+    assert sizes[0] < USERS / 2 < 0.75 * USERS < sizes[1], sizes

@@ -94,28 +94,6 @@ def hopping() -> FastAPI:
     return app
 
 
-def releasing() -> FastAPI:
-    """A wait of 40 ms, and then for a thread that lets 8 requests go every 20 ms, and a lone one at once."""
-    held: list[asyncio.Event] = []
-    turns = asyncio.Lock()
-    app = FastAPI()
-
-    @app.get("/ping")
-    async def ping() -> None:
-        await asyncio.sleep(0.04)
-        mine = asyncio.Event()
-        held.append(mine)
-        async with turns:
-            if not mine.is_set():
-                await asyncio.sleep(0.02 if len(held) > 1 else 0.0)
-                for one in held[:8]:
-                    one.set()
-                del held[:8]
-        await mine.wait()
-
-    return app
-
-
 def locked() -> FastAPI:
     """A background task holds an exclusive SQLite lock for 20 of every 30 ms, and every request writes."""
     directory = tempfile.mkdtemp(prefix="planted-")
