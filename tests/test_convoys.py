@@ -53,7 +53,7 @@ def starts(
     group: int, random: np.random.Generator, within: float = 0.0, users: int = USERS
 ) -> NDArray[np.float64]:
     """When users start who ask every R, in groups that begin at random moments; those of a group start
-    `within` so many seconds, evenly."""
+    `within` a time in seconds, evenly."""
     begins = np.repeat(random.random(users // group) * R, group)
     apart = np.tile(np.arange(group) / group * within, users // group)
     turns = np.arange(-1, WINDOW / R + 1) * R
@@ -191,6 +191,8 @@ def test_a_wait_that_is_known_is_said_in_place_of_one_that_is_not() -> None:
     """Six tasks wait for a thread at 590/s: 10.2 ms each."""
     queue = replace(BEHIND, bursts=Bursts(1.0, 0.002), queued=6.0)
     assert text(queue).endswith("; it waits for a thread (10.2 ms)")
+    pool = replace(queue, queued=0.0, jobs=7.0)
+    assert text(pool).endswith("; it waits for a thread of its own pools (11.9 ms)")
     blind = replace(queue, late=None)
     assert text(blind).endswith("; what it waits for was not observed")
 
@@ -230,7 +232,7 @@ def planted(starts: Callable[[np.random.Generator], NDArray[np.float64]], took: 
 
 
 def concluded(parent: Path, burst: int) -> Conclusions:
-    """async: 32 users every 50 ms in groups of so many, at 0.3 CPUs; sync: every 41.7 ms, independently."""
+    """async: 32 users every 50 ms in groups of `burst`, at 0.3 CPUs; sync: every 41.7 ms, independently."""
     plan = scripted.plan(cells=(("ping", USERS),))
     made = {"sync": (R / 1.2, 1, 0.2), "async": (R, burst, 0.3)}
     run, directory = scripted.run(

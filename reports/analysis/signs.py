@@ -75,6 +75,8 @@ class Signs:
     """Fraction of the heartbeats at which nearly all tokens were borrowed."""
     queued: float | None = None
     """Mean number of tasks waiting for a token."""
+    jobs: float | None = None
+    """Mean number of jobs waiting for a thread of other pools: asyncio's default one, and the app's own."""
     pool: float | None = None
     """Database connections that one worker may hold."""
     pool_full: float | None = None
@@ -156,6 +158,7 @@ def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dic
         "tokens": float(tokens.max()) * workers,
         "tokens_full": float((column("borrowed") >= FULL * tokens).mean()),
         "queued": float(column("queued").mean()) * workers,
+        "jobs": counted(column("thread_jobs"), workers),
         "pool": float(np.nanmax(pool)) if np.isfinite(pool).any() else None,
         "pool_full": float(full.mean()) if np.isfinite(pool).any() else None,
         "pool_wait": per_request(spent("pool_wait")),
@@ -164,6 +167,11 @@ def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dic
         "switches": per_request(spent("switches")),
         "hops": per_request(spent("hops")),
     }
+
+
+def counted(column: NDArray[np.float64], workers: int) -> float | None:
+    """The mean over those beats that counted, in all workers; None where none did."""
+    return float(np.nanmean(column)) * workers if np.isfinite(column).any() else None
 
 
 def lock_wait(spent: Callable[[str], float | None]) -> float | None:

@@ -24,9 +24,9 @@ LONGER = 0.10
 TOGETHER, FEWEST = 0.25, 4.0
 """A burst: this fraction of the users, and this many at least."""
 
-Observed = Literal["threads", "connections", "locks", "loop", "cpu"]
-"""What a request may wait for, as far as a server tells: a free thread, a database connection, a lock of the
-database, its turn on the event loop, its turn on the CPU."""
+Observed = Literal["threads", "pools", "connections", "locks", "loop", "cpu"]
+"""What a request may wait for, as far as a server tells: a thread token, a thread of the app's own pools, a
+database connection, a lock of the database, its turn on the event loop, its turn on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Convoy:
     size: float
     """Users who ask together."""
     quiet: float
-    """For which then nobody asks."""
+    """For which no user asks after a burst."""
     response_time: float
     longer: float
     """How much of it goes beyond that of a request alone."""
@@ -150,13 +150,17 @@ def idle_wait(signs: Signs, known: Known, ahead: Ahead) -> IdleWait | None:
 def observed(signs: Signs, known: Known) -> tuple[tuple[Observed, float], ...]:
     """What is known of a request's waits, each at most; empty where its server was not observed from
     inside."""
-    queued = signs.queued / signs.throughput if signs.queued is not None and signs.throughput else None
     if signs.late is None:
         return ()
+    # Of those who wait, by N = X·R.
+    queued, jobs = (
+        waiting / signs.throughput if waiting is not None and signs.throughput else None
+        for waiting in (signs.queued, signs.jobs)
+    )
     together, cost = burst(signs, known) or 0.0, signs.cpu or 0.0
     waits: tuple[tuple[Observed, float | None], ...] = (
-        # Of those who wait, by N = X·R.
         ("threads", queued),
+        ("pools", jobs),
         ("connections", signs.pool_wait),
         ("locks", signs.lock_wait),
         ("loop", signs.late),

@@ -97,6 +97,7 @@ def convoy_text(convoy: Convoy) -> str:
 
 OBSERVED: dict[Observed, str] = {
     "threads": "a thread",
+    "pools": "a thread of its own pools",
     "connections": "a database connection",
     "locks": "database locks",
     "loop": "its turn on the event loop",

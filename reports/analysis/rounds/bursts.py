@@ -20,7 +20,7 @@ SPAN = 0.25
 burst that the CPU draws out."""
 
 STEPS = 4
-"""So many spans begin in the length of one: what they show does not depend on where the first began."""
+"""Spans that begin within the length of one: they overlap, so it does not matter where the first begins."""
 
 TURNS = 4
 """Response times that a window must last at least for its spans to be counted."""
