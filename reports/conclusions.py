@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from loadtests.records import Cell, Run, rounds_tried
 from reports.advice.cards import Card, cards
 from reports.advice.explanations import Explanations
+from reports.advice.portraits import Portrait, portraits
 from reports.analysis.failures.kinds import FailureKind, failure_kinds
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.launches import rounds_required
@@ -32,6 +33,8 @@ class Conclusions:
     """What failed, in the plan's order of cells and arms."""
     decisions: tuple[Decision, ...] = ()
     """In a gate, the decision on each primary verdict; empty for a run that is not a gate."""
+    portraits: tuple[Portrait, ...] = ()
+    """Of a run of one arm, what it shows in each cell; empty for a run that compares."""
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -69,6 +72,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         judgements=tuple(judge(run, readings, found)),
         failure_kinds=failure_kinds(run, readings),
         decisions=tuple(judged),
+        portraits=tuple(portraits(explanations)) if run.plan.alone else (),
     )
 
 
@@ -77,6 +81,8 @@ def decided(run: Run, readings: Readings) -> set[Cell]:
     is: a regression counts as found once it is significant after the Holm correction over all cells, as in
     the gate's final outcome. And whether an arm fails more requests than the other must be settled. A cell
     that is invalid needs further rounds while they can repair it. Raises RecordError."""
+    if run.plan.alone:
+        return {one.cell for one in portraits(Explanations(run, readings)) if not open_still(run, one)}
     primaries = [verdict for verdict in verdicts(run, readings) if verdict.primary]
     words: list[str] = [verdict.verdict for verdict in primaries]
     if run.plan.gate:
@@ -89,6 +95,12 @@ def decided(run: Run, readings: Readings) -> set[Cell]:
         or (one.open_failures and not run.plan.gate)
     }
     return {cell for cell in run.plan.cells if cell not in undecided | short_of_rounds(run, primaries)}
+
+
+def open_still(run: Run, portrait: Portrait) -> bool:
+    """Whether further rounds can make the figures of an only arm more certain."""
+    tried = rounds_tried(run, portrait.cell, (portrait.arm, portrait.arm))
+    return portrait.word == "inconclusive" or (portrait.word == "invalid" and tried.repairable(run.plan))
 
 
 def short_of_rounds(run: Run, primaries: list[Verdict]) -> set[Cell]:

@@ -196,7 +196,7 @@ def test_three_arms_are_first_judged_after_four_rounds_as_two_are() -> None:
         ({"window": "0"}, "window"),
         ({"margin": 0}, "margin"),
         ({"arm": ["sync", "sync"]}, "duplicate arm"),
-        ({"arm": ["sync"]}, "one arm alone"),
+        ({"arm": ["own=shop.main:app"]}, "no users are named"),
     ],
 )
 def test_an_impossible_plan_is_one_clear_error(flags: dict[str, object], message: str) -> None:

@@ -31,7 +31,7 @@ from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions, conclude
 from reports.render.charts import forest, growth
-from reports.wording.cards import card_lines
+from reports.wording.advice.cards import card_lines
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import sentence, warnings
 from tests import scripted

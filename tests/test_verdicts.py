@@ -22,7 +22,7 @@ from reports.analysis.verdicts import Verdict, differences_that_stand, verdicts
 from reports.conclusions import conclude, decided
 from reports.gate.outcomes import speed
 from reports.render.summary import summary
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.reservations import reservation_text, rounds_text
 from tests import scripted
 from tests.scripted import Scripted

@@ -37,10 +37,10 @@ from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 from reports.gate.changes import ChangeNote
 from reports.gate.findings import WORST_FIRST
 from reports.wording import vocabulary
-from reports.wording.app_advice import problem_text
+from reports.wording.advice.app_advice import problem_text
+from reports.wording.advice.cards import advice_text, note_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.bottlenecks import evidence_text, headline_text
-from reports.wording.cards import advice_text, note_text
-from reports.wording.caveats import caveat_text
 from reports.wording.faults import fault_text
 from reports.wording.gates import changes
 from reports.wording.refusals import refusal_text

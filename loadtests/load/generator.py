@@ -49,7 +49,7 @@ def load(request: TrialRequest, world: World) -> dict[str, Any]:
         trial_load.end()
     finally:
         drained = perf_counter()
-        beside = end_canary(canary, request, opened)
+        beside = end_canary(canary, request, opened, closed)
     tell("drained")
     samples = write_samples(Path(request.samples), trial_load.samples(opened))
     return {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from loadtests.errors import PlanError
+from loadtests.errors import DuelError, PlanError
 from loadtests.plan.arms import HIDDEN, Arm, Serving
 from loadtests.plan.base.repository import head_of
 from loadtests.plan.options import RunOptions, Sealed, secret, unrecorded
@@ -49,6 +50,20 @@ def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
     directory = RunDirectory.create(parent, run.id)
     directory.save(run)
     return run, directory
+
+
+@contextmanager
+def kept(directory: RunDirectory) -> Iterator[None]:
+    """Give an error or interrupt that stops a run a note on how to continue, once anything was measured."""
+    try:
+        yield
+    except (DuelError, KeyboardInterrupt) as stopped:
+        if isinstance(stopped, KeyboardInterrupt) or directory.load().trials:
+            stopped.add_note(
+                f"what was measured is kept: `duel report {directory.path}` shows it, "
+                f"`duel resume {directory.path}` continues"
+            )
+        raise
 
 
 def resume(

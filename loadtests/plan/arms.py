@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-import os.path
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.fields import Frozen, Line, Name, validated
+from loadtests.plan.interpreter import project_python
 from loadtests.plan.values import parts, unquoted
 
 HIDDEN = "(not recorded)"
@@ -57,7 +59,7 @@ class Arm(Frozen):
     cwd: Line | None = None
     """Directory that the server works in; None: ours."""
     python: Line | None = None
-    """Interpreter that serves it, which knows uvicorn and anyio; None: ours."""
+    """Interpreter that serves it, which has uvicorn and anyio; None: ours."""
     revision: Line | None = None
     """Commit that the app comes from, where that is known."""
     serving: Serving = Serving()
@@ -106,7 +108,8 @@ def parse_arm(text: str, app_dir: str) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
     Keys: those of Serving with hyphens, app-dir, cwd, python and env.KEY. A value that holds commas is
-    quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. Raises PlanError.
+    quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. Without a `python`,
+    an app is served by that of its project. Raises PlanError.
     """
     name, _, rest = text.partition("=")
     target, *options = parts(rest, ",")
@@ -123,7 +126,7 @@ def parse_arm(text: str, app_dir: str) -> Arm:
             )
         values["app"] = target
     elif ":" in target:
-        values |= {"app": target, "app_dir": app_dir}
+        values |= {"app": target, "app_dir": app_dir, "python": project_python(Path(app_dir), os.environ)}
     else:
         raise PlanError(f"arm {name!r} names no app", hint=ARM)
     env = dict(BUILT_IN[target].env) if target in BUILT_IN else {}

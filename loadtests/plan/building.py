@@ -11,7 +11,7 @@ from typing import Any
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.addresses import check_target
-from loadtests.plan.arms import Arm, built_in_arms, parse_arm, swept
+from loadtests.plan.arms import BUILT_IN, Arm, built_in_arms, parse_arm, swept
 from loadtests.plan.base.commit import resolve
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
@@ -53,6 +53,8 @@ def build_plan(
         "thresholds": settings.thresholds or {},
     }
     values |= sides(settings, allow_remote)
+    if own is None and not settings.scenario:
+        check_users(values["arms"])
     values |= rounds(settings, profile)
     return validated(Plan, values, "the plan")
 
@@ -84,13 +86,21 @@ def sides(settings: RunSettings, allow_remote: bool) -> dict[str, Any]:
         return {"arms": pairs, "against": against, "gate": True, "base": base}
     if settings.base_python is not None:
         raise PlanError("--base-python needs a base", hint="add --base-ref, or an arm with python=PATH")
-    if len(chosen) < 2:
-        raise PlanError(
-            f"one arm alone, {chosen[0].name!r}, cannot be compared",
-            hint="add a second --arm, such as --arm sync, a --sweep of two values, or a --base-ref",
-        )
     check_places(chosen)
     return {"arms": chosen}
+
+
+def check_users(arms: Sequence[Arm]) -> None:
+    """Raises PlanError for an app other than the twins without users: all built-in scenarios request what
+    only the twins serve."""
+    twins = {arm.app for arm in BUILT_IN.values()}
+    foreign = [arm.app for arm in arms if arm.url is None and arm.app not in twins]
+    if foreign:
+        raise PlanError(
+            f"no users are named for {foreign[0]}",
+            cause="the built-in scenarios request routes of the twin apps",
+            hint=f"name a locustfile with -f; `duel init {foreign[0]}` writes one to start with",
+        )
 
 
 def check_places(arms: Sequence[Arm]) -> None:

@@ -134,6 +134,11 @@ class Plan(Frozen):
         """The arms that are compared with another one."""
         return tuple(arm for arm in self.arms if arm.name in self.against) if self.against else self.arms[1:]
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is one arm, which is compared with nothing."""
+        return len(self.arms) == 1
+
     def opponent(self, rival: str) -> Arm:
         """The arm that `rival` is compared with."""
         name = self.against.get(rival, self.arms[0].name)

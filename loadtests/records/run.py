@@ -200,8 +200,10 @@ class Run(Frozen):
             return math.inf if known.threads is None else known.threads
         return next(one.serving.threads for one in self.plan.arms if one.name == arm)
 
-    def accepting(self, answers: Literal["alike", "differ"]) -> Self:
-        """The same run, judged with another setting of `--answers`."""
+    def accepting(self, answers: Literal["alike", "differ"] | None) -> Self:
+        """The same run, judged with another setting of `--answers`; None: with that of its plan."""
+        if answers is None:
+            return self
         return self.model_copy(update={"plan": self.plan.model_copy(update={"answers": answers})})
 
     def with_trial(self, trial: Trial, elapsed: float) -> Self:

@@ -20,11 +20,14 @@ from reports.advice.cards import Card
 from reports.analysis.bounds import predictions
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
+from reports.render import portraits
 from reports.render.charts import Chart, recoloured
 from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
 from reports.wording import units
-from reports.wording.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.advice.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
+from reports.wording.advice.portraits import portrait_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import in_force_text
@@ -83,6 +86,9 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
         light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
         dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        portraits=portraits.blocks(conclusions),
+        portrait_heads=PORTRAIT_HEADS,
+        portrait_rows=portraits.rows(conclusions.portraits),
         cards=[card_view(card, conclusions) for card in conclusions.cards],
         advices=list(dict.fromkeys(map(card_advice, conclusions.cards))),
         failed=failure_lines(conclusions.failure_kinds),
@@ -127,6 +133,8 @@ def headline(conclusions: Conclusions) -> str:
         return gate_headline(conclusions.outcomes)
     words = [row.verdict for row in conclusions.primaries]
     settled = sum(word in ("faster", "slower", "equivalent") for word in words)
+    if conclusions.portraits:
+        return portrait_title(run.plan)
     if not words:
         return f"{arms}: nothing was measured"
     if len(run.plan.rivals) > 1:

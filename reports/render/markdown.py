@@ -9,8 +9,10 @@ from reports.advice.cards import Card
 from reports.analysis.bounds import Prediction, predictions
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
+from reports.render import portraits
 from reports.wording import units
-from reports.wording.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.advice.portraits import HEADS, portrait_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
@@ -27,12 +29,16 @@ def report(conclusions: Conclusions) -> str:
     """What failed, differing answers, sentences, thresholds, table, cards, warnings, machine."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
     title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
+    title = portrait_title(run.plan) if conclusions.portraits else title
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
     lines += [f"# {title}", "", *(f"- {plain(line)}" for line in sentences(conclusions))]
     if conclusions.judgements:
         lines += ["", "# Thresholds", ""]
         lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
-    lines += ["", table(run, found), "", plain(together(run, found)), ""]
+    if conclusions.portraits:
+        lines += portrait_section(conclusions)
+    else:
+        lines += ["", table(run, found), "", plain(together(run, found)), ""]
     if cards:
         lines += ["# What to write, and why", "", card_table(run, cards), ""]
         for card in cards:
@@ -71,6 +77,16 @@ def table(run: Run, found: Sequence[Verdict]) -> str:
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def portrait_section(conclusions: Conclusions) -> list[str]:
+    """What the only arm shows: lines per cell, then the table."""
+    lines = []
+    for first, *more in portraits.blocks(conclusions):
+        lines += [f"- {plain(first)}", *(f"  - {plain(text)}" for text in more)]
+    head = [f"| {' | '.join(HEADS)} |", "|---|" + "---:|" * (len(HEADS) - 1)]
+    body = [f"| {' | '.join(map(plain, row))} |" for row in portraits.rows(conclusions.portraits)]
+    return [*lines, "", *head, *body, ""]
 
 
 def card_table(run: Run, cards: Sequence[Card]) -> str:

@@ -6,14 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.advice.cards import Card
+from reports.advice.portraits import Portrait
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
 from reports.analysis.bounds import known, predicted
 from reports.analysis.failures.kinds import FailureKind
 from reports.analysis.thresholds import Judgement
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
+from reports.wording.advice.cards import card_advice, card_reason, note_text
 from reports.wording.bottlenecks import evidence_text
-from reports.wording.cards import card_advice, card_reason, note_text
 from reports.wording.gates.notes import gate_note_text
 from reports.wording.refusals import refusal_text
 from reports.wording.reservations import clients_text, reservation_text
@@ -29,7 +30,8 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "failed_requests": [of_failure_kind(kind) for kind in conclusions.failure_kinds],
         "answers": of_answers(conclusions),
         "complete": run.complete,
-        "valid": all(verdict.verdict != "invalid" for verdict in verdicts),
+        "valid": all(verdict.verdict != "invalid" for verdict in verdicts)
+        and all(portrait.word != "invalid" for portrait in conclusions.portraits),
         "reference": run.plan.reference.name,
         "arms": [arm.name for arm in run.plan.arms],
         "margin": run.plan.margin,
@@ -42,6 +44,7 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
+        "portraits": [of_portrait(one, conclusions) for one in conclusions.portraits],
     }
 
 
@@ -124,6 +127,37 @@ def of_card(card: Card) -> dict[str, Any]:
         "notes": [note_text(note) for note in card.notes],
         "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
         "costs": {name: asdict(one) for name, one in card.costs.items()},
+    }
+
+
+def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
+    """What the only arm shows in one cell: all endpoints together first, then each."""
+    _, limits = conclusions.explanations.of(portrait.cell, portrait.arm)
+    canary = portrait.signs.canary if portrait.signs else None
+    return {
+        "scenario": portrait.cell.scenario,
+        "load": portrait.cell.load.model_dump(exclude_none=True),
+        "arm": portrait.arm,
+        "outcome": portrait.word,
+        "metric": portrait.metric,
+        "n": portrait.n,
+        "endpoints": [
+            {
+                "endpoint": row.endpoint,
+                "requests": row.requests,
+                "failed": row.failed,
+                **{
+                    metric: {"value": known.ratio, "low": known.low, "high": known.high}
+                    for metric, known in row.figures.items()
+                },
+            }
+            for row in portrait.rows
+        ],
+        "bottlenecks": [{"name": limit.name, "evidence": evidence_text(limit.evidence)} for limit in limits],
+        "neighbours": asdict(canary) if canary else None,
+        "costs": asdict(portrait.cost),
+        "next": portrait.next_step,
+        "warnings": [reservation_text(one) for one in portrait.reservations],
     }
 
 

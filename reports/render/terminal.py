@@ -13,8 +13,9 @@ from loadtests.records import Cell, Metric, Run
 from reports.advice.cards import Card
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import Conclusions
+from reports.render import portraits
 from reports.wording import units
-from reports.wording.cards import (
+from reports.wording.advice.cards import (
     CARD_FIGURES,
     card_advice,
     card_figures,
@@ -153,6 +154,14 @@ def show(console: Console, conclusions: Conclusions) -> None:
         for metric in dict.fromkeys(verdict.metric for verdict in primaries):
             console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
         console.print(table(run, found, console.width), highlight=False)
+        console.print()
+    for first, *more in portraits.blocks(conclusions):
+        say(console, first)
+        for line in more:
+            say(console, f"  {line}")
+    if conclusions.portraits:
+        console.print()
+        console.print(portraits.table(conclusions.portraits, console.width), highlight=False)
         console.print()
     if cards:
         console.print(card_table(run, cards, console.width), highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from loadtests.records import BLOCK, Compared, Ignored, InForce, Plan, foreseen
 from reports.wording import units
@@ -16,6 +17,8 @@ def plan_text(plan: Plan) -> str:
     least, most = plan.expected_seconds()
     trials = len(plan.cells) * len(plan.arms) * plan.min_rounds
     arms = " against ".join(arm.name for arm in plan.arms) + f", reference {plan.reference.name}"
+    if plan.alone:
+        arms = f"{plan.reference.name} by itself"
     if plan.against:
         arms = ", ".join(f"{head} against {base}" for head, base in plan.against.items())
     further = plan.max_rounds - plan.min_rounds >= BLOCK
@@ -25,6 +28,7 @@ def plan_text(plan: Plan) -> str:
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, fresh server and database for every trial.",
         f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
     ]
+    lines += served_lines(plan)
     refused = foreseen(plan)
     lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells
               if cell.key in refused]  # fmt: skip
@@ -42,6 +46,18 @@ def plan_text(plan: Plan) -> str:
     if plan.locustfile is not None and plan.locustfile.ignored:
         lines.append(f"Not used of the locustfile: {ignored_text(plan.locustfile.ignored)}.")
     return "\n".join(lines)
+
+
+def served_lines(plan: Plan) -> list[str]:
+    """The interpreters other than ours that serve arms, and with what."""
+    arms: dict[tuple[str, str, str], list[str]] = {}
+    for arm in plan.arms:
+        if arm.python is not None:
+            arms.setdefault((arm.python, arm.serving.loop, arm.serving.http), []).append(arm.name)
+    return [
+        f"{units.listed(names)}: served by {python}, with {loop} and {http}."
+        for (python, loop, http), names in arms.items()
+    ]
 
 
 def duration_text(least: float, most: float) -> str:
@@ -105,3 +121,15 @@ def overruled_text(arms: Sequence[tuple[str, int | None, int]]) -> str:
         f"{name} ({'no limit' if threads is None else threads}, not {asked})" for name, threads, asked in arms
     )
     return f"{names}: the app sets AnyIO's thread limit itself, which overrules threads="
+
+
+def started_text(app: str, file: Path, loaded: int, left: int, settings: str, project: Path | None) -> str:
+    """What `duel init` wrote, and what to run next. `loaded`, `left`: routes whose users are loaded as they
+    are, and those whose are not; `project`: the file to which `settings` were added."""
+    more = f"; {left} more to look at first (abstract: not loaded)" if left else ""
+    lines = [f"{file}: users of {counted(loaded, 'route')}{more}"]
+    if project is not None:
+        lines.append(f"{project}: settings, in [tool.duel]")
+        return "\n".join([*lines, "next: duel run; and in a branch: duel run --base-ref main"])
+    lines += ["not written: pyproject.toml is missing, or has [tool.duel] already", settings.rstrip()]
+    return "\n".join([*lines, f"next: duel run {app} -f {file}"])

@@ -15,7 +15,7 @@ from reports.analysis.verdicts import Verdict, VerdictWord, differences_that_sta
 from reports.conclusions import Conclusions
 from reports.gate.findings import BeganToFail, Decision, FailedBefore, FailsBy, GateNote
 from reports.wording import units
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.gates.bases import base_lines
 from reports.wording.gates.notes import gate_note_text
 from reports.wording.reservations import clients_text, failed_text, reservation_text, think_text
