@@ -181,6 +181,10 @@ def test_what_is_not_observed_is_said_with_what_was_ruled_out() -> None:
         "it waits 11.5 ms for something that is not observed: not for a thread, a database connection, its "
         "turn on the event loop or its turn on the CPU"
     )
+    # Its database may be what is slow.
+    database = replace(calm, statements=0.009)
+    assert "it waits 11.5 ms: not for a thread, " in text(database)
+    assert text(database).endswith("; its database statements take 9.00 ms")
     # Released in batches: the bursts cost little CPU time, and explain 0.8 ms.
     batches = replace(BEHIND, cpu=0.00003)
     assert "it waits 10.9 ms for something that is not observed" in text(batches)

@@ -16,6 +16,9 @@ from reports.analysis.statistics import percentile
 CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
 """Percentiles of the canary; the highest one that its samples support is shown."""
 
+SAMPLED = 8
+"""One in this many statements that take no lock is in the heartbeats' times."""
+
 FULL = 0.95
 """Fraction of borrowed thread tokens from which on all count as borrowed."""
 
@@ -83,6 +86,8 @@ class Signs:
     """Fraction of the heartbeats at which all were checked out and requests waited for one."""
     pool_wait: float | None = None
     """Time a request waits for connections."""
+    statements: float | None = None
+    """Time a request spends in database statements."""
     lock_wait: float | None = None
     """Time a request spends in statements that take a lock, beyond what other statements take."""
     gc: float | None = None
@@ -162,6 +167,7 @@ def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dic
         "pool": float(np.nanmax(pool)) if np.isfinite(pool).any() else None,
         "pool_full": float(full.mean()) if np.isfinite(pool).any() else None,
         "pool_wait": per_request(spent("pool_wait")),
+        "statements": per_request(statement_time(spent)),
         "lock_wait": per_request(lock_wait(spent)),
         "gc": collecting / window / workers if collecting is not None else None,
         "switches": per_request(spent("switches")),
@@ -172,6 +178,12 @@ def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dic
 def counted(column: NDArray[np.float64], workers: int) -> float | None:
     """The mean over those beats that counted, in all workers; None where none did."""
     return float(np.nanmean(column)) * workers if np.isfinite(column).any() else None
+
+
+def statement_time(spent: Callable[[str], float | None]) -> float | None:
+    """Seconds in all statements."""
+    sampled, locking = spent("statement_time"), spent("lock_time")
+    return None if sampled is None or locking is None else SAMPLED * sampled + locking
 
 
 def lock_wait(spent: Callable[[str], float | None]) -> float | None:

@@ -79,6 +79,8 @@ class IdleWait:
     """Fraction of the CPU time that is not used."""
     together: float | None
     """Users who ask together; None where they do not ask in bursts."""
+    statements: float | None = None
+    """Time that a request spends in database statements, what it would spend there alone included."""
 
     @property
     def unseen(self) -> float:
@@ -143,8 +145,9 @@ def idle_wait(signs: Signs, known: Known, ahead: Ahead) -> IdleWait | None:
     if longer <= 0.0:
         return None
     return IdleWait(
-        signs.latency, longer, than, observed(signs, known), idle(signs, known), burst(signs, known)
-    )
+        response_time=signs.latency, longer=longer, than=than, observed=observed(signs, known),
+        idle=idle(signs, known), together=burst(signs, known), statements=signs.statements,
+    )  # fmt: skip
 
 
 def observed(signs: Signs, known: Known) -> tuple[tuple[Observed, float], ...]:

@@ -117,9 +117,11 @@ def idle_wait_text(wait: IdleWait) -> str:
         parts.append("what it waits for was not observed")
     elif wait.unseen >= MOST * wait.longer:
         names = " or ".join((", ".join(name for name, _ in known[:-1]), known[-1][0]))
-        parts.append(
-            f"it waits {units.duration(wait.unseen)} for something that is not observed: not for {names}"
-        )
+        in_statements = wait.statements or 0.0
+        what = "" if in_statements >= MOST * wait.longer else " for something that is not observed"
+        parts.append(f"it waits {units.duration(wait.unseen)}{what}: not for {names}")
+        if in_statements >= SHOWN * wait.longer:
+            parts.append(f"its database statements take {units.duration(in_statements)}")
     else:
         most = [f"{name} ({units.duration(s)})" for name, s in known if s >= SHOWN * wait.longer]
         parts.append(f"it waits for {' and '.join(most)}")
