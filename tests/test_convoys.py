@@ -27,12 +27,13 @@ from loadtests.measure.generator import generator
 from loadtests.records.arrays import write_heartbeats, write_samples
 from loadtests.records.run import Calibration
 from loadtests.records.samples import Samples
+from loadtests.serving.inside.heartbeat import TIMED
 from loadtests.system.processes import OWN_BOOT
 from reports.analysis.bottlenecks import bottlenecks
 from reports.analysis.bounds import Known
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.bursts import Bursts, bursts
-from reports.analysis.signs import Signs
+from reports.analysis.signs import SAMPLED, Signs, statement_time
 from reports.analysis.waits import Ahead
 from reports.conclusions import Conclusions, conclude
 from reports.render.html import page
@@ -346,3 +347,10 @@ def test_users_of_a_real_generator_ask_in_bursts_where_a_server_answers_in_batch
             sizes.append(found.size)
     # What a busy host holds up for a moment comes together, too.
     assert sizes[0] < USERS / 2 < 0.75 * USERS < sizes[1], sizes
+
+
+def test_the_time_in_statements_counts_those_that_a_heartbeat_does_not_time() -> None:
+    assert SAMPLED == TIMED
+    totals = {"statement_time": 0.5, "lock_time": 1.0}
+    assert statement_time(totals.get) == 8 * 0.5 + 1.0
+    assert statement_time({"lock_time": 1.0}.get) is None
