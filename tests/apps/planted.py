@@ -85,11 +85,13 @@ def hopping() -> FastAPI:
 
     @app.get("/ping")
     async def ping() -> None:
-        for _ in range(2):
-            await asyncio.to_thread(spin, 0.0001)
+        spin(0.0002)
+        await asyncio.to_thread(spin, 0.0)
+        await asyncio.to_thread(spin, 0.0)
         await asyncio.sleep(0.04)
-        for _ in range(2):
-            await asyncio.to_thread(spin, 0.0001)
+        await asyncio.to_thread(spin, 0.0)
+        await asyncio.to_thread(spin, 0.0)
+        spin(0.0001)
 
     return app
 
