@@ -80,18 +80,16 @@ def one_connection() -> FastAPI:
 
 
 def hopping() -> FastAPI:
-    """A wait of 40 ms, with two thread hops before and after it: requests that meet once stay together."""
+    """A wait of 40 ms, with a thread hop before and after it: requests that meet once stay together."""
     app = FastAPI()
 
     @app.get("/ping")
     async def ping() -> None:
         spin(0.0002)
-        await asyncio.to_thread(spin, 0.0)
-        await asyncio.to_thread(spin, 0.0)
+        await asyncio.to_thread(int)
         await asyncio.sleep(0.04)
-        await asyncio.to_thread(spin, 0.0)
-        await asyncio.to_thread(spin, 0.0)
-        spin(0.0001)
+        spin(0.0002)
+        await asyncio.to_thread(int)
 
     return app
 
