@@ -117,10 +117,10 @@ def verb(
 
 
 def flag(declared: Declaration) -> Parameter:
-    """A setting as Typer takes it: as text, which the setting itself reads."""
+    """A setting as Typer takes it: as text, which the setting itself reads, or as a switch."""
     names = [f"--{declared.key}", *([declared.short] if declared.short else [])]
     option = typer.Option(*names, metavar=declared.metavar, help=declared.help_text)
-    kind = Optional[list[str]] if declared.many else Optional[str]
+    kind: Any = Optional[list[str]] if declared.many else Optional[str] if declared.metavar else bool
     return Parameter(declared.field, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
 
 

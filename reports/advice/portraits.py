@@ -115,7 +115,7 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
     doubts += [*users_think({arm: trials}, {arm: seen}), *canary_failures(readings, {arm: trials})]
     signs, limits = explanations.of(cell, arm)
     names = tuple(limit.name for limit in limits)
-    metric = run.plan.primary(cell)
+    metric = run.primary(cell)
     known = rows[0].figures.get(metric)
     return Portrait(
         cell=cell,
