@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loadtests.measure.bench import Probe
 from loadtests.records import Calibration, Cell, Footprint, Run, RunDirectory, Settling, Trial
 from loadtests.records.arrays import write_heartbeats
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples
+from loadtests.records.trial import Resources
 from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
 from loadtests.serving.versions import Sources
 from reports.advice.cards import NOT_DECIDED, Advice, choose
@@ -158,6 +160,17 @@ def test_each_kind_of_work_is_counted_for_itself(column: str, kind: BacklogKind)
 
 AT_REST = Settling(seconds=0.02, cpu=0.0, rested=True)
 STILL_WORKING = Settling(seconds=0.2, cpu=0.1, rested=False)
+
+
+@pytest.mark.parametrize(("clocked", "work"), [(0.0, 0.002), (0.75, 0.002), (1.5, None)])
+def test_a_late_clock_takes_its_requests_with_it(clocked: float, work: float | None) -> None:
+    """100 requests per second of 2 ms each, whose CPU time was counted from `clocked` to 2.51 s: on a busy
+    machine, a request alone seemed to cost what was left of it, so that nothing was missing under load."""
+    probe = Probe(
+        opened=0.0, window=WINDOW, samples=requests(100.0), resources=Resources(generator_cpu=0.0), errors=(),
+        lost=0, thinks=False, work=0.2 * (WINDOW + 0.5 - clocked), clocked=clocked,
+    )  # fmt: skip
+    assert probe.work_per_request == (work and pytest.approx(work, rel=0.01))
 
 
 @dataclass(frozen=True)

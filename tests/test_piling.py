@@ -77,7 +77,9 @@ def with_arm(run: Run, bench: Bench, directory: RunDirectory, place: int) -> Run
     task = TrialTask(place + 1, cell, arm, 0, place, 1)
     with serve(arm, bench.environment, f"1.{place}") as server:
         rest = settle(clock_of(server.pid))
-        calibrations = (*run.calibrations, bench.calibration(server, "ping", 1, 1, rest))
+        # On a busy machine, the clock may have been read too late for the short window.
+        several = (bench.calibration(server, "ping", 1, 1, rest) for _ in range(5))
+        calibrations = (*run.calibrations, next(one for one in several if one.work is not None))
         request = trial_request(task, PLAN, bench, server.url, directory.path, 0.0)
         enough = work_to_watch(cell, arm.name, calibrations)
         observed = load(server, replace(request, canary=None), bench, enough)

@@ -39,6 +39,8 @@ class FamilyClock:
         self.pid = pid
         self.total = 0.0
         """Seconds between the first reading and the last."""
+        self.began = time.perf_counter()
+        """When it was first read."""
         self.known = dict(self.now())
 
     def now(self) -> Iterable[tuple[psutil.Process, float]]:
