@@ -23,6 +23,8 @@ from loadtests.plan.plan import FIRST_LOOK, LAST_LOOK, LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES, Profile
 from loadtests.plan.settings import RunSettings
 
+NOTHING: Mapping[str, Any] = {}
+
 LONGEST_WINDOW = 10.0
 """Seconds to which a window is stretched without being asked to."""
 
@@ -39,9 +41,7 @@ def build_plan(
         "profile": settings.profile,
         "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
         "cells": planned,
-        "locustfile": paced(
-            locustfile(settings.locustfile, () if own is None else own["ignored"]), own_scenarios or {}
-        ),
+        "locustfile": paced(locustfile(settings.locustfile, own or {}), own_scenarios or {}),
         "answers": settings.answers,
         "canary": settings.canary or ("/ping" if own_scenarios is None else None),
         "generators": settings.generators,
@@ -145,14 +145,16 @@ def database(settings: RunSettings) -> str | None:
     return None if settings.database == "sqlite" else checked(settings.database)
 
 
-def locustfile(file: str | None, ignored: Sequence[Mapping[str, str]] = ()) -> LocustFile | None:
-    """The user's own Locust users as a plan holds them. Raises PlanError."""
+def locustfile(file: str | None, told: Mapping[str, Any] = NOTHING) -> LocustFile | None:
+    """The user's own Locust users as a plan holds them. `told`: what the generator said of the file. Raises
+    PlanError."""
     if file is None:
         return None
     path = Path(file).resolve()
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return LocustFile.model_validate({"file": str(path), "digest": digest, "ignored": ignored})
+        more = {key: told[key] for key in ("ignored", "helpers") if key in told}
+        return LocustFile.model_validate({"file": str(path), "digest": digest, **more})
     except (OSError, ValueError) as error:
         raise PlanError(
             f"cannot read {file}: {getattr(error, 'strerror', None) or error}",

@@ -36,6 +36,8 @@ class LocustFile(Frozen):
     file: Line
     digest: Line
     """SHA-256 of its bytes: another file makes another load."""
+    helpers: Mapping[Line, Line] = {}
+    """By path, the digest of every file of Python code that it imports, without installed packages."""
     pauses: Mapping[Line, Positive] = {}
     """By scenario, the mean seconds that its users wait between two tasks; without scenarios whose users do
     not wait, or wait for a time that is not known."""

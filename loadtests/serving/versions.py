@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,11 @@ from pathlib import Path
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
+from loadtests.records.files import digest
 from loadtests.serving.checkout import BaseCheckout
 
 Modules = Mapping[str, Sequence[str]]
 """By module, its file, or the directories of a package without one."""
-
-DIGITS = 16
-"""Digits of a file's digest that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +130,3 @@ class Sources:
                     cause=path,
                     hint="its trials do not belong to one run: start a new one",
                 )
-
-
-def digest(file: Path) -> str | None:
-    """Of a file's bytes; None where it is none, or cannot be read."""
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS] if file.is_file() else None
-    except OSError:
-        return None
