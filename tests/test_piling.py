@@ -75,8 +75,8 @@ def measured(
 
 
 def with_arm(run: Run, bench: Bench, directory: RunDirectory, place: int) -> Run:
-    """The run with one more arm's calibration and trial, each taken again where others kept the CPUs busy: the
-    clock was read too late for the short window, or there were fewer requests than an arm finishes."""
+    """The run with one more arm's calibration and trial, each taken again where others kept the CPUs busy:
+    the clock was read too late for the short window, or there were fewer requests than an arm finishes."""
     arm = PLAN.arms[place]
     with serve(arm, bench.environment, f"1.{place}") as server:
         rest = settle(clock_of(server.pid))
@@ -89,7 +89,7 @@ def with_arm(run: Run, bench: Bench, directory: RunDirectory, place: int) -> Run
 
 
 def plenty(trial: Trial) -> float:
-    """Requests whose work takes half as long again as the window on the one thread or process that does it."""
+    """Requests whose work takes one and a half windows of the one thread or process that does it."""
     return 1.5 * trial.window / WORK
 
 
