@@ -18,10 +18,11 @@ from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
 from loadtests.serving.versions import Sources
-from reports.advice.cards import NOT_DECIDED, Advice, choose
+from reports.advice.cards import NOT_DECIDED, Advice, MayNotLast, choose
 from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
 from reports.analysis.backlogs.growth import BacklogKind, growing
 from reports.analysis.backlogs.judgement import Backlog
+from reports.analysis.backlogs.keeping import KeepsMore, kept
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import conclude
@@ -156,6 +157,90 @@ def test_each_kind_of_work_is_counted_for_itself(column: str, kind: BacklogKind)
     found = growing(replace(steady, **{column: more.tasks}), requests(400.0), WINDOW)
     assert found.pop(kind) == pytest.approx(0.5, rel=0.01)
     assert set(found.values()) == {0.0}
+
+
+def living(*workers: Callable[[float], float], at_rest: float, number: int = 60) -> Heartbeats:
+    """Heartbeats of workers with a number of blocks at every second, and one once each is at rest."""
+    told = []
+    for blocks in workers:
+        due = [-0.2 + step * BEAT for step in range(number)]
+        known = [{"due": at, "blocks": blocks(at)} for at in due]
+        known.append({"due": due[-1] + BEAT, "blocks": at_rest})
+        told.append([[row.get(name, 0.0) for name in COLUMNS] for row in known])
+    return Heartbeats.of(told, opened=0.0)
+
+
+def list_of_mails(at: float) -> float:
+    """Four objects per response at 400 per second."""
+    return 200_000 + 1600.0 * at
+
+
+def garbage(at: float) -> float:
+    """22 objects per response, collected 2.5 s after the load began, as in a window that ends before that."""
+    return 200_000 + 8800.0 * at
+
+
+def collected(at: float) -> float:
+    """The same, collected four times per second."""
+    return 200_000 + 8800.0 * (at % 0.25)
+
+
+KEPT = {
+    "a list of mails grows": (living(list_of_mails, at_rest=204_000), 4.0),
+    "it grows by less than it did under load": (living(list_of_mails, at_rest=202_000), 2.0),
+    "garbage is not collected before the window ends": (living(garbage, at_rest=198_000), 0.0),
+    "garbage is collected now and then": (living(collected, at_rest=198_000), 0.0),
+    "a list grows beside garbage": (living(lambda at: collected(at) + 1600.0 * at, at_rest=204_000), 4.0),
+    "something is made at rest only": (living(lambda _: 200_000.0, at_rest=220_000), 0.0),
+    "an app has a few objects of its own": (living(list_of_mails, at_rest=200_400), 0.0),
+    "two workers share the requests": (
+        living(lambda at: 2e5 + 800.0 * at, lambda at: 2e5 + 800.0 * at, at_rest=202_000), 4.0,
+    ),
+    "there are too few heartbeats": (living(list_of_mails, at_rest=204_000, number=4), None),
+    "they are of an earlier version": (living(lambda _: np.nan, at_rest=np.nan), None),
+    "there are none": (None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("beats", "expected"), KEPT.values(), ids=KEPT)
+def test_what_stays_after_the_load_is_kept(beats: Heartbeats | None, expected: float | None) -> None:
+    found = kept(beats, requests(400.0), WINDOW)
+    assert found == (expected and pytest.approx(expected, rel=0.05))
+
+
+def test_an_arm_that_keeps_more_is_still_advised_and_said_to(tmp_path: Path) -> None:
+    """In three of four rounds: nothing outside tells a growing cache from work that waits."""
+    run, directory = scripted.run(
+        tmp_path,
+        scripted.plan(),
+        lambda arm, *_: Scripted(requests=2000 if arm == "async" else 1000, latency=0.005),
+    )
+
+    def told(rounds: int) -> Run:
+        grown = {
+            trial.number: living(
+                lambda at: 2e5 + 4000.0 * at,
+                at_rest=210_000.0 if trial.arm == "async" and trial.round < rounds else 2e5,
+            )
+            for trial in run.trials
+        }
+        files = {
+            trial.number: {
+                "heartbeats": write_heartbeats(directory.path / trial.files.heartbeats, grown[trial.number])
+            }
+            for trial in run.trials
+        }
+        return scripted.with_files(run, directory, files)
+
+    often = conclude(told(3), Readings(directory))
+    (verdict,) = (one for one in often.verdicts if one.primary)
+    assert (verdict.verdict, verdict.failing, verdict.blemished) == ("faster", (), ())
+    assert [one.arm for one in verdict.reservations if isinstance(one, KeepsMore)] == ["async"]
+    (card,) = often.cards
+    assert card.advice == Advice("style", "async def")
+    assert MayNotLast("async") in card.notes
+    once = conclude(told(1), Readings(directory))
+    assert not [one for found in once.verdicts for one in found.reservations if isinstance(one, KeepsMore)]
 
 
 AT_REST = Settling(seconds=0.02, cpu=0.0, rested=True)

@@ -10,6 +10,7 @@ from loadtests.records import AnswerDifference, ServerEnd
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer, Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
+from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -94,7 +95,7 @@ def reservation_text(reservation: Reservation) -> str:
             )
         case FarOff(number):
             return f"round {number} is an outlier (it still counts)"
-        case NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree():
+        case NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree() | KeepsMore():
             return doubt_text(reservation)
         case RoundsDepend(correlation):
             return f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})"
@@ -311,9 +312,17 @@ def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float |
     )
 
 
-def doubt_text(doubt: NotNormal | FiguresDisagree | Capped | UsersThink | PercentilesDisagree) -> str:
+def doubt_text(
+    doubt: NotNormal | FiguresDisagree | Capped | UsersThink | PercentilesDisagree | KeepsMore,
+) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
+        case KeepsMore(arm, objects):
+            return (
+                f"{arm} keeps about {units.figures(objects)} more objects per response than it frees: a "
+                "growing cache, or work left for later that no count shows; this throughput may not last: "
+                "check a sustainable rate (--rate), and its memory"
+            )
         case NotNormal(lowest, highest, p):
             return (
                 f"the rounds do not spread normally ({units.ratio(lowest)} to {units.ratio(highest)}, "
