@@ -15,8 +15,8 @@ import numpy as np
 
 from loadtests.records import Heartbeats, Samples
 
-LEAST_KEPT = 0.5
-"""Objects per response from which on a server is said to keep them: half of the least that work can be."""
+LEAST_KEPT = 0.1
+"""Objects per response from which on a server is said to keep them: one of ten responses may leave work."""
 
 FEWEST_KEPT = 500.0
 """Objects from a window's first half to the end: an app keeps a few of its own."""
