@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +22,7 @@ from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
 from loadtests.serving.versions import Sources
+from loadtests.system.settling import STEP, FamilyClock, settle
 from reports.advice.cards import NOT_DECIDED, Advice, MayNotLast, choose
 from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
 from reports.analysis.backlogs.growth import BacklogKind, growing
@@ -436,3 +441,43 @@ def test_packages_that_hand_work_to_other_processes_are_noted_by_arm() -> None:
     sources.note_task_queues(arm, {"celery": ["/lib/celery/__init__.py"], "celery.app": [], "shop": []})
     sources.note_task_queues(scripted.plan().arms[1], {"fastapi": []})
     assert sources.task_queues == {"sync": ("celery",)}
+
+
+class Starved(FamilyClock):
+    """The clock of a server that gets no CPU at the first readings, and then has nothing to do."""
+
+    def __init__(self, readings: int) -> None:
+        super().__init__(os.getpid())
+        self.left = readings
+
+    def read(self) -> float:
+        return 0.0
+
+    def waits_for_cpu(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+def test_a_server_that_others_keep_from_the_cpu_is_not_at_rest() -> None:
+    """Beside busy programs, 20 ms without work passed for rest, and what it still had to do was not seen."""
+    clock = Starved(5)
+    settled = settle(clock)
+    assert settled is not None
+    assert settled.rested
+    assert settled.seconds >= 7 * STEP
+    assert clock.left == -2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize(("program", "waits"), [("while True: pass", True), ("input()", False)])
+def test_a_thread_that_could_run_is_seen(program: str, waits: bool) -> None:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        try:
+            clock = FamilyClock(process.pid)
+            # It starts first, which takes a CPU.
+            deadline = time.monotonic() + 20.0
+            while clock.waits_for_cpu() is not waits and time.monotonic() < deadline:
+                time.sleep(STEP)
+            assert clock.waits_for_cpu() is waits
+        finally:
+            process.kill()

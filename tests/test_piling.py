@@ -93,12 +93,14 @@ def with_arm(run: Run, bench: Bench, directory: RunDirectory, place: int) -> Run
     arm = run.plan.arms[place]
     with serve(arm, bench.environment, f"1.{place}") as server:
         rest = settle(clock_of(server.pid))
-        several = (bench.calibration(server, "ping", 1, 1, rest) for _ in range(5))
+        several = (bench.calibration(server, "ping", 1, 1, rest) for _ in range(8))
         calibrations = (*run.calibrations, next(one for one in several if one.work is not None))
         run = run.model_copy(update={"calibrations": calibrations})
         trials = (one_trial(run, bench, directory, server, place, attempt) for attempt in (1, 2, 3))
-        enough = (one for one in trials if arm.name not in PLANTED or one.requests_expected > plenty(one))
-        return run.model_copy(update={"trials": (*run.trials, next(enough))})
+        for trial in trials:
+            if arm.name not in PLANTED or trial.requests_expected > plenty(trial):
+                break
+        return run.model_copy(update={"trials": (*run.trials, trial)})
 
 
 def plenty(trial: Trial) -> float:
