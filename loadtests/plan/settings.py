@@ -31,10 +31,12 @@ from loadtests.plan.values import (
     program,
     seconds,
     span,
+    switch,
     table,
     url_path,
     whole,
     words,
+    yes_or_no,
 )
 
 NOT_SET = "not set"
@@ -48,6 +50,7 @@ class Declaration:
     """In `[tool.duel]`; the flag is `--key`, the variable DUEL_KEY."""
     help: str
     metavar: str
+    """Empty: the flag takes no value."""
     read: Callable[[Any], Any]
     """What a flag, a variable or a file holds → a value. Raises ValueError."""
     short: str
@@ -128,6 +131,10 @@ class RunSettings:
     arrivals: Literal["poisson", "constant"] | None = setting(
         "Distribution of open-loop arrivals", "poisson|constant", unset="poisson"
     )
+    no_think: bool = setting(
+        "Users make their next request at once, whatever their wait_time: measures capacity",
+        "", False, read=switch, show=yes_or_no,
+    )  # fmt: skip
     generators: int = setting("Load generator processes", "N", GENERATORS, read=whole(1, 64))
     arm: tuple[str, ...] = setting(
         "Arm to measure; the first one is the reference", "NAME=IMPORT[,key=value…]", (), read=lines,

@@ -111,6 +111,8 @@ class Run(Frozen):
     sources: Mapping[Line, Line] | None = None
     """By path, the digest of every file of Python code that the arms imported, without installed packages;
     None where that was not recorded."""
+    origins: Mapping[Line, Line] = {}
+    """By arm, the file that its own module was imported from; absent where that is not known."""
     task_queues: Mapping[Line, tuple[Line, ...]] = {}
     """By arm, the packages it imports that hand work to processes which are not its children."""
     answers_compared: int | None = None

@@ -11,7 +11,7 @@ from subprocess import run as run_command
 
 from loadtests.errors import PlanError
 from loadtests.plan.arms import Arm
-from loadtests.serving.command import serve_arguments
+from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 
 
@@ -38,8 +38,7 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> 
         if environment.databases:
             env["DUEL_APP_DATABASE"] = environment.databases.url_of(environment.databases.fresh())
         try:
-            return run_command(
-                command, env={**os.environ, **env, **arm.env}, cwd=arm.cwd, check=False
-            ).returncode
+            env = {**os.environ, **env, **variables(arm, environment.scratch)}
+            return run_command(command, env=env, cwd=arm.cwd, check=False).returncode
         except KeyboardInterrupt:
             return 0

@@ -21,6 +21,7 @@ from reports.analysis.reservations import (
     MayFailMore,
     MoreRoundsNeeded,
     NotMeasured,
+    NotSignificant,
     OneCore,
     OrderMatters,
     PercentileFailed,
@@ -93,10 +94,6 @@ def reservation_text(reservation: Reservation) -> str:
                 f"the ratio depends on which arm comes first, by {change:.0%}: treat it with care, or use "
                 "more rounds"
             )
-        case FarOff(number):
-            return f"round {number} is an outlier (it still counts)"
-        case NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree() | KeepsMore():
-            return doubt_text(reservation)
         case RoundsDepend(correlation):
             return f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})"
         case Unsteady(arm, change):
@@ -109,6 +106,8 @@ def reservation_text(reservation: Reservation) -> str:
             return "this work releases the GIL and the server had one core: with more, threads could gain"
         case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
             return unlike_text(reservation)
+        case _:
+            return doubt_text(reservation)
 
 
 def silence_text(one: NoRequestMade | RoundWithoutResponse) -> str:
@@ -313,10 +312,17 @@ def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float |
 
 
 def doubt_text(
-    doubt: NotNormal | FiguresDisagree | Capped | UsersThink | PercentilesDisagree | KeepsMore,
+    doubt: (
+        FarOff | NotNormal | NotSignificant | FiguresDisagree | Capped | UsersThink | PercentilesDisagree
+        | KeepsMore
+    ),  # fmt: skip
 ) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
+        case FarOff(number):
+            return f"round {number} is an outlier (it still counts)"
+        case NotSignificant(word, family):
+            return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
         case KeepsMore(arm, objects):
             return (
                 f"{arm} keeps about {units.figures(objects)} more objects per response than it frees: a "
@@ -355,7 +361,7 @@ def doubt_text(
             each = ", ".join(f"{part:.0%} with {arm}" for arm, part in parts)
             return (
                 f"{think_text(doubt)} (of their time: {each}): response time decides; to learn the "
-                "capacity, leave the waiting out or use --rate"
+                "capacity, use --no-think (a sleep in a task remains) or --rate"
             )
 
 
