@@ -312,10 +312,14 @@ def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float |
 
 
 def doubt_text(
-    doubt: (
-        FarOff | NotNormal | NotSignificant | FiguresDisagree | Capped | UsersThink | PercentilesDisagree
-        | KeepsMore
-    ),  # fmt: skip
+    doubt: FarOff
+    | NotNormal
+    | NotSignificant
+    | FiguresDisagree
+    | Capped
+    | UsersThink
+    | PercentilesDisagree
+    | KeepsMore,
 ) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
