@@ -102,8 +102,12 @@ def test_a_user_with_requests_at_once_is_no_bug_of_duel(world: Child, url: str, 
     assert facts["errors"] == []
 
 
-def test_reading_a_stream_counts_as_waiting_for_it(world: Child, url: str, tmp_path: Path) -> None:
-    facts = loaded(world, url, tmp_path / "s.npz", scenario="Streaming", users=2, **BRIEF)
+@pytest.mark.parametrize("scenario", ["Streaming", "StreamingWithin"])
+def test_reading_a_stream_counts_as_waiting_for_it(
+    world: Child, url: str, scenario: str, tmp_path: Path
+) -> None:
+    """Once: whether its row comes before the user reads or, in a `with` block, afterwards."""
+    facts = loaded(world, url, tmp_path / "s.npz", scenario=scenario, users=2, **BRIEF)
     samples = read_samples(tmp_path / "s.npz")
     assert np.median(samples.service_time) > 0.005
     inside = np.clip(samples.end, 0, facts["window"]) - np.clip(samples.start, 0, facts["window"])

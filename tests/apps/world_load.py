@@ -99,17 +99,27 @@ class Browser(FastHttpUser):
 
 
 class Streaming(User):
-    """Reads each response for 5 ms after its head came in 1 ms, as `requests` reports it."""
+    """Reads each response for 5 ms after its head came in 1 ms, as `requests` reports it: at the head."""
 
-    @task
-    def read(self) -> None:
+    def read(self, before: float = 0.0, after: float = 0.005) -> None:
+        """In seconds, what is read before the row comes and after it."""
         began = time()
-        sleep(0.001)
+        sleep(0.001 + before)
         self.environment.events.request.fire(
             request_type="GET", name="stream", response_time=1.0, response_length=0, exception=None,
             response=SimpleNamespace(status_code=200, _content=False), start_time=began,
         )  # fmt: skip
-        sleep(0.005)
+        sleep(after)
+
+    @task
+    def watch(self) -> None:
+        self.read()
+
+
+class StreamingWithin(Streaming):
+    """In a `with` block, whose row comes at its end and still has the head's time."""
+
+    tasks = [lambda user: user.read(before=0.005, after=0.0)]
 
 
 class Stages(LoadTestShape):
