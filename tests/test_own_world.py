@@ -176,7 +176,7 @@ def test_a_transaction_is_shown_and_not_counted(tmp_path: Path) -> None:
     assert seen[ALL].requests == seen["cart"].requests + seen["order"].requests == 200
     assert seen["checkout"].p50 is not None
     (text,) = [one for one in map(caveat_text, caveats(run, [])) if "checkout" in one]
-    assert text.startswith("ping: checkout cover several requests each")
+    assert text.startswith("ping: checkout covers several requests each")
     assert f"pushed ({7 * len(run.trials)})" in text
 
 

@@ -98,8 +98,10 @@ class Browser(FastHttpUser):
         parts.join()
 
 
-class Streaming(User):
-    """Reads each response for 5 ms after its head came in 1 ms, as `requests` reports it: at the head."""
+class Watcher(User):
+    """Reads each response for 5 ms after its head came in 1 ms; `requests` reports the time of the head."""
+
+    abstract = True
 
     def read(self, before: float = 0.0, after: float = 0.005) -> None:
         """In seconds, what is read before the row comes and after it."""
@@ -111,15 +113,21 @@ class Streaming(User):
         )  # fmt: skip
         sleep(after)
 
+
+class Streaming(Watcher):
+    """Its row comes at the head."""
+
     @task
     def watch(self) -> None:
         self.read()
 
 
-class StreamingWithin(Streaming):
+class StreamingWithin(Watcher):
     """In a `with` block, whose row comes at its end and still has the head's time."""
 
-    tasks = [lambda user: user.read(before=0.005, after=0.0)]
+    @task
+    def watch(self) -> None:
+        self.read(before=0.005, after=0.0)
 
 
 class Stages(LoadTestShape):
