@@ -95,6 +95,23 @@ def test_rows_that_are_no_requests_are_kept_apart(world: Child, url: str, tmp_pa
     assert set(requests.status.tolist()) == {200}
 
 
+def test_nested_transactions_and_rows_with_odd_values_keep_their_columns(
+    world: Child, url: str, tmp_path: Path
+) -> None:
+    """Of a row that failed without a time, the failure counts; a length that is none is 0."""
+    facts = loaded(world, url, tmp_path / "s.npz", scenario="OddRows", users=2, **BRIEF)
+    rows, names = read_samples(tmp_path / "s.npz"), facts["endpoints"]
+    assert facts["covering"] == ["inner", "outer"]
+    assert facts["errors"] == ["ValueError: no time"]
+    assert set(names) == {"step", "inner", "outer", "negative", "worded", "broken"}
+    broken = rows.endpoint == names.index("broken")
+    assert broken.any()
+    assert np.array_equal(rows.error != 0, broken)
+    odd = np.isin(rows.endpoint, [names.index(name) for name in ("negative", "worded")])
+    assert set(rows.size[odd].tolist()) == {0}
+    assert (rows.end >= rows.start).all()
+
+
 def test_a_user_with_requests_at_once_is_no_bug_of_duel(world: Child, url: str, tmp_path: Path) -> None:
     facts = loaded(world, url, tmp_path / "s.npz", scenario="Browser", users=2, **BRIEF)
     assert facts["parallel"]
