@@ -18,7 +18,7 @@ from reports.conclusions import Conclusions, conclude
 from reports.render import markdown
 from reports.render.charts import charts, files
 from reports.wording import units
-from reports.wording.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import VERDICT_MARKS
 

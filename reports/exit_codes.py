@@ -21,7 +21,8 @@ def exit_code(outcomes: Collection[str], strict: bool = False) -> Exit:
 
 def outcomes_of(conclusions: Conclusions) -> set[str]:
     """What decides the exit code of a run: its thresholds, and a gate's outcomes or else the primary
-    verdicts, whose invalid ones always count."""
-    verdicts = {verdict.verdict for verdict in conclusions.primaries}
+    verdicts, or what its only arm shows; invalid ones always count."""
+    verdicts: set[str] = {verdict.verdict for verdict in conclusions.primaries}
+    verdicts |= {portrait.word for portrait in conclusions.portraits}
     decided = set(conclusions.outcomes) or verdicts
     return {judgement.word for judgement in conclusions.judgements} | decided | (verdicts & {"invalid"})

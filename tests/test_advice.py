@@ -14,7 +14,7 @@ import pytest
 from loadtests.plan.arms import BUILT_IN, Arm
 from loadtests.serving.inspection import inspect_app
 from reports.advice.app_advice import Anatomy, Wedges, advise
-from reports.wording.app_advice import finding_text, problem_text
+from reports.wording.advice.app_advice import finding_text, problem_text
 from tests.apps import hopping
 from tests.commands import duel_here
 from tests.conftest import APPS

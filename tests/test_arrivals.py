@@ -33,6 +33,26 @@ SCHEDULES = (
     "print(json.dumps(made), flush=True)\n"
 )
 
+LATE = (
+    "import json, time\n"
+    "import gevent, numpy as np\n"
+    "from locust import User\n"
+    "from locust.env import Environment\n"
+    "from loadtests.load.arrivals import Arrivals\n"
+    "sent = []\n"
+    "class Asking(User):\n"
+    "    tasks = [lambda user: sent.append(gevent.getcurrent().due)]\n"
+    "moments = np.array([0.0, 0.02, 0.04, 0.06, 30.0])\n"
+    "arrivals = Arrivals(Environment(user_classes=[Asking]), Asking, moments, [0] * 5, 3)\n"
+    "began = time.perf_counter()\n"
+    "arrivals.start(began)\n"
+    "gevent.sleep(0)\n"
+    "end = time.perf_counter() + 0.1\n"
+    "while time.perf_counter() < end: pass  # a loop that something holds sends nothing\n"
+    "arrivals.stop(began + 0.05, 5.0)\n"
+    "print(json.dumps({'sent': len(sent), 'dropped': len(arrivals.dropped)}), flush=True)\n"
+)
+
 
 @pytest.fixture(scope="module")
 def schedules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -87,6 +107,13 @@ def test_independent_arrivals_have_poisson_counts_and_exponential_gaps(
 def test_one_seed_gives_one_schedule_and_another_gives_another(schedules: dict[str, Any]) -> None:
     assert (schedules["poisson 1"] == schedules["again"]).all()
     assert not np.array_equal(schedules["poisson 1"][:100], schedules["poisson 2"][:100])
+
+
+def test_what_was_due_when_the_window_closed_is_sent_or_counted_as_dropped(tmp_path: Path) -> None:
+    """Four were due while the generator was held, one of them after the window; the fifth never comes."""
+    with Child("late", ["-c", LATE], tmp_path / "log", OUR_PACKAGES) as child:
+        outcome = child.receive(OWN_BOOT)
+    assert 3 <= outcome["sent"] + outcome["dropped"] <= 4
 
 
 def test_every_arrival_is_made_and_two_arms_of_a_round_get_the_same_ones(

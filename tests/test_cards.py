@@ -24,7 +24,7 @@ from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import conclude
-from reports.wording.cards import advice_text, card_advice, card_reason, note_text
+from reports.wording.advice.cards import advice_text, card_advice, card_reason, note_text
 from tests import scripted
 from tests.scripted import Scripted
 

@@ -65,6 +65,7 @@ def test_every_setting_has_one_name_in_all_layers_and_is_shown_with_its_default(
             "base-point": "ref",
             "canary": "/8",
             "margin": "0.8",
+            "no-think": "true",
         }
         value = given.get(key, "8")
         file.write_text(f'[tool.duel]\n{key} = "{value}"\n')
@@ -196,7 +197,7 @@ def test_three_arms_are_first_judged_after_four_rounds_as_two_are() -> None:
         ({"window": "0"}, "window"),
         ({"margin": 0}, "margin"),
         ({"arm": ["sync", "sync"]}, "duplicate arm"),
-        ({"arm": ["sync"]}, "one arm alone"),
+        ({"arm": ["own=shop.main:app"]}, "no users are named"),
     ],
 )
 def test_an_impossible_plan_is_one_clear_error(flags: dict[str, object], message: str) -> None:

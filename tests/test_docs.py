@@ -180,6 +180,27 @@ put(Rounds, "fits", lambda *_: False)
     assert len(RunDirectory(run).load().trials) == 2
 
 
+def test_every_module_of_ours_that_a_message_or_a_document_names_exists() -> None:
+    """`loadtests.client.LeanUser` was named long after it had moved."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "reports").rglob("*.py"),
+             *(ROOT / "loadtests").rglob("*.py"), *(ROOT / "examples").rglob("*")]  # fmt: skip
+    texts = [page.read_text(encoding="utf-8") for page in pages if page.suffix in (".md", ".py")]
+    named = {name for text in texts for name in re.findall(r"\b(?:loadtests|reports)(?:\.[a-z_]+)+", text)}
+    assert named
+    assert {name for name in named if not is_ours(name)} == set()
+
+
+def is_ours(name: str) -> bool:
+    """Whether a dotted name is a module, or a name defined in one."""
+    path = ROOT / name.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    home, _, last = name.rpartition(".")
+    file = ROOT / home.replace(".", "/")
+    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    return file.is_file() and re.search(rf"\b{last}\b", file.read_text(encoding="utf-8")) is not None
+
+
 def test_every_name_the_packages_export_exists() -> None:
     for package in (loadtests, reports):
         for name in package.__all__:

@@ -86,7 +86,7 @@ def test_what_the_generator_held_back_is_known_from_one_side(
     text = reservation_text(cap)
     assert text.startswith(f"capped: the load generator held {held} back: it is truly faster than it seems")
     assert text.count("use ") == 1
-    assert "LeanUser of loadtests.client in place of HttpUser" in text
+    assert "LeanUser of loadtests.load.users in place of HttpUser" in text
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,10 @@ def test_an_open_loop_has_its_rate_and_no_bound() -> None:
 @pytest.mark.parametrize(
     ("client", "said"),
     [
-        ("HttpUser", "LeanUser of loadtests.client in place of HttpUser"),
-        ("FastHttpUser", "LeanUser of loadtests.client in place of FastHttpUser"),
+        ("HttpUser", "LeanUser of loadtests.load.users in place of HttpUser"),
+        ("FastHttpUser", "LeanUser of loadtests.load.users in place of FastHttpUser"),
         ("LeanUser", "more --generators"),
-        (None, "LeanUser of loadtests.client if the users are Locust's own"),
+        (None, "LeanUser of loadtests.load.users if the users are Locust's own"),
     ],
 )
 def test_remedies_of_one_message_agree(client: str | None, said: str) -> None:

@@ -22,8 +22,8 @@ from loadtests.serving.server import Server
 from reports.advice.cards import ThreadsUntried
 from reports.advice.caveats import ThreadsOverruled, caveats
 from reports.analysis.bounds import bounds, known
-from reports.wording.cards import note_text
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.cards import note_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.plans import in_force_text
 from tests import scripted
 from tests.scripted import Scripted

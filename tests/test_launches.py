@@ -32,7 +32,7 @@ from reports.analysis.statistics import repeated_interval, shapiro_francia
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import decided
 from reports.gate.outcomes import speed
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import finding
 from tests import scripted

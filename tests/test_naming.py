@@ -16,7 +16,7 @@ from loadtests.serving.inside.routes import paths
 from reports.advice.caveats import ManyNames, caveats
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from tests import scripted
 from tests.scripted import Scripted
 

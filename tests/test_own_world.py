@@ -26,7 +26,7 @@ from reports.advice.caveats import caveats
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.readings import ALL, Readings
 from reports.analysis.verdicts import verdicts
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.faults import fault_text
 from reports.wording.plans import plan_text
 from reports.wording.sentences import finding

@@ -34,7 +34,7 @@ from reports.analysis.readings import Readings
 from reports.analysis.rounds.consistency import Capped
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import conclude, decided
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.reservations import reservation_text
 from tests import scripted
 from tests.scripted import Scripted

@@ -43,6 +43,9 @@ def schedule(kind: str, rate: float, seconds: float, seed: int) -> NDArray[np.fl
 PATIENCE = 1.0
 """Seconds that an idle server may take for one light request."""
 
+CATCHING_UP = 0.001
+"""Polling interval in seconds while the dispatcher is late."""
+
 
 class Arrivals:
     """One dispatcher, and a greenlet for each arrival from a pool of at most `most` users."""
@@ -70,6 +73,8 @@ class Arrivals:
         self.busy: set[Any] = set()
         self.dropped = array("d")
         """Due times of the arrivals for which no user was free."""
+        self.dispatched = 0
+        """How many of the moments were met or dropped."""
         self.dispatcher: Any = None
         self.alarm = Alarm()
 
@@ -102,6 +107,7 @@ class Arrivals:
         for moment, choice in zip(self.moments, self.choices, strict=True):
             due = self.began + moment
             self.alarm.wait_until(due)
+            self.dispatched += 1
             visitor = self.free()
             if visitor is None:
                 self.dropped.append(due)
@@ -137,8 +143,12 @@ class Arrivals:
             self.idle.append(visitor)
             self.busy.discard(current)
 
-    def stop(self, drain: float) -> None:
-        """Stop; requests in flight get `drain` seconds. Raises what broke the dispatcher."""
+    def stop(self, closed: float, drain: float) -> None:
+        """Stop once all that was due before `closed` is on its way; requests in flight get `drain` seconds.
+        Raises what broke the dispatcher."""
+        due = int(np.searchsorted(self.moments, closed - self.began))
+        while self.dispatched < due and not self.dispatcher.dead:
+            gevent.sleep(CATCHING_UP)
         broken = self.dispatcher.exception
         self.dispatcher.kill()
         waiting = list(self.busy)

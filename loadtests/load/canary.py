@@ -48,9 +48,10 @@ class Canary:
         self.arrivals.connect(CONNECTED)
         self.arrivals.start(perf_counter())
 
-    def stop(self, drain: float) -> None:
-        """Stop; requests in flight get `drain` seconds, and are censored then."""
-        self.arrivals.stop(drain)
+    def stop(self, closed: float, drain: float) -> None:
+        """Stop, with all sent that was due before `closed`; requests in flight get `drain` seconds, and are
+        censored then."""
+        self.arrivals.stop(closed, drain)
 
     def write(self, path: Path, opened: float) -> ArrayFile:
         """Save its samples, with times from the window's start at `opened`. Raises OSError."""

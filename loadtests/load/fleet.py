@@ -156,7 +156,7 @@ class Fleet:
         tell("closed", at=closed)
         done = list(self.gather("done", patience).values())
         drained = perf_counter()
-        beside = end_canary(canary, request, opened)
+        beside = end_canary(canary, request, opened, closed)
         tell("drained")
         failed = [answer["failed"] for answer in done if answer["failed"]]
         if failed:

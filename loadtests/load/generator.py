@@ -49,7 +49,7 @@ def load(request: TrialRequest, world: World) -> dict[str, Any]:
         trial_load.end()
     finally:
         drained = perf_counter()
-        beside = end_canary(canary, request, opened)
+        beside = end_canary(canary, request, opened, closed)
     tell("drained")
     samples = write_samples(Path(request.samples), trial_load.samples(opened))
     return {
@@ -129,7 +129,8 @@ def alone(chosen: argparse.Namespace) -> Job:
 def introduce(chosen: argparse.Namespace) -> Job:
     """Get ready to tell what there is to run."""
     found = world(chosen)
-    return lambda _: tell("ready", scenarios=described(found.scenarios), ignored=list(found.ignored))
+    told = {"ignored": list(found.ignored), "helpers": dict(found.helpers)}
+    return lambda _: tell("ready", scenarios=described(found.scenarios), **told)
 
 
 def serve(chosen: argparse.Namespace, ready: Callable[[], Job]) -> None:

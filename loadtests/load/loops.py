@@ -182,7 +182,7 @@ class Open:
         return self.request.window
 
     def stop(self, closed: float) -> None:
-        self.arrivals.stop(self.request.drain)
+        self.arrivals.stop(closed, self.request.drain)
         self.environment.events.test_stop.fire(environment=self.environment)
 
     def facts(self, opened: float, closed: float) -> dict[str, Any]:

@@ -167,11 +167,13 @@ def begin_canary(request: TrialRequest, user: type[User] | None) -> Canary | Non
     return canary
 
 
-def end_canary(canary: Canary | None, request: TrialRequest, opened: float) -> ArrayFile | None:
+def end_canary(
+    canary: Canary | None, request: TrialRequest, opened: float, closed: float
+) -> ArrayFile | None:
     """Stop the canary and save its samples, if there is one. Raises OSError."""
     if canary is None or request.canary is None:
         return None
-    canary.stop(request.drain)
+    canary.stop(closed, request.drain)
     return canary.write(Path(request.canary), opened)
 
 

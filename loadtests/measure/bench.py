@@ -56,6 +56,8 @@ class Bench:
         """`plan`: what will be measured; None for checks that need none."""
         self.generator_options = GeneratorOptions.of(plan, options) if plan else GeneratorOptions()
         self.times = plan.calibration if plan else CalibrationTimes()
+        self.pauses = plan is None or not plan.no_think
+        """Whether users wait between two tasks, as their `wait_time` says."""
         self.probes = count()
         """Numbers the loads before and between the trials."""
         self.connections = allow_connections()
@@ -150,12 +152,12 @@ class Bench:
 
     def thinks(self, scenario: str) -> bool:
         """Whether a scenario's users wait between two tasks."""
-        return bool(self.scenarios.get(scenario, {}).get("thinks"))
+        return bool(self.scenarios.get(scenario, {}).get("thinks")) and self.pauses
 
     def pause(self, scenario: str) -> float | None:
         """The mean seconds for which they do so; None where that is not known."""
         found: float | None = self.scenarios.get(scenario, {}).get("pause", 0.0)
-        return found
+        return found if self.pauses else 0.0
 
     def calibration(
         self, server: Target, scenario: str, users: int, seed: int, before: Settling | None

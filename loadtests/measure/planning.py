@@ -1,17 +1,20 @@
-"""A plan from settings; asks a generator what scenarios a locustfile holds."""
+"""A plan from settings; asks a generator what scenarios a locustfile holds, and the arms' interpreters what
+they have installed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.generator import known_scenarios
-from loadtests.plan.building import build_plan, locustfile
+from loadtests.plan.arms import Arm
+from loadtests.plan.building import arms, build_plan, described, locustfile
 from loadtests.plan.plan import Plan
 from loadtests.plan.settings import RunSettings, settle
+from loadtests.system.interpreters import with_servers
 
 
 def planned(**settings: Any) -> Plan:
@@ -22,7 +25,18 @@ def planned(**settings: Any) -> Plan:
 
 def plan_of(settings: RunSettings, allow_remote: bool = False) -> Plan:
     """The plan described by the settings, with the scenarios of their locustfile. Raises PlanError."""
-    return build_plan(settings, own(settings), allow_remote)
+    plan = build_plan(settings, own(settings), allow_remote)
+    return plan.model_copy(update={"arms": with_servers(plan.arms)})
+
+
+def arms_of(settings: RunSettings, texts: Sequence[str]) -> tuple[Arm, ...]:
+    """The arms that `texts` describe, or the built-in ones, as they can be served. Raises PlanError."""
+    return with_servers(arms(settings, texts))
+
+
+def described_again(settings: RunSettings) -> tuple[Arm, ...]:
+    """The arms with which a run is resumed, as `plan_of` made them. Raises PlanError."""
+    return with_servers(described(settings))
 
 
 def own(settings: RunSettings) -> Mapping[str, Any] | None:

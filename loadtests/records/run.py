@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.fields import Frozen, Line
-from loadtests.plan.options import Sealed
+from loadtests.plan.options import Inputs, Sealed
 from loadtests.plan.plan import Plan
 from loadtests.records.answers import AnswerCheck
 from loadtests.records.faults import Fault
@@ -106,9 +106,13 @@ class Run(Frozen):
     machine: Machine
     sealed: Sealed | None = None
     """Digests of the values that are not recorded; None where they were not kept."""
+    inputs: Inputs | None = None
+    """What it read besides, of apps other than the twins; None where that was not recorded."""
     sources: Mapping[Line, Line] | None = None
     """By path, the digest of every file of Python code that the arms imported, without installed packages;
     None where that was not recorded."""
+    origins: Mapping[Line, Line] = {}
+    """By arm, the file that its own module was imported from; absent where that is not known."""
     task_queues: Mapping[Line, tuple[Line, ...]] = {}
     """By arm, the packages it imports that hand work to processes which are not its children."""
     answers_compared: int | None = None
@@ -200,8 +204,10 @@ class Run(Frozen):
             return math.inf if known.threads is None else known.threads
         return next(one.serving.threads for one in self.plan.arms if one.name == arm)
 
-    def accepting(self, answers: Literal["alike", "differ"]) -> Self:
-        """The same run, judged with another setting of `--answers`."""
+    def accepting(self, answers: Literal["alike", "differ"] | None) -> Self:
+        """The same run, judged with another setting of `--answers`; None: with that of its plan."""
+        if answers is None:
+            return self
         return self.model_copy(update={"plan": self.plan.model_copy(update={"answers": answers})})
 
     def with_trial(self, trial: Trial, elapsed: float) -> Self:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from loadtests.errors import ChildFailed
+from loadtests.errors import ChildFailed, PlanError
 from loadtests.plan.arms import Arm
+from loadtests.records.files import digest
 from loadtests.serving.checkout import BaseCheckout
 
 Modules = Mapping[str, Sequence[str]]
 """By module, its file, or the directories of a package without one."""
-
-DIGITS = 16
-"""Digits of a file's digest that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +112,35 @@ class Sources:
         self.digests: dict[str, str] = {}
         self.task_queues: dict[str, tuple[str, ...]] = {}
         """By arm, those of TASK_QUEUES that it imports; without arms that import none."""
+        self.origins: dict[str, str] = {}
+        """By arm, the file that its own module was imported from."""
+        self.directories: dict[str, tuple[str, str | None]] = {}
+        """By arm, its app and the directory that it names."""
+
+    def told(self) -> dict[str, Any]:
+        """What a run records of them."""
+        return {
+            "sources": {**self.digests}, "task_queues": {**self.task_queues}, "origins": {**self.origins}
+        }  # fmt: skip
+
+    def note_origin(self, arm: Arm, modules: Modules) -> None:
+        """Where an arm's own module was imported from. Raises PlanError where an arm that names another
+        directory has imported the same file: the difference has no effect."""
+        own = arm.app.partition(":")[0]
+        file = next(iter(modules.get(own, ())), None)
+        if file is None:
+            return
+        self.origins[arm.name] = file
+        self.directories[arm.name] = (arm.app, arm.app_dir)
+        for other, (app, directory) in self.directories.items():
+            if app == arm.app and directory != arm.app_dir and self.origins[other] == file:
+                raise PlanError(
+                    f"arms {other!r} and {arm.name!r} name different directories and serve the same code",
+                    cause=f"both imported {own} from {file}",
+                    hint=f"an installed copy of {own.partition('.')[0]} comes first: uninstall it, or give "
+                    "each arm an environment of its own (python=PATH); to measure one code twice, describe "
+                    "both arms alike",
+                )
 
     def note_task_queues(self, arm: Arm, modules: Modules) -> None:
         found = tuple(sorted(TASK_QUEUES & modules.keys()))
@@ -133,11 +160,3 @@ class Sources:
                     cause=path,
                     hint="its trials do not belong to one run: start a new one",
                 )
-
-
-def digest(file: Path) -> str | None:
-    """Of a file's bytes; None where it is none, or cannot be read."""
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS] if file.is_file() else None
-    except OSError:
-        return None

@@ -15,6 +15,7 @@ from typing import Literal
 
 from loadtests.records import Arm, Cell, Metric, Run
 from reports.advice.behind import FinishesMore, finishes_more
+from reports.advice.costs import Cost, cost
 from reports.advice.explanations import Explanations
 from reports.advice.neighbours import alike, harms, neighbours
 from reports.analysis.bottlenecks import Bottleneck
@@ -121,19 +122,6 @@ Note = (
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Resource use at the highest load; None where the platform does not report it."""
-
-    cpu: float | None
-    """CPU seconds per 1,000 requests."""
-    rss: float | None
-    """Bytes of resident memory."""
-    threads: float | None
-    hops: float | None
-    """Calls handed to worker threads per request, measured with one user."""
-
-
-@dataclass(frozen=True)
 class AtLoad:
     """One load of a scenario: which arm serves more, and how long light requests beside it waited."""
 
@@ -166,7 +154,9 @@ class Card:
     limits: Mapping[str, tuple[Bottleneck, ...]]
     """What limits each arm, the leading bottleneck first; empty: no bottleneck identified."""
     outcome: Outcome | None = None
-    """A gate's outcome for the verdict; None outside gates, where the advice matters."""
+    """A gate's outcome for the cell; None outside gates, where the advice matters."""
+    endpoints: tuple[tuple[Outcome, Verdict], ...] = ()
+    """In a gate, the endpoints of a mixture that do not pass."""
 
 
 def cards(explanations: Explanations, verdicts: Sequence[Verdict]) -> list[Card]:
@@ -271,7 +261,7 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequenc
         crossover=crossover(ordered),
         notes=tuple(notes),
         neighbours={name: one.canary if one else None for name, one in top.signs.items()},
-        costs={name: cost(run, top, name) for name in top.signs},
+        costs={name: cost(run, top.verdict.cell, name, one) for name, one in top.signs.items()},
         limits=top.limits,
     )
 
@@ -376,18 +366,6 @@ def crossover(ordered: Sequence[AtLoad]) -> tuple[float, float] | None:
         if one.verdict.verdict != other.verdict.verdict:
             return one.verdict.cell.load.level, other.verdict.cell.load.level
     return None
-
-
-def cost(run: Run, top: AtLoad, arm: str) -> Cost:
-    """Resource use of an arm."""
-    one = top.signs[arm]
-    seen = run.calibration(arm, top.verdict.cell.scenario, 1)
-    return Cost(
-        cpu=one.cpu * 1000 if one and one.cpu is not None else None,
-        rss=one.rss if one else None,
-        threads=one.threads if one else None,
-        hops=seen.hops if seen else None,
-    )
 
 
 def arm_of(run: Run, name: str) -> Arm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loadtests.records import Cell, Fault, Metric, RoundsTried, Run, Trial, rounds_tried
@@ -102,9 +102,16 @@ def own_trials(run: Run, cell: Cell, arm: str) -> list[Trial]:
 def own_interval(run: Run, readings: Readings, cell: Cell, arm: str, metric: Metric) -> Interval | None:
     """One arm's own value over its rounds, the geometric mean with its repeated interval, as if it were a
     ratio to one; None before the first look, or where a round has no value. Raises RecordError."""
-    values = [readings.whole(trial).value(metric) for trial in own_trials(run, cell, arm)]
+    seen = [readings.whole(trial) for trial in own_trials(run, cell, arm)]
+    return mean_interval(metric, seen, run.plan.alpha)
+
+
+def mean_interval(metric: Metric, seen: Sequence[Reading], alpha: float) -> Interval | None:
+    """A metric's geometric mean over rounds with its repeated interval, as if it were a ratio to one; None
+    before the first look, or where a round has no value."""
+    values = [one.value(metric) for one in seen]
     known = [math.log(value) for value in values if value is not None and value > 0.0]
-    return repeated_interval(known, run.plan.alpha) if len(known) == len(values) else None
+    return repeated_interval(known, alpha) if len(known) == len(values) else None
 
 
 def geometric_mean_of(values: list[float | None]) -> float | None:

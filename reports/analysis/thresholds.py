@@ -189,6 +189,8 @@ def way_out(threshold: Threshold, plan: Plan) -> str:
             return nearest(value, known[tag])
     rivals = [arm.name for arm in plan.rivals]
     arm = threshold.tags.get("arm")
+    if threshold.metric == "speedup" and plan.alone:
+        return f"{plan.reference.name} is the only arm: a speedup needs another one to compare it with"
     if threshold.metric == "speedup" and arm is not None and arm not in rivals:
         return f"{arm} is what the others are compared with: speedup is that of {', '.join(rivals)}"
     return f"no cell has all of these tags; cells: {', '.join(map(str, plan.cells))}"

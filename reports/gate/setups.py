@@ -74,6 +74,7 @@ def plan_setup(plan: Plan) -> dict[str, str]:
         "database": plan.database,
         "locustfile": plan.locustfile.digest if plan.locustfile is not None else UNSET,
         "canary": plan.canary or UNSET,
+        "no-think": "yes" if plan.no_think else UNSET,
         "rounds": str(plan.max_rounds),
     }
 
@@ -112,7 +113,7 @@ def unequal(base: Mapping[str, str], head: Mapping[str, str]) -> Iterator[tuple[
 
 def names() -> list[str]:
     """The names of differences that are refused unless they are allowed."""
-    settings = ("window", "warmup", "generators", "database", "locustfile", "canary", "cpus")
+    settings = ("window", "warmup", "generators", "database", "locustfile", "canary", "no-think", "cpus")
     serving = [name.replace("_", "-") for name in Serving.model_fields]
     return [CELLS, *settings, "app", "env", *serving]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -10,10 +10,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from loadtests.records import Arm, Cell, Run, Trial
+from reports.advice.explanations import Explanations
+from reports.advice.portraits import portraits
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
 from reports.render.terminal import say, table
 from reports.wording import units
+from reports.wording.advice.portraits import headline
 from reports.wording.faults import faults_text
 from reports.wording.plans import duration_text
 from reports.wording.reservations import server_end_text
@@ -41,6 +44,15 @@ def expected(least: float, most: float) -> str:
 
 def waiting(other: str, place: int) -> str:
     return f"waiting for {other}, which is being measured on this machine: place {place} in the queue"
+
+
+def standing_lines(run: Run, readings: Readings, cells: Collection[Cell]) -> list[str]:
+    """What is known of some cells so far, a line for each verdict or portrait."""
+    if run.plan.alone:
+        drawn = portraits(Explanations(run, readings))
+        return [headline(one, run.plan) for one in drawn if one.cell in cells]
+    found = verdicts(run, readings)
+    return [sentence(one, run.plan) for one in found if one.primary and one.cell in cells]
 
 
 class WaitingOnly:
@@ -97,9 +109,8 @@ class Lines:
         closed = set(self.open if self.open is not None else run.plan.cells) - set(open_cells)
         self.open = open_cells
         if closed:
-            for verdict in verdicts(run, self.readings):
-                if verdict.primary and verdict.cell in closed:
-                    say(self.console, f"  {sentence(verdict, run.plan)}")
+            for line in standing_lines(run, self.readings, closed):
+                say(self.console, f"  {line}")
         left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
         say(
             self.console,
@@ -186,10 +197,14 @@ class LiveView:
 
     def standing(self, run: Run, open_cells: Sequence[Cell]) -> RenderableType:
         """The ratios so far, open cells first, as many as fit above the progress bar."""
-        found = verdicts(run, self.readings)
         cells = [cell for cell in run.plan.cells if cell in open_cells]
         cells += [cell for cell in run.plan.cells if cell not in open_cells]
-        room = max(1, (self.console.height - TAKEN) // len(run.plan.rivals))
-        shown = table(run, [one for one in found if one.cell in cells[:room]], self.console.width)
+        room = max(1, (self.console.height - TAKEN) // max(1, len(run.plan.rivals)))
+        shown: RenderableType
+        if run.plan.alone:
+            shown = Text("\n".join(standing_lines(run, self.readings, cells[:room])))
+        else:
+            found = verdicts(run, self.readings)
+            shown = table(run, [one for one in found if one.cell in cells[:room]], self.console.width)
         left = len(cells) - room
         return Group(shown, Text(f"and {counted(left, 'cell')} more", style="dim")) if left > 0 else shown

@@ -6,14 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.advice.cards import Card
+from reports.advice.portraits import Portrait
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
 from reports.analysis.bounds import known, predicted
 from reports.analysis.failures.kinds import FailureKind
+from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.thresholds import Judgement
-from reports.analysis.verdicts import Verdict
+from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
+from reports.wording.advice.cards import card_advice, card_reason, note_text
 from reports.wording.bottlenecks import evidence_text
-from reports.wording.cards import card_advice, card_reason, note_text
 from reports.wording.gates.notes import gate_note_text
 from reports.wording.refusals import refusal_text
 from reports.wording.reservations import clients_text, reservation_text
@@ -23,15 +25,18 @@ from reports.wording.sentences import answers_text
 def summary(conclusions: Conclusions) -> dict[str, Any]:
     """A run's verdicts as plain data. Fields may be added, never renamed."""
     run, verdicts = conclusions.run, conclusions.verdicts
+    outcomes = {id(one): word for one, word in zip(conclusions.cases, conclusions.outcomes, strict=False)}
     return {
         "schema": "duel/1",
         "run": run.id,
         "failed_requests": [of_failure_kind(kind) for kind in conclusions.failure_kinds],
         "answers": of_answers(conclusions),
         "complete": run.complete,
-        "valid": all(verdict.verdict != "invalid" for verdict in verdicts),
+        "valid": all(verdict.verdict != "invalid" for verdict in verdicts)
+        and all(portrait.word != "invalid" for portrait in conclusions.portraits),
         "reference": run.plan.reference.name,
         "arms": [arm.name for arm in run.plan.arms],
+        "origins": dict(run.origins),
         "margin": run.plan.margin,
         "alpha": run.plan.alpha,
         "in_force": {name: found.model_dump() for name, found in run.in_force.items()},
@@ -39,9 +44,11 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "refused": {cell: refusal_text(refusal) for cell, refusal in run.refused.items()},
         "gate": list(conclusions.outcomes),
         "gate_notes": [list(map(gate_note_text, decision.notes)) for decision in conclusions.decisions],
-        "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
+        "verdicts": [of_verdict(one, conclusions, outcomes.get(id(one))) for one in verdicts],
+        "endpoints": [of_endpoint(one) for one in conclusions.endpoints],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
+        "portraits": [of_portrait(one, conclusions) for one in conclusions.portraits],
     }
 
 
@@ -105,6 +112,22 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
     }
 
 
+def of_endpoint(one: ComparedEndpoint) -> dict[str, Any]:
+    """One endpoint of a mixture: the figures of its arms, and the ratio of their median response times."""
+    return {
+        "scenario": one.cell.scenario,
+        "load": one.cell.load.model_dump(exclude_none=True),
+        "endpoint": one.endpoint,
+        "arm": one.arm,
+        "reference": one.reference,
+        "figures": {arm: asdict(figures) for arm, figures in one.figures.items()},
+        "ratio": one.ratio,
+        "low": one.low,
+        "high": one.high,
+        "n": one.n,
+    }
+
+
 def of_card(card: Card) -> dict[str, Any]:
     """A card; its verdict is in the list of verdicts."""
     verdict = card.verdict
@@ -127,7 +150,39 @@ def of_card(card: Card) -> dict[str, Any]:
     }
 
 
-def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
+def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
+    """What the only arm shows in one cell: all endpoints together first, then each."""
+    _, limits = conclusions.explanations.of(portrait.cell, portrait.arm)
+    canary = portrait.signs.canary if portrait.signs else None
+    return {
+        "scenario": portrait.cell.scenario,
+        "load": portrait.cell.load.model_dump(exclude_none=True),
+        "arm": portrait.arm,
+        "outcome": portrait.word,
+        "metric": portrait.metric,
+        "n": portrait.n,
+        "endpoints": [
+            {
+                "endpoint": row.endpoint,
+                "requests": row.requests,
+                "failed": row.failed,
+                **{
+                    metric: {"value": known.ratio, "low": known.low, "high": known.high}
+                    for metric, known in row.figures.items()
+                },
+            }
+            for row in portrait.rows
+        ],
+        "bottlenecks": [{"name": limit.name, "evidence": evidence_text(limit.evidence)} for limit in limits],
+        "neighbours": asdict(canary) if canary else None,
+        "costs": asdict(portrait.cost),
+        "next": portrait.next_step,
+        "warnings": [reservation_text(one) for one in portrait.reservations],
+    }
+
+
+def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | None) -> dict[str, Any]:
+    """A verdict; `outcome` is a gate's, null where it is none of its cases."""
     limits: dict[str, Any] = dict.fromkeys(verdict.values)
     bounds: dict[str, Any] = dict.fromkeys(verdict.values)
     if verdict.primary:
@@ -144,6 +199,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "load": verdict.cell.load.model_dump(exclude_none=True),
         "metric": verdict.metric,
         "primary": verdict.primary,
+        "outcome": outcome,
         "arm": verdict.arm,
         "reference": verdict.reference,
         "ratio": verdict.ratio,
@@ -154,6 +210,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "failing": list(verdict.failing),
         "failed": verdict.failed,
+        "requests": verdict.requests,
         "resent": verdict.resent,
         "values": verdict.values,
         "bottlenecks": limits,

@@ -48,8 +48,8 @@ def idle_text(client: str | None) -> str:
 def leaner(client: str | None) -> str:
     """The leaner client, where Locust's own makes the load, or may."""
     if client is None:
-        return "LeanUser of loadtests.client if the users are Locust's own, "
-    return "" if client == LEAN else f"LeanUser of loadtests.client in place of {client}, "
+        return "LeanUser of loadtests.load.users if the users are Locust's own, "
+    return "" if client == LEAN else f"LeanUser of loadtests.load.users in place of {client}, "
 
 
 def fault_parts(fault: Fault) -> tuple[str, str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from loadtests.records import BLOCK, Compared, Ignored, InForce, Plan, foreseen
+from loadtests.records import BLOCK, Arm, Compared, Ignored, InForce, Plan, Run, foreseen
 from reports.wording import units
 from reports.wording.gates.bases import base_lines
 from reports.wording.refusals import refusal_text
 from reports.wording.units import counted
+
+NO_THINK = "Users make their next request at once, whatever their wait_time (--no-think)"
 
 
 def plan_text(plan: Plan) -> str:
@@ -16,15 +19,18 @@ def plan_text(plan: Plan) -> str:
     least, most = plan.expected_seconds()
     trials = len(plan.cells) * len(plan.arms) * plan.min_rounds
     arms = " against ".join(arm.name for arm in plan.arms) + f", reference {plan.reference.name}"
+    if plan.alone:
+        arms = f"{plan.reference.name} by itself"
     if plan.against:
         arms = ", ".join(f"{head} against {base}" for head, base in plan.against.items())
     further = plan.max_rounds - plan.min_rounds >= BLOCK
     more = f", then more where undecided, up to {plan.max_rounds}" if further else ""
     lines = [
         f"{arms}: {counted(len(plan.cells), 'cell')}, windows of "
-        f"{plan.window:g} s after {plan.warmup:g} s of warm-up, fresh server and database for every trial.",
+        f"{plan.window:g} s after {plan.warmup:g} s of warm-up, {fresh_text(plan)}.",
         f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
     ]
+    lines += [*same_lines(plan), *served_lines(plan)]
     refused = foreseen(plan)
     lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells
               if cell.key in refused]  # fmt: skip
@@ -34,6 +40,8 @@ def plan_text(plan: Plan) -> str:
             f"{units.span(plan.deadline)} is too short for {plan.min_rounds} rounds of all cells, about "
             f"{units.span(needed)}: some cells will stay undecided. Allow more time, or fewer cells (-s, -u)."
         )
+    if plan.no_think:
+        lines.append(f"{NO_THINK}.")
     lines += [f"note: {line}" for line in base_lines(plan)]
     if plan.profile == "quick":
         lines.append(
@@ -42,6 +50,67 @@ def plan_text(plan: Plan) -> str:
     if plan.locustfile is not None and plan.locustfile.ignored:
         lines.append(f"Not used of the locustfile: {ignored_text(plan.locustfile.ignored)}.")
     return "\n".join(lines)
+
+
+def fresh_text(plan: Plan) -> str:
+    """What every trial gets new, and what apps other than the twins keep between trials."""
+    own = [arm for arm in plan.arms if arm.app_dir is not None and arm.url is None]
+    if any(arm.url is not None for arm in plan.arms):
+        return "external servers are not restarted"
+    if not own:
+        return "fresh server and database for every trial"
+    if all(arm.copied is not None for arm in own):
+        return "fresh server and copy of its data for every trial"
+    return "fresh server for every trial; data outside it stays (copy=PATH or --before-trial renews it)"
+
+
+def arm_text(run: Run, arm: Arm) -> str:
+    """An app as it was served: its own file, interpreter, settings, and the packages in which that
+    interpreter differs from the reference's."""
+    file = run.origins.get(arm.name)
+    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in arm.serving if value is not None]
+    parts = [f"{arm.app} ({file})" if file else arm.app]
+    parts += [f"by {arm.python}"] if arm.python is not None else []
+    parts += [f"in {arm.cwd}"] if arm.cwd is not None else []
+    parts += [f"each with a copy of {arm.copied}"] if arm.copied is not None else []
+    parts += [*knobs, *(f"{name}={value}" for name, value in arm.env.items())]
+    return ", ".join([*parts, *package_texts(run, arm)])
+
+
+def package_texts(run: Run, arm: Arm) -> list[str]:
+    """The packages of an arm's interpreter that are not as those of its opponent's."""
+    opponent = run.plan.opponent(arm.name)
+    known = run.inputs.packages if run.inputs is not None else {}
+    if arm.python == opponent.python or arm.python is None or opponent.python is None:
+        return []
+    ours, theirs = known.get(arm.python, {}), known.get(opponent.python, {})
+    other = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    if not other:
+        return []
+    said = [f"{name} {ours.get(name, 'missing')} instead of {theirs.get(name, 'none')}" for name in other]
+    return [f"packages: {units.listed(said, 8)}"]
+
+
+def same_lines(plan: Plan) -> list[str]:
+    """Arms that are described alike, so that a run of them measures noise."""
+    pairs = [(plan.opponent(arm.name), arm) for arm in plan.rivals if not plan.gate]
+    return [
+        f"{one.name} and {other.name} are the same app with the same settings: their difference is noise."
+        for one, other in pairs
+        if one.model_copy(update={"name": other.name}) == other
+    ]
+
+
+def served_lines(plan: Plan) -> list[str]:
+    """The interpreters other than ours that serve arms, and with what."""
+    arms: dict[tuple[str, str, str], list[str]] = {}
+    for arm in plan.arms:
+        if arm.python is not None:
+            arms.setdefault((arm.python, arm.serving.loop, arm.serving.http), []).append(arm.name)
+    return [
+        f"{units.listed(names)}: served by {python}, with {loop} and {http}."
+        for (python, loop, http), names in arms.items()
+    ]
 
 
 def duration_text(least: float, most: float) -> str:
@@ -105,3 +174,15 @@ def overruled_text(arms: Sequence[tuple[str, int | None, int]]) -> str:
         f"{name} ({'no limit' if threads is None else threads}, not {asked})" for name, threads, asked in arms
     )
     return f"{names}: the app sets AnyIO's thread limit itself, which overrules threads="
+
+
+def started_text(app: str, file: Path, loaded: int, left: int, settings: str, project: Path | None) -> str:
+    """What `duel init` wrote, and what to run next. `loaded`, `left`: routes whose users are loaded as they
+    are, and those whose are not; `project`: the file to which `settings` were added."""
+    more = f"; {left} more to look at first (abstract: not loaded)" if left else ""
+    lines = [f"{file}: users of {counted(loaded, 'route')}{more}"]
+    if project is not None:
+        lines.append(f"{project}: settings, in [tool.duel]")
+        return "\n".join([*lines, "next: duel run; and in a branch: duel run --base-ref main"])
+    lines += ["not written: pyproject.toml is missing, or has [tool.duel] already", settings.rstrip()]
+    return "\n".join([*lines, f"next: duel run {app} -f {file}"])

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple
 
 from loadtests.measure.answers.equality import Reply, ask
+from loadtests.measure.answers.openapi import operations
 from loadtests.measure.answers.questions import Question
 from loadtests.plan.arms import Arm
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import serve
-
-VALUES = {
-    "integer": ("1", "999999"),
-    "number": ("0.5", "-1"),
-    "boolean": ("true", "false"),
-    "string": ("a", "1"),
-}
-"""Values for a parameter, by its type."""
 
 
 class Published(NamedTuple):
@@ -51,27 +41,6 @@ def published_questions(arm: Arm, environment: ServingEnvironment) -> Published:
 
 def readable(document: Reply) -> list[Question]:
     """The GETs of an OpenAPI document, with values for their parameters."""
-    try:
-        paths = json.loads(document.body)["paths"] if document.status == HTTPStatus.OK else {}
-        found = [
-            Question("GET", filled(path, methods["get"].get("parameters", []), which))
-            for path, methods in paths.items()
-            if "get" in methods
-            for which in (0, 1)
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
-    return list(dict.fromkeys(found))
-
-
-def filled(path: str, parameters: Sequence[Any], which: int) -> str:
-    """`path` with the parameters that it needs: the first or the second value of each."""
-    query = []
-    for parameter in parameters:
-        kind = parameter.get("schema", {}).get("type")
-        value = VALUES.get(kind, VALUES["string"])[which]
-        if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", value)
-        elif parameter["in"] == "query" and parameter.get("required"):
-            query.append(f"{quote(parameter['name'])}={value}")
-    return path + ("?" + "&".join(query) if query else "")
+    listed = operations(document.body) if document.status == HTTPStatus.OK else []
+    reads = [one for one in listed if one.method == "GET"]
+    return list(dict.fromkeys(Question("GET", one.target(which)) for one in reads for which in (0, 1)))

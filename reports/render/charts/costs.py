@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtests.records import Run
-from reports.advice.cards import Cost
+from reports.advice.costs import Cost
 from reports.conclusions import Conclusions
 from reports.render.charts.style import (
     OVER,
@@ -61,6 +61,8 @@ def chart(conclusions: Conclusions) -> Chart | None:
     found: dict[str, dict[str, Cost]] = {}
     for card in conclusions.cards:
         found.setdefault(card.scenario, {}).update(card.costs)
+    for portrait in sorted(conclusions.portraits, key=lambda one: one.cell.load.level):
+        found.setdefault(portrait.cell.scenario, {})[portrait.arm] = portrait.cost
     every = [cost for arms in found.values() for cost in arms.values()]
     columns = [column for column in COLUMNS if any(column.of(cost) is not None for cost in every)]
     if not columns:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from loadtests.records import Cell, Metric, Run
+from reports.advice.portraits import Portrait
 from reports.analysis.bounds import known, predicted
 from reports.analysis.catalogue import DATABASE
 from reports.analysis.estimates import own_interval
@@ -56,7 +57,7 @@ class Point:
 def chart(conclusions: Conclusions) -> Chart | None:
     """Curves over the loads where there are several, rows of cells where there is one."""
     run = conclusions.run
-    rows = comparable(conclusions)
+    rows: Sequence[Verdict | Portrait] = conclusions.portraits or comparable(conclusions)
     if not rows:
         return None
     points = [one for row in rows for one in points_of(conclusions, row)]
@@ -117,8 +118,8 @@ def comparable(conclusions: Conclusions) -> list[Verdict]:
     return [verdict for verdict in conclusions.whole if verdict.metric == "p50"]
 
 
-def points_of(conclusions: Conclusions, row: Verdict) -> list[Point]:
-    """The values of the reference and of the arm in a verdict."""
+def points_of(conclusions: Conclusions, row: Verdict | Portrait) -> list[Point]:
+    """The values of the reference and of the arm in a verdict, or of an only arm."""
     run = conclusions.run
     found = []
     for arm, mean in row.values.items():
@@ -156,10 +157,14 @@ def limits(conclusions: Conclusions, points: Sequence[Point]) -> dict[float, str
     return {at: f"{at:g} {', '.join(dict.fromkeys(what))}" for at, what in found.items()}
 
 
-def message(conclusions: Conclusions, rows: Sequence[Verdict]) -> str:
+def message(conclusions: Conclusions, rows: Sequence[Verdict | Portrait]) -> str:
     """The title: the largest difference that was found at a highest load, and what limits the
-    slower arm."""
+    slower arm; of an only arm what limits it at the highest load of all."""
     run = conclusions.run
+    if conclusions.portraits:
+        top = max(rows, key=lambda row: row.cell.load.level)
+        stop = stops(conclusions, top.cell, run.plan.reference.name)
+        return stop or title(rows[0].metric, run)
     highest = {row.cell.scenario: 0.0 for row in rows}
     for row in rows:
         highest[row.cell.scenario] = max(highest[row.cell.scenario], row.cell.load.level)
@@ -167,12 +172,11 @@ def message(conclusions: Conclusions, rows: Sequence[Verdict]) -> str:
     found = [
         row
         for row in rows
-        if row.verdict in ("faster", "slower") and row.ratio
+        if isinstance(row, Verdict) and row.verdict in ("faster", "slower") and row.ratio
         if row.cell.load.level == highest[row.cell.scenario]
     ]
     if not found:
-        what = "Throughput" if rows[0].metric == "throughput" else "Response time"
-        return f"{what} against {'rate' if run.plan.open else 'users'}"
+        return title(rows[0].metric, run)
     best = max(found, key=lambda row: abs(math.log(row.ratio or 1.0)))
     ratio = best.ratio or 1.0
     more, less = (best.arm, best.reference) if ratio > 1 else (best.reference, best.arm)
@@ -183,6 +187,12 @@ def message(conclusions: Conclusions, rows: Sequence[Verdict]) -> str:
     text = f"{best.cell.scenario}: {more} {what.format(factor)} at {best.cell.load}"
     stop = stops(conclusions, best.cell, behind)
     return f"{text}; {stop}" if stop else text
+
+
+def title(metric: Metric, run: Run) -> str:
+    """Where nothing was found."""
+    what = "Throughput" if metric == "throughput" else "Response time"
+    return f"{what} against {'rate' if run.plan.open else 'users'}"
 
 
 def stops(conclusions: Conclusions, cell: Cell, arm: str) -> str:

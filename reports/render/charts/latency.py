@@ -40,13 +40,16 @@ def chart(conclusions: Conclusions) -> Chart | None:
     for one in conclusions.whole:
         known = firsts.setdefault(one.cell, {})
         known.update({(name, one.metric): value for name, value in one.values.items()})
+    for portrait in conclusions.portraits:
+        figures = portrait.whole.figures.items()
+        firsts[portrait.cell] = {(portrait.arm, metric): known.ratio for metric, known in figures}
     if not firsts:
         return None
     curves: dict[str, list[Cell]] = {}
     for cell in firsts:
         curves.setdefault(cell.scenario, []).append(cell)
     curves = {name: cells for name, cells in curves.items() if len(cells) > 1}
-    counts = [row.n for row in conclusions.primaries]
+    counts = [row.n for row in conclusions.primaries or conclusions.portraits]
     what = "response time, measured from when a request was due" if run.plan.open else "service time"
     finding = message(conclusions)
     if curves:

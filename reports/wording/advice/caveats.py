@@ -57,7 +57,7 @@ def caveat_text(caveat: Caveat) -> str:
             return (
                 f"{scenario}: its {client} costs {cost * 1e6:.0f} µs per request, {share:.0%} of the "
                 "generator's core, which inflates latencies and makes the arms look more alike: use LeanUser "
-                "of loadtests.client"
+                "of loadtests.load.users"
             )
         case FewRounds(rounds, unseen, enough):
             return (

@@ -1,0 +1,46 @@
+"""From an app to the files with which `duel run` measures it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.measure.starter.exploration import canary_of, explore
+from loadtests.measure.starter.files import added, locustfile, table, write_new
+from loadtests.plan.arms import Arm
+
+USERS = "duel_users.py"
+"""The locustfile, where no other is named."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What was written."""
+
+    loaded: int
+    """Operations whose users are loaded as they are."""
+    left: int
+    """Operations that need an eye on them first."""
+    settings: str
+    """The table of settings."""
+    project: Path | None
+    """The file to which the table was added; None where it was not, since it has one, or is none."""
+
+
+def start(arm: Arm, described: str, app_dir: str, file: Path, project: Path) -> Started:
+    """Write a locustfile for an app, and its settings into the table `tool.duel` of `project`. `described`:
+    the arm as `--arm` takes it. Raises PlanError for an app without OpenAPI document and a file that exists,
+    CannotWrite."""
+    explored = explore(arm)
+    write_new(file, locustfile(arm.app, explored))
+    canary = canary_of(explored)
+    text = table(
+        {
+            **({} if app_dir == "." else {"app-dir": app_dir}),
+            "arm": [described],
+            "locustfile": str(file),
+            **({} if canary is None else {"canary": canary}),
+        }
+    )
+    loaded = sum(one.usable for one in explored)
+    return Started(loaded, len(explored) - loaded, text, project if added(project, text) else None)

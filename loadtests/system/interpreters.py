@@ -1,0 +1,72 @@
+"""What the interpreters that serve the arms have installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+from functools import cache
+
+from loadtests.errors import PlanError
+from loadtests.plan.arms import Arm
+
+NEEDED = ("uvicorn", "anyio")
+"""Without which no app is served."""
+
+FASTER = {"loop": ("uvloop", "asyncio"), "http": ("httptools", "h11")}
+"""By setting, the package that serves an app by default, and what takes its place where it is missing."""
+
+FIND = (
+    "import importlib.util, json, sys\n"
+    "print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))"
+)
+
+PATIENCE = 30.0
+
+
+def with_servers(arms: Sequence[Arm]) -> tuple[Arm, ...]:
+    """Arms that their interpreters can serve. Where one has no uvloop or httptools, no arm uses that unless
+    it asks for it, since arms are served alike. Raises PlanError where uvicorn or anyio is missing."""
+    lacking = {package for arm in arms if arm.python is not None for package in absent(arm)}
+    instead = {key: other for key, (package, other) in FASTER.items() if package in lacking}
+    return tuple(served(arm, instead) for arm in arms) if instead else tuple(arms)
+
+
+def served(arm: Arm, instead: dict[str, str]) -> Arm:
+    """An arm with other packages, where it names none itself."""
+    open_still = {key: value for key, value in instead.items() if key not in arm.serving.model_fields_set}
+    return arm.model_copy(update={"serving": arm.serving.model_copy(update=open_still)})
+
+
+def absent(arm: Arm) -> Collection[str]:
+    """What the interpreter of an arm has not installed. Raises PlanError where the arm needs it."""
+    found = missing_in(arm.python or sys.executable)
+    needed = [name for name in NEEDED if name in found]
+    needed += [
+        package
+        for key, (package, _) in FASTER.items()
+        if package in found and key in arm.serving.model_fields_set and getattr(arm.serving, key) == package
+    ]
+    if needed:
+        raise PlanError(
+            f"arm {arm.name!r} cannot be served by {arm.python}",
+            cause=f"not installed there: {', '.join(needed)}",
+            hint=f"{arm.python} -m pip install {' '.join(needed)}; or name another interpreter: python=PATH",
+        )
+    return found
+
+
+@cache
+def missing_in(python: str) -> tuple[str, ...]:
+    """What an interpreter has not installed of what serves apps; nothing where it cannot tell, since its
+    server will. It is asked in a child process."""
+    names = [*NEEDED, *(package for package, _ in FASTER.values())]
+    try:
+        done = subprocess.run(
+            [python, "-P", "-c", FIND, *names], capture_output=True, text=True, timeout=PATIENCE, check=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        return tuple(json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()

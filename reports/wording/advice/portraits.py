@@ -1,0 +1,124 @@
+"""What one arm shows by itself, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from loadtests.records import Arm, Metric, Plan
+from reports.advice.costs import Cost
+from reports.advice.explanations import Explanations
+from reports.advice.portraits import EndpointFigures, NextStep, Portrait, PortraitWord
+from reports.wording import units
+from reports.wording.bottlenecks import canary_text, evidence_text
+from reports.wording.reservations import reservation_text
+
+MARKS: dict[PortraitWord, str] = {"measured": "✓", "inconclusive": "~", "failing": "✗", "invalid": "!"}
+
+HEADS = ("scenario", "load", "requests", "failed", "throughput", "p50", "p95", "p99")
+"""Of the table of all cells: see `row_texts`."""
+
+
+def portrait_title(plan: Plan) -> str:
+    """`app by itself`."""
+    return f"{plan.reference.name} by itself"
+
+
+def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
+    """The arm in one cell: its figures, what limits it, what others wait, what it costs, what to try next."""
+    plan = explanations.run.plan
+    lines = [headline(portrait, plan), *map(reservation_text, portrait.reservations)]
+    if portrait.word == "invalid":
+        return lines  # its reservations say why, and what to do
+    lines.append(limit_text(portrait, explanations))
+    if portrait.signs is not None and portrait.signs.canary is not None:
+        lines.append(f"a light request beside the load takes {canary_text(portrait.signs.canary)}")
+    lines += cost_text(portrait.cost)
+    if portrait.next_step is not None:
+        lines.append(f"try next: {next_text(portrait.next_step, portrait, plan.reference)}")
+    return lines
+
+
+def headline(portrait: Portrait, plan: Plan) -> str:
+    """`Reader at 64 users: throughput 1,010/s (984/s–1,030/s), median response time 31.2 ms, n = 6`."""
+    where = f"{MARKS[portrait.word]} {portrait.cell}"
+    if portrait.word in ("failing", "invalid"):
+        return f"{where}: {portrait.word}"
+    metric, figures = portrait.metric, portrait.whole.figures
+    known = figures.get(metric)
+    if known is None:
+        return f"{where}: {units.METRIC_NAMES[metric]} is not known"
+    bounds = f"{units.value(metric, known.low)}–{units.value(metric, known.high)}"
+    said = [f"{units.METRIC_NAMES[metric]} {units.value(metric, known.ratio)} ({bounds})"]
+    other: Metric = "p50" if metric == "throughput" else "throughput"
+    if other in figures:
+        said.append(f"{units.METRIC_NAMES[other]} {units.value(other, figures[other].ratio)}")
+    unsure = f": not known to within {plan.margin:.0%} yet" if portrait.word == "inconclusive" else ""
+    return f"{where}: {', '.join(said)}, n = {portrait.n}{unsure}"
+
+
+def limit_text(portrait: Portrait, explanations: Explanations) -> str:
+    """What limits the arm, with the evidence."""
+    _, limits = explanations.of(portrait.cell, portrait.arm)
+    if not limits:
+        return "no bottleneck identified"
+    return f"limited by {limits[0].name} ({evidence_text(limits[0].evidence)})"
+
+
+def cost_text(cost: Cost) -> list[str]:
+    """What a request costs; empty where nothing of it is known."""
+    parts = []
+    if cost.cpu is not None:
+        parts.append(f"{units.duration(cost.cpu / 1000)} of CPU time")
+    if cost.hops is not None:
+        parts.append(units.counted(round(cost.hops), "thread hop"))
+    text = f"a request costs {' and '.join(parts)}" if parts else ""
+    memory = f"the server holds {units.memory(round(cost.rss))}" if cost.rss is not None else ""
+    return ["; ".join(filter(None, (text, memory)))] if text or memory else []
+
+
+def row_texts(portrait: Portrait, row: EndpointFigures) -> tuple[str, ...]:
+    """A row of the table, see HEADS: of a mix, the whole first, then its endpoints."""
+    whole = row is portrait.whole
+    name = portrait.cell.scenario if whole else f"  {row.endpoint}"
+    known = row.figures.get("throughput")
+    served = units.NONE if known is None else f"{units.rate(known.ratio)} ±{known.half_width:.0%}"
+    percentiles: Sequence[Metric] = ("p50", "p95", "p99")
+    return (
+        name,
+        str(portrait.cell.load) if whole else "",
+        f"{row.requests:,}",
+        units.percent(row.failed),
+        served,
+        *(
+            units.value(metric, at.ratio if (at := row.figures.get(metric)) else None)
+            for metric in percentiles
+        ),
+    )
+
+
+def next_text(step: NextStep, portrait: Portrait, arm: Arm) -> str:
+    """The experiment that would tell whether the limit is understood, as a command where there is one."""
+    match step:
+        case "more-threads":
+            now = arm.serving.threads
+            return f"more threads: --sweep threads={now},{2 * now},{4 * now}"
+        case "larger-pool":
+            return "a larger connection pool (SQLAlchemy: pool_size) in a second --arm"
+        case "shorter-transactions":
+            return "shorter transactions, which hold their locks for less time"
+        case "find-the-call":
+            app = arm.app if arm.url is None else "module:attribute"
+            return f"`duel advise {app}`, which names calls that block the event loop"
+        case "another-client":
+            return "another HTTP client in a second --arm"
+        case "more-workers":
+            return "more processes: --sweep workers=1,2"
+        case "more-users":
+            users = portrait.cell.load.users or 1
+            return f"more users, to find a limit: -u {2 * users},{4 * users}"
+        case "lighter-generator":
+            return "lighter users (loadtests.load.users.LeanUser), or --generators 2"
+        case "quiet-machine":
+            return "the same run while nothing else works on this machine"
+    assert_never(step)

@@ -1,0 +1,150 @@
+"""One arm by itself: its figures with intervals, what limits it, what to try next; compared with nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from loadtests.errors import Exit, PlanError
+from reports.analysis.readings import Readings
+from reports.conclusions import Conclusions, conclude, decided
+from reports.exit_codes import exit_code, outcomes_of
+from reports.render import report_directory, terminal
+from reports.runs import check_thresholds
+from tests import scripted
+from tests.commands import duel_here
+from tests.scripted import Script, Scripted
+
+RATES = (970, 1010, 1030, 990)
+"""Requests per second of four rounds, whose mean they tell to within 10 %."""
+
+LOAD = """from locust import HttpUser, task
+
+class Reader(HttpUser):
+    @task
+    def read(self):
+        self.client.get("/")
+"""
+
+
+def seen(
+    parent: Path, script: Script, cells: Sequence[tuple[str, int]] = (("ping", 64),), rounds: int = 4
+) -> Conclusions:
+    plan = scripted.plan(["app"], cells, rounds)
+    run, directory = scripted.run(parent, plan, script)
+    return conclude(run, Readings(directory))
+
+
+def printed(found: Conclusions, width: int = 100) -> str:
+    console = Console(file=StringIO(), width=width, color_system=None)
+    terminal.show(console, found)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_an_only_arm_is_measured_once_its_throughput_is_known_within_the_margin(tmp_path: Path) -> None:
+    found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]))
+    (portrait,) = found.portraits
+    known = portrait.whole.figures["throughput"]
+    assert portrait.word == "measured"
+    assert known.low < 1000 < known.high
+    assert known.ratio == pytest.approx(1000, rel=0.001)
+    assert found.verdicts == ()
+    assert decided(found.run, found.readings) == set(found.run.plan.cells)
+    assert exit_code(outcomes_of(found), strict=True) == Exit.DONE
+
+
+def test_rounds_that_scatter_leave_it_open_and_strict_says_so(tmp_path: Path) -> None:
+    found = seen(tmp_path, lambda _, __, round: Scripted(requests=1000 + 400 * (round % 2)))
+    assert found.portraits[0].word == "inconclusive"
+    assert decided(found.run, found.readings) == set()
+    assert exit_code(outcomes_of(found), strict=True) == Exit.INCONCLUSIVE
+
+
+def test_an_only_arm_that_fails_one_request_in_fifty_is_failing(tmp_path: Path) -> None:
+    found = seen(tmp_path, lambda _, __, ___: Scripted(requests=1000, failures=20))
+    assert found.portraits[0].word == "failing"
+    assert "failing" in printed(found)
+
+
+def test_an_only_arm_whose_generator_was_busy_is_invalid(tmp_path: Path) -> None:
+    found = seen(tmp_path, lambda _, __, ___: Scripted(generator_cpu=0.97))
+    assert found.portraits[0].word == "invalid"
+    assert exit_code(outcomes_of(found)) == Exit.INVALID
+    assert json.loads(report_directory.as_json(found))["valid"] is False
+
+
+def test_each_endpoint_of_a_mix_has_its_own_row_and_their_throughputs_add_up(tmp_path: Path) -> None:
+    found = seen(
+        tmp_path, lambda _, __, round: Scripted(requests=RATES[round], endpoints=("list", "read")),
+        [("mixed", 64)],
+    )  # fmt: skip
+    whole, *parts = found.portraits[0].rows
+    assert [row.endpoint for row in parts] == ["list", "read"]
+    assert sum(row.requests for row in parts) == whole.requests
+    total = sum(row.figures["throughput"].ratio for row in parts)
+    assert total == pytest.approx(whole.figures["throughput"].ratio, rel=0.01)
+
+
+def test_more_users_are_suggested_at_the_highest_load_alone(tmp_path: Path) -> None:
+    found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]), [("ping", 1), ("ping", 8)])
+    assert [one.next_step for one in found.portraits] == [None, "more-users"]
+
+
+def test_every_report_of_an_only_arm_shows_its_figures_and_no_ratio(tmp_path: Path) -> None:
+    cells = [("ping", users) for users in (1, 8, 64)]
+    found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round], canary=0.003), cells)
+    report_directory.write(found)
+    report = found.readings.directory.report
+    texts = [
+        printed(found, width=80),
+        (report / "report.md").read_text(),
+        (report / "report.html").read_text(),
+    ]
+    for text in texts:
+        assert "1,000/s" in text
+        assert "×" not in text.split("<script")[0]
+    assert max(len(line) for line in texts[0].splitlines() if line.startswith(("scenario", "ping"))) <= 80
+    assert {"throughput-light.svg", "latency-light.svg", "tails-light.svg"} <= {
+        path.name for path in report.iterdir()
+    }
+
+
+def test_a_speedup_of_an_only_arm_is_refused_before_load() -> None:
+    plan = scripted.plan(["app"]).model_copy(update={"thresholds": {"speedup": ("ratio>=1.2",)}})
+    with pytest.raises(PlanError, match="speedup") as refused:
+        check_thresholds(plan)
+    assert "only arm" in refused.value.hint
+
+
+def test_an_app_is_named_without_an_arm(tmp_path: Path) -> None:
+    (tmp_path / "load.py").write_text(LOAD)
+    done = duel_here("run", "shop.main:app", "-f", "load.py", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("app by itself: ")
+    both = duel_here("run", "shop.main:app", "--arm", "sync", "-f", "load.py", "--dry-run", cwd=tmp_path)
+    assert both.returncode == Exit.USAGE
+    assert "--arm" in both.stderr
+
+
+def test_an_app_without_users_is_refused_with_the_way_to_get_some(tmp_path: Path) -> None:
+    done = duel_here("run", "shop.main:app", "--dry-run", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE
+    assert "duel init shop.main:app" in done.stderr
+
+
+def test_of_an_only_arm_whose_users_think_the_response_time_must_be_known(tmp_path: Path) -> None:
+    """Their throughput is known at once, and says nothing of the arm."""
+
+    def script(_: object, __: object, round: int) -> Scripted:
+        return Scripted(requests=60, latency=0.02 * (1.0 + round % 2), thinks=True)
+
+    found = seen(tmp_path, script)
+    (portrait,) = found.portraits
+    assert (portrait.metric, portrait.word) == ("p50", "inconclusive")
+    assert decided(found.run, found.readings) == set()

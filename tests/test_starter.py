@@ -1,0 +1,161 @@
+"""`duel init`: from an app's OpenAPI document to a locustfile that can be run and edited."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests.errors import Exit
+from loadtests.measure.answers.openapi import Operation, example, operations
+from loadtests.measure.answers.questions import Question
+from loadtests.measure.starter.exploration import Explored, canary_of, unasked
+from loadtests.measure.starter.files import added, locustfile, table
+from tests.commands import duel_here
+
+FORM = {"required": True, "content": {"multipart/form-data": {}}}
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def document(path: str, method: str = "get", **operation: Any) -> bytes:
+    listed = {"summary": "Read Article", **operation}
+    parts = {"Tree": {"type": "object", "required": ["child"],
+                      "properties": {"child": {"$ref": "#/components/schemas/Tree"}}}}  # fmt: skip
+    return json.dumps({"paths": {path: {method: listed}}, "components": {"schemas": parts}}).encode()
+
+
+def only(path: str, method: str = "get", **operation: Any) -> Operation:
+    (found,) = operations(document(path, method, **operation))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "integer"}, 1),
+        ({"type": "integer", "minimum": 10}, 10),
+        ({"type": "integer", "exclusiveMinimum": 10}, 11),
+        ({"type": "number", "maximum": 0.1}, 0.1),
+        ({"type": "boolean"}, True),
+        ({"type": "string", "minLength": 3}, "aaa"),
+        ({"type": "string", "format": "date"}, "2026-01-02"),
+        ({"type": ["null", "integer"]}, 1),
+        ({"enum": ["red", "green"]}, "red"),
+        ({"const": 7}, 7),
+        ({"type": "integer", "default": 20}, 20),
+        ({"type": "string", "examples": ["Ada"]}, "Ada"),
+        ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, 1),
+        ({"allOf": [{"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+                    {"properties": {"b": {"type": "boolean"}}, "required": ["b"]}]}, {"a": 1, "b": True}),
+        ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [1, 1]),
+        ({"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"]}, {"a": 1}),
+        ({}, "a"),
+        (None, "a"),
+    ],
+)  # fmt: skip
+def test_a_value_fits_its_schema(schema: Any, value: Any) -> None:
+    assert example(schema) == value
+
+
+def test_a_schema_that_contains_itself_has_an_end() -> None:
+    tree = only("/t", "post", requestBody={"content": {"application/json": {
+        "schema": {"$ref": "#/components/schemas/Tree"}}}})  # fmt: skip
+    assert "child" in example(tree.body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"{}", b'{"paths": []}', b'{"paths": {"/a": 3}}',
+             b'{"paths": {"/a": {"get": {"parameters": 4}}}}']
+)  # fmt: skip
+def test_what_is_no_document_lists_nothing(body: bytes) -> None:
+    assert operations(body) == []
+
+
+def test_a_path_gets_what_it_needs_and_nothing_optional() -> None:
+    found = only("/a/{name}", parameters=[
+        {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "b c/d"},
+        {"name": "limit", "in": "query", "required": True, "schema": {"type": "integer"}},
+        {"name": "page", "in": "query", "schema": {"type": "integer"}},
+    ])  # fmt: skip
+    assert found.target() == "/a/b%20c%2Fd?limit=1"
+
+
+def found(path: str = "/articles/1", status: int | None = 200, **operation: Any) -> Explored:
+    return Explored(only(path, **operation), Question("GET", path), status)
+
+
+@pytest.mark.parametrize(
+    ("explored", "why"),
+    [
+        (found(), None),
+        (found(status=404), "answered 404 (Not Found): choose values that exist"),
+        (found(status=401, security=[{"token": []}]), "needs credentials"),
+        (found(status=0), "gave no answer in time"),
+        (unasked(only("/articles", "post")), "writes"),
+        (unasked(only("/file", "put", requestBody=FORM)), "takes a body of multipart/form-data"),
+    ],
+)  # fmt: skip
+def test_only_reads_that_answered_are_loaded_and_each_other_one_says_why_not(
+    explored: Explored, why: str | None
+) -> None:
+    text = locustfile("shop:app", [explored])
+    compile(text, "users.py", "exec")
+    assert ("abstract = True" in text) == (why is not None)
+    assert (why or "") in text
+
+
+@pytest.mark.parametrize("title", ["", "class", "3 things", "Łódź", 'say "hi"\\n', "LeanUser"])
+def test_whatever_a_route_is_called_the_locustfile_is_python(title: str) -> None:
+    several = [found(summary=title), found(summary=title)]
+    text = locustfile("shop:app", several)
+    compile(text, "users.py", "exec")
+    assert text.count("(LeanUser):") == 2
+    names = {line.split("(")[0] for line in text.splitlines() if line.startswith("class ")}
+    assert len(names) == 2
+
+
+def test_the_canary_is_a_light_route_that_answered() -> None:
+    assert canary_of([found("/articles"), found("/health")]) == "/health"
+    assert canary_of([found("/articles"), found("/health", status=503)]) is None
+
+
+def test_a_project_that_has_settings_keeps_them(tmp_path: Path) -> None:
+    project, settings = tmp_path / "pyproject.toml", table({"arm": ['app=shop:app,env.A="b"']})
+    assert not added(project, settings)
+    project.write_text("[project]\nname = 'shop'")
+    assert added(project, settings)
+    before = project.read_text()
+    assert not added(project, settings)
+    assert project.read_text() == before
+
+
+def test_an_app_becomes_a_locustfile_and_settings_with_which_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    done = duel_here("init", "shop.main:create_app", "--app-dir", str(EXAMPLES), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "users of 2 routes; 1 more" in done.stdout
+    plan = duel_here("run", "--dry-run", cwd=tmp_path)
+    assert "ReadArticle at 64 users" in plan.stdout, plan.stderr
+    assert "CreateOrder" not in plan.stdout
+    users = tmp_path / "duel_users.py"
+    before = users.read_text()
+    again = duel_here("init", "shop.main:create_app", "--app-dir", str(EXAMPLES), cwd=tmp_path)
+    assert again.returncode == Exit.USAGE
+    assert "exists already" in again.stderr
+    assert users.read_text() == before
+    listed = subprocess.run([sys.executable, "-m", "locust", "-f", users, "--list"], check=True,
+                            capture_output=True, text=True)  # fmt: skip
+    assert "ReadArticle" in listed.stdout
+
+
+def test_an_app_without_a_document_is_told_to_write_its_users_by_hand(tmp_path: Path) -> None:
+    done = duel_here(
+        "init", "answering:erring", "--app-dir", str(Path(__file__).parent / "apps"), cwd=tmp_path
+    )
+    assert done.returncode == Exit.USAGE
+    assert "lists no routes in an OpenAPI document" in done.stderr
