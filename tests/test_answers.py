@@ -46,7 +46,7 @@ from reports.exit_codes import exit_code, outcomes_of
 from reports.export import formats
 from reports.render import html, markdown, report_directory, terminal
 from reports.render.summary import summary
-from reports.wording.caveats import caveat_text
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.sentences import answers_text
 from tests import scripted
 from tests.commands import duel_here
