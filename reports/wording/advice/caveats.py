@@ -140,7 +140,8 @@ def preparation_text(
             return (
                 f"{listed(endpoints)}: the arm that is asked first answers one way, the arms after it "
                 "another, whichever it is: they share state, such as a database, so these answers were not "
-                "compared: give each arm its own, or undo every trial's changes (--before-trial)"
+                "compared: give each arm its own (copy=PATH), or undo the changes before every trial "
+                "(--before-trial)"
             )
         case PreparationDisturbed():
             return disturbed_text(caveat)
