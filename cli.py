@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
@@ -19,6 +18,7 @@ import typer
 from loadtests.errors import DuelError, Exit, PlanError, explained
 from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
 from loadtests.system.signals import end_in_order
+from reports.export.names import Format
 from reports.render.streams import complain, discard, unfailing_streams
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 EXIT_CODES = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in Exit)
 
 Verb = Callable[..., None]
-Format = StrEnum(
-    "Format",
-    "baseline markdown comment github-summary github-annotations github-outputs junit openmetrics "
-    "benchmark-bigger benchmark-smaller bencher",
-)
+
 ColourOption = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Color the output")]
 JsonOption = Annotated[
     Optional[str], typer.Option("--json", metavar="FILE|-", help="Write results as JSON; - prints only them")
@@ -327,7 +323,7 @@ def list_(output: "Output") -> None:
 
 
 @verb("arm", "app-dir", "database")
-def check(settled: Settled, output: "Output") -> None:
+def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     """Check whether this machine and these arms are fit to be measured."""
     from loadtests.measure.planning import arms_of
     from loadtests.measure.preflight import examine
@@ -335,7 +331,8 @@ def check(settled: Settled, output: "Output") -> None:
     from reports.render import listings
 
     arms = arms_of(settled.settings, settled.settings.arm)
-    found = examine(arms, building.run_options(settled.settings))
+    chosen = building.run_options(settled.settings, wait=wait)
+    found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_equality(output.results, [arm.name for arm in arms], found.compared)
     listings.show_in_force(output.results, arms, found.in_force)
@@ -372,6 +369,7 @@ def selftest(
     settled: Settled,
     output: "Output",
     seed: Annotated[int, typer.Option(help="Seed of orders and requests")] = 1,
+    wait: WaitOption = False,
 ) -> None:
     """Measure known answers in two minutes, to see whether results on this machine can be trusted."""
     from loadtests.measure import known_answers
@@ -384,7 +382,7 @@ def selftest(
     answers: list[selftest.KnownAnswer] = []
     for name, plan in known_answers.plans(seed).items():
         output.note(f"{name}: {' against '.join(arm.name for arm in plan.arms)}")
-        run, readings = carry_on(begin(plan, Path(settled.settings.out)), RunOptions(), output)
+        run, readings = carry_on(begin(plan, Path(settled.settings.out)), RunOptions(wait=wait), output)
         answers += selftest.answers(name, run, readings)
     code = exit_code({"pass" if answer.right else "invalid" for answer in answers})
     raise typer.Exit(output.deliver(code, "", lambda console: listings.show_answers(console, answers)))

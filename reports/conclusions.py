@@ -70,7 +70,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
     outcomes: dict[tuple[Cell, str], list[tuple[Outcome, Verdict]]] = {}
     for one, decision in zip(judged(run, found), made, strict=False):
         outcomes.setdefault((one.cell, one.arm), []).append((decision.outcome, one))
-    explanations = Explanations(run, readings)
+    explanations = Explanations(run, readings, found)
     return Conclusions(
         run=run,
         readings=readings,

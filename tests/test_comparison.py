@@ -349,10 +349,10 @@ def test_every_field_of_a_plan_is_compared_or_known_to_be_irrelevant() -> None:
     compared = {*(name.replace("-", "_") for name in plan_setup(plan)), "rounds"}
     fields = {*Plan.model_fields} - IRRELEVANT - {"min_rounds", "max_rounds"}
     assert fields == compared - {"rounds"}
-    assert {*Arm.model_fields} - IRRELEVANT - {"serving", "env"} == {"app", "python"}
+    assert {*Arm.model_fields} - IRRELEVANT - {"serving", "env"} == {"app", "python", "copied"}
     served = Arm(name="a", app="a:a", env={"A": "b"}, serving=Serving(gc_threshold=1))
     assert {name.partition(".")[0] for name in arm_setup(served)} <= {*names(), "python"}
-    assert len(arm_setup(served)) == len(Serving.model_fields) + 3
+    assert len(arm_setup(served)) == len(Serving.model_fields) + 4
 
 
 def test_a_run_against_itself_is_an_error() -> None:

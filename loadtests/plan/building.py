@@ -157,6 +157,7 @@ def locustfile(file: str | None, told: Mapping[str, Any] = NOTHING) -> LocustFil
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         more = {key: told[key] for key in ("ignored", "helpers") if key in told}
+        more["scenarios"] = tuple(told.get("scenarios", ()))
         return LocustFile.model_validate({"file": str(path), "digest": digest, **more})
     except (OSError, ValueError) as error:
         raise PlanError(

@@ -36,6 +36,8 @@ class LocustFile(Frozen):
     file: Line
     digest: Line
     """SHA-256 of its bytes: another file makes another load."""
+    scenarios: Annotated[tuple[Line, ...], Field(max_length=1_000)] = ()
+    """The names of all of its scenarios, of which a plan may have a few."""
     helpers: Mapping[Line, Line] = {}
     """By path, the digest of every file of Python code that it imports, without installed packages."""
     pauses: Mapping[Line, Positive] = {}

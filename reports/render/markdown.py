@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from loadtests.records import Cell, Run
@@ -167,8 +168,17 @@ def machine_text(run: Run) -> str:
     )
 
 
+CODE = re.compile(r"(`[\w ./{}:=,-]+`)")
+"""A code span of letters that are no markup, as ours are."""
+
+
 def plain(text: str) -> str:
-    """Text that Markdown does not read as markup."""
+    """Text that Markdown does not read as markup, except its code spans."""
+    parts = CODE.split(text)
+    return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
+
+
+def escaped(text: str) -> str:
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return text.replace("\n", " ")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from loadtests.errors import CannotWrite, Exit, explained
 from reports.analysis.readings import Readings
-from reports.render.live import Lines, LiveView, WaitingOnly
+from reports.render.live import Lines, LiveView, WaitingOnly, waiting
 from reports.render.streams import Unfailing, complain, discard, printing
 from reports.render.terminal import say
 
@@ -59,6 +59,10 @@ class Output:
     def note(self, text: str) -> None:
         """A line that is not part of the results."""
         say(self.notes, text)
+
+    def waiting(self, other: str, place: int) -> None:
+        """A note that another measurement is waited for."""
+        self.note(waiting(other, place))
 
     def show(self, as_json: str, as_table: Callable[[Console], None], report: Path | None = None) -> None:
         """Write results in each requested form; `report` has the details. Raises CannotWrite,

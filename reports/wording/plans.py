@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.records import BLOCK, Arm, Compared, Ignored, InForce, Plan, Run, foreseen
+from reports.analysis.thresholds import skipped
 from reports.wording import units
 from reports.wording.gates.bases import base_lines
 from reports.wording.refusals import refusal_text
@@ -43,6 +44,9 @@ def plan_text(plan: Plan) -> str:
     if plan.no_think:
         lines.append(f"{NO_THINK}.")
     lines += [f"note: {line}" for line in base_lines(plan)]
+    elsewhere = skipped(plan)
+    if elsewhere:
+        lines.append(f"note: not judged, since this run does not measure it: {units.listed(elsewhere)}")
     if plan.profile == "quick":
         lines.append(
             "The quick profile is a demonstration: it decides large effects and leaves small ones open."
