@@ -20,7 +20,8 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import serve
-from loadtests.serving.versions import Sources, digest
+from loadtests.serving.used.files import digest
+from loadtests.serving.versions import Sources
 from tests import scripted
 from tests.commands import duel_here
 

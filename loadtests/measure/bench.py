@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -71,6 +71,8 @@ class Bench:
         )
         self.scenarios: Mapping[str, Any] = {}
         """What the generator can run, once it is ready."""
+        self.user_modules: Sequence[str] = ()
+        """The files of the modules that the locustfile imports."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -80,7 +82,8 @@ class Bench:
                 generator(self.environment.logs, self.placement, self.generator_options)
             )
             opening.enter_context(self.environment)
-            self.scenarios = self.generator.receive(OWN_BOOT)["scenarios"]
+            ready = self.generator.receive(OWN_BOOT)
+            self.scenarios, self.user_modules = ready["scenarios"], ready.get("modules", ())
             ours = [self.generator.pid, *self.environment.pids]
             self.clocks = accounting.Clocks(ours, self.environment.all_known)
             self._open = opening.pop_all()

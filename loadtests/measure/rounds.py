@@ -103,6 +103,8 @@ def carry_out(
         began = time.perf_counter()
         bench = opening.enter_context(Bench(directory.logs, options, run.plan))
         bench.environment.checkout = checkout
+        bench.environment.begin(run, directory.path)
+        bench.environment.sources.note_users(bench.user_modules)
         bench.names.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
         run = prepared(run, bench, watcher)
@@ -161,8 +163,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 f"cannot resume run {run.id}: its database was {run.machine.database}, and is now {database}",
                 hint="rounds of two different things do not belong to one run: start a new one",
             )
-        # Resumed: its rounds are still judged by what was known before the first one, and of the same code.
-        bench.environment.sources.digests.update(run.sources or {})
+        # Resumed: its rounds are still judged by what was known before the first one.
         check_equal(plan.arms, bench.environment, questions)
     else:
         if questions:
@@ -175,8 +176,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 "machine": run.machine.model_copy(update={"database": database}),
                 "answers": answers,
                 "answers_compared": compared,
-                "sources": dict(bench.environment.sources.digests),
-                "task_queues": dict(bench.environment.sources.task_queues),
+                **bench.environment.facts(),
                 "in_force": known,
                 "ceilings": tuple(bench.ceilings(max_users(plan), plan.seed % 2**31)),
                 "calibrations": tuple(calibrations),
@@ -351,6 +351,7 @@ class Rounds:
                 trial = measure_trial(task, self.plan, self.bench, self.directory.path, ceiling, turn, enough)
                 trial = self.by_best_ceiling(trial)
                 self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
+                self.run = self.run.model_copy(update=self.bench.environment.facts())
                 # After every trial: an interrupted run keeps what it has.
                 self.directory.save(self.run)
                 self.watcher.trial_ends(self.run, trial)

@@ -18,7 +18,9 @@ from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
 from loadtests.records.files import read_named
 from loadtests.records.run import Run
-from loadtests.serving import versions
+from loadtests.serving.environment import check_packages
+from loadtests.serving.used.changes import heads, program_changed
+from loadtests.serving.used.packages import installed_packages
 from loadtests.system import fingerprint, placement
 
 LARGEST_SOURCE = 16 * 2**20
@@ -132,12 +134,14 @@ def refused(run: Run, what: str, hint: str) -> PlanError:
 
 def check_unchanged(run: Run) -> None:
     """Raises PlanError where what a run measures has changed since its plan was made, or since its trials."""
-    changed = change_since(run)
-    if changed is not None:
+    found = change_since(run)
+    if found is not None:
         raise PlanError(
-            f"cannot {'resume' if run.trials else 'measure'} run {run.id}: {changed}",
-            hint="rounds of two different things do not belong to one run: start a new one",
+            f"cannot {'resume' if run.trials else 'measure'} run {run.id}: {found}",
+            hint="rounds of two different things do not belong to one run: restore it, or start a new one",
         )
+    if run.packages is not None:
+        check_packages(run, installed_packages(heads(run)))
 
 
 def change_since(run: Run) -> str | None:
@@ -159,8 +163,4 @@ def change_since(run: Run) -> str | None:
             return f"{own.file}: {getattr(error, 'strerror', None) or error}"
         if digest != own.digest:
             return f"{own.file} has changed"
-    for path, recorded in (run.sources or {}).items():
-        found = versions.digest(Path(path))
-        if found != recorded:
-            return f"{path} {'is gone' if found is None else 'has changed'}"
-    return None
+    return program_changed(run)

@@ -88,6 +88,20 @@ class Machine(Frozen):
     """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
 
 
+class AppFiles(Frozen):
+    """The files beside the arms' code when the run began, by path with a digest of each; those of a base are
+    a commit's and not here."""
+
+    directory: Line
+    """Where duel ran, which is where apps work that name no other directory."""
+    program: Mapping[Line, Line]
+    """Templates, static files, settings: with others, it is not the same app."""
+    data: Mapping[Line, Line]
+    """Files that apps write, and files for people."""
+    cut: tuple[Line, ...] = ()
+    """Directories that hold more than is digested."""
+
+
 class Attempts(NamedTuple):
     """Trials, and the same by cell and arm."""
 
@@ -107,8 +121,13 @@ class Run(Frozen):
     sealed: Sealed | None = None
     """Digests of the values that are not recorded; None where they were not kept."""
     sources: Mapping[Line, Line] | None = None
-    """By path, the digest of every file of Python code that the arms imported, without installed packages;
-    None where that was not recorded."""
+    """By path, the digest of every file of Python code that the arms and the locustfile imported, without
+    installed packages; None where that was not recorded."""
+    files: AppFiles | None = None
+    """None in runs of earlier versions, which did not record them."""
+    packages: Mapping[Line, Mapping[Line, Line]] | None = None
+    """By arm, the versions of the packages that its interpreter has installed; without arms whose interpreter
+    could not tell. None in runs of earlier versions."""
     task_queues: Mapping[Line, tuple[Line, ...]] = {}
     """By arm, the packages it imports that hand work to processes which are not its children."""
     answers_compared: int | None = None

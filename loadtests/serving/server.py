@@ -206,6 +206,8 @@ class Server:
             ) from None
         for modules in found:
             self.environment.sources.note_task_queues(self.arm, modules)
+        self.environment.sources.check_users()
+        self.environment.files.check(self.environment.arms)
         checkout = self.environment.checkout
         # A base's files are those of a commit.
         if checkout is None or self.arm.name not in checkout.arms:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,10 @@ from pathlib import Path
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
 from loadtests.serving.checkout import BaseCheckout
+from loadtests.serving.used.files import digest
 
 Modules = Mapping[str, Sequence[str]]
 """By module, its file, or the directories of a package without one."""
-
-DIGITS = 16
-"""Digits of a file's digest that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +105,12 @@ TASK_QUEUES = frozenset(
 
 
 class Sources:
-    """Digests of the files that the arms' modules were imported from, by path, without installed packages."""
+    """Digests of the files that the modules of arms and of the locustfile were imported from, by path,
+    without installed packages."""
 
     def __init__(self) -> None:
+        self.users: Sequence[str] = ()
+        """The files of the locustfile's own modules."""
         self.digests: dict[str, str] = {}
         self.task_queues: dict[str, tuple[str, ...]] = {}
         """By arm, those of TASK_QUEUES that it imports; without arms that import none."""
@@ -134,10 +134,18 @@ class Sources:
                     hint="its trials do not belong to one run: start a new one",
                 )
 
+    def note_users(self, files: Sequence[str]) -> None:
+        """The files that the locustfile's modules come from. Raises ChildFailed where one has changed."""
+        self.users = [file for file in files if not installed(Path(file))]
+        self.check_users()
 
-def digest(file: Path) -> str | None:
-    """Of a file's bytes; None where it is none, or cannot be read."""
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS] if file.is_file() else None
-    except OSError:
-        return None
+    def check_users(self) -> None:
+        """Raises ChildFailed where a module of the locustfile has changed: every trial imports it again."""
+        for path in self.users:
+            found = digest(Path(path))
+            if found is not None and self.digests.setdefault(path, found) != found:
+                raise ChildFailed(
+                    "a module of the locustfile changed while it was used",
+                    cause=path,
+                    hint="its trials do not belong to one run: start a new one",
+                )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
+import sysconfig
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +39,8 @@ class World:
     options: Namespace = field(default_factory=Namespace)
     """`environment.parsed_options` of the file's users: Locust's and the file's own, by their defaults, the
     environment, Locust's configuration files and `--locust-arg`."""
+    modules: Sequence[str] = ()
+    """The files that the locustfile's own modules come from, without installed packages."""
     ignored: Sequence[dict[str, str]] = ()
     """What the file asks for and does not get here: kind and name of each."""
 
@@ -57,9 +61,19 @@ def builtin_world() -> World:
 def world_of(file: str, arguments: Sequence[str]) -> World:
     """A user's own file, with the words of `--locust-arg`. Raises Unusable, and anything that the file raises
     while it is loaded."""
+    before = set(sys.modules)
     users, shapes = loaded(file)
     options = parsed_options(arguments)
-    return World(users, options, [*ignored_shapes(shapes), *ignored_counts(users), *ignored_options(options)])
+    ignored = [*ignored_shapes(shapes), *ignored_counts(users), *ignored_options(options)]
+    return World(users, options, files_of(set(sys.modules) - before), ignored)
+
+
+def files_of(modules: Iterable[str]) -> list[str]:
+    """The files that modules were imported from, without the standard library's."""
+    library = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
+    found = {vars(sys.modules[name]).get("__file__") for name in modules if name in sys.modules}
+    paths = sorted(path for path in found if isinstance(path, str) and os.path.isabs(path))
+    return [path for path in paths if "site-packages" not in path and not path.startswith(library)]
 
 
 def parsed_options(arguments: Sequence[str]) -> Namespace:
