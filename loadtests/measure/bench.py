@@ -32,7 +32,7 @@ from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.plan.request import LONGEST, TrialRequest
 from loadtests.records.heartbeats import Heartbeats
-from loadtests.records.run import Calibration, Ceiling
+from loadtests.records.run import Calibration, Ceiling, Run
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
@@ -93,6 +93,12 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def take_stock(self, run: Run, directory: Path) -> None:
+        """Note what is measured and with whose users, or compare it with the run's records in `directory`.
+        Raises PlanError, ChildFailed."""
+        self.environment.begin(run, directory)
+        self.environment.sources.note_users(self.user_modules)
 
     def ceilings(self, users: Mapping[str, int], seed: int = 0) -> list[Ceiling]:
         """What the generator makes with these users of each scenario, without their think time, against a

@@ -103,8 +103,7 @@ def carry_out(
         began = time.perf_counter()
         bench = opening.enter_context(Bench(directory.logs, options, run.plan))
         bench.environment.checkout = checkout
-        bench.environment.begin(run, directory.path)
-        bench.environment.sources.note_users(bench.user_modules)
+        bench.take_stock(run, directory.path)
         bench.names.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
         run = prepared(run, bench, watcher)
@@ -350,8 +349,8 @@ class Rounds:
                 enough = work_to_watch(cell, arm.name, self.run.calibrations)
                 trial = measure_trial(task, self.plan, self.bench, self.directory.path, ceiling, turn, enough)
                 trial = self.by_best_ceiling(trial)
-                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
                 self.run = self.run.model_copy(update=self.bench.environment.facts())
+                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
                 # After every trial: an interrupted run keeps what it has.
                 self.directory.save(self.run)
                 self.watcher.trial_ends(self.run, trial)

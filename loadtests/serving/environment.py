@@ -126,6 +126,7 @@ class ServingEnvironment:
         salt = run.sealed.salt if run.sealed is not None else ""
         if run.trials:
             self.sources.digests.update(run.sources or {})
+            self.sources.task_queues.update(run.task_queues)
             self.files.recall(run.files, salt)
         else:
             self.files.survey(self.arms, salt, directory)

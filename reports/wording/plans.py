@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.records import BLOCK, Compared, Ignored, InForce, Plan, foreseen
+from loadtests.records import BLOCK, Compared, Ignored, InForce, Plan, Run, foreseen
 from reports.wording import units
 from reports.wording.gates.bases import base_lines
 from reports.wording.refusals import refusal_text
 from reports.wording.units import counted
+
+SHOWN = 3
+"""Files that a note names."""
 
 
 def plan_text(plan: Plan) -> str:
@@ -46,6 +49,27 @@ def plan_text(plan: Plan) -> str:
     if plan.locustfile is not None and plan.locustfile.ignored:
         lines.append(f"Not used of the locustfile: {ignored_text(plan.locustfile.ignored)}.")
     return "\n".join(lines)
+
+
+def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
+    """What may differ from the earlier part of a run that is resumed. `data_changed`: the files that have
+    changed and are no part of the program."""
+    lines = []
+    if run.trials and (run.files is None or run.packages is None):
+        lines.append(
+            "note: this run's record says nothing of templates, settings, static files and installed packages: "
+            "whether they have changed is not known."
+        )
+    if data_changed:
+        shown = units.listed(list(data_changed[:SHOWN]))
+        more = len(data_changed) - SHOWN
+        lines.append(
+            f"note: changed since the run began, and taken for data or notes: {shown}"
+            f"{f' and {more} more' if more > 0 else ''}."
+        )
+    if run.files is not None and run.files.cut:
+        lines.append(f"note: not all files are compared: {units.listed(list(run.files.cut))} holds too many.")
+    return lines
 
 
 def served_lines(plan: Plan) -> list[str]:

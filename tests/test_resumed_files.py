@@ -1,0 +1,214 @@
+"""A resumed run is the same program: files beside an app's code, helpers of a locustfile, packages."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from loadtests.errors import ChildFailed, PlanError
+from loadtests.measure.generator import known_scenarios
+from loadtests.measure.runs import resume, sealed
+from loadtests.plan.arms import Arm
+from loadtests.plan.options import RunOptions
+from loadtests.records.directory import RunDirectory
+from loadtests.records.run import Run
+from loadtests.serving.environment import check_packages
+from loadtests.serving.used import files, packages
+from loadtests.serving.used.changes import data_changed
+from loadtests.serving.used.files import UsedFiles
+from loadtests.serving.versions import Sources
+from reports.wording.plans import resumed_lines
+from tests import scripted
+from tests.test_resume import interrupted
+
+APP = {
+    "entry.py": "app = None\n",
+    "templates/page.html": "<p>1</p>",
+    "static/logo.svg": "<svg/>",
+    "README.md": "An app.",
+    ".env": "TOKEN=hunter2\n",
+    "notes.db": "1",
+    "docs/index.html": "1",
+    "state.json": "{}",
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with an app and what lies beside it, in which duel runs."""
+    place = tmp_path / "shop"
+    for name, text in APP.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(place)
+    return place
+
+
+def tracked(place: Path) -> None:
+    """Make a repository of all but the database and the settings."""
+    (place / ".gitignore").write_text("*.db\n.env\n")
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=place, check=True)
+
+
+def arms(place: Path) -> Sequence[Arm]:
+    return tuple(Arm(name=name, app="entry:app", app_dir=str(place)) for name in ("old", "new"))
+
+
+def surveyed(place: Path, parent: Path) -> tuple[Path, UsedFiles]:
+    """The directory of an interrupted run of the app, and what is known of its files."""
+    path = interrupted(parent / "runs", scripted.plan().model_copy(update={"arms": arms(place)}))
+    run, used = sealed(RunDirectory(path).load(), RunOptions()), UsedFiles()
+    assert run.sealed is not None
+    used.survey(run.plan.arms, run.sealed.salt, path)
+    RunDirectory(path).save(run.model_copy(update={"files": used.record}))
+    return path, used
+
+
+@pytest.mark.parametrize("name", ["templates/page.html", "static/logo.svg", ".env"])
+def test_a_changed_file_of_the_program_is_refused_with_its_name_and_its_arms(
+    shop: Path, tmp_path: Path, name: str
+) -> None:
+    """Templates, static files and settings, although nothing imports them and git ignores the last."""
+    tracked(shop)
+    path, _ = surveyed(shop, tmp_path)
+    resume(path, None)
+    (shop / name).write_text("2")
+    with pytest.raises(PlanError, match=rf"{name} has changed \(a file of arms 'old' and 'new'\)") as refused:
+        resume(path, None)
+    assert "restore it, or start a new one" in (refused.value.hint or "")
+    (shop / name).write_text(APP[name])
+    resume(path, None)
+    (shop / name).unlink()
+    with pytest.raises(PlanError, match=rf"{name} is gone"):
+        resume(path, None)
+
+
+def test_a_template_is_refused_without_a_repository_too(shop: Path, tmp_path: Path) -> None:
+    path, _ = surveyed(shop, tmp_path)
+    (shop / "templates" / "page.html").write_text("<p>2</p>")
+    with pytest.raises(PlanError, match=r"page\.html has changed"):
+        resume(path, None)
+
+
+@pytest.mark.parametrize("repository", [True, False])
+def test_a_database_and_a_readme_are_told_and_not_refused(
+    shop: Path, tmp_path: Path, repository: bool
+) -> None:
+    if repository:
+        tracked(shop)
+        subprocess.run(["git", "add", "--force", "notes.db"], cwd=shop, check=True)
+    path, _ = surveyed(shop, tmp_path)
+    changed = [shop / name for name in ("README.md", "docs/index.html", "notes.db")]
+    for file in changed:
+        file.write_text("2")
+    run, _ = resume(path, None)
+    assert data_changed(run) == [str(file) for file in changed]
+    assert any("notes.db" in line for line in resumed_lines(run, data_changed(run)))
+
+
+def test_what_the_app_writes_while_it_serves_does_not_block_the_run(shop: Path, tmp_path: Path) -> None:
+    """Even where git tracks it."""
+    tracked(shop)
+    path, used = surveyed(shop, tmp_path)
+    (shop / "state.json").write_text('{"visits": 1}')
+    with pytest.raises(PlanError, match=r"state\.json has changed"):
+        resume(path, None)
+    used.check(arms(shop))
+    run = RunDirectory(path).load()
+    RunDirectory(path).save(run.model_copy(update={"files": used.record}))
+    (shop / "state.json").write_text('{"visits": 2}')
+    assert data_changed(resume(path, None)[0]) == [str(shop / "state.json")]
+
+
+def test_a_template_that_is_edited_between_two_trials_stops_the_run(shop: Path, tmp_path: Path) -> None:
+    _, used = surveyed(shop, tmp_path)
+    used.check(arms(shop))
+    (shop / "templates" / "page.html").write_text("<p>other</p>")
+    with pytest.raises(ChildFailed, match="arms 'old' and 'new' changed while it was measured"):
+        used.check(arms(shop))
+
+
+def test_apps_go_on_in_the_directory_where_they_worked(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another one an app reads other templates, or none."""
+    path, _ = surveyed(shop, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError, match=f"its apps worked in {shop}, and duel runs in {tmp_path} now"):
+        resume(path, None)
+
+
+def test_a_secret_setting_is_not_in_the_record(shop: Path, tmp_path: Path) -> None:
+    """Its digest is salted, and too short and too slow to guess it from."""
+    one, other = (surveyed(shop, tmp_path / name)[1].record for name in "ab")
+    assert one is not None
+    assert other is not None
+    found = one.program[str(shop / ".env")]
+    assert len(found) == 6
+    assert found != other.program[str(shop / ".env")]
+
+
+def test_a_directory_with_too_many_files_is_said(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_FILES", 2)
+    path, _ = surveyed(shop, tmp_path)
+    run, _ = resume(path, None)
+    assert run.files is not None
+    assert len(run.files.program) + len(run.files.data) == 2
+    assert resumed_lines(run, [])[-1] == f"note: not all files are compared: {shop} holds too many."
+
+
+def test_a_changed_module_of_a_locustfile_is_refused(tmp_path: Path) -> None:
+    """Its helpers decide what is asked for, as the file itself does."""
+    (tmp_path / "goods.py").write_text("PATH = '/a'\n")
+    users = "from goods import PATH\nfrom locust import HttpUser, task\n\n\nclass Buyer(HttpUser):\n"
+    users += "    @task\n    def buy(self):\n        self.client.get(PATH)\n"
+    (tmp_path / "load.py").write_text(users)
+    sources = Sources()
+    sources.note_users(known_scenarios(str(tmp_path / "load.py"))["modules"])
+    assert str(tmp_path / "goods.py") in sources.digests
+    path = interrupted(tmp_path / "runs", scripted.plan())
+    run = RunDirectory(path).load()
+    RunDirectory(path).save(run.model_copy(update={"sources": sources.digests}))
+    resume(path, None)
+    (tmp_path / "goods.py").write_text("PATH = '/b'\n")
+    with pytest.raises(PlanError, match=r"goods\.py has changed"):
+        resume(path, None)
+    with pytest.raises(ChildFailed, match="a module of the locustfile changed"):
+        sources.check_users()
+
+
+def test_an_upgraded_package_is_refused_with_both_versions(tmp_path: Path) -> None:
+    """Told by the interpreter itself."""
+    run: Run = RunDirectory(interrupted(tmp_path, scripted.plan())).load()
+    now = packages.installed_packages(run.plan.arms)
+    then = {arm: {**found, "fastapi": "0.1.0"} for arm, found in now.items()}
+    check_packages(run.model_copy(update={"packages": now}), now)
+    version = now["sync"]["fastapi"]
+    with pytest.raises(
+        PlanError, match=rf"'sync' has other packages: fastapi was 0\.1\.0, and is now {version}"
+    ):
+        check_packages(run.model_copy(update={"packages": then}), now)
+
+
+def test_another_interpreter_tells_what_it_has(tmp_path: Path) -> None:
+    """In a process of its own; one that is none tells nothing."""
+    ours = packages.of_interpreter(None)
+    python = shutil.which("python3") or "python3"
+    assert packages.of_interpreter(python) != {} or python != ""
+    assert packages.of_interpreter(str(tmp_path / "none")) == {}
+    assert ours["pytest"]
+
+
+def test_the_command_says_what_an_old_record_does_not_know(tmp_path: Path) -> None:
+    path = interrupted(tmp_path, scripted.plan())
+    run, _ = resume(path, None)
+    (line,) = resumed_lines(run, [])
+    assert line.endswith("whether they have changed is not known.")
