@@ -57,8 +57,8 @@ def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
     lines = []
     if run.trials and (run.files is None or run.packages is None):
         lines.append(
-            "note: this run's record says nothing of templates, settings, static files and installed packages: "
-            "whether they have changed is not known."
+            "note: this run's record says nothing of templates, settings, static files and installed "
+            "packages: whether they have changed is not known."
         )
     if data_changed:
         shown = units.listed(list(data_changed[:SHOWN]))
