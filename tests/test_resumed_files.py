@@ -24,6 +24,8 @@ from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from reports.wording.plans import resumed_lines
 from tests import scripted
+from tests.commands import brisk_here, carried_out, duel_here
+from tests.conftest import APPS
 from tests.test_resume import interrupted
 
 SHORT = ("-u", "2", "--rounds", "1", "-t", "0.3", "--warmup", "0.1", "--no-progress")
