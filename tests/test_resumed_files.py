@@ -139,6 +139,18 @@ def test_a_template_that_is_edited_between_two_trials_stops_the_run(shop: Path, 
         used.check(arms(shop))
 
 
+def test_a_template_that_a_command_makes_for_every_arm_does_not_stop_the_run(
+    shop: Path, tmp_path: Path
+) -> None:
+    """`--before-trial` may write what an arm reads."""
+    path, used = surveyed(shop, tmp_path)
+    (shop / "templates" / "page.html").write_text("<p>of arm old</p>")
+    used.check(arms(shop), commands=True)
+    run = RunDirectory(path).load()
+    RunDirectory(path).save(run.model_copy(update={"files": used.record}))
+    assert data_changed(resume(path, None)[0]) == [str(shop / "templates" / "page.html")]
+
+
 def test_apps_go_on_in_the_directory_where_they_worked(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +249,7 @@ def test_a_real_run_records_what_its_apps_are_made_of(shop: Path, unprepared: No
         assert refused.returncode == 2
         assert f"{shop / name} has changed (a file of arms 'old' and 'new')" in refused.stderr
         (shop / name).write_text(before)
+    assert run.packages is not None
     other = {arm: {**found, "fastapi": "0.1.0"} for arm, found in run.packages.items()}
     RunDirectory(path).save(run.model_copy(update={"packages": other}))
     refused = duel_here("resume", str(path), cwd=shop)

@@ -80,16 +80,17 @@ class UsedFiles:
         paths = record.program if record is not None else ()
         self.seen = {path: stamp for path in paths if (stamp := stamped(path)) is not None}
 
-    def check(self, arms: Sequence[Arm]) -> None:
+    def check(self, arms: Sequence[Arm], *, commands: bool = False) -> None:
         """After a server has served. A file that only people write has been edited: raises ChildFailed. Any
-        other has been written by the app, and counts as its data from now on."""
+        other has been written by the app, and counts as its data from now on; with `commands` before or after
+        trials, which may write files, any file does."""
         for path in [one for one, stamp in self.seen.items() if stamped(one) != stamp]:
             record, stamp = self.record, stamped(path)
             if record is None:
                 return
             if stamp is not None and digest(Path(path), self.salt) == record.program[path]:
                 self.seen[path] = stamp
-            elif Path(path).suffix in PROGRAM or is_settings(Path(path)):
+            elif not commands and (Path(path).suffix in PROGRAM or is_settings(Path(path))):
                 raise ChildFailed(
                     f"{of_arm(path, arms)} changed while it was measured",
                     cause=path,
@@ -193,11 +194,11 @@ def stamped(path: str) -> tuple[int, int] | None:
 def digest(path: Path, salt: str = "") -> str | None:
     """Of a file's bytes, salted and slow for settings; None where it is no file, or cannot be read."""
     try:
-        content = path.read_bytes() if path.is_file() else None
+        if not path.is_file():
+            return None
+        if is_settings(path):
+            return options.digest(salt, str(path), path.read_text("utf-8", "surrogateescape"))
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
     except OSError:
         return None
-    if content is None:
-        return None
-    if is_settings(path):
-        return options.digest(salt, str(path), content.decode("utf-8", "surrogateescape"))
-    return hashlib.sha256(content).hexdigest()[:DIGITS]
