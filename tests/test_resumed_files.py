@@ -102,7 +102,7 @@ def test_a_template_is_refused_without_a_repository_too(shop: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("repository", [True, False])
-def test_a_database_and_a_readme_are_told_and_not_refused(
+def test_a_database_and_a_readme_are_noted_and_not_refused(
     shop: Path, tmp_path: Path, repository: bool
 ) -> None:
     if repository:
@@ -151,7 +151,7 @@ def test_a_template_that_a_command_makes_for_every_arm_does_not_stop_the_run(
     assert data_changed(resume(path, None)[0]) == [str(shop / "templates" / "page.html")]
 
 
-def test_apps_go_on_in_the_directory_where_they_worked(
+def test_apps_continue_in_the_directory_where_they_worked(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From another one an app reads other templates, or none."""
@@ -229,7 +229,7 @@ def test_it_is_said_what_an_old_record_does_not_know(tmp_path: Path) -> None:
 
 
 def test_a_real_run_records_what_its_apps_are_made_of(shop: Path, unprepared: None, unseeded: None) -> None:
-    """The command refuses to go on with another module, template or package, and goes on after a note."""
+    """The command refuses another module, template or package, and continues after a note."""
     shutil.copy(APPS / "odd.py", shop / "odd.py")
     arms = ["--arm", "old=odd:counting", "--arm", "new=odd:counting"]
     begun = brisk_here("run", "-s", "ping", *SHORT, *arms, cwd=shop)
@@ -260,5 +260,5 @@ def test_a_real_run_records_what_its_apps_are_made_of(shop: Path, unprepared: No
         (shop / name).write_text("2")
     resumed = brisk_here("resume", str(path), cwd=shop)
     carried_out(resumed.returncode, resumed.stderr)
-    assert "taken for data or notes" in resumed.stderr
+    assert "not part of the program" in resumed.stderr
     assert len(RunDirectory(path).load().trials) > len(run.trials)

@@ -97,7 +97,7 @@ class AppFiles(Frozen):
     program: Mapping[Line, Line]
     """Templates, static files, settings: with others, it is not the same app."""
     data: Mapping[Line, Line]
-    """Files that apps write, and files for people."""
+    """Files that apps write, and documentation."""
     cut: tuple[Line, ...] = ()
     """Directories that hold more than is digested."""
 

@@ -173,7 +173,7 @@ def check_packages(run: Run, found: Mapping[str, Versions]) -> None:
             raise PlanError(
                 f"cannot resume run {run.id}: arm {arm!r} has other packages: "
                 f"{'; '.join(other[:MOST_NAMED])}{more}",
-                hint="install the versions of then, or start a new run",
+                hint="install the recorded versions again, or start a new run",
             )
 
 

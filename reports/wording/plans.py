@@ -57,14 +57,14 @@ def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
     lines = []
     if run.trials and (run.files is None or run.packages is None):
         lines.append(
-            "note: this run's record says nothing of templates, settings, static files and installed "
+            "note: this run's record does not cover templates, settings, static files and installed "
             "packages: whether they have changed is not known."
         )
     if data_changed:
         shown = units.listed(list(data_changed[:SHOWN]))
         more = len(data_changed) - SHOWN
         lines.append(
-            f"note: changed since the run began, and taken for data or notes: {shown}"
+            f"note: changed since the run began, but not part of the program: {shown}"
             f"{f' and {more} more' if more > 0 else ''}."
         )
     if run.files is not None and run.files.cut:

@@ -32,7 +32,7 @@ def program_changed(run: Run) -> str | None:
 
 
 def data_changed(run: Run) -> list[str]:
-    """The files that arms may write, or that are for people, and that are other ones than the run found."""
+    """The files that arms may write, or that are documentation, and that are other ones than the run found."""
     return [path for path, _ in changed(run.files.data, salt_of(run))] if run.files is not None else []
 
 

@@ -28,12 +28,12 @@ MOST_FILES, MOST_BYTES = 2_000, 64 * 2**20
 WRITTEN = ("*.db", "*.db-*", "*.sqlite*", "*.log", "*.pid", "*.sock", "*.tmp", "*.bak", "*.swp", "*~")
 """Names of files that running writes, which change without being another program."""
 
-FOR_PEOPLE = (
+NOT_READ = (
     "*.md", "*.rst", "LICENSE*", "README*", "CHANGELOG*", "AUTHORS*", "Makefile", "Dockerfile*",
     "compose*.y*ml", "docker-compose*", "pyproject.toml", "setup.cfg", "tox.ini", "mkdocs.y*ml", "*.lock",
     "package*.json", "requirements*.txt", "*.ipynb",
 )  # fmt: skip
-"""Names of files for readers and for tools: installed packages are compared by themselves."""
+"""Names of documentation and of tool settings: installed packages are compared by themselves."""
 
 ASIDE = ("docs", "test", "tests", "benchmarks")
 """Directories of a repository that an app does not read."""
@@ -75,7 +75,7 @@ class UsedFiles:
         self.recall(AppFiles(directory=os.getcwd(), program=program, data=data, cut=tuple(cut)), salt)
 
     def recall(self, record: AppFiles | None, salt: str) -> None:
-        """Go on from what the records hold; None: an earlier version's, which kept nothing."""
+        """Continue from what the records hold; None: an earlier version's, which kept nothing."""
         self.record, self.salt = record, salt
         paths = record.program if record is not None else ()
         self.seen = {path: stamp for path in paths if (stamp := stamped(path)) is not None}
@@ -174,8 +174,8 @@ def is_program(path: PurePath, tracked: bool) -> bool:
     if is_settings(path):
         return True
     aside = bool(path.parts[:-1]) and path.parts[0] in ASIDE
-    told = any(fnmatchcase(path.name, pattern) for pattern in (*WRITTEN, *FOR_PEOPLE, "*.py", "*.pyi"))
-    return not aside and not told and (tracked or path.suffix in PROGRAM)
+    data = any(fnmatchcase(path.name, pattern) for pattern in (*WRITTEN, *NOT_READ, "*.py", "*.pyi"))
+    return not aside and not data and (tracked or path.suffix in PROGRAM)
 
 
 def is_settings(path: PurePath) -> bool:
