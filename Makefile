@@ -16,11 +16,12 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test lint types lock wheel readme schema findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test quick lint types lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
 	@echo "make test     set up, then all tests"
+	@echo "make quick    set up, then the tests that load no server (a minute)"
 	@echo "make install  set up only"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench-generator, bench-report, bench-help   how fast the tool itself is"
@@ -53,6 +54,11 @@ test: $(READY)
 	$(PYTEST) -m "not alone and not calm" -n 4 --dist worksteal || $(AGAIN) -m "not alone and not calm"
 	$(PYTEST) -m calm -n 2 --dist loadfile || $(AGAIN) -m calm
 	$(PYTEST) -m alone || $(AGAIN) -m alone
+
+QUICK := apps architecture cards comparison config confidence exports gate golden k6_thresholds language \
+	launches mixture naming plan portraits records statistics thresholds twins validity verdicts wording
+quick: $(READY)
+	$(PYTEST) -q -n 2 $(QUICK:%=tests/test_%.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,25 +6,22 @@ evaluated at runtime, since Typer makes a verb's flags from them.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from enum import StrEnum
+from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 
 import typer
 
-from loadtests.errors import CannotWrite, DuelError, Exit, PlanError, explained
-from loadtests.plan.settings import DECLARED, DEFAULTS, Declaration, Settled, settle
-from reports.render.streams import discard, unfailing_streams
+from loadtests.errors import DuelError, Exit, PlanError, explained
+from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
+from loadtests.system.signals import end_in_order
+from reports.export.names import Format
+from reports.render.streams import complain, discard, unfailing_streams
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from loadtests.plan.options import RunOptions
     from loadtests.records import Run, RunDirectory
     from reports.analysis.readings import Readings
@@ -32,21 +29,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in Exit)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a run: Ctrl-C, the end of a job, a closed terminal."""
-
-ALL = tuple(key for key, declared in DECLARED.items() if not declared.only_in_file)
-RENEWABLE = (
-    "max-time", "answers", "arm", "sweep", "app-dir", "database", "before-trial", "after-trial", "locust-arg",
-)  # fmt: skip
-"""Settings that are not recorded, or not as a whole, so that a resumed run takes them again."""
-
 Verb = Callable[..., None]
-Format = StrEnum(
-    "Format",
-    "baseline markdown comment github-summary github-annotations github-outputs junit openmetrics "
-    "benchmark-bigger benchmark-smaller bencher",
-)
+
 ColourOption = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Color the output")]
 JsonOption = Annotated[
     Optional[str], typer.Option("--json", metavar="FILE|-", help="Write results as JSON; - prints only them")
@@ -113,7 +97,9 @@ def verb(
                 if settings:
                     values["settled"] = settled_by(values, settings)
                 if "output" in asked:
-                    values["output"] = output_by(values)
+                    from reports.render.output import Output
+
+                    values["output"] = Output.by(values)
                 function(**values)
 
         # Typer makes the flags from these.
@@ -127,10 +113,10 @@ def verb(
 
 
 def flag(declared: Declaration) -> Parameter:
-    """A setting as Typer takes it: as text, which the setting itself reads."""
+    """A setting as Typer takes it: as text, which the setting itself reads, or as a switch."""
     names = [f"--{declared.key}", *([declared.short] if declared.short else [])]
     option = typer.Option(*names, metavar=declared.metavar, help=declared.help_text)
-    kind = Optional[list[str]] if declared.many else Optional[str]
+    kind: Any = Optional[list[str]] if declared.many else Optional[str] if declared.metavar else bool
     return Parameter(declared.field, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
 
 
@@ -145,21 +131,8 @@ def shared(default: Any = False, **options: Any) -> list[Parameter]:
 def settled_by(values: dict[str, Any], settings: Sequence[str]) -> Settled:
     """The settings by all layers; takes their flags out of `values`. Raises PlanError."""
     given = {key: values.pop(DECLARED[key].field) for key in settings}
-    profiles = [name for name in ("quick", "thorough") if values.pop(name, False)]
-    profiles += [given["profile"]] if given.get("profile") is not None else []
-    if len(profiles) > 1:
-        raise PlanError("--quick, --thorough and --profile exclude each other")
-    if profiles:
-        given["profile"] = profiles[0]
-    return settle(given, os.environ, values.pop("config"))
-
-
-def output_by(values: dict[str, Any]) -> "Output":
-    """The streams by their flags; takes them out of `values`."""
-    from reports.render.output import Output
-
-    quiet, silent = values.pop("quiet", False), values.pop("no_progress", False)
-    return Output(values.pop("color"), values.pop("json", None), quiet, progress=not (quiet or silent))
+    short = {name: values.pop(name) for name in ("quick", "thorough") if name in values}
+    return settle(given | short, os.environ, values.pop("config"))
 
 
 def show_version(wanted: bool) -> None:
@@ -179,7 +152,7 @@ def options(
     """Should this FastAPI route be def or async def? Evidence from load tests."""
 
 
-@verb(*ALL, json=True, progress=True)
+@verb(*FLAGGED, json=True, progress=True)
 def run(
     settled: Settled,
     output: "Output",
@@ -237,10 +210,10 @@ def resume(
     )
     for line in resumed_lines(run, data_changed(run)):
         output.note(line)
-    finish(*carry_on((accepted(run, settled), directory), chosen, output), output, strict)
+    finish(*carry_on((run.accepting(settled.given("answers")), directory), chosen, output), output, strict)
 
 
-@verb(*ALL)
+@verb(*FLAGGED)
 def config(settled: Settled, output: "Output") -> None:
     """Show every setting that `duel run` would use, and where it comes from."""
     output.say("\n".join(settled.lines()))
@@ -259,10 +232,9 @@ def init(
     from reports.wording.plans import started_text
 
     described = f"app={target}" + (f",python={python}" if python else "")
-    settings = settled.settings
-    (arm,) = arms_of(settings, [described])
-    file = Path(settings.locustfile or USERS)
-    written = start(arm, described, settings.app_dir, file, Path("pyproject.toml"))
+    (arm,) = arms_of(settled.settings, [described])
+    file = Path(settled.settings.locustfile or USERS)
+    written = start(arm, described, settled.settings.app_dir, file, Path("pyproject.toml"))
     output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
 
 
@@ -273,7 +245,7 @@ def report(settled: Settled, output: "Output", path: RunArgument, strict: Strict
     from reports.analysis.readings import Readings
 
     directory = RunDirectory(path)
-    finish(accepted(directory.load(), settled), directory, Readings(directory), output, strict)
+    finish(directory.load().accepting(settled.given("answers")), Readings(directory), output, strict)
 
 
 @verb(json=True)
@@ -286,21 +258,12 @@ def compare(
     strict: StrictOption = False,
 ) -> None:
     """Say whether the ratio of the arms became worse from one run to the next: a gate for CI."""
-    from loadtests.records import RunDirectory
-    from reports.exit_codes import exit_code
     from reports.gate import comparison, setups
-    from reports.render import changes, report_directory
+    from reports.render.report_directory import deliver_change
     from reports.runs import side_of
 
-    allowed = setups.allowed(allow or ())
-    found = comparison.compare(side_of(base), side_of(head), margin, allowed)
-
-    def write() -> Path | None:
-        return report_directory.write_change(found, RunDirectory(head).report) if head.is_dir() else None
-
-    code = exit_code({one.outcome for one in found.changes}, strict)
-    as_json = dumps(changes.data(found), indent=2) + "\n"
-    leave(code, output, as_json, lambda console: changes.show(console, found), write)
+    found = comparison.compare(side_of(base), side_of(head), margin, setups.allowed(allow or ()))
+    raise typer.Exit(deliver_change(found, head, output, strict))
 
 
 @verb()
@@ -322,7 +285,7 @@ def export(
     """Write a run as a baseline to commit, or in the formats of CI services and benchmark trackers."""
     from reports.export import formats
     from reports.gate.setups import allowed
-    from reports.render.output import print_text, write_text
+    from reports.render.output import put
     from reports.runs import conclusions_of, side_of
 
     wanted, files = format or [Format("baseline")], out or ["-"]
@@ -332,8 +295,7 @@ def export(
     base = side_of(against) if against is not None else None
     conclusions = conclusions_of(path)
     for one, file in zip(wanted, files, strict=True):
-        text = formats.write(one, conclusions, base, margin, chosen)
-        print_text(text) if file == "-" else write_text(Path(file), text)
+        put(file, formats.write(one, conclusions, base, margin, chosen))
 
 
 @verb("app-dir", "database")
@@ -351,8 +313,6 @@ def serve(
     from loadtests.serving.by_hand import serve_alone
 
     (chosen,) = arms_of(settled.settings, [arm])
-    if chosen.url is not None:
-        raise PlanError(f"{chosen.url} is an external server: there is nothing to serve")
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
     raise typer.Exit(serve_alone(chosen, host, port, building.database(settled.settings)))
 
@@ -367,7 +327,7 @@ def list_(output: "Output") -> None:
 
 
 @verb("arm", "app-dir", "database")
-def check(settled: Settled, output: "Output") -> None:
+def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     """Check whether this machine and these arms are fit to be measured."""
     from loadtests.measure.planning import arms_of
     from loadtests.measure.preflight import examine
@@ -375,7 +335,8 @@ def check(settled: Settled, output: "Output") -> None:
     from reports.render import listings
 
     arms = arms_of(settled.settings, settled.settings.arm)
-    found = examine(arms, building.run_options(settled.settings))
+    chosen = building.run_options(settled.settings, wait=wait)
+    found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_equality(output.results, [arm.name for arm in arms], found.compared)
     listings.show_in_force(output.results, arms, found.in_force)
@@ -403,9 +364,8 @@ def advise(
     told = inspect_alone(target, settled.settings.app_dir, python, start)
     anatomy = app_advice.Anatomy.model_validate(told)
     found = app_advice.advise(anatomy, users)
-    as_json = dumps(rendering.data(anatomy, found), indent=2) + "\n"
-    code = exit_code({one.weight for one in found})
-    leave(code, output, as_json, lambda console: rendering.show(console, anatomy, found))
+    code, text = exit_code({one.weight for one in found}), rendering.as_json(anatomy, found)
+    raise typer.Exit(output.deliver(code, text, lambda console: rendering.show(console, anatomy, found)))
 
 
 @verb("out", progress=True)
@@ -413,6 +373,7 @@ def selftest(
     settled: Settled,
     output: "Output",
     seed: Annotated[int, typer.Option(help="Seed of orders and requests")] = 1,
+    wait: WaitOption = False,
 ) -> None:
     """Measure known answers in two minutes, to see whether results on this machine can be trusted."""
     from loadtests.measure import known_answers
@@ -425,83 +386,34 @@ def selftest(
     answers: list[selftest.KnownAnswer] = []
     for name, plan in known_answers.plans(seed).items():
         output.note(f"{name}: {' against '.join(arm.name for arm in plan.arms)}")
-        run, _, readings = carry_on(begin(plan, Path(settled.settings.out)), RunOptions(), output)
+        run, readings = carry_on(begin(plan, Path(settled.settings.out)), RunOptions(wait=wait), output)
         answers += selftest.answers(name, run, readings)
     code = exit_code({"pass" if answer.right else "invalid" for answer in answers})
-    leave(code, output, "", lambda console: listings.show_answers(console, answers))
-
-
-def accepted(run: "Run", settled: Settled) -> "Run":
-    """The run, with `--answers` in place of its plan's where that is set."""
-    return run.accepting(settled.settings.answers) if "answers" in settled.origins else run
+    raise typer.Exit(output.deliver(code, "", lambda console: listings.show_answers(console, answers)))
 
 
 def carry_on(
     started: tuple["Run", "RunDirectory"], chosen: "RunOptions", output: "Output"
-) -> tuple["Run", "RunDirectory", "Readings"]:
-    """Measure what is left of a run. An error or interrupt that stops it gets a note on how to continue."""
+) -> tuple["Run", "Readings"]:
+    """Measure what is left of a run, with progress."""
     from loadtests.measure.rounds import carry_out
+    from loadtests.measure.runs import kept
     from reports.analysis.readings import Readings
     from reports.conclusions import decided
 
     run, directory = started
     readings = Readings(directory)
-    with output.watching(readings) as watcher:
-        try:
-            run = carry_out(run, directory, lambda run: decided(run, readings), watcher, chosen)
-        except (DuelError, KeyboardInterrupt) as stopped:
-            if isinstance(stopped, KeyboardInterrupt) or directory.load().trials:
-                stopped.add_note(
-                    f"what was measured is kept: `duel report {directory.path}` shows it, "
-                    f"`duel resume {directory.path}` continues"
-                )
-            raise
-    return run, directory, readings
+    with output.watching(readings) as watcher, kept(directory):
+        run = carry_out(run, directory, lambda run: decided(run, readings), watcher, chosen)
+    return run, readings
 
 
-def finish(
-    run: "Run", directory: "RunDirectory", readings: "Readings", output: "Output", strict: bool
-) -> NoReturn:
+def finish(run: "Run", readings: "Readings", output: "Output", strict: bool) -> NoReturn:
     """Write the report, print the verdicts, leave with their exit code."""
     from reports.conclusions import conclude
-    from reports.exit_codes import exit_code, outcomes_of
-    from reports.render import report_directory, terminal
+    from reports.render.report_directory import deliver
 
-    conclusions = conclude(run, readings)
-
-    def write() -> Path:
-        report_directory.write(conclusions)
-        return directory.report / "report.html"
-
-    code = exit_code(outcomes_of(conclusions), strict)
-    as_json = report_directory.as_json(conclusions)
-    leave(code, output, as_json, lambda console: terminal.show(console, conclusions), write)
-
-
-def leave(
-    code: Exit,
-    output: "Output",
-    as_json: str,
-    as_table: Callable[["Console"], None],
-    write: Callable[[], Path | None] = lambda: None,
-) -> NoReturn:
-    """Write a report, show the results, and leave with the exit code of what was found: a full disk or a
-    closed pipe does not hide it, nor does a report that cannot be written hide the results."""
-    lost: list[CannotWrite] = []
-    report = None
-    try:
-        report = write()
-    except CannotWrite as error:
-        lost.append(error)
-    try:
-        output.show(as_json, as_table, report)
-    except BrokenPipeError:
-        discard(sys.stdout)
-    except CannotWrite as error:
-        lost.append(error)
-    if lost:
-        fail(code or lost[0].exit_code, "\n".join(map(explained, lost)))
-    raise typer.Exit(code)
+    raise typer.Exit(deliver(conclude(run, readings), output, strict))
 
 
 @contextmanager
@@ -525,23 +437,13 @@ def answering(verbose: bool) -> Iterator[None]:
 
 
 def fail(code: Exit, message: str) -> NoReturn:
-    with suppress(OSError):
-        typer.echo(message, err=True)
+    complain(message)
     raise typer.Exit(code) from None
-
-
-def stop(number: int, frame: object) -> NoReturn:
-    """Shut down in order. That takes seconds at most; further signals are ignored meanwhile, since they would
-    leave children behind."""
-    for other in SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def main() -> None:
     """The `duel` command."""
-    for number in SIGNALS:
-        signal.signal(number, stop)
+    end_in_order()
     with unfailing_streams():
         app()
 

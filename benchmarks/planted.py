@@ -63,6 +63,7 @@ def planted() -> list[Planted]:
         Planted("SQLite held exclusively", app("locked"), "ping", 64, ["db-lock"]),
         Planted("a pool of one connection", app("one_connection"), "ping", 64, ["db-pool"]),
         Planted("the plain HTTP client", BUILT_IN["async"], "plain-client", 256, ["http-client"]),
+        Planted("thread hops that keep users together", app("hopping"), "ping", 32, ["convoys"]),
         Planted("a starved generator", app("counting", "odd"), "ping", 64, ["generator"], starved=True),
     ]
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.records import Cell, Load, Plan
+from reports.analysis.readings import ALL
 from reports.analysis.statistics import repeated_interval
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.gate.comparison import DRIFT, compare
 from reports.gate.findings import GateFinding, Health, together
-from reports.gate.outcomes import findings
+from reports.gate.outcomes import decisions, findings
 from reports.gate.setups import Setup
 from reports.gate.sides import Side, Standing
 from reports.wording.units import counted
@@ -30,6 +32,7 @@ NOISE = 0.05
 """Standard deviation of a trial's log-throughput; a round's log-ratio has √2 times that."""
 LOOKS = range(4, 21, 2)
 CELLS = (1, 5, 20)
+ENDPOINTS = (3, 7, 20)
 CHANGES = (0.0, 0.05, 0.10, 0.15, 0.21, 0.30, 0.50)
 """How much more a request costs in the head."""
 GATES = 400
@@ -72,6 +75,33 @@ def gates(
             if "inconclusive" not in words or look == longest:
                 break
         yield words, seen
+
+
+def mixtures(
+    endpoints: int, change: float, number: int, seed: int, noise: float = NOISE
+) -> Iterator[tuple[list[Outcome], int]]:
+    """The outcomes of simulated gates of one mixture, and its rounds. The first case is an endpoint that is
+    slower by `change`, the last one the mixture as a whole, which does not show it. Half of the variance of
+    a trial is common to all. The mixture is measured until all its cases stand."""
+    random = np.random.default_rng(seed)
+    plan = gate_plan(1)
+    cases = [f"endpoint-{place}" for place in range(endpoints)] + [ALL]
+    for _ in range(number):
+        rounds = random.normal(0.0, noise, (len(cases), LOOKS[-1])) + random.normal(0.0, noise, LOOKS[-1])
+        rounds[0] += math.log1p(change)
+        words: list[Outcome] = ["inconclusive"]
+        for look in LOOKS:
+            seen = [
+                replace(
+                    verdict(plan, 0, rounds[place, :look]),
+                    endpoint=name, metric="p50", primary=name == ALL,
+                )
+                for place, name in enumerate(cases)
+            ]  # fmt: skip
+            words = [one.outcome for one in decisions(plan, seen)]
+            if "inconclusive" not in words:
+                break
+        yield words, look
 
 
 def comparisons(
@@ -118,6 +148,18 @@ def main() -> None:
                 row.append(f"{found([words for words, _ in seen])}, n = {mean:.1f}")
             print(f"| {change:.0%} | {' | '.join(row)} |", flush=True)
         print()
+    print(f"A mixture, {NOISE:.0%} noise per trial: its slower endpoint found, another called so, rounds\n")
+    print(f"| takes longer | {' | '.join(counted(number, 'endpoint') for number in ENDPOINTS)} |")
+    print(f"|---:|{'---:|' * len(ENDPOINTS)}")
+    for change in CHANGES:
+        row = []
+        for number in ENDPOINTS:
+            made = list(mixtures(number, change, GATES, seed=number))
+            mean = fmean(rounds for _, rounds in made)
+            false = fmean("regression" in words[1:] for words, _ in made)
+            row.append(f"{found([words for words, _ in made])}, {false:.1%}, n = {mean:.1f}")
+        print(f"| {change:.0%} | {' | '.join(row)} |", flush=True)
+    print()
     for rounds in (12, 20):
         print(f"Run against run, {NOISE:.0%} noise per trial, {rounds} rounds on each side: found\n")
         print(f"| costs more | {' | '.join(counted(cells, 'cell') for cells in CELLS)} |")

@@ -57,6 +57,12 @@ class Scripted:
     """Bytes of the answers, in turn."""
     statuses: tuple[int, ...] = (200,)
     """Of the successful answers, in turn."""
+    weights: tuple[int, ...] = ()
+    """How often each of the endpoints is requested; empty: equally often."""
+    slower: tuple[float, ...] = ()
+    """Latency of each endpoint in units of `latency`; empty: all take equally long."""
+    thinks: bool = False
+    """Whether the users wait between requests."""
 
 
 Script = Callable[[str, Cell, int], Scripted]
@@ -130,7 +136,8 @@ def with_files(run: Run, directory: RunDirectory, files: Mapping[int, Mapping[st
 def samples(told: Scripted) -> Samples:
     """Evenly spread starts, so that exactly `requests` of them start, and end, in the window."""
     n = told.requests
-    start = np.linspace(0.0, 1.0 - told.latency, n, endpoint=False) if n else np.zeros(0)
+    longest = told.latency * max(told.slower, default=1.0)
+    start = np.linspace(0.0, 1.0 - longest, n, endpoint=False) if n else np.zeros(0)
     if told.growth != 1.0:
         sooner = round(n / (1.0 + told.growth))
         first = np.linspace(0.0, 0.49 - told.latency, sooner)
@@ -139,8 +146,11 @@ def samples(told: Scripted) -> Samples:
     error[: told.failures] = 1
     # A step coprime to n spreads them over the whole window.
     slower = np.geomspace(1.0, told.spread, n)[np.arange(n) * 7919 % n] if n else np.ones(0)
+    endpoint = np.resize(np.repeat(np.arange(len(told.endpoints)), told.weights or 1), n)
+    if told.slower:
+        slower *= np.asarray(told.slower)[endpoint]
     return Samples(
-        endpoint=(np.arange(n) % len(told.endpoints)).astype(np.uint16),
+        endpoint=endpoint.astype(np.uint16),
         due=start,
         start=start,
         end=start + told.latency * slower,
@@ -183,6 +193,7 @@ def trial(told: Scripted, number: int, round: int, place: int, cell: Cell, arm: 
         errors=("RequestFailed: 500",) if told.failures else (),
         ended=told.ended,
         resent=told.resent,
+        thinks=told.thinks,
         resources=Resources(generator_cpu=told.generator_cpu, server_cpu=told.server_cpu),
         arrays=NO_ARRAYS,
     )

@@ -293,7 +293,7 @@ def test_nothing_is_created_before_a_run_starts(
         start(process, command, **options)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", noting)
-    gate = ["--base-ref", "main", "--app-dir", "src", "--arm", "shop=shop:app"]
+    gate = ["--base-ref", "main", "--app-dir", "src", "--arm", "shop=shop:app", "-s", "ping"]
     done = duel_here(*words, *gate, cwd=repository)
     assert done.returncode == code, done.stderr
     assert {Path(command[0]).name for command in started} <= {"git"}

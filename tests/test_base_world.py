@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def test_a_bump_in_a_monorepo_is_not_measured_against_itself(monorepo: Path) -> 
         assert "locks other packages than the working tree" in refused.stderr
         assert "backend/uv.lock" in refused.stderr
         assert "--base-python PATH" in refused.stderr
-    done = duel_here(*words, "--base-python", "python3", cwd=monorepo / "backend")
+    done = duel_here(*words, "--base-python", sys.executable, cwd=monorepo / "backend")
     assert done.returncode == 0, done.stderr
     assert "note: backend/uv.lock differs" in done.stdout
 

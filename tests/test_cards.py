@@ -282,7 +282,7 @@ MORE = Arm(name="sync-threads-100", app=SYNC.app, serving=Serving(threads=100))
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make threads the limit of the sync arm, regardless of its signs."""
     monkeypatch.setattr(
-        module, "bottlenecks", lambda _, known, __: list(TOKENS) if known.threads == 40 else []
+        module, "bottlenecks", lambda _, known, *__: list(TOKENS) if known.threads == 40 else []
     )
 
 

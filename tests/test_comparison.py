@@ -346,13 +346,13 @@ def test_an_unknown_difference_is_refused_with_the_nearest_name() -> None:
 def test_every_field_of_a_plan_is_compared_or_known_to_be_irrelevant() -> None:
     """A new field that changes what is measured must not make unlike runs comparable."""
     plan = scripted.plan()
-    compared = {*plan_setup(plan), "rounds"}
+    compared = {*(name.replace("-", "_") for name in plan_setup(plan)), "rounds"}
     fields = {*Plan.model_fields} - IRRELEVANT - {"min_rounds", "max_rounds"}
     assert fields == compared - {"rounds"}
-    assert {*Arm.model_fields} - IRRELEVANT - {"serving", "env"} == {"app", "python"}
+    assert {*Arm.model_fields} - IRRELEVANT - {"serving", "env"} == {"app", "python", "copied"}
     served = Arm(name="a", app="a:a", env={"A": "b"}, serving=Serving(gc_threshold=1))
     assert {name.partition(".")[0] for name in arm_setup(served)} <= {*names(), "python"}
-    assert len(arm_setup(served)) == len(Serving.model_fields) + 3
+    assert len(arm_setup(served)) == len(Serving.model_fields) + 4
 
 
 def test_a_run_against_itself_is_an_error() -> None:
@@ -514,3 +514,14 @@ def test_every_word_of_a_comparison_is_harmless_in_markdown() -> None:
     text = changes.markdown(found)
     assert text.startswith("# gate breached: 1 worse, of 1 cell\n")
     assert "| ✗ worse |" in text
+
+
+def test_users_who_think_are_not_compared_with_the_same_users_who_do_not() -> None:
+    plan = scripted.plan()
+    base, head = (
+        Setup(settings=plan_setup(one)) for one in (plan, plan.model_copy(update={"no_think": True}))
+    )
+    with pytest.raises(Incompatible) as refused:
+        judged(a_side(row(even(0.0)), setup=base), a_side(row(even(0.0)), setup=head))
+    assert refused.value.cause == "no-think: not set, now yes"
+    assert "--allow no-think" in refused.value.hint

@@ -70,7 +70,7 @@ def test_an_interpreter_without_uvicorn_is_refused_before_load_with_the_way_out(
     python = environment_in(tmp_path / ".venv")
     done = duel_here("run", "shop:app", "-s", "ping", "--dry-run", cwd=tmp_path)
     assert done.returncode == Exit.USAGE
-    assert "uvicorn and anyio are not installed there" in done.stderr
+    assert "not installed there: uvicorn, anyio" in done.stderr
     assert f"hint: {python} -m pip install uvicorn anyio" in done.stderr
 
 

@@ -136,3 +136,15 @@ def test_an_app_without_users_is_refused_with_the_way_to_get_some(tmp_path: Path
     done = duel_here("run", "shop.main:app", "--dry-run", cwd=tmp_path)
     assert done.returncode == Exit.USAGE
     assert "duel init shop.main:app" in done.stderr
+
+
+def test_of_an_only_arm_whose_users_think_the_response_time_must_be_known(tmp_path: Path) -> None:
+    """Their throughput is known at once, and says nothing of the arm."""
+
+    def script(_: object, __: object, round: int) -> Scripted:
+        return Scripted(requests=60, latency=0.02 * (1.0 + round % 2), thinks=True)
+
+    found = seen(tmp_path, script)
+    (portrait,) = found.portraits
+    assert (portrait.metric, portrait.word) == ("p50", "inconclusive")
+    assert decided(found.run, found.readings) == set()

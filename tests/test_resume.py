@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure import rounds
 from loadtests.measure.bench import DEFAULT_OPTIONS
+from loadtests.measure.planning import planned
 from loadtests.measure.runs import begin, resume, sealed
 from loadtests.plan.arms import Arm
+from loadtests.plan.base.repository import git
 from loadtests.plan.options import Hooks, RunOptions, Sealed
 from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
+from loadtests.records.files import digest
 from loadtests.records.run import Run
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import serve
-from loadtests.serving.used.files import digest
 from loadtests.serving.versions import Sources
 from tests import scripted
 from tests.commands import duel_here
@@ -175,8 +177,9 @@ def test_the_environment_of_every_server_is_that_of_the_run(
         sealed(run, RunOptions())
 
 
-def test_the_command_refuses_as_well(tmp_path: Path) -> None:
+def test_the_command_refuses_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one clear error, and before anything is started."""
+    monkeypatch.chdir(tmp_path)
     path = interrupted(tmp_path, with_secret(), RunOptions(hooks=HOOKS))
     before = (path / "run.json").read_bytes()
     text = f"=odd:counting,env.TOKEN={SECRET}"
@@ -226,4 +229,101 @@ def test_code_that_has_changed_is_refused_and_named(tmp_path: Path, environment:
         pass
     (tmp_path / "shop" / "prices.py").unlink()
     with pytest.raises(PlanError, match=r"shop/prices\.py is gone"):
+        resume(path, None)
+
+
+def commit(directory: Path) -> None:
+    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    git(directory, *author, "commit", "-qm", "Work", "--allow-empty")
+
+
+def shop(directory: Path, **more: Any) -> Plan:
+    """A plan for an app in a repository with templates, data and prose."""
+    directory.mkdir()
+    for name in ("shop.py", "templates/page.html", "README.md", "tests/test_shop.py"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text("# as committed\n")
+    for words in (
+        ("init", "-q"),
+        ("add", "."),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"),
+    ):
+        git(directory, *words)
+    arms = tuple(Arm(name=name, app="shop:app", app_dir=str(directory), **more) for name in ("a", "b"))
+    return scripted.plan().model_copy(update={"arms": arms})
+
+
+@pytest.mark.parametrize("name", ["templates/page.html", "shop.py"])
+def test_a_tracked_file_of_an_app_that_changed_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    plan = shop(tmp_path / "shop")
+    path = interrupted(tmp_path, plan)
+    resume(path, None)
+    (tmp_path / "shop" / name).write_text("# changed\n")
+    with pytest.raises(PlanError, match=f"{name}: not as it was"):
+        resume(path, None)
+    (tmp_path / "shop" / name).write_text("# as committed\n")
+    resume(path, None)
+
+
+def test_a_file_that_was_changed_before_the_run_may_stay_so_and_not_change_again(tmp_path: Path) -> None:
+    plan = shop(tmp_path / "shop")
+    page = tmp_path / "shop" / "templates" / "page.html"
+    page.write_text("# edited\n")
+    path = interrupted(tmp_path, plan)
+    resume(path, None)
+    page.write_text("# as committed\n")
+    with pytest.raises(PlanError, match="not as it was"):
+        resume(path, None)
+
+
+def test_what_an_app_writes_and_what_people_read_does_not_hinder(tmp_path: Path) -> None:
+    plan = shop(tmp_path / "shop")
+    path = interrupted(tmp_path, plan)
+    (tmp_path / "shop" / "notes.db").write_text("a row")
+    (tmp_path / "shop" / "README.md").write_text("Better words")
+    (tmp_path / "shop" / "tests" / "test_shop.py").write_text("assert True")
+    resume(path, None)
+
+
+def test_a_commit_since_that_changes_no_file_of_the_app_does_not_hinder(tmp_path: Path) -> None:
+    plan = shop(tmp_path / "shop")
+    path = interrupted(tmp_path, plan)
+    commit(tmp_path / "shop")
+    resume(path, None)
+
+
+def test_an_upgraded_package_of_the_interpreter_that_serves_is_refused_by_name(tmp_path: Path) -> None:
+    python, found = tmp_path / "python", tmp_path / "found.json"
+    python.write_text(f"#!/bin/sh\ncat {found}\n")
+    python.chmod(0o755)
+    found.write_text('{"starlette": "1.0", "fastapi": "0.115"}')
+    path = interrupted(tmp_path, shop(tmp_path / "shop", python=str(python)))
+    resume(path, None)
+    found.write_text('{"starlette": "1.0", "fastapi": "0.116"}')
+    with pytest.raises(PlanError, match=r"fastapi of .*python was 0.115, and is now 0.116"):
+        resume(path, None)
+
+
+def test_an_app_is_served_in_the_directory_where_its_run_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted(tmp_path, shop(tmp_path / "shop"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError, match=r"it began in .*resume it there"):
+        resume(path, None)
+
+
+def test_a_changed_helper_of_a_locustfile_is_refused_by_name(tmp_path: Path) -> None:
+    """The file itself is as it was; it is loaded again for every trial."""
+    helper = tmp_path / "accounts.py"
+    helper.write_text("PATH = '/ping'\n")
+    (tmp_path / "load.py").write_text(
+        "from accounts import PATH\nfrom locust import HttpUser, task\n\nclass Reader(HttpUser):\n"
+        "    @task\n    def read(self):\n        self.client.get(PATH)\n"
+    )
+    plan = planned(locustfile=str(tmp_path / "load.py"), users=[1])
+    path = interrupted(tmp_path, plan)
+    resume(path, None)
+    helper.write_text("PATH = '/sleep'\n")
+    with pytest.raises(PlanError, match=r"accounts\.py has changed"):
         resume(path, None)

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from loadtests.measure.bench import Bench, Probe, UsersSetTheRate
 from loadtests.measure.generator import GeneratorOptions, generator
+from loadtests.measure.trial import TrialTask, trial_request
 from loadtests.measure.turns import Turns, turns
 from loadtests.measure.validity import closed_faults
+from loadtests.plan.building import build_plan
 from loadtests.plan.request import TrialRequest
+from loadtests.plan.settings import RunSettings
 from loadtests.records import Cell, Load, Metric
 from loadtests.records.arrays import write_samples
 from loadtests.records.directory import RunDirectory
@@ -32,6 +35,7 @@ from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions, conclude
 from reports.render.charts import forest, growth
 from reports.wording.advice.cards import card_lines
+from reports.wording.plans import NO_THINK, plan_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import sentence, warnings
 from tests import scripted
@@ -283,3 +287,29 @@ def test_in_an_open_loop_arrivals_are_scheduled_and_no_think_time_counts(tmp_pat
         assert (verdict.metric, verdict.verdict) == ("p50", "slower")
         assert verdict.ratio == pytest.approx(10.5, rel=0.02)
         assert not any(isinstance(one, UsersThink) for one in verdict.reservations)
+
+
+def test_without_think_time_the_same_users_are_planned_and_loaded_as_users_who_do_not_wait(
+    tmp_path: Path,
+) -> None:
+    """`--no-think`: of turns, refusals and requests to the generator nothing knows of a pause."""
+    file = tmp_path / "load.py"
+    file.write_text("")
+    person = {"Person": {"thinks": True, "pause": 2.0, "plain": True}}
+    own = {"scenarios": person, "ignored": ()}
+    settings = RunSettings(locustfile=str(file), arm=("sync", "async"), users=(8,), no_think=True)
+    plan = build_plan(settings, own)
+    assert plan.locustfile is not None
+    assert plan.locustfile.pauses == {}
+    assert NO_THINK in plan_text(plan)
+    bench = Bench(tmp_path, plan=plan)
+    bench.scenarios = person
+    task = TrialTask(1, plan.cells[0], plan.arms[0], round=0, place=0, attempt=1)
+    asked = trial_request(task, plan, bench, "http://127.0.0.1:9", tmp_path, 0.02)
+    assert not asked.pauses
+    assert asked.turn == 0.02
+    assert not bench.thinks("Person")
+    waiting = plan.model_copy(update={"no_think": False})
+    assert trial_request(
+        task, waiting, Bench(tmp_path, plan=waiting), "http://127.0.0.1:9", tmp_path, 0.02
+    ).pauses

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as any_of
 
+from loadtests.errors import PlanError
+from loadtests.plan.plan import LocustFile
 from loadtests.plan.values import table
 from loadtests.records import Cell, Fault, ServerEnd
 from reports.analysis.readings import Readings
@@ -19,7 +21,9 @@ from reports.analysis.thresholds import ThresholdError, check, failure_interval,
 from reports.conclusions import Conclusions, conclude
 from reports.exit_codes import exit_code, outcomes_of
 from reports.render.charts import files, latency
-from reports.wording.sentences import judged_value
+from reports.runs import check_thresholds
+from reports.wording.plans import plan_text
+from reports.wording.sentences import judged_value, warnings
 from tests import scripted
 from tests.commands import duel_here
 from tests.scripted import Scripted
@@ -279,3 +283,26 @@ def test_bad_thresholds_end_a_run_before_it_starts(tmp_path: Path) -> None:
     assert "matches nothing that is measured" in done.stderr
     assert "hint: did you mean ping?" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["http_reqs{scenario:sleep}", "http_reqs{arm:async-asyncpg}", "http_reqs{arm:sync,scenario:mixed}"],
+)
+def test_a_threshold_of_another_run_is_skipped_with_a_note(tmp_path: Path, key: str) -> None:
+    """One table serves several runs, of which each measures a part."""
+    plan = scripted.plan().model_copy(update={"thresholds": {key: ("rate>1",), "http_reqs": ("rate>1",)}})
+    check_thresholds(plan)
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted())
+    found = conclude(run, Readings(directory))
+    assert {one.threshold.key for one in found.judgements} == {"http_reqs"}
+    assert any(f"`{key}`" in line for line in warnings(run, found.verdicts))
+    assert key in plan_text(plan)
+
+
+def test_a_scenario_of_a_locustfile_that_is_not_in_this_run_is_no_unknown_name() -> None:
+    file = LocustFile(file="/load.py", digest="0", scenarios=("ping", "Buyer"))
+    plan = scripted.plan().model_copy(update={"locustfile": file})
+    check_thresholds(plan.model_copy(update={"thresholds": {"http_reqs{scenario:Buyer}": ("rate>1",)}}))
+    with pytest.raises(PlanError, match="matches nothing"):
+        check_thresholds(plan.model_copy(update={"thresholds": {"http_reqs{scenario:sleep}": ("rate>1",)}}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from loadtests.plan.arms import built_in_arms
 from loadtests.records import Compared
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.system import placement
+from reports.analysis.catalogue import DATABASE, RELEASES_GIL
 from shared_models.settings import Settings
 from tests.conftest import Talk
 
@@ -164,6 +166,25 @@ def test_every_route_and_dependency_has_its_twins_style() -> None:
                     assert inspect.iscoroutinefunction(call)
                 else:
                     assert inspect.isasyncgenfunction(call) is is_async, name
+
+
+SAYS_SO = re.compile(r"releases the GIL|GIL\s+released|neither the GIL")
+
+
+def scenario_of(path: str) -> str:
+    """`posts.` for the routes of one thing, else the last part of the path, as the catalogue has them."""
+    first, *_, last = (*path.strip("/").split("/"), "")
+    parts = [part for part in path.strip("/").split("/") if not part.startswith("{")]
+    return f"{first}." if first in ("users", "posts", "pages") else parts[-1] if parts else last
+
+
+def test_the_catalogue_of_caveats_knows_every_route_that_uses_the_database_or_releases_the_gil() -> None:
+    """The report warns where a verdict rests on one core, or on one database."""
+    for app in (sync_app.main.create_app(), async_app.main.create_app()):
+        for route in routes(app):
+            name, source = scenario_of(route.path), inspect.getsource(route.endpoint)
+            assert bool(DATABASE.match(name)) == ("session" in source.lower()), route.path
+            assert (name in RELEASES_GIL) == bool(SAYS_SO.search(route.endpoint.__doc__ or "")), route.path
 
 
 def test_both_twins_publish_the_same_openapi_document() -> None:

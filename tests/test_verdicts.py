@@ -18,7 +18,7 @@ from reports.analysis.readings import Readings, read
 from reports.analysis.reservations import FarOff, RequestsFailed
 from reports.analysis.rounds.consistency import Capped
 from reports.analysis.statistics import FIRST_LOOK, repeated_interval
-from reports.analysis.verdicts import Verdict, differences_that_stand, verdicts
+from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import conclude, decided
 from reports.gate.outcomes import speed
 from reports.render.summary import summary
@@ -256,20 +256,6 @@ def test_a_decided_cell_needs_no_more_rounds_and_an_open_one_does(tmp_path: Path
     plan = scripted.plan(cells=[("ping", 64), ("sleep", 64)])
     run, directory = scripted.run(tmp_path, plan, script)
     assert decided(run, Readings(directory)) == {plan.cells[0]}
-
-
-def test_differences_are_also_corrected_as_one_family(tmp_path: Path) -> None:
-    """A clear difference stays significant after Holm correction; one just below its own 5 % does not."""
-
-    def edge(arm: str, cell: Cell, round: int) -> Scripted:
-        if cell.load.users == 1:
-            return ratio(2.0)(arm, cell, round)
-        return Scripted(requests=2000 + (arm == "async") * (560 + (round % 2) * 340))
-
-    plan = scripted.plan(cells=[("ping", users) for users in (1, 2, 3, 4)])
-    found = judged(tmp_path, edge, plan)
-    assert {v.verdict for v in found if v.primary} == {"faster"}
-    assert differences_that_stand(found, 0.05) == (4, 1)
 
 
 def test_requests_that_end_in_the_window_are_served_and_those_that_start_in_it_are_timed() -> None:

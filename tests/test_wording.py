@@ -36,7 +36,7 @@ from reports.analysis.thresholds import ThresholdWord
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 from reports.gate.changes import ChangeNote
 from reports.gate.findings import WORST_FIRST
-from reports.wording import vocabulary
+from reports.wording import units, vocabulary
 from reports.wording.advice.app_advice import problem_text
 from reports.wording.advice.cards import advice_text, note_text
 from reports.wording.advice.caveats import caveat_text
@@ -158,3 +158,10 @@ def test_every_word_has_its_text_and_its_mark() -> None:
 
 def test_the_order_of_severity_covers_every_outcome() -> None:
     assert sorted(WORST_FIRST) == sorted(get_args(Outcome))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(9.994, "9.99"), (9.996, "10.0"), (99.94, "99.9"), (99.96, "100"), (1234.5, "1,234")]
+)
+def test_a_number_that_rounds_up_keeps_three_figures(number: float, text: str) -> None:
+    assert units.figures(number) == text

@@ -129,8 +129,8 @@ def alone(chosen: argparse.Namespace) -> Job:
 def introduce(chosen: argparse.Namespace) -> Job:
     """Get ready to tell what there is to run."""
     found = world(chosen)
-    return lambda _: tell("ready", scenarios=described(found.scenarios), ignored=list(found.ignored),
-                          modules=list(found.modules))  # fmt: skip
+    told = {"ignored": list(found.ignored), "helpers": dict(found.helpers)}
+    return lambda _: tell("ready", scenarios=described(found.scenarios), **told)
 
 
 def serve(chosen: argparse.Namespace, ready: Callable[[], Job]) -> None:

@@ -112,153 +112,211 @@ class Mixed(Visitor):
 
 
 class UsersRead(Visitor):
+    """One user by its number."""
+
     scenario = "users.read"
     tasks = [users_read]
 
 
 class UsersList(Visitor):
+    """A page of users."""
+
     scenario = "users.list"
     tasks = [users_list]
 
 
 class UsersCreate(Visitor):
+    """A new user with a fresh address."""
+
     scenario = "users.create"
     writes = True
     tasks = [users_create]
 
 
 class UsersUpdate(Visitor):
+    """A part of a user is changed."""
+
     scenario = "users.update"
     writes = True
     tasks = [users_update]
 
 
 class PostsRead(Visitor):
+    """One post with its author, by its number."""
+
     scenario = "posts.read"
     tasks = [posts_read]
 
 
 class PostsList(Visitor):
+    """A page of posts."""
+
     scenario = "posts.list"
     tasks = [posts_list]
 
 
 class PostsCreate(Visitor):
+    """A new post."""
+
     scenario = "posts.create"
     writes = True
     tasks = [posts_create]
 
 
 class PostsReplace(Visitor):
+    """A whole post is replaced."""
+
     scenario = "posts.replace"
     writes = True
     tasks = [posts_replace]
 
 
 class PostsUpdate(Visitor):
+    """A part of a post is changed."""
+
     scenario = "posts.update"
     writes = True
     tasks = [posts_update]
 
 
 class PagesHome(Visitor):
+    """The home page, rendered from a template."""
+
     scenario = "pages.home"
     tasks = [pages_home]
 
 
 class PagesPost(Visitor):
+    """A post as a rendered page."""
+
     scenario = "pages.post"
     tasks = [pages_post]
 
 
 class Ping(Visitor):
+    """A light route that does nothing."""
+
     scenario = "ping"
     tasks = [ping]
 
 
 class Sleep(Visitor):
+    """A timer, as while waiting for a clock."""
+
     scenario = "sleep"
     tasks = [sleep]
 
 
 class UpstreamCall(Visitor):
+    """One call to a slow service."""
+
     scenario = "upstream"
     tasks = [upstream]
 
 
 class FanOut(Visitor):
+    """Several calls to a slow service at once."""
+
     scenario = "fan-out"
     tasks = [fan_out]
 
 
 class File(Visitor):
+    """A file that is read and sent."""
+
     scenario = "file"
     tasks = [file]
 
 
 class Report(Visitor):
+    """A heavy aggregate query."""
+
     scenario = "report"
     tasks = [report]
 
 
 class Background(Visitor):
+    """A mail after the response (BackgroundTasks)."""
+
     scenario = "background"
     writes = True
     tasks = [background]
 
 
 class Python(Visitor):
+    """Computing in pure Python, which holds the GIL."""
+
     scenario = "python"
     tasks = [python]
 
 
 class Hash(Visitor):
+    """A password hash, which releases the GIL."""
+
     scenario = "hash"
     tasks = [hash]
 
 
 class Crunch(Visitor):
+    """Rows are grouped and averaged; holds the GIL."""
+
     scenario = "crunch"
     tasks = [crunch]
 
 
 class Image(Visitor):
+    """A thumbnail is made; mostly releases the GIL."""
+
     scenario = "image"
     tasks = [image]
 
 
 class CheckoutCall(Visitor):
+    """An order: the database, a slow service, and the database again."""
+
     scenario = "checkout"
     writes = True
     tasks = [checkout]
 
 
 class Blocking(Visitor):
+    """Pitfall: a blocking call inside `async def`."""
+
     scenario = "blocking"
     tasks = [blocking]
 
 
 class Offloaded(Visitor):
+    """The same call handed to a thread."""
+
     scenario = "offloaded"
     tasks = [offloaded]
 
 
 class Process(Visitor):
+    """`python` handed to a process."""
+
     scenario = "process"
     tasks = [process]
 
 
 class FileInline(Visitor):
+    """A file read inline on the event loop."""
+
     scenario = "file-inline"
     tasks = [file_inline]
 
 
 class PlainClient(Visitor):
+    """Pitfall: a slow service called with plain httpx."""
+
     scenario = "plain-client"
     tasks = [plain_client]
 
 
 class SessionDependency(Visitor):
+    """Pitfall: a session held by a dependency."""
+
     scenario = "session-dependency"
     tasks = [session_dependency]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.plan.request import LONGEST, TrialRequest
 from loadtests.records.heartbeats import Heartbeats
-from loadtests.records.run import Calibration, Ceiling, Run
+from loadtests.records.run import Calibration, Ceiling
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
@@ -56,6 +56,8 @@ class Bench:
         """`plan`: what will be measured; None for checks that need none."""
         self.generator_options = GeneratorOptions.of(plan, options) if plan else GeneratorOptions()
         self.times = plan.calibration if plan else CalibrationTimes()
+        self.pauses = plan is None or not plan.no_think
+        """Whether users wait between two tasks, as their `wait_time` says."""
         self.probes = count()
         """Numbers the loads before and between the trials."""
         self.connections = allow_connections()
@@ -71,8 +73,6 @@ class Bench:
         )
         self.scenarios: Mapping[str, Any] = {}
         """What the generator can run, once it is ready."""
-        self.user_modules: Sequence[str] = ()
-        """The files of the modules that the locustfile imports."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -82,8 +82,7 @@ class Bench:
                 generator(self.environment.logs, self.placement, self.generator_options)
             )
             opening.enter_context(self.environment)
-            ready = self.generator.receive(OWN_BOOT)
-            self.scenarios, self.user_modules = ready["scenarios"], ready.get("modules", ())
+            self.scenarios = self.generator.receive(OWN_BOOT)["scenarios"]
             ours = [self.generator.pid, *self.environment.pids]
             self.clocks = accounting.Clocks(ours, self.environment.all_known)
             self._open = opening.pop_all()
@@ -93,12 +92,6 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
-
-    def take_stock(self, run: Run, directory: Path) -> None:
-        """Note what is measured and with whose users, or compare it with the run's records in `directory`.
-        Raises PlanError, ChildFailed."""
-        self.environment.begin(run, directory)
-        self.environment.sources.note_users(self.user_modules)
 
     def ceilings(self, users: Mapping[str, int], seed: int = 0) -> list[Ceiling]:
         """What the generator makes with these users of each scenario, without their think time, against a
@@ -159,12 +152,12 @@ class Bench:
 
     def thinks(self, scenario: str) -> bool:
         """Whether a scenario's users wait between two tasks."""
-        return bool(self.scenarios.get(scenario, {}).get("thinks"))
+        return bool(self.scenarios.get(scenario, {}).get("thinks")) and self.pauses
 
     def pause(self, scenario: str) -> float | None:
         """The mean seconds for which they do so; None where that is not known."""
         found: float | None = self.scenarios.get(scenario, {}).get("pause", 0.0)
-        return found
+        return found if self.pauses else 0.0
 
     def calibration(
         self, server: Target, scenario: str, users: int, seed: int, before: Settling | None

@@ -18,6 +18,7 @@ from loadtests.records.answers import Compared
 from loadtests.records.in_force import InForce
 from loadtests.records.run import Machine, highest
 from loadtests.system import fingerprint, suitability
+from loadtests.system.lock import Waits, measurement_lock
 
 USERS = 64
 """Users with which the generator's ceiling is measured."""
@@ -38,10 +39,12 @@ class Fitness:
     """By arm, what its server reported of itself."""
 
 
-def examine(arms: Sequence[Arm], options: RunOptions) -> Fitness:
-    """Look at the machine, start the arms, and compare their answers. Raises ChildFailed, ArmsDiffer."""
+def examine(arms: Sequence[Arm], options: RunOptions, waits: Waits) -> Fitness:
+    """Look at the machine, start the arms, and compare their answers. Raises ChildFailed, ArmsDiffer, and
+    PlanError during another measurement, unless `options` wait for its end, which `waits` shows."""
     findings = suitability.findings()
     with (
+        measurement_lock("duel check", options.wait, waits),
         tempfile.TemporaryDirectory(prefix="duel-logs-") as logs,
         Bench(Path(logs), options) as bench,
     ):

@@ -103,7 +103,7 @@ def carry_out(
         began = time.perf_counter()
         bench = opening.enter_context(Bench(directory.logs, options, run.plan))
         bench.environment.checkout = checkout
-        bench.take_stock(run, directory.path)
+        bench.environment.begin(run, directory.path)
         bench.names.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
         run = prepared(run, bench, watcher)
@@ -175,7 +175,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 "machine": run.machine.model_copy(update={"database": database}),
                 "answers": answers,
                 "answers_compared": compared,
-                **bench.environment.facts(),
+                **bench.environment.sources.told(),
                 "in_force": known,
                 "ceilings": tuple(bench.ceilings(max_users(plan), plan.seed % 2**31)),
                 "calibrations": tuple(calibrations),
@@ -349,8 +349,8 @@ class Rounds:
                 enough = work_to_watch(cell, arm.name, self.run.calibrations)
                 trial = measure_trial(task, self.plan, self.bench, self.directory.path, ceiling, turn, enough)
                 trial = self.by_best_ceiling(trial)
-                self.run = self.run.model_copy(update=self.bench.environment.facts())
-                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
+                facts = self.bench.environment.facts()
+                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed, **facts)
                 # After every trial: an interrupted run keeps what it has.
                 self.directory.save(self.run)
                 self.watcher.trial_ends(self.run, trial)

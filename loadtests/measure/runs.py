@@ -5,23 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from loadtests.errors import PlanError
+from loadtests.errors import DuelError, PlanError
 from loadtests.plan.arms import HIDDEN, Arm, Serving
 from loadtests.plan.base.repository import head_of
 from loadtests.plan.options import RunOptions, Sealed, secret, unrecorded
 from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
+from loadtests.records.files import digest as digest_of
 from loadtests.records.files import read_named
 from loadtests.records.run import Run
-from loadtests.serving.environment import check_packages
-from loadtests.serving.used.changes import heads, program_changed
-from loadtests.serving.used.packages import installed_packages
+from loadtests.serving.used.changes import program_changed, written_by_apps
 from loadtests.system import fingerprint, placement
+from loadtests.system.inputs import changed, inputs_of
 
 LARGEST_SOURCE = 16 * 2**20
 """Bytes of a file of Locust users."""
@@ -48,9 +49,24 @@ def new_run(plan: Plan, placement: placement.Placement) -> Run:
 def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
     """A run of `plan` without trials, in a new directory under `parent`. Raises CannotWrite."""
     run = new_run(plan, placement.place(placement.cpus(), plan.generators))
+    run = run.model_copy(update={"inputs": inputs_of(plan)})
     directory = RunDirectory.create(parent, run.id)
     directory.save(run)
     return run, directory
+
+
+@contextmanager
+def kept(directory: RunDirectory) -> Iterator[None]:
+    """Give an error or interrupt that stops a run a note on how to continue, once anything was measured."""
+    try:
+        yield
+    except (DuelError, KeyboardInterrupt) as stopped:
+        if isinstance(stopped, KeyboardInterrupt) or directory.load().trials:
+            stopped.add_note(
+                f"what was measured is kept: `duel report {directory.path}` shows it, "
+                f"`duel resume {directory.path}` continues"
+            )
+        raise
 
 
 def resume(
@@ -134,14 +150,12 @@ def refused(run: Run, what: str, hint: str) -> PlanError:
 
 def check_unchanged(run: Run) -> None:
     """Raises PlanError where what a run measures has changed since its plan was made, or since its trials."""
-    found = change_since(run)
-    if found is not None:
+    changed = change_since(run)
+    if changed is not None:
         raise PlanError(
-            f"cannot {'resume' if run.trials else 'measure'} run {run.id}: {found}",
+            f"cannot {'resume' if run.trials else 'measure'} run {run.id}: {changed}",
             hint="rounds of two different things do not belong to one run: restore it, or start a new one",
         )
-    if run.packages is not None:
-        check_packages(run, installed_packages(heads(run)))
 
 
 def change_since(run: Run) -> str | None:
@@ -163,4 +177,10 @@ def change_since(run: Run) -> str | None:
             return f"{own.file}: {getattr(error, 'strerror', None) or error}"
         if digest != own.digest:
             return f"{own.file} has changed"
-    return program_changed(run)
+    helpers = own.helpers if own is not None else {}
+    for path, recorded in {**(run.sources or {}), **helpers}.items():
+        found = digest_of(Path(path))
+        if found != recorded:
+            return f"{path} {'is gone' if found is None else 'has changed'}"
+    found = changed(run.inputs, plan, written_by_apps(run)) if run.inputs is not None else None
+    return found or program_changed(run)

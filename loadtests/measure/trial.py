@@ -138,7 +138,7 @@ def trial_request(
         names=f"{plan.seed}/{task.number}",
         samples=str(directory / files.samples),
         canary=str(directory / files.canary) if has_canary(plan, cell) else None,
-        pauses=True,
+        pauses=not plan.no_think,
         **bench.names.of(cell.scenario),
     )
 

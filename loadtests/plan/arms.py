@@ -58,6 +58,8 @@ class Arm(Frozen):
     """Directory to import it from; None: where our own packages are."""
     cwd: Line | None = None
     """Directory that the server works in; None: ours."""
+    copied: Line | None = None
+    """File or directory of which every server gets a copy of its own, see `COPY`."""
     python: Line | None = None
     """Interpreter that serves it, which has uvicorn and anyio; None: ours."""
     revision: Line | None = None
@@ -96,7 +98,10 @@ def built_in_arms() -> tuple[Arm, ...]:
     return BUILT_IN["sync"], BUILT_IN["async"]
 
 
-PLACES = {"app-dir": "app_dir", "cwd": "cwd", "python": "python"}
+COPY = "{copy}"
+"""In a value of an arm's environment, the path of its server's copy, which is also in DUEL_COPY."""
+
+PLACES = {"app-dir": "app_dir", "cwd": "cwd", "python": "python", "copy": "copied"}
 """Settings of an arm that are paths, and their fields."""
 
 ARM = "write NAME=module:attribute[,threads=100][,env.KEY=VALUE]"
@@ -107,9 +112,10 @@ QUOTING = """quote a value that holds commas: --arm 'NAME=module:attribute,env.K
 def parse_arm(text: str, app_dir: str) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
-    Keys: those of Serving with hyphens, app-dir, cwd, python and env.KEY. A value that holds commas is
-    quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. Without a `python`,
-    an app is served by that of its project. Raises PlanError.
+    Keys: those of Serving with hyphens, app-dir, cwd, copy, python and env.KEY. `app_dir` is the directory of
+    arms that name none, relative to their cwd, since who names one means the code in it. A value that holds
+    commas is quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. Without a
+    `python`, an app is served by that of its project. Raises PlanError.
     """
     name, _, rest = text.partition("=")
     target, *options = parts(rest, ",")
@@ -126,7 +132,7 @@ def parse_arm(text: str, app_dir: str) -> Arm:
             )
         values["app"] = target
     elif ":" in target:
-        values |= {"app": target, "app_dir": app_dir, "python": project_python(Path(app_dir), os.environ)}
+        values["app"] = target
     else:
         raise PlanError(f"arm {name!r} names no app", hint=ARM)
     env = dict(BUILT_IN[target].env) if target in BUILT_IN else {}
@@ -143,6 +149,10 @@ def parse_arm(text: str, app_dir: str) -> Arm:
             hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
             hint += f"; {QUOTING}" if env_given(options) else ""
             raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
+    if "app" in values and ":" in target and "://" not in target:
+        imported = Path(values.get("cwd", "."), app_dir).resolve()
+        values.setdefault("app_dir", str(imported))
+        values.setdefault("python", project_python(Path(values["app_dir"]), os.environ))
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
 
 

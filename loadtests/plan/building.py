@@ -23,6 +23,8 @@ from loadtests.plan.plan import FIRST_LOOK, LAST_LOOK, LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES, Profile
 from loadtests.plan.settings import RunSettings
 
+NOTHING: Mapping[str, Any] = {}
+
 LONGEST_WINDOW = 10.0
 """Seconds to which a window is stretched without being asked to."""
 
@@ -40,8 +42,9 @@ def build_plan(
         "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
         "cells": planned,
         "locustfile": paced(
-            locustfile(settings.locustfile, () if own is None else own["ignored"]), own_scenarios or {}
+            locustfile(settings.locustfile, own or {}), {} if settings.no_think else own_scenarios or {}
         ),
+        "no_think": settings.no_think,
         "answers": settings.answers,
         "canary": settings.canary or ("/ping" if own_scenarios is None else None),
         "generators": settings.generators,
@@ -104,13 +107,15 @@ def check_users(arms: Sequence[Arm]) -> None:
 
 
 def check_places(arms: Sequence[Arm]) -> None:
-    """Raises PlanError where a directory or an interpreter of an arm does not exist."""
+    """Raises PlanError where a directory, an interpreter or what is copied of an arm does not exist."""
     for arm in arms:
         for key, directory in (("app-dir", arm.app_dir), ("cwd", arm.cwd)):
             if directory is not None and not Path(directory).is_dir():
                 raise PlanError(
                     f"arm {arm.name!r}: there is no directory {directory}", hint=f"check its {key}"
                 )
+        if arm.copied is not None and not Path(arm.copied).exists():
+            raise PlanError(f"arm {arm.name!r}: there is no {arm.copied}", hint="check its copy")
         if arm.python is not None and shutil.which(arm.python) is None:
             raise PlanError(
                 f"arm {arm.name!r}: {arm.python} cannot be run", hint="name an interpreter: python=PATH"
@@ -120,8 +125,7 @@ def check_places(arms: Sequence[Arm]) -> None:
 def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
     """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
     does not suit one, or one is a server on another machine without `allow_remote`."""
-    directory = str(Path(settings.app_dir).resolve())
-    chosen = tuple(parse_arm(text, directory) for text in texts) or built_in_arms()
+    chosen = tuple(parse_arm(text, settings.app_dir) for text in texts) or built_in_arms()
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
@@ -135,8 +139,7 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
 
 def described(settings: RunSettings) -> tuple[Arm, ...]:
     """The arms that are described, as they are and swept; none where none are. Raises PlanError."""
-    directory = str(Path(settings.app_dir).resolve())
-    chosen = tuple(parse_arm(text, directory) for text in settings.arm)
+    chosen = tuple(parse_arm(text, settings.app_dir) for text in settings.arm)
     return (*chosen, *swept(chosen, settings.sweep)) if chosen else ()
 
 
@@ -145,14 +148,17 @@ def database(settings: RunSettings) -> str | None:
     return None if settings.database == "sqlite" else checked(settings.database)
 
 
-def locustfile(file: str | None, ignored: Sequence[Mapping[str, str]] = ()) -> LocustFile | None:
-    """The user's own Locust users as a plan holds them. Raises PlanError."""
+def locustfile(file: str | None, told: Mapping[str, Any] = NOTHING) -> LocustFile | None:
+    """The user's own Locust users as a plan holds them. `told`: what the generator said of the file. Raises
+    PlanError."""
     if file is None:
         return None
     path = Path(file).resolve()
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return LocustFile.model_validate({"file": str(path), "digest": digest, "ignored": ignored})
+        more = {key: told[key] for key in ("ignored", "helpers") if key in told}
+        more["scenarios"] = tuple(told.get("scenarios", ()))
+        return LocustFile.model_validate({"file": str(path), "digest": digest, **more})
     except (OSError, ValueError) as error:
         raise PlanError(
             f"cannot read {file}: {getattr(error, 'strerror', None) or error}",

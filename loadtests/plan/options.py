@@ -85,6 +85,27 @@ class Sealed(Frozen):
         return missing, more, [w for w in both if digest(self.salt, w, values[w]) != self.digests[w]]
 
 
+class TrackedFiles(Frozen):
+    """The tracked files of a repository, as far as apps of a run may read them."""
+
+    root: Line
+    commit: Line
+    directories: tuple[Line, ...]
+    """Those that count, relative to the root."""
+    modified: Mapping[Line, Line] = {}
+    """By path, the digest of a file that is not as in the commit; "" of one that is gone."""
+
+
+class Inputs(Frozen):
+    """What a run reads besides what its plan and its records name: a resumed run must find the same."""
+
+    directory: Line
+    """The current directory of the run, in which apps are served that name no other."""
+    trees: tuple[TrackedFiles, ...] = ()
+    packages: Mapping[Line, Mapping[Line, Line]] = {}
+    """By interpreter, the version of every package that it has installed."""
+
+
 def digest(salt: str, what: str, value: str) -> str:
     # `what`, too: equal values of two settings do not show.
     hashed = hashlib.scrypt(

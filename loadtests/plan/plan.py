@@ -36,6 +36,10 @@ class LocustFile(Frozen):
     file: Line
     digest: Line
     """SHA-256 of its bytes: another file makes another load."""
+    scenarios: Annotated[tuple[Line, ...], Field(max_length=1_000)] = ()
+    """The names of all of its scenarios, of which a plan may have a few."""
+    helpers: Mapping[Line, Line] = {}
+    """By path, the digest of every file of Python code that it imports, without installed packages."""
     pauses: Mapping[Line, Positive] = {}
     """By scenario, the mean seconds that its users wait between two tasks; without scenarios whose users do
     not wait, or wait for a time that is not known."""
@@ -70,6 +74,8 @@ class Plan(Frozen):
     """The commit from which the arms in `against.values()` are served; None: all are served as they are."""
     locustfile: LocustFile | None = None
     """The user's own Locust users, one scenario each; None: ours."""
+    no_think: bool = False
+    """Whether users make their next request at once, whatever their `wait_time` says."""
     answers: Literal["alike", "differ"] = "alike"
     """Whether arms that answer differently may be compared: `differ` accepts what they do differently."""
     canary: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1_000)] | None = None

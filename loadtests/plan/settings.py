@@ -31,10 +31,12 @@ from loadtests.plan.values import (
     program,
     seconds,
     span,
+    switch,
     table,
     url_path,
     whole,
     words,
+    yes_or_no,
 )
 
 NOT_SET = "not set"
@@ -48,6 +50,7 @@ class Declaration:
     """In `[tool.duel]`; the flag is `--key`, the variable DUEL_KEY."""
     help: str
     metavar: str
+    """Empty: the flag takes no value."""
     read: Callable[[Any], Any]
     """What a flag, a variable or a file holds → a value. Raises ValueError."""
     short: str
@@ -56,6 +59,8 @@ class Declaration:
     """Whether the flag may be given several times."""
     only_in_file: bool
     """Whether there is no flag, since its value has no readable form on one line."""
+    renewable: bool
+    """Whether a resumed run takes it again, since it is not recorded, or not as a whole."""
     unset: str
     """What `duel config` shows where nothing is set and the default is None or empty."""
     show: Callable[[Any], str]
@@ -86,13 +91,14 @@ def setting(
     short: str = "",
     many: bool = False,
     only_in_file: bool = False,
+    renewable: bool = False,
     unset: str = NOT_SET,
     show: Callable[[Any], str] = plain,
 ) -> Any:
     """A field of `RunSettings` with its declaration; typed Any so that the field's own type stands."""
     declare = partial(
         Declaration, help=help, metavar=metavar, read=read, short=short, many=many,
-        only_in_file=only_in_file, unset=unset, show=show,
+        only_in_file=only_in_file, renewable=renewable, unset=unset, show=show,
     )  # fmt: skip
     return dataclasses.field(default=default, metadata={"declare": declare})
 
@@ -111,7 +117,7 @@ class RunSettings:
     )
     locust_arg: tuple[str, ...] = setting(
         "Words for the locustfile's own options, such as --locust-arg='--tenant acme'", "WORDS", (),
-        read=each_words, many=True, show=option_names,
+        read=each_words, many=True, show=option_names, renewable=True,
     )  # fmt: skip
     users: tuple[int, ...] = setting(
         "Concurrent users: a closed loop, which measures capacity", "N,…", (), read=each(whole(1, 10_000)),
@@ -125,15 +131,19 @@ class RunSettings:
     arrivals: Literal["poisson", "constant"] | None = setting(
         "Distribution of open-loop arrivals", "poisson|constant", unset="poisson"
     )
+    no_think: bool = setting(
+        "Users make their next request at once, whatever their wait_time: measures capacity",
+        "", False, read=switch, show=yes_or_no,
+    )  # fmt: skip
     generators: int = setting("Load generator processes", "N", GENERATORS, read=whole(1, 64))
     arm: tuple[str, ...] = setting(
         "Arm to measure; the first one is the reference", "NAME=IMPORT[,key=value…]", (), read=lines,
-        many=True, unset="sync, async", show=arms_without_secrets,
+        many=True, unset="sync, async", show=arms_without_secrets, renewable=True,
     )  # fmt: skip
-    app_dir: str = setting("Directory that the arms' apps are imported from", "DIR", ".")
+    app_dir: str = setting("Directory that the arms' apps are imported from", "DIR", ".", renewable=True)
     sweep: tuple[str, ...] = setting(
         "Sweep a setting of the first arm: threads=10,40,100 or pool=5,20", "KNOB=VALUE,…", (), read=lines,
-        many=True,
+        many=True, renewable=True,
     )  # fmt: skip
     base_ref: str | None = setting("Compare each arm with itself at this commit: a gate", "REF")
     base_point: Literal["merge-base", "ref"] = setting(
@@ -143,11 +153,11 @@ class RunSettings:
     base_python: str | None = setting("Interpreter for the base, if its packages differ", "PATH")
     answers: Literal["alike", "differ"] = setting(
         "Whether arms must answer alike to be compared; differ accepts their differences", "alike|differ",
-        "alike",
+        "alike", renewable=True,
     )  # fmt: skip
     database: str = setting(
         "sqlite, postgresql (a temporary server) or postgresql://…", "URL", "sqlite",
-        show=database_without_secrets,
+        show=database_without_secrets, renewable=True,
     )  # fmt: skip
     canary: str | None = setting(
         "Path of a light route, requested beside the load to see what neighbours wait", "PATH", read=url_path,
@@ -155,10 +165,15 @@ class RunSettings:
     )  # fmt: skip
     before_trial: tuple[str, ...] = setting(
         "Command to run before each server starts, such as a database reset", "COMMAND", (), read=words,
-        show=program,
+        show=program, renewable=True,
     )  # fmt: skip
     after_trial: tuple[str, ...] = setting(
-        "Command to run after each server has stopped", "COMMAND", (), read=words, show=program
+        "Command to run after each server has stopped",
+        "COMMAND",
+        (),
+        read=words,
+        show=program,
+        renewable=True,
     )
     window: float | None = setting(
         "Minimum measurement window of a trial",
@@ -181,7 +196,12 @@ class RunSettings:
         "Exact number of rounds (≤ 20), needed by `duel compare`", "N", read=whole(1, 20)
     )
     max_time: float | None = setting(
-        "Time limit, such as 90s, 15m or 2h", "TIME", read=seconds, show=span, unset="the profile's"
+        "Time limit, such as 90s, 15m or 2h",
+        "TIME",
+        read=seconds,
+        show=span,
+        renewable=True,
+        unset="the profile's",
     )
     margin: float = setting(
         "Relative difference below which arms are equivalent", "RATIO", MARGIN, read=between(0, 1)
@@ -211,6 +231,10 @@ class Settled:
     settings: RunSettings
     origins: Mapping[str, str]
 
+    def given(self, key: str) -> Any:
+        """The value of a setting; None where none of the layers has it."""
+        return getattr(self.settings, DECLARED[key].field) if key in self.origins else None
+
     def of_app(self, app: str | None) -> Settled:
         """The settings for one app by itself, named `app`; unchanged without one. Raises PlanError where arms
         are given as well."""
@@ -234,10 +258,25 @@ class Settled:
         return f"{declared.key} = {declared.shown(self.settings)}  ({from_where})"
 
 
+FLAGGED = tuple(key for key, declared in DECLARED.items() if not declared.only_in_file)
+"""Settings that have a flag."""
+
+RENEWABLE = tuple(key for key in FLAGGED if DECLARED[key].renewable)
+"""Settings that a resumed run takes again."""
+
+SHORTHANDS = ("quick", "thorough")
+"""Profiles that have a flag of their own."""
+
+
 def settle(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settled:
     """The settings of all layers. `flags` holds None for one that was not given; its keys have hyphens or
     underscores. Raises PlanError for an unknown key and a value that cannot be read."""
     given = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
+    profiles = [name for name in SHORTHANDS if given.pop(name, False)]
+    if len(profiles) + ("profile" in given) > 1:
+        raise PlanError("--quick, --thorough and --profile exclude each other")
+    if profiles:
+        given["profile"] = profiles[0]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in (

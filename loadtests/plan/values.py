@@ -68,6 +68,21 @@ def each(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda value: tuple(map(read, commas(value)))
 
 
+def switch(value: Any) -> bool:
+    """`true`, `yes`, `on` or 1, and their opposites."""
+    words = {"true": True, "yes": True, "on": True, "1": True,
+             "false": False, "no": False, "off": False, "0": False}  # fmt: skip
+    found = words.get(str(value).strip().lower())
+    if found is None:
+        raise ValueError("neither true nor false")
+    return found
+
+
+def yes_or_no(value: Any) -> str:
+    """A switch, or the text itself."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 def url_path(value: Any) -> str:
     """`/health`."""
     if not re.fullmatch(r"/[!-~]{0,999}", str(value)):

@@ -4,6 +4,7 @@ what is written gets a fresh name and then takes its place."""
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -144,3 +145,15 @@ def write_whole(path: Path, content: bytes) -> None:
             with suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=where)
             raise
+
+
+DIGITS = 16
+"""Digits of a file's digest that are recorded."""
+
+
+def digest(file: Path) -> str | None:
+    """Of a file's bytes; None where it is none, or cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS] if file.is_file() else None
+    except OSError:
+        return None

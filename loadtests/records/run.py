@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.fields import Frozen, Line
-from loadtests.plan.options import Sealed
+from loadtests.plan.options import Inputs, Sealed
 from loadtests.plan.plan import Plan
 from loadtests.records.answers import AnswerCheck
 from loadtests.records.faults import Fault
@@ -89,15 +89,13 @@ class Machine(Frozen):
 
 
 class AppFiles(Frozen):
-    """The files beside the arms' code when the run began, by path with a digest of each; those of a base are
-    a commit's and not here."""
+    """The files beside the arms' code that git does not track, when the run began: by path, the digest of
+    each. Those of a base are not here: it has none."""
 
-    directory: Line
-    """Where duel ran, which is where apps work that name no other directory."""
     program: Mapping[Line, Line]
-    """Templates, static files, settings: with others, it is not the same app."""
+    """Templates and settings: with others, it is not the same app."""
     data: Mapping[Line, Line]
-    """Files that apps write, and documentation."""
+    """Files that apps write, and any others."""
     cut: tuple[Line, ...] = ()
     """Directories that hold more than is digested."""
 
@@ -120,14 +118,15 @@ class Run(Frozen):
     machine: Machine
     sealed: Sealed | None = None
     """Digests of the values that are not recorded; None where they were not kept."""
-    sources: Mapping[Line, Line] | None = None
-    """By path, the digest of every file of Python code that the arms and the locustfile imported, without
-    installed packages; None where that was not recorded."""
+    inputs: Inputs | None = None
+    """What it read besides, of apps other than the twins; None where that was not recorded."""
     files: AppFiles | None = None
-    """None in runs of earlier versions, which did not record them."""
-    packages: Mapping[Line, Mapping[Line, Line]] | None = None
-    """By arm, the versions of the packages that its interpreter has installed; without arms whose interpreter
-    could not tell. None in runs of earlier versions."""
+    """None where they were not recorded: in runs of earlier versions."""
+    sources: Mapping[Line, Line] | None = None
+    """By path, the digest of every file of Python code that the arms imported, without installed packages;
+    None where that was not recorded."""
+    origins: Mapping[Line, Line] = {}
+    """By arm, the file that its own module was imported from; absent where that is not known."""
     task_queues: Mapping[Line, tuple[Line, ...]] = {}
     """By arm, the packages it imports that hand work to processes which are not its children."""
     answers_compared: int | None = None
@@ -219,9 +218,12 @@ class Run(Frozen):
             return math.inf if known.threads is None else known.threads
         return next(one.serving.threads for one in self.plan.arms if one.name == arm)
 
-    def accepting(self, answers: Literal["alike", "differ"]) -> Self:
-        """The same run, judged with another setting of `--answers`."""
+    def accepting(self, answers: Literal["alike", "differ"] | None) -> Self:
+        """The same run, judged with another setting of `--answers`; None: with that of its plan."""
+        if answers is None:
+            return self
         return self.model_copy(update={"plan": self.plan.model_copy(update={"answers": answers})})
 
-    def with_trial(self, trial: Trial, elapsed: float) -> Self:
-        return self.model_copy(update={"trials": (*self.trials, trial), "elapsed": elapsed})
+    def with_trial(self, trial: Trial, elapsed: float, **known: Any) -> Self:
+        """`known`: other fields, as they are by now."""
+        return self.model_copy(update={"trials": (*self.trials, trial), "elapsed": elapsed, **known})

@@ -9,13 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from subprocess import run as run_command
 
+from loadtests.errors import PlanError
 from loadtests.plan.arms import Arm
-from loadtests.serving.command import serve_arguments
+from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 
 
 def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> int:
-    """Serve one arm in the foreground, with data and a slow service, until it ends; its exit code."""
+    """Serve one arm in the foreground, with data and a slow service, until it ends; its exit code.
+    Raises PlanError for a server that others started."""
+    if arm.url is not None:
+        raise PlanError(f"{arm.url} is an external server: there is nothing to serve")
     with ExitStack() as opening:
         logs = opening.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-"))
         environment = opening.enter_context(ServingEnvironment(Path(logs), {}, database))
@@ -34,8 +38,7 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> 
         if environment.databases:
             env["DUEL_APP_DATABASE"] = environment.databases.url_of(environment.databases.fresh())
         try:
-            return run_command(
-                command, env={**os.environ, **env, **arm.env}, cwd=arm.cwd, check=False
-            ).returncode
+            env = {**os.environ, **env, **variables(arm, environment.scratch)}
+            return run_command(command, env=env, cwd=arm.cwd, check=False).returncode
         except KeyboardInterrupt:
             return 0

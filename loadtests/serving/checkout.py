@@ -46,10 +46,16 @@ class BaseCheckout:
             update={
                 "app_dir": self.there(arm.app_dir),
                 "cwd": self.there(arm.cwd) if arm.cwd else self.working_directory(),
+                "copied": self.copied(arm),
                 "python": self.pythons.get(arm.name, arm.python),
                 "env": {**arm.env, **self.variables(arm), **self.import_path(arm)},
             }
         )
+
+    def copied(self, arm: Arm) -> str | None:
+        """What the arm's servers get a copy of: the base's, where that has it."""
+        there = self.there(arm.copied) if arm.copied is not None else None
+        return there if there is not None and Path(there).exists() else arm.copied
 
     def variables(self, arm: Arm) -> dict[str, str]:
         """The variables that lead into the working tree, such as PWD or a directory of templates, leading to

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import run as run_command
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.request import urlopen
 
-from loadtests.errors import ChildFailed, PlanError
+from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
 from loadtests.plan.database_url import OWN
 from loadtests.plan.options import NO_HOOKS, Hooks
@@ -26,14 +26,10 @@ from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
 from loadtests.serving.postgresql import Databases, own_server
 from loadtests.serving.used.files import UsedFiles
-from loadtests.serving.used.packages import Versions, differing, installed_packages
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
 from loadtests.system.scratch import OWNER, owner, remove_left_behind
-
-MOST_NAMED = 5
-"""Packages that a message names."""
 
 
 class ServingEnvironment:
@@ -63,8 +59,8 @@ class ServingEnvironment:
         """Where the arms of a base are served from; None where the plan has no base."""
         self.sources = Sources()
         self.files = UsedFiles()
-        self.packages: dict[str, Versions] | None = None
-        """By arm; None where the run did not record them from its start."""
+        self.keeps = False
+        """Whether the run records its modules and files."""
         self.arms: Sequence[Arm] = ()
         """Those whose files can change: without a base's, which are a commit's."""
         self.placement = placement
@@ -119,32 +115,22 @@ class ServingEnvironment:
         self.pids += [server] if server is not None else []
 
     def begin(self, run: Run, directory: Path) -> None:
-        """Take stock of what the arms are made of, or compare it with what the run's records in `directory`
-        hold. Raises PlanError."""
+        """Digest the files beside the arms' code, or continue from what the run's records in `directory`
+        hold."""
         checkout = self.checkout
         self.arms = [arm for arm in run.plan.arms if checkout is None or arm.name not in checkout.arms]
         salt = run.sealed.salt if run.sealed is not None else ""
+        self.keeps = not run.trials or run.files is not None
         if run.trials:
             self.sources.digests.update(run.sources or {})
-            self.sources.task_queues.update(run.task_queues)
             self.files.recall(run.files, salt)
         else:
             self.files.survey(self.arms, salt, directory)
-        if not run.trials or run.packages is not None:
-            located = [checkout.located(arm) if checkout else arm for arm in run.plan.arms]
-            self.packages = installed_packages(located)
-            check_packages(run, self.packages)
 
     def facts(self) -> dict[str, Any]:
-        """What is known of that by now, as a run records it; nothing where an earlier version began it."""
-        if self.packages is None:
-            return {}
-        return {
-            "sources": dict(self.sources.digests),
-            "files": self.files.record,
-            "packages": self.packages,
-            "task_queues": dict(self.sources.task_queues),
-        }
+        """What is known by now of the arms' modules and files: apps import more while they serve. Nothing
+        where an earlier version began the run."""
+        return {"sources": {**self.sources.digests}, "files": self.files.record} if self.keeps else {}
 
     @property
     def database_version(self) -> str:
@@ -162,19 +148,6 @@ class ServingEnvironment:
                 "lost the slow service", cause=self.slow_child.log_tail() or str(error)
             ) from None
         return delays
-
-
-def check_packages(run: Run, found: Mapping[str, Versions]) -> None:
-    """Raises PlanError where an arm has other packages than the run's records hold."""
-    for arm, then in (run.packages or {}).items():
-        other = differing(then, found[arm]) if arm in found else []
-        if other:
-            more = f", and {len(other) - MOST_NAMED} more" if len(other) > MOST_NAMED else ""
-            raise PlanError(
-                f"cannot resume run {run.id}: arm {arm!r} has other packages: "
-                f"{'; '.join(other[:MOST_NAMED])}{more}",
-                hint="install the recorded versions again, or start a new run",
-            )
 
 
 def seed(directory: Path, databases: Databases | None = None) -> None:

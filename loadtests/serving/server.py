@@ -13,7 +13,7 @@ from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
 from loadtests.records.trial import ServerEnd
 from loadtests.serving.checkout import BaseCheckout
-from loadtests.serving.command import serve_arguments
+from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart, ExternalServer
 from loadtests.serving.hooks import run_after, run_before
@@ -93,7 +93,7 @@ class Server:
                 "DUEL_APP_DATABASE": self.database_url or "",
                 # FastAPI traces once a provider is configured, which would be measured too.
                 "OTEL_SDK_DISABLED": "true",
-                **arm.env,
+                **variables(arm, self.data),
             },
             cwd=arm.cwd,
             python=arm.python,
@@ -206,7 +206,7 @@ class Server:
             ) from None
         for modules in found:
             self.environment.sources.note_task_queues(self.arm, modules)
-        self.environment.sources.check_users()
+            self.environment.sources.note_origin(self.arm, modules)
         commands = bool(self.hooks.before_trial or self.hooks.after_trial)
         self.environment.files.check(self.environment.arms, commands=commands)
         checkout = self.environment.checkout
@@ -240,5 +240,7 @@ def hint_for(cause: str, arm: Arm, slow: bool) -> str:
                 f"install {package} where {arm.python or 'duel'} looks for packages, or pass "
                 f"loop=asyncio,http=h11 to do without uvloop and httptools"
             )
+    if arm.cwd is not None and "ModuleNotFoundError" in cause:
+        return "an arm with cwd= is imported from there: name another directory with app-dir=PATH"
     longer = ", or pass a longer --boot-timeout" if slow else ""
     return f"run `duel check` to try the arms without load{longer}"

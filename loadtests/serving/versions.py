@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from loadtests.errors import ChildFailed
+from loadtests.errors import ChildFailed, PlanError
 from loadtests.plan.arms import Arm
+from loadtests.records.files import digest
 from loadtests.serving.checkout import BaseCheckout
-from loadtests.serving.used.files import digest
 
 Modules = Mapping[str, Sequence[str]]
 """By module, its file, or the directories of a package without one."""
@@ -105,15 +106,41 @@ TASK_QUEUES = frozenset(
 
 
 class Sources:
-    """Digests of the files that the modules of arms and of the locustfile were imported from, by path,
-    without installed packages."""
+    """Digests of the files that the arms' modules were imported from, by path, without installed packages."""
 
     def __init__(self) -> None:
-        self.users: Sequence[str] = ()
-        """The files of the locustfile's own modules."""
         self.digests: dict[str, str] = {}
         self.task_queues: dict[str, tuple[str, ...]] = {}
         """By arm, those of TASK_QUEUES that it imports; without arms that import none."""
+        self.origins: dict[str, str] = {}
+        """By arm, the file that its own module was imported from."""
+        self.directories: dict[str, tuple[str, str | None]] = {}
+        """By arm, its app and the directory that it names."""
+
+    def told(self) -> dict[str, Any]:
+        """What a run records of them."""
+        return {
+            "sources": {**self.digests}, "task_queues": {**self.task_queues}, "origins": {**self.origins}
+        }  # fmt: skip
+
+    def note_origin(self, arm: Arm, modules: Modules) -> None:
+        """Where an arm's own module was imported from. Raises PlanError where an arm that names another
+        directory has imported the same file: the difference has no effect."""
+        own = arm.app.partition(":")[0]
+        file = next(iter(modules.get(own, ())), None)
+        if file is None:
+            return
+        self.origins[arm.name] = file
+        self.directories[arm.name] = (arm.app, arm.app_dir)
+        for other, (app, directory) in self.directories.items():
+            if app == arm.app and directory != arm.app_dir and self.origins[other] == file:
+                raise PlanError(
+                    f"arms {other!r} and {arm.name!r} name different directories and serve the same code",
+                    cause=f"both imported {own} from {file}",
+                    hint=f"an installed copy of {own.partition('.')[0]} comes first: uninstall it, or give "
+                    "each arm an environment of its own (python=PATH); to measure one code twice, describe "
+                    "both arms alike",
+                )
 
     def note_task_queues(self, arm: Arm, modules: Modules) -> None:
         found = tuple(sorted(TASK_QUEUES & modules.keys()))
@@ -130,22 +157,6 @@ class Sources:
             if found is not None and self.digests.setdefault(path, found) != found:
                 raise ChildFailed(
                     f"the app of arm {arm.name!r} changed while it was measured",
-                    cause=path,
-                    hint="its trials do not belong to one run: start a new one",
-                )
-
-    def note_users(self, files: Sequence[str]) -> None:
-        """The files that the locustfile's modules come from. Raises ChildFailed where one has changed."""
-        self.users = [file for file in files if not installed(Path(file))]
-        self.check_users()
-
-    def check_users(self) -> None:
-        """Raises ChildFailed where a module of the locustfile has changed: every trial imports it again."""
-        for path in self.users:
-            found = digest(Path(path))
-            if found is not None and self.digests.setdefault(path, found) != found:
-                raise ChildFailed(
-                    "a module of the locustfile changed while it was used",
                     cause=path,
                     hint="its trials do not belong to one run: start a new one",
                 )

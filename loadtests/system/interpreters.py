@@ -51,7 +51,7 @@ def absent(arm: Arm) -> Collection[str]:
     if needed:
         raise PlanError(
             f"arm {arm.name!r} cannot be served by {arm.python}",
-            cause=f"{' and '.join(needed)} {'is' if len(needed) == 1 else 'are'} not installed there",
+            cause=f"not installed there: {', '.join(needed)}",
             hint=f"{arm.python} -m pip install {' '.join(needed)}; or name another interpreter: python=PATH",
         )
     return found

@@ -32,6 +32,8 @@ LINES = 3
 
 SET_IT = "export {}, or pass it with the arm: NAME=module:attribute,env.{}=VALUE"
 
+HAVE_IT = "install {} where this arm's Python looks for packages, or name the one that has it: python=PATH"
+
 
 class Frame(NamedTuple):
     """A line of a traceback."""
@@ -109,10 +111,14 @@ def shown(frame: Frame, home: str | None) -> str:
 
 
 def hint(frames: Sequence[Frame], exception: str) -> str:
-    """How to give an app the environment that it lacks; "" where it seems to lack something else."""
+    """How to give an app the package or the environment that it lacks; "" where it seems to lack something
+    else."""
     key = re.fullmatch(r"KeyError: '(\w+)'", exception)
     if key and frames and re.search(r"<frozen os>|/os\.py$", frames[-1].file):
         return SET_IT.format(key[1], key[1])
+    lacking = re.fullmatch(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'", exception)
+    if lacking and any(frame.own for frame in frames):
+        return HAVE_IT.format(lacking[1])
     reads = any(READERS.search(frame.file) for frame in frames)
     code = next((frame.code for frame in reversed(frames) if frame.own), "")
     if not reads and "environ" not in code and "getenv" not in code:

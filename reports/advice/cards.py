@@ -154,7 +154,9 @@ class Card:
     limits: Mapping[str, tuple[Bottleneck, ...]]
     """What limits each arm, the leading bottleneck first; empty: no bottleneck identified."""
     outcome: Outcome | None = None
-    """A gate's outcome for the verdict; None outside gates, where the advice matters."""
+    """A gate's outcome for the cell; None outside gates, where the advice matters."""
+    endpoints: tuple[tuple[Outcome, Verdict], ...] = ()
+    """In a gate, the endpoints of a mixture that do not pass."""
 
 
 def cards(explanations: Explanations, verdicts: Sequence[Verdict]) -> list[Card]:

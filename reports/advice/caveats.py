@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from loadtests.records import Calibration, Ceiling, Fault, Ignored, Plan, Run, Trial
 from reports.analysis.catalogue import DATABASE, is_twin
 from reports.analysis.rounds.launches import ENOUGH, unseen
+from reports.analysis.thresholds import skipped
 from reports.analysis.verdicts import Verdict
 
 LEAN = "LeanUser"
@@ -151,6 +152,13 @@ class SharedCpus:
     """Server and generator could not be bound to CPUs of their own."""
 
 
+@dataclass(frozen=True)
+class ThresholdsSkipped:
+    """Thresholds of arms or scenarios that exist, and are not in this run."""
+
+    keys: tuple[str, ...]
+
+
 Caveat = (
     RunInterrupted
     | ExternalServers
@@ -166,6 +174,7 @@ Caveat = (
     | PreparationDisturbed
     | ThreadsOverruled
     | AnswersCutOff
+    | ThresholdsSkipped
     | SharedCpus
 )
 
@@ -186,6 +195,9 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
     seen += threads_overruled(run)
     if run.answers is not None and run.answers.cut:
         seen.append(AnswersCutOff(run.answers.cut))
+    elsewhere = tuple(skipped(run.plan))
+    if elsewhere:
+        seen.append(ThresholdsSkipped(elsewhere))
     if not run.machine.placement:
         seen.append(SharedCpus())
     return seen

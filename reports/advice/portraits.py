@@ -32,13 +32,14 @@ PortraitWord = Literal["measured", "inconclusive", "failing", "invalid"]
 
 NextStep = Literal[
     "more-threads", "larger-pool", "shorter-transactions", "find-the-call", "another-client", "more-workers",
-    "more-users", "lighter-generator", "quiet-machine",
+    "more-users", "fewer-hops", "lighter-generator", "quiet-machine",
 ]  # fmt: skip
 
 NEXT: Mapping[Name, NextStep] = {
     "generator": "lighter-generator", "host": "quiet-machine", "event-loop": "find-the-call",
     "http-client": "another-client", "db-lock": "shorter-transactions", "db-pool": "larger-pool",
     "thread-tokens": "more-threads", "gil": "more-workers", "cpu": "more-workers", "users": "more-users",
+    "convoys": "fewer-hops",
 }  # fmt: skip
 """By what limits an arm, the experiment that would tell whether it is so."""
 
@@ -115,7 +116,7 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
     doubts += [*users_think({arm: trials}, {arm: seen}), *canary_failures(readings, {arm: trials})]
     signs, limits = explanations.of(cell, arm)
     names = tuple(limit.name for limit in limits)
-    metric = run.plan.primary(cell)
+    metric = run.primary(cell)
     known = rows[0].figures.get(metric)
     return Portrait(
         cell=cell,
@@ -165,7 +166,7 @@ def row(endpoint: str, seen: Sequence[Reading], alpha: float) -> EndpointFigures
 def next_step(limits: Sequence[Name], cell: Cell, cells: Sequence[Cell]) -> NextStep | None:
     """What to try next. More users find a limit where none is known, unless `cells` has more already; an open
     loop has no limit to find."""
-    step = NEXT[limits[0]] if limits else "more-users"
+    step = NEXT.get(limits[0]) if limits else "more-users"
     if step != "more-users":
         return step
     loads = [one.load.level for one in cells if one.scenario == cell.scenario]

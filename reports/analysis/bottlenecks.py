@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from loadtests.records import MOST_LOST, Fault, Trial
 from reports.analysis.bounds import NEAR, Known, Name
 from reports.analysis.signs import CanaryTimes, Signs
+from reports.analysis.waits import Ahead, Convoy, IdleWait, SlowAlone, convoy, idle_wait, slow_alone
 
 LATE = 0.010
 """Loop lag, in seconds above the idle loop's, that other requests notice."""
@@ -164,7 +165,7 @@ class ThinkTime:
 
 Evidence = (
     Fault | LoopLate | CallsCostly | LockWait | PoolExhausted | TokensExhausted | CpuExhausted | OneCpuEach
-    | FewUsers | ThinkTime
+    | FewUsers | ThinkTime | Convoy | IdleWait | SlowAlone
 )  # fmt: skip
 
 
@@ -193,8 +194,11 @@ def of_trials(trials: Sequence[Trial]) -> list[Bottleneck]:
     return found
 
 
-def bottlenecks(signs: Signs | None, known: Known, trials: Sequence[Trial]) -> list[Bottleneck]:
+def bottlenecks(
+    signs: Signs | None, known: Known, trials: Sequence[Trial], ahead: Ahead | None = None
+) -> list[Bottleneck]:
     """What limits an arm, each with its evidence; the first one leads. Empty: no bottleneck identified.
+    `ahead`: the arm that serves more, where the verdict says so.
 
     A queue for a resource is not the limit while the CPU is: with more connections or threads, the same work
     would wait for the CPU.
@@ -212,8 +216,30 @@ def bottlenecks(signs: Signs | None, known: Known, trials: Sequence[Trial]) -> l
     if known.thinks:
         return found or thinking(signs, known)
     if not found and signs.cores is not None and signs.cores < IDLE * min(known.workers, known.cpus):
-        found += few_users(signs, known)
+        if ahead is None:
+            found += few_users(signs, known) or in_convoys(signs, known)
+        else:
+            found += behind(signs, known, ahead)
     return found
+
+
+def behind(signs: Signs, known: Known, ahead: Ahead) -> list[Bottleneck]:
+    """What limits an arm that has time left, while the other one serves more: never the users, who are the
+    same."""
+    if known.users is None:
+        return []
+    alone = slow_alone(signs, known, ahead)
+    if alone is not None:
+        return [Bottleneck("service-time", alone), *in_convoys(signs, known, ahead)]
+    found = in_convoys(signs, known, ahead)
+    waits = None if found else idle_wait(signs, known, ahead)
+    return [Bottleneck("waiting", waits)] if waits else found
+
+
+def in_convoys(signs: Signs, known: Known, ahead: Ahead | None = None) -> list[Bottleneck]:
+    """The users ask in bursts, whose requests take turns."""
+    found = convoy(signs, known, ahead)
+    return [Bottleneck("convoys", found)] if found else []
 
 
 def event_loop(signs: Signs, known: Known, busy: bool) -> list[Bottleneck]:

@@ -16,7 +16,7 @@ from loadtests.records import Calibration, Cell, Run
 
 Name = Literal[
     "generator", "host", "event-loop", "http-client", "db-lock", "db-pool", "thread-tokens", "gil", "cpu",
-    "users",
+    "users", "convoys", "waiting", "service-time",
 ]  # fmt: skip
 
 NEAR = 0.15

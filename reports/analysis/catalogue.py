@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from loadtests.records import Arm
 
@@ -29,6 +30,12 @@ def style(arm: Arm) -> str:
     if arm.app.startswith("sync_app."):
         return "def"
     return "async def" if is_twin(arm) else arm.name
+
+
+def http_clients(arms: Sequence[Arm], scenario: str) -> dict[str, str | None]:
+    """By arm, the HTTP client with which it calls another service; empty if none does."""
+    named = {arm.name: http_client(arm, scenario) for arm in arms}
+    return named if any(named.values()) else {}
 
 
 def http_client(arm: Arm, scenario: str) -> str | None:

@@ -120,6 +120,12 @@ def read(
     )
 
 
+def within(samples: Samples, window: float) -> NDArray[np.bool_]:
+    """The successful requests that were due in a window."""
+    chosen: NDArray[np.bool_] = samples.ok & (samples.due >= 0.0) & (samples.due < window)
+    return chosen
+
+
 def refusals(statuses: NDArray[np.uint16]) -> dict[int, int]:
     """How many of the failed requests were answered with each status from 400 to 499."""
     found, counts = np.unique(statuses[(statuses >= 400) & (statuses < 500)], return_counts=True)
@@ -275,6 +281,7 @@ class Readings:
         self.directory = directory
         self._known: dict[int, dict[str, Reading]] = {}
         self._latencies: dict[int, Latencies] = {}
+        self._took: dict[int, dict[str, NDArray[np.float32]]] = {}
         self._answers: dict[int, dict[str, Answers]] = {}
         self._failed: dict[int, Counter[Failed]] = {}
         self._canaries: dict[int, CanarySeen | None] = {}
@@ -295,6 +302,15 @@ class Readings:
         """The latencies of all endpoints of a trial together. Raises RecordError."""
         self.of(trial)
         return self._latencies[trial.number]
+
+    def response_times(self, trial: Trial, endpoint: str) -> NDArray[np.float64]:
+        """Those of one endpoint's successful requests that were due in a trial's window, in seconds, in no
+        particular order. Raises RecordError."""
+        found = self.of(trial)
+        if endpoint == ALL or (trial.number not in self._took and endpoint in found):
+            return self._latencies[trial.number].took
+        mine = self._took.get(trial.number, {})
+        return mine.get(endpoint, np.zeros(0, np.float32)).astype(np.float64)
 
     def answers(self, trial: Trial) -> dict[str, Answers]:
         """By endpoint, the kinds of a trial's answers. Raises RecordError."""
@@ -322,7 +338,7 @@ class Readings:
     def _read(self, trial: Trial) -> dict[str, Reading]:
         rows = self.directory.samples(trial)
         samples = trial.requests(rows)
-        due = samples.ok & (samples.due >= 0.0) & (samples.due < trial.window)
+        due = within(samples, trial.window)
         counted = counting(trial)
         whole = read(samples, trial.window, dropped=trial.dropped or 0, counted=counted)
         # Keeps 16 bytes per request: reading the file again would take longer than all computations.
@@ -332,9 +348,11 @@ class Readings:
         if len(trial.endpoints) <= 1:
             readings = {trial.endpoints[0] if trial.endpoints else trial.cell.scenario: whole}
         else:
-            readings = {ALL: whole}
+            readings, took = {ALL: whole}, self._took.setdefault(trial.number, {})
             for number, name in enumerate(trial.endpoints):
-                readings[name] = read(rows, trial.window, rows.endpoint == number, counted=counted)
+                chosen = rows.endpoint == number
+                readings[name] = read(rows, trial.window, chosen, counted=counted)
+                took[name] = rows.response_time[chosen & within(rows, trial.window)].astype(np.float32)
         grown = growing(self.heartbeats(trial), samples, trial.window)
         waited = unanswered_time(samples, trial.window) if trial.cell.load.rate is None else None
         return {

@@ -11,6 +11,7 @@ from loadtests.records import Cell, Fault, Metric, Plan, Refusal, Run, ServerEnd
 from reports.analysis.answers.differences import Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
+from reports.analysis.catalogue import RELEASES_GIL
 from reports.analysis.estimates import PARTS, Estimate, Pairs, needed_for
 from reports.analysis.readings import Reading, Readings
 from reports.analysis.rounds.consistency import Capped, FiguresDisagree, PercentilesDisagree
@@ -170,6 +171,16 @@ class MoreRoundsNeeded:
 
 
 @dataclass(frozen=True)
+class NotSignificant:
+    """A difference that is significant by itself, but not among all (Holm)."""
+
+    word: str
+    """Its verdict by itself: `faster` or `slower`."""
+    family: int
+    """How many verdicts are judged together."""
+
+
+@dataclass(frozen=True)
 class RatioDrifts:
     """The ratio changes from round to round in one direction."""
 
@@ -220,8 +231,8 @@ Blemish = FailsMore | MayFailMore | DropsConnections | BacklogPossible
 Reservation = (
     RoundsLost | NotMeasured | Failure | Blemish | CanaryFailed | TooFewRounds | TooFewRequests
     | PercentileFailed | NoRequestMade | RoundWithoutResponse | UsersThink | PercentilesDisagree
-    | MoreRoundsNeeded | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend | Unsteady | OneCore
-    | FiguresDisagree | Capped | SharedState | Unlike
+    | MoreRoundsNeeded | NotSignificant | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend
+    | Unsteady | OneCore | FiguresDisagree | Capped | SharedState | Unlike
 )  # fmt: skip
 
 
@@ -245,6 +256,12 @@ def failures(
         elif isinstance(pile, Backlog):
             found[name] = pile
     return found
+
+
+def one_core(run: Run, endpoint: str) -> list[Reservation]:
+    """Whether one of our endpoints whose work releases the GIL was served on one core."""
+    ours = run.plan.locustfile is None and endpoint in RELEASES_GIL
+    return [OneCore()] if ours and len(run.machine.placement.get("server", ())) == 1 else []
 
 
 def failure_rate(readings: list[Reading]) -> float | None:

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from loadtests.records import Cell, Heartbeats, Run, Trial
 from reports.analysis.readings import Readings
+from reports.analysis.rounds.bursts import Bursts, bursts
 from reports.analysis.statistics import percentile
 
 CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
 """Percentiles of the canary; the highest one that its samples support is shown."""
+
+SAMPLED = 8
+"""One in this many statements that take no lock is in the heartbeats' times."""
 
 FULL = 0.95
 """Fraction of borrowed thread tokens from which on all count as borrowed."""
@@ -60,8 +64,12 @@ class Signs:
     delay: float | None
     """Median response time of the slow service."""
     canary: CanaryTimes | None
+    bursts: Bursts | None = None
+    """How the users of a closed loop ask; None in an open loop."""
     lag: float | None = None
     """p90 delay of the heartbeats, in seconds."""
+    late: float | None = None
+    """Their mean delay."""
     loop_share: float | None = None
     """Fraction of the server's CPU time used by the event loop's thread."""
     tokens: float | None = None
@@ -70,12 +78,16 @@ class Signs:
     """Fraction of the heartbeats at which nearly all tokens were borrowed."""
     queued: float | None = None
     """Mean number of tasks waiting for a token."""
+    jobs: float | None = None
+    """Mean number of jobs waiting for a thread of other pools: asyncio's default one, and the app's own."""
     pool: float | None = None
     """Database connections that one worker may hold."""
     pool_full: float | None = None
     """Fraction of the heartbeats at which all were checked out and requests waited for one."""
     pool_wait: float | None = None
     """Time a request waits for connections."""
+    statements: float | None = None
+    """Time a request spends in database statements."""
     lock_wait: float | None = None
     """Time a request spends in statements that take a lock, beyond what other statements take."""
     gc: float | None = None
@@ -109,8 +121,15 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
         threads=mean_of([trial.resources.server_threads for trial in trials]),
         delay=float(np.median(np.concatenate(given))) if given else None,
         canary=canary(readings, trials),
+        bursts=bursts([asked(readings, trial) for trial in trials]) if cell.load.rate is None else None,
         **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
     )
+
+
+def asked(readings: Readings, trial: Trial) -> tuple[NDArray[np.float64], float, float]:
+    """When the successful requests of a window started, its length, and their mean response time."""
+    found = readings.latencies(trial)
+    return found.due, trial.window, float(found.took.mean()) if len(found.took) else 0.0
 
 
 def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dict[str, float | None]:
@@ -139,18 +158,32 @@ def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dic
     full = (column("checked_out") >= pool) & (column("pool_queued") > 0)
     return {
         "lag": float(np.quantile(lag, 0.9)),
+        "late": float(lag.mean()),
         "loop_share": loop_cpu / cpu if cpu and loop_cpu is not None else None,
         "tokens": float(tokens.max()) * workers,
         "tokens_full": float((column("borrowed") >= FULL * tokens).mean()),
         "queued": float(column("queued").mean()) * workers,
+        "jobs": counted(column("thread_jobs"), workers),
         "pool": float(np.nanmax(pool)) if np.isfinite(pool).any() else None,
         "pool_full": float(full.mean()) if np.isfinite(pool).any() else None,
         "pool_wait": per_request(spent("pool_wait")),
+        "statements": per_request(statement_time(spent)),
         "lock_wait": per_request(lock_wait(spent)),
         "gc": collecting / window / workers if collecting is not None else None,
         "switches": per_request(spent("switches")),
         "hops": per_request(spent("hops")),
     }
+
+
+def counted(column: NDArray[np.float64], workers: int) -> float | None:
+    """The mean over those beats that counted, in all workers; None where none did."""
+    return float(np.nanmean(column)) * workers if np.isfinite(column).any() else None
+
+
+def statement_time(spent: Callable[[str], float | None]) -> float | None:
+    """Seconds in all statements."""
+    sampled, locking = spent("statement_time"), spent("lock_time")
+    return None if sampled is None or locking is None else SAMPLED * sampled + locking
 
 
 def lock_wait(spent: Callable[[str], float | None]) -> float | None:

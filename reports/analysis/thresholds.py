@@ -16,6 +16,8 @@ from typing import Literal
 
 import numpy as np
 
+from loadtests.plan.arms import BUILT_IN
+from loadtests.plan.profiles import ENDPOINTS, MIXES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
 from reports.analysis.estimates import needed_for, own_interval
 from reports.analysis.readings import Readings
@@ -164,13 +166,30 @@ def parts_of(key: str, metric: str, expression: str) -> tuple[str, str, float]:
 
 
 def check(thresholds: Sequence[Threshold], plan: Plan) -> None:
-    """Raises ThresholdError for one that matches nothing in the plan."""
+    """Raises ThresholdError for one that matches nothing in the plan, and is not meant for another run."""
     for threshold in thresholds:
-        if not subjects(threshold, plan):
+        if not subjects(threshold, plan) and not of_other_runs(threshold, plan):
             raise ThresholdError(
                 f"threshold {threshold.key!r} matches nothing that is measured",
                 hint=way_out(threshold, plan),
             )
+
+
+def of_other_runs(threshold: Threshold, plan: Plan) -> bool:
+    """Whether a threshold names an arm or a scenario that exists and is not in this plan, and nothing that is
+    unknown."""
+    scenarios = plan.locustfile.scenarios if plan.locustfile is not None else (*ENDPOINTS, *MIXES)
+    measured = {"arm": {arm.name for arm in plan.arms}, "scenario": {c.scenario for c in plan.cells}}
+    existing = {"arm": {*measured["arm"], *BUILT_IN}, "scenario": {*measured["scenario"], *scenarios}}
+    named = {tag: value for tag, value in threshold.tags.items() if tag in measured}
+    known = all(value in existing[tag] for tag, value in named.items())
+    return known and any(value not in measured[tag] for tag, value in named.items())
+
+
+def skipped(plan: Plan) -> list[str]:
+    """The keys of the thresholds that are not judged in this run."""
+    found = parse(plan.thresholds)
+    return list(dict.fromkeys(one.key for one in found if not subjects(one, plan)))
 
 
 def way_out(threshold: Threshold, plan: Plan) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from loadtests.records import Arm, Cell, Metric, Plan, RecordError, Run, Trial
+from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
 from reports.analysis.answers.differences import Unlike, explained, unlike
 from reports.analysis.answers.shared_state import shared_state
 from reports.analysis.backlogs.judgement import backlog, degree
-from reports.analysis.catalogue import RELEASES_GIL, http_client
+from reports.analysis.catalogue import http_clients
 from reports.analysis.estimates import METRICS, Estimate, Pairs, estimate, pair
 from reports.analysis.failures.gross import gross_failures
 from reports.analysis.readings import Reading, Readings, endpoints_of
@@ -19,7 +19,7 @@ from reports.analysis.reservations import (
     MayFailMore,
     MoreRoundsNeeded,
     NotMeasured,
-    OneCore,
+    NotSignificant,
     Piles,
     Reservation,
     RoundsLost,
@@ -29,6 +29,7 @@ from reports.analysis.reservations import (
     failure_rate,
     failures,
     missing,
+    one_core,
     resent_part,
     reservations,
     unsteady,
@@ -89,6 +90,8 @@ class Verdict:
     or in which work piles up."""
     failed: Mapping[str, float | None] = field(default_factory=dict)
     """By arm, the fraction of its requests that failed; None without requests."""
+    requests: Mapping[str, int] = field(default_factory=dict)
+    """By arm, how many were made in all rounds that count."""
     resent: Mapping[str, float | None] = field(default_factory=dict)
     """By arm, the fraction of its requests that were sent twice; None where that was not counted."""
     blemished: tuple[str, ...] = ()
@@ -114,22 +117,27 @@ class Verdict:
             self.high if cap.side == "at most" else None,
         )
 
+    def with_first(self, decisive: Reservation) -> Verdict:
+        return replace(self, reservations=(decisive, *self.reservations))
+
     def with_reservations(self, more: Sequence[Reservation]) -> Verdict:
         return replace(self, reservations=(*self.reservations, *more))
 
 
 def verdicts(run: Run, readings: Readings) -> list[Verdict]:
-    """Every verdict of a run, in the plan's order of cells. Raises RecordError."""
+    """Every verdict of a run, in the plan's order of cells. In a gate, which corrects its own decisions, the
+    verdicts are not corrected for their number. Raises RecordError."""
     try:
         nominal_alpha(per_rival(run.plan))
     except ValueError as error:
         raise RecordError(f"run {run.id} cannot be judged: {error}") from None
-    return [
+    found = [
         verdict
         for cell in run.plan.cells
         for rival in run.plan.rivals
         for verdict in of_pair(run, readings, cell, rival.name)
     ]
+    return found if run.plan.gate else corrected(found, run.plan.alpha)
 
 
 def per_rival(plan: Plan) -> float:
@@ -258,14 +266,20 @@ def metrics(run: Run, cell: Cell, whole: bool) -> tuple[Metric, ...]:
 NOTHING = Reading(requests=0, failures=0, throughput=0.0, p50=None, p95=None, p99=None)
 
 
-def differences_that_stand(found: Sequence[Verdict], alpha: float) -> tuple[int, int]:
-    """The number of primary differences, and how many of them are significant after Holm correction over all
-    cells at `alpha`."""
+def corrected(found: Sequence[Verdict], alpha: float) -> list[Verdict]:
+    """The verdicts, of which primary differences that are not significant after Holm correction over all
+    primary ones at `alpha` are undecided."""
     judged = [verdict for verdict in found if verdict.primary and verdict.p is not None]
     significant = holm([verdict.p or 0.0 for verdict in judged], alpha)
-    differences = [verdict.verdict in ("faster", "slower") for verdict in judged]
-    both = [difference and sure for difference, sure in zip(differences, significant, strict=True)]
-    return sum(differences), sum(both)
+    open = {
+        id(one) for one, sure in zip(judged, significant, strict=True)
+        if one.verdict in ("faster", "slower") and not sure and len(judged) > 1
+    }  # fmt: skip
+    return [
+        replace(one, verdict="inconclusive").with_first(NotSignificant(one.verdict, len(judged)))
+        if id(one) in open else one
+        for one in found
+    ]  # fmt: skip
 
 
 def judge(
@@ -284,9 +298,8 @@ def judge(
 ) -> Verdict:
     """The verdict on one metric, with its reservations. `apart`: how the arms' answers differ; `certain`: the
     arms that fail even where too many rounds were lost, and how."""
-    plan = run.plan
+    plan, against = run.plan, run.plan.opponent(rival)
     alpha = per_rival(plan)
-    against = plan.opponent(rival)
     found = estimate(metric, reference, rival_readings, alpha)
     seen = {against.name: reference, rival: rival_readings}
     trials = {against.name: pairs.reference, rival: pairs.rival}
@@ -323,17 +336,12 @@ def judge(
         reservations=tuple(doubts),
         failing=tuple(failing),
         failed={arm: failure_rate(readings) for arm, readings in seen.items()},
+        requests={arm: sum(reading.requests for reading in readings) for arm, readings in seen.items()},
         resent={arm: resent_part(trials[arm], readings) for arm, readings in seen.items()},
         blemished=tuple(arm for arm, several in spots.items() if several),
         open_failures=not failing and any(isinstance(one, MayFailMore) for one in doubts),
-        clients=clients([against, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
+        clients=http_clients([against, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
     )
-
-
-def one_core(run: Run, endpoint: str) -> list[Reservation]:
-    """Whether one of our endpoints whose work releases the GIL was served on one core."""
-    ours = run.plan.locustfile is None and endpoint in RELEASES_GIL
-    return [OneCore()] if ours and len(run.machine.placement.get("server", ())) == 1 else []
 
 
 def must_be_alike(plan: Plan) -> bool:
@@ -386,9 +394,3 @@ def decide(
         return "inconclusive", doubts
     higher_is_better = found.metric == "throughput"
     return ("faster" if (place == "above") == higher_is_better else "slower"), doubts
-
-
-def clients(arms: Sequence[Arm], scenario: str) -> dict[str, str | None]:
-    """By arm, the HTTP client with which it calls another service; empty if none does."""
-    named = {arm.name: http_client(arm, scenario) for arm in arms}
-    return named if any(named.values()) else {}

@@ -17,7 +17,7 @@ from reports.gate.findings import WORST_FIRST, worst
 from reports.wording.failures import lines_of_cell
 from reports.wording.gates import changes
 from reports.wording.gates.notes import gate_headline
-from reports.wording.sentences import judgement_text, sentences, unlike_lines
+from reports.wording.sentences import case_name, judgement_text, sentences, unlike_lines
 
 OF_THRESHOLDS: Mapping[ThresholdWord, Outcome] = {
     "met": "pass",
@@ -28,7 +28,7 @@ OF_THRESHOLDS: Mapping[ThresholdWord, Outcome] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that can fail: a cell, or a threshold in a cell."""
+    """One thing that can fail: a cell, an endpoint of a mixture, or a threshold in a cell."""
 
     group: str
     """What is judged: `head against base`, or `thresholds`."""
@@ -65,14 +65,16 @@ def of_run(conclusions: Conclusions) -> Gate:
     """A run's cells and thresholds. In a gate, cells can fail; in a run that asks which arm is faster, only
     thresholds can."""
     run = conclusions.run
-    judged = conclusions.outcomes or [plain(verdict) for verdict in conclusions.primaries]
+    judged = conclusions.outcomes or [plain(verdict) for verdict in conclusions.cases]
     cases = [
         Case(
-            f"{verdict.arm} against {verdict.reference}", str(verdict.cell), word, line,
-            loaded(run, verdict),
-            lines_of_cell(conclusions.failure_kinds, verdict.cell, (verdict.reference, verdict.arm)),
+            f"{verdict.arm} against {verdict.reference}", case_name(verdict), word, line,
+            # Of a mixture, its own case has the time and the failures of all its endpoints.
+            loaded(run, verdict) if verdict.primary else 0.0,
+            lines_of_cell(conclusions.failure_kinds, verdict.cell, (verdict.reference, verdict.arm))
+            if verdict.primary else (),
         )
-        for verdict, word, line in zip(conclusions.primaries, judged, sentences(conclusions), strict=True)
+        for verdict, word, line in zip(conclusions.cases, judged, sentences(conclusions), strict=True)
     ]  # fmt: skip
     for one in conclusions.judgements:
         name = f"{one.threshold.text}: {one.cell}, {one.arm}"
@@ -92,7 +94,7 @@ def of_comparison(comparison: Comparison) -> Gate:
     """The cells of two runs."""
     cases = [
         Case(
-            f"{one.head.arm} against {one.head.reference}", str(one.head.cell), one.outcome,
+            f"{one.head.arm} against {one.head.reference}", one.head.place, one.outcome,
             changes.sentence(one, comparison.margin),
         )
         for one in comparison.changes

@@ -36,6 +36,7 @@ class Row(Frozen):
     health: tuple[Health, Health]
     refusal: Refusal | None = None
     known: tuple[bool, bool] = (True, True)
+    endpoint: Line | None = None
 
 
 class Baseline(Frozen):
@@ -50,7 +51,7 @@ class Baseline(Frozen):
 
     @model_validator(mode="after")
     def rows_are_unique(self) -> Self:
-        keys = [(row.cell.key, row.reference, row.arm) for row in self.rows]
+        keys = [(row.cell.key, row.endpoint, row.reference, row.arm) for row in self.rows]
         if len(set(keys)) < len(keys):
             raise ValueError("an arm stands twice in one cell")
         return self
@@ -64,7 +65,7 @@ def write(side: Side) -> str:
             differences=tuple(round(value, DIGITS) for value in row.differences),
             values=(rounded(row.values[0]), rounded(row.values[1])),
             health=(short(row.health[0]), short(row.health[1])), refusal=row.refusal,
-            known=row.known,
+            known=row.known, endpoint=row.endpoint,
         ).model_dump_json(exclude_defaults=True)
         for row in sorted(side.rows, key=lambda row: row.key)
     ]  # fmt: skip
@@ -108,6 +109,7 @@ def read(path: Path) -> Side:
             row.health,
             row.refusal,
             row.known,
+            row.endpoint,
         )
         for row in found.rows
     ]

@@ -44,7 +44,9 @@ class Comparison:
     added: tuple[Standing, ...]
     """Cells that only the later run has: shown, but not judged."""
     missing: tuple[Standing, ...]
-    """Cells that only the earlier run has, where that is allowed."""
+    """Cells that only the earlier run has, where that is allowed, and endpoints of cells that both have."""
+    not_judged: tuple[Standing, ...] = ()
+    """Endpoints of mixtures that the earlier run has no ratio of: their windows hold too few requests."""
 
     @property
     def outcome(self) -> Outcome:
@@ -68,7 +70,12 @@ def compare(base: Side, head: Side, margin: float, allow: Collection[str] = ()) 
     setups = tuple(differences(base.setup, head.setup))
     check_alike(base, head, setups, allow)
     before, after = ({row.key: row for row in side.rows} for side in (base, head))
-    pairs = [(row, after[row.key]) for row in base.rows if row.key in after]
+    both = [(row, after[row.key]) for row in base.rows if row.key in after]
+    pairs = [pair for pair in both if pair[0].endpoint is None or pair[0].differences]
+    wholes = [
+        {row.whole for row in side.rows if row.endpoint is None and row.word != "invalid"}
+        for side in (base, head)
+    ]
     elsewhere = other_machine(base.machine, head.machine)
     drift = DRIFT_ELSEWHERE if elsewhere else DRIFT
     shifts = [moved(*pair, drift) for pair in pairs]
@@ -83,9 +90,16 @@ def compare(base: Side, head: Side, margin: float, allow: Collection[str] = ()) 
         changes=tuple(change(*pair, decision, one, margin) for pair, decision, one in judged),
         elsewhere=elsewhere,
         setups=setups,
-        added=tuple(row for row in head.rows if row.key not in before),
-        missing=tuple(row for row in base.rows if row.key not in after),
+        added=tuple(row for row in head.rows if row.key not in before and told(row, wholes[0])),
+        missing=tuple(row for row in base.rows if row.key not in after and told(row, wholes[1])),
+        not_judged=tuple(row for row, _ in both if row.endpoint is not None and not row.differences),
     )
+
+
+def told(row: Standing, others: Collection[tuple[str, str, str]]) -> bool:
+    """Whether a row that the other side lacks is named: of a cell that it lacks or whose measurement failed,
+    the cell alone."""
+    return row.endpoint is None or row.whole in others
 
 
 def check_two(base: Side, head: Side) -> None:
@@ -110,7 +124,8 @@ def check_alike(base: Side, head: Side, setups: Sequence[SetupDifference], allow
     allowed."""
     later = {row.key: row for row in head.rows}
     refused = [one for one in setups if one.name not in SAID and one.name not in allow]
-    missing = [row for row in base.rows if row.key not in later] if CELLS not in allow else []
+    cells = [row for row in base.rows if row.endpoint is None]
+    missing = [row for row in cells if row.key not in later] if CELLS not in allow else []
     common = [row for row in base.rows if row.key in later]
     metrics = [
         f"{row} is decided by {row.metric}, now by {later[row.key].metric}"

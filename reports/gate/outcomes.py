@@ -25,13 +25,16 @@ from reports.gate.findings import (
 )
 
 
-def decisions(plan: Plan, primaries: Sequence[Verdict]) -> list[Decision]:
-    """The decision on every primary verdict, all together."""
-    return together([findings(verdict, plan) for verdict in primaries], plan.alpha)
+def decisions(plan: Plan, cases: Sequence[Verdict]) -> list[Decision]:
+    """The decision on every case, all together: see mixtures.py."""
+    return together([findings(verdict, plan) for verdict in cases], plan.alpha)
 
 
 def findings(verdict: Verdict, plan: Plan) -> list[GateFinding]:
-    """Everything that is judged of one cell."""
+    """Everything that is judged of one case: of an endpoint of a mixture its speed alone, since how much an
+    arm fails is judged of the cell as a whole."""
+    if not verdict.primary:
+        return [speed(verdict, plan.margin)]
     for reservation in verdict.reservations:
         if isinstance(reservation, NotMeasured) and verdict.arm in reservation.refusal.needs:
             needs = reservation.refusal.needs

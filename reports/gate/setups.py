@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.records import Arm, Frozen, Line, Plan, Run, Serving
@@ -74,13 +75,16 @@ def plan_setup(plan: Plan) -> dict[str, str]:
         "database": plan.database,
         "locustfile": plan.locustfile.digest if plan.locustfile is not None else UNSET,
         "canary": plan.canary or UNSET,
+        "no-think": "yes" if plan.no_think else UNSET,
         "rounds": str(plan.max_rounds),
     }
 
 
 def arm_setup(arm: Arm) -> dict[str, str]:
     """How an arm was served. Secret values of its environment are not recorded, but their names are."""
-    found = {"app": arm.app, "python": arm.python or UNSET}
+    # By its name: the same data may lie elsewhere on another machine.
+    copy = UNSET if arm.copied is None else PurePath(arm.copied).name
+    found = {"app": arm.app, "python": arm.python or UNSET, "copy": copy}
     found |= {name.replace("_", "-"): str(value) for name, value in arm.serving if value is not None}
     recorded = arm.model_dump(mode="json")["env"]
     return found | {f"env.{name}": value for name, value in recorded.items()}
@@ -112,9 +116,9 @@ def unequal(base: Mapping[str, str], head: Mapping[str, str]) -> Iterator[tuple[
 
 def names() -> list[str]:
     """The names of differences that are refused unless they are allowed."""
-    settings = ("window", "warmup", "generators", "database", "locustfile", "canary", "cpus")
+    settings = ("window", "warmup", "generators", "database", "locustfile", "canary", "no-think", "cpus")
     serving = [name.replace("_", "-") for name in Serving.model_fields]
-    return [CELLS, *settings, "app", "env", *serving]
+    return [CELLS, *settings, "app", "copy", "env", *serving]
 
 
 def allowed(texts: Sequence[str]) -> frozenset[str]:

@@ -37,12 +37,24 @@ class Standing:
     """Why the cell was not measured; None where it was."""
     known: tuple[bool, bool] = (True, True)
     """Whether the true ratio may be called at least, and at most, what was measured: see `Verdict.bounds`."""
+    endpoint: str | None = None
+    """Of a mixture, the endpoint that is meant; None: the cell as a whole."""
 
     def __str__(self) -> str:
-        return f"{self.cell}, {self.arm} against {self.reference}"
+        return f"{self.place}, {self.arm} against {self.reference}"
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def place(self) -> str:
+        """`shop at 20 users`, or `shop at 20 users, posts.list`."""
+        return str(self.cell) if self.endpoint is None else f"{self.cell}, {self.endpoint}"
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return *self.whole, self.endpoint or ""
+
+    @property
+    def whole(self) -> tuple[str, str, str]:
+        """The key without the endpoint."""
         return self.cell.key, self.reference, self.arm
 
     @property
@@ -68,11 +80,11 @@ class Side:
     """Wall clock, ISO 8601 in UTC."""
 
 
-def side_of(run: Run, primaries: Sequence[Verdict]) -> Side:
-    """A run as one side of a comparison, by its primary verdicts. Raises Incompatible if its cells stopped
-    once decided."""
+def side_of(run: Run, found: Sequence[Verdict]) -> Side:
+    """A run as one side of a comparison, by its primary verdicts and those on the endpoints of its mixtures.
+    Raises Incompatible if its cells stopped once decided."""
     check_whole(run)
-    return Side(run.id, run.machine, tuple(map(standing, primaries)), setup_of(run), run.began)
+    return Side(run.id, run.machine, tuple(map(standing, found)), setup_of(run), run.began)
 
 
 def check_whole(run: Run) -> None:
@@ -114,7 +126,9 @@ def standing(row: Verdict) -> Standing:
         word=row.verdict,
         differences=row.differences,
         values=(row.values.get(reference), row.values.get(row.arm)),
-        health=(health(row, reference), health(row, row.arm)),
+        # How much an arm fails is judged of a cell as a whole.
+        health=(health(row, reference), health(row, row.arm)) if row.primary else (Health(), Health()),
         refusal=refusals[0] if refusals else None,
         known=(row.bounds[0] == row.low, row.bounds[1] == row.high),
+        endpoint=None if row.primary else row.endpoint,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from json import dumps
 from typing import Any
 
 from rich.console import Console
@@ -37,6 +38,11 @@ def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
     if found:
         console.print()
     say(console, closing(found))
+
+
+def as_json(anatomy: Anatomy, found: Sequence[Finding]) -> str:
+    """The findings, as JSON text."""
+    return dumps(data(anatomy, found), indent=2) + "\n"
 
 
 def data(anatomy: Anatomy, found: Sequence[Finding]) -> dict[str, Any]:

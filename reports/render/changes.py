@@ -59,6 +59,7 @@ def data(comparison: Comparison) -> dict[str, Any]:
             {
                 "scenario": one.head.cell.scenario,
                 "load": one.head.cell.load.model_dump(exclude_none=True),
+                "endpoint": one.head.endpoint,
                 "metric": one.head.metric,
                 "reference": one.head.reference,
                 "arm": one.head.arm,

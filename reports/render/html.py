@@ -16,11 +16,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from loadtests.records import Cell
 from reports.advice.cards import Card
 from reports.analysis.bounds import predictions
+from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
-from reports.render import portraits
+from reports.render import endpoints, portraits
 from reports.render.charts import Chart, recoloured
 from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
@@ -30,7 +32,7 @@ from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
-from reports.wording.plans import in_force_text
+from reports.wording.plans import NO_THINK, arm_text, in_force_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import (
     answers_text,
@@ -103,6 +105,8 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         rows=[row_view(row, conclusions) for row in primaries],
         band=[share(1 / (1 + run.plan.margin)), share(1 + run.plan.margin)],
         metrics=[units.METRIC_ABOUT[metric] for metric in dict.fromkeys(row.metric for row in primaries)],
+        endpoints=[endpoint_view(conclusions, *one) for one in endpoints.by_cell(conclusions.endpoints)],
+        about_endpoints=endpoints.ABOUT,
         predictions=[prediction_row(one) for one in predictions(run, measured(conclusions.verdicts))],
         figures=[(chart, Markup(inline(svg))) for chart, svg in pictures],  # noqa: S704  # matplotlib escapes
         data=Markup(embedded(data)),  # noqa: S704  # as above
@@ -175,7 +179,7 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "interval": units.interval(*verdict.bounds),
         "n": verdict.n,
         "word": verdict.verdict,
-        "claim": with_context(claim(verdict), verdict),
+        "claim": ("as a whole " if card.endpoints else "") + with_context(claim(verdict), verdict),
         "load": str(verdict.cell.load),
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
         "lines": card_lines(card),
@@ -225,6 +229,16 @@ def row_view(row: Verdict, conclusions: Conclusions) -> dict[str, Any]:
     }
 
 
+def endpoint_view(every: Conclusions, cell: Cell, several: Sequence[ComparedEndpoint]) -> dict[str, Any]:
+    """The table of one cell's endpoints."""
+    return {
+        "cell": str(cell),
+        "head": endpoints.HEAD,
+        "rows": [[list(row.values()) for row in endpoints.rows(one)] for one in several],
+        "more": endpoints.left_out(cell, every.endpoints),
+    }
+
+
 def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
     """The environment, each line with its name."""
     run = conclusions.run
@@ -239,17 +253,12 @@ def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
         ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
         ("database", machine.database or "not used"),
         ("answers", answers_text(run)),
-        *((f"arm {arm.name}", served(arm.app, arm.serving.model_dump(), arm.env)) for arm in run.plan.arms),
+        *((f"arm {arm.name}", arm_text(run, arm)) for arm in run.plan.arms),
         *((f"{name} ran as", in_force_text(found)) for name, found in run.in_force.items()),
+        *([("users", NO_THINK)] if run.plan.no_think else []),
         ("seed", str(run.plan.seed)),
         ("duel", f"{run.version}, run {run.id}"),
     ]
-
-
-def served(app: str, serving: Mapping[str, object], env: Mapping[str, str]) -> str:
-    """An app and how it is served."""
-    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in serving.items() if value is not None]
-    return ", ".join([app, *knobs, *(f"{name}={value}" for name, value in env.items())])
 
 
 def inline(svg: str) -> str:

@@ -30,7 +30,7 @@ def show_catalogue(console: Console, scenarios: Mapping[str, Any]) -> None:
     listing(
         console,
         "scenarios of one endpoint",
-        [(name, "writes" if of["writes"] else "reads") for name, of in singles.items()],
+        [(name, single_text(of)) for name, of in singles.items()],
     )
 
 
@@ -42,6 +42,11 @@ def arm_text(arm: Arm) -> str:
 def mix_text(scenario: Mapping[str, Any]) -> str:
     """`posts.read 40, posts.list 10`: weights as parts of a hundred or so."""
     return f"{scenario['about']} ({', '.join(f'{name} {n}' for name, n in scenario['endpoints'].items())})"
+
+
+def single_text(scenario: Mapping[str, Any]) -> str:
+    """`A new post. (writes)`."""
+    return " ".join(filter(None, (scenario["about"], "(writes)" if scenario["writes"] else "")))
 
 
 def listing(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from loadtests.records import Cell, Run
@@ -9,14 +10,16 @@ from reports.advice.cards import Card
 from reports.analysis.bounds import Prediction, predictions
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
-from reports.render import portraits
+from reports.render import endpoints, portraits
 from reports.wording import units
 from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
 from reports.wording.advice.portraits import HEADS, portrait_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
+from reports.wording.plans import NO_THINK
 from reports.wording.sentences import (
     failed_pair,
+    gate_lines,
     judgement_line,
     sentences,
     together,
@@ -31,7 +34,8 @@ def report(conclusions: Conclusions) -> str:
     title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
     title = portrait_title(run.plan) if conclusions.portraits else title
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
-    lines += [f"# {title}", "", *(f"- {plain(line)}" for line in sentences(conclusions))]
+    said = [line for _, line in gate_lines(conclusions)] if conclusions.outcomes else sentences(conclusions)
+    lines += [f"# {title}", "", *(f"- {plain(line)}" for line in said)]
     if conclusions.judgements:
         lines += ["", "# Thresholds", ""]
         lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
@@ -39,6 +43,7 @@ def report(conclusions: Conclusions) -> str:
         lines += portrait_section(conclusions)
     else:
         lines += ["", table(run, found), "", plain(together(run, found)), ""]
+        lines += endpoint_lines(conclusions)
     if cards:
         lines += ["# What to write, and why", "", card_table(run, cards), ""]
         for card in cards:
@@ -49,6 +54,22 @@ def report(conclusions: Conclusions) -> str:
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)
+
+
+def endpoint_lines(conclusions: Conclusions) -> list[str]:
+    """A table for each cell that has several endpoints."""
+    lines = []
+    for cell, several in endpoints.by_cell(conclusions.endpoints):
+        lines += [f"# {plain(str(cell))}, by endpoint", "", f"| {' | '.join(endpoints.HEAD)} |"]
+        lines.append(f"|---|---|{'---:|' * (len(endpoints.HEAD) - 2)}")
+        lines += [
+            f"| {' | '.join(plain(row[name]) for name in endpoints.HEAD)} |"
+            for one in several for row in endpoints.rows(one)
+        ]  # fmt: skip
+        more = endpoints.left_out(cell, conclusions.endpoints)
+        lines += ["", f"And {units.counted(more, 'more endpoint')} with fewer requests."] if more else []
+        lines.append("")
+    return [*lines, f"{plain(endpoints.ABOUT)}.", ""] if lines else []
 
 
 def box(lines: Sequence[str]) -> list[str]:
@@ -138,16 +159,26 @@ def machine_text(run: Run) -> str:
     machine = run.machine
     server = machine.placement.get("server", ())
     placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
+    users = f"{NO_THINK}; " if run.plan.no_think else ""
     return (
         f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
         f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
-        f"windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
+        f"{users}windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
         f"run {plain(run.id)}."
     )
 
 
+CODE = re.compile(r"(`[\w ./{}:=,-]+`)")
+"""A code span of letters that are no markup, as ours are."""
+
+
 def plain(text: str) -> str:
-    """Text that Markdown does not read as markup."""
+    """Text that Markdown does not read as markup, except its code spans."""
+    parts = CODE.split(text)
+    return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
+
+
+def escaped(text: str) -> str:
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return text.replace("\n", " ")

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from rich.console import Console
 
-from loadtests.errors import CannotWrite
+from loadtests.errors import CannotWrite, Exit, explained
 from reports.analysis.readings import Readings
-from reports.render.live import Lines, LiveView, WaitingOnly
-from reports.render.streams import Unfailing, printing
+from reports.render.live import Lines, LiveView, WaitingOnly, waiting
+from reports.render.streams import Unfailing, complain, discard, printing
 from reports.render.terminal import say
 
 COLOURS: dict[str, dict[str, Any]] = {
@@ -45,6 +45,12 @@ class Output:
         notes = cast(IO[str], Unfailing(sys.stderr))
         self.notes = PipedConsole(file=notes, stderr=True, quiet=quiet, **COLOURS[colour])
 
+    @classmethod
+    def by(cls, flags: dict[str, Any]) -> Self:
+        """The streams of a verb by its flags, which are taken out of `flags`."""
+        quiet, silent = flags.pop("quiet", False), flags.pop("no_progress", False)
+        return cls(flags.pop("color"), flags.pop("json", None), quiet, progress=not (quiet or silent))
+
     def say(self, text: str) -> None:
         """A line of the results. Raises CannotWrite, BrokenPipeError."""
         with printing():
@@ -53,6 +59,10 @@ class Output:
     def note(self, text: str) -> None:
         """A line that is not part of the results."""
         say(self.notes, text)
+
+    def waiting(self, other: str, place: int) -> None:
+        """A note that another measurement is waited for."""
+        self.note(waiting(other, place))
 
     def show(self, as_json: str, as_table: Callable[[Console], None], report: Path | None = None) -> None:
         """Write results in each requested form; `report` has the details. Raises CannotWrite,
@@ -67,6 +77,32 @@ class Output:
                 as_table(self.results)
             if report is not None:
                 self.say(f"report: {report}")
+
+    def deliver(
+        self,
+        code: Exit,
+        as_json: str,
+        as_table: Callable[[Console], None],
+        write: Callable[[], Path | None] = lambda: None,
+    ) -> Exit:
+        """Write a report, then show the results; the exit code of what was found, `code`: a full disk or a
+        closed pipe does not hide it, nor does a report that cannot be written hide the results."""
+        lost: list[CannotWrite] = []
+        report = None
+        try:
+            report = write()
+        except CannotWrite as error:
+            lost.append(error)
+        try:
+            self.show(as_json, as_table, report)
+        except BrokenPipeError:
+            discard(sys.stdout)
+        except CannotWrite as error:
+            lost.append(error)
+        if not lost:
+            return code
+        complain("\n".join(map(explained, lost)))
+        return code or lost[0].exit_code
 
     @contextmanager
     def watching(self, readings: Readings) -> Iterator[LiveView | Lines | WaitingOnly]:
@@ -86,6 +122,11 @@ def print_text(text: str) -> None:
     with printing():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def put(file: str, text: str) -> None:
+    """Write text to a file, or to stdout where that is `-`. Raises CannotWrite, BrokenPipeError."""
+    print_text(text) if file == "-" else write_text(Path(file), text)
 
 
 def write_text(path: Path, text: str) -> None:

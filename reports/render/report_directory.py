@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from loadtests.records import CannotWrite, write_whole
+from loadtests.errors import Exit
+from loadtests.records import CannotWrite, RunDirectory, write_whole
 from reports.conclusions import Conclusions
+from reports.exit_codes import exit_code, outcomes_of
 from reports.gate.comparison import Comparison
-from reports.render import changes, html, markdown
+from reports.render import changes, html, markdown, terminal
 from reports.render.charts import change, charts, files
+from reports.render.output import Output
 from reports.render.summary import summary
 
 
@@ -36,6 +39,30 @@ def write(conclusions: Conclusions) -> str:
     content["report.html"] = html.page(conclusions, pictures, data).encode()
     save(directory.report, content)
     return text
+
+
+def deliver(conclusions: Conclusions, output: Output, strict: bool) -> Exit:
+    """Write the report of a run, and show it; its exit code. Raises RecordError."""
+
+    def written() -> Path:
+        write(conclusions)
+        return conclusions.readings.directory.report / "report.html"
+
+    code = exit_code(outcomes_of(conclusions), strict)
+    return output.deliver(
+        code, as_json(conclusions), lambda console: terminal.show(console, conclusions), written
+    )
+
+
+def deliver_change(found: Comparison, head: Path, output: Output, strict: bool) -> Exit:
+    """Show what changed, and write it into the report of `head` where that is a run; the exit code."""
+
+    def written() -> Path | None:
+        return write_change(found, RunDirectory(head).report) if head.is_dir() else None
+
+    code = exit_code({one.outcome for one in found.changes}, strict)
+    text = json.dumps(changes.data(found), indent=2) + "\n"
+    return output.deliver(code, text, lambda console: changes.show(console, found), written)
 
 
 def write_change(comparison: Comparison, report: Path) -> Path:

@@ -53,6 +53,12 @@ def printing() -> Iterator[None]:
         raise CannotWrite(f"cannot write to stdout: {error.strerror or error}", hint="make room") from None
 
 
+def complain(message: str) -> None:
+    """An error message, where there is a stderr to take it."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
+
+
 class Unfailing:
     """A stream for progress and warnings: where they cannot be written, a run continues without them."""
 

@@ -10,8 +10,9 @@ from reports.advice.portraits import Portrait
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
 from reports.analysis.bounds import known, predicted
 from reports.analysis.failures.kinds import FailureKind
+from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.thresholds import Judgement
-from reports.analysis.verdicts import Verdict
+from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.wording.advice.cards import card_advice, card_reason, note_text
 from reports.wording.bottlenecks import evidence_text
@@ -24,6 +25,7 @@ from reports.wording.sentences import answers_text
 def summary(conclusions: Conclusions) -> dict[str, Any]:
     """A run's verdicts as plain data. Fields may be added, never renamed."""
     run, verdicts = conclusions.run, conclusions.verdicts
+    outcomes = {id(one): word for one, word in zip(conclusions.cases, conclusions.outcomes, strict=False)}
     return {
         "schema": "duel/1",
         "run": run.id,
@@ -34,6 +36,7 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         and all(portrait.word != "invalid" for portrait in conclusions.portraits),
         "reference": run.plan.reference.name,
         "arms": [arm.name for arm in run.plan.arms],
+        "origins": dict(run.origins),
         "margin": run.plan.margin,
         "alpha": run.plan.alpha,
         "in_force": {name: found.model_dump() for name, found in run.in_force.items()},
@@ -41,7 +44,8 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "refused": {cell: refusal_text(refusal) for cell, refusal in run.refused.items()},
         "gate": list(conclusions.outcomes),
         "gate_notes": [list(map(gate_note_text, decision.notes)) for decision in conclusions.decisions],
-        "verdicts": [of_verdict(verdict, conclusions) for verdict in verdicts],
+        "verdicts": [of_verdict(one, conclusions, outcomes.get(id(one))) for one in verdicts],
+        "endpoints": [of_endpoint(one) for one in conclusions.endpoints],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
         "portraits": [of_portrait(one, conclusions) for one in conclusions.portraits],
@@ -108,6 +112,22 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
     }
 
 
+def of_endpoint(one: ComparedEndpoint) -> dict[str, Any]:
+    """One endpoint of a mixture: the figures of its arms, and the ratio of their median response times."""
+    return {
+        "scenario": one.cell.scenario,
+        "load": one.cell.load.model_dump(exclude_none=True),
+        "endpoint": one.endpoint,
+        "arm": one.arm,
+        "reference": one.reference,
+        "figures": {arm: asdict(figures) for arm, figures in one.figures.items()},
+        "ratio": one.ratio,
+        "low": one.low,
+        "high": one.high,
+        "n": one.n,
+    }
+
+
 def of_card(card: Card) -> dict[str, Any]:
     """A card; its verdict is in the list of verdicts."""
     verdict = card.verdict
@@ -161,7 +181,8 @@ def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
     }
 
 
-def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
+def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | None) -> dict[str, Any]:
+    """A verdict; `outcome` is a gate's, null where it is none of its cases."""
     limits: dict[str, Any] = dict.fromkeys(verdict.values)
     bounds: dict[str, Any] = dict.fromkeys(verdict.values)
     if verdict.primary:
@@ -178,6 +199,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "load": verdict.cell.load.model_dump(exclude_none=True),
         "metric": verdict.metric,
         "primary": verdict.primary,
+        "outcome": outcome,
         "arm": verdict.arm,
         "reference": verdict.reference,
         "ratio": verdict.ratio,
@@ -188,6 +210,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "failing": list(verdict.failing),
         "failed": verdict.failed,
+        "requests": verdict.requests,
         "resent": verdict.resent,
         "values": verdict.values,
         "bottlenecks": limits,

@@ -13,7 +13,7 @@ from loadtests.records import Cell, Metric, Run
 from reports.advice.cards import Card
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import Conclusions
-from reports.render import portraits
+from reports.render import endpoints, portraits
 from reports.wording import units
 from reports.wording.advice.cards import (
     CARD_FIGURES,
@@ -27,6 +27,7 @@ from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
     failed_pair,
+    gate_lines,
     judgement_line,
     sentences,
     together,
@@ -135,13 +136,27 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
     say_list(console, VERDICT_MARKS["different"], unlike_lines(conclusions.run, conclusions.verdicts))
     if conclusions.outcomes:
         say(console, gate_headline(conclusions.outcomes))
-        for word, line in zip(conclusions.outcomes, sentences(conclusions), strict=True):
+        for word, line in gate_lines(conclusions):
             say(console, f"{OUTCOME_MARKS[word]} {line}")
     else:
         for line in sentences(conclusions):
             say(console, line)
     for judgement in conclusions.judgements:
         say(console, judgement_line(judgement))
+
+
+def show_endpoints(console: Console, conclusions: Conclusions) -> None:
+    """The figures of every endpoint, of the cells that have several."""
+    for cell, several in endpoints.by_cell(conclusions.endpoints):
+        console.print(f"{cell}, by endpoint", style="bold", markup=False, highlight=False)
+        console.print(endpoints.table(several, console.width), highlight=False)
+        more = endpoints.left_out(cell, conclusions.endpoints)
+        if more:
+            say(console, f"and {units.counted(more, 'more endpoint')} with fewer requests")
+        console.print()
+    if conclusions.endpoints:
+        say(console, endpoints.ABOUT)
+        console.print()
 
 
 def show(console: Console, conclusions: Conclusions) -> None:
@@ -155,6 +170,7 @@ def show(console: Console, conclusions: Conclusions) -> None:
             console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
         console.print(table(run, found, console.width), highlight=False)
         console.print()
+        show_endpoints(console, conclusions)
     for first, *more in portraits.blocks(conclusions):
         say(console, first)
         for line in more:

@@ -17,8 +17,12 @@ from reports.analysis.bottlenecks import (
     TokensExhausted,
 )
 from reports.analysis.signs import CanaryTimes
+from reports.analysis.waits import MOST, Convoy, IdleWait, Observed, SlowAlone
 from reports.wording import units
 from reports.wording.faults import fault_text
+
+SHOWN = 0.1
+"""Fraction of a wait below which its part is not mentioned."""
 
 
 def evidence_text(evidence: Evidence) -> str:
@@ -68,6 +72,62 @@ def evidence_text(evidence: Evidence) -> str:
             )
         case ThinkTime(users, part):
             return f"{units.counted(users, 'user')} wait between requests for {part:.0%} of their time"
+        case Convoy():
+            return convoy_text(evidence)
+        case IdleWait():
+            return idle_wait_text(evidence)
+        case SlowAlone(alone, other, others_alone, idle):
+            return (
+                f"a request takes {units.duration(alone)} even with one user, under {other} "
+                f"{units.duration(others_alone)}; its CPU is idle {idle:.0%} of the time"
+            )
+
+
+def convoy_text(convoy: Convoy) -> str:
+    """Bursts of requests, and what they cost each of them."""
+    together = f"{convoy.size:.0f}"
+    return (
+        f"its users ask in bursts, about {together} of {convoy.users} at once and then none for "
+        f"{units.duration(convoy.quiet)}; a request takes {units.duration(convoy.response_time)}, "
+        f"{units.duration(convoy.longer)} longer than with one user, since those of a burst take turns "
+        f"({together} × {units.duration(convoy.cost)} of CPU time) on a CPU that is idle "
+        f"{convoy.idle:.0%} of the time"
+    )
+
+
+OBSERVED: dict[Observed, str] = {
+    "threads": "a thread",
+    "pools": "a thread of its own pools",
+    "connections": "a database connection",
+    "locks": "database locks",
+    "loop": "its turn on the event loop",
+    "cpu": "its turn on the CPU",
+}
+
+
+def idle_wait_text(wait: IdleWait) -> str:
+    """How long a request waits while the CPU is idle, and what for."""
+    than = "with one user" if wait.than is None else f"under {wait.than}"
+    parts = [
+        f"a request takes {units.duration(wait.response_time)}, {units.duration(wait.longer)} longer than "
+        f"{than}, while the CPU is idle {wait.idle:.0%} of the time"
+    ]
+    known = [(OBSERVED[what], seconds) for what, seconds in wait.observed]
+    if not known:
+        parts.append("what it waits for was not observed")
+    elif wait.unseen >= MOST * wait.longer:
+        names = " or ".join((", ".join(name for name, _ in known[:-1]), known[-1][0]))
+        in_statements = wait.statements or 0.0
+        what = "" if in_statements >= MOST * wait.longer else " for something that is not observed"
+        parts.append(f"it waits {units.duration(wait.unseen)}{what}: not for {names}")
+        if in_statements >= SHOWN * wait.longer:
+            parts.append(f"its database statements take {units.duration(in_statements)}")
+    else:
+        most = [f"{name} ({units.duration(s)})" for name, s in known if s >= SHOWN * wait.longer]
+        parts.append(f"it waits for {' and '.join(most)}")
+    if wait.together is not None:
+        parts.append(f"about {wait.together:.0f} users ask at once")
+    return "; ".join(parts)
 
 
 def cost_text(seconds: float, alone: float | None) -> str:
@@ -103,5 +163,11 @@ def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections:
             return f"{arm} computes on one CPU at a time"
         case "cpu":
             return f"{arm} has no CPU time left"
+        case "convoys":
+            return f"{arm}'s users ask in bursts"
+        case "waiting":
+            return f"{arm} waits while its CPU is idle"
+        case "service-time":
+            return f"{arm} takes longer even with one user"
         case "users":
             return ""

@@ -31,6 +31,8 @@ def faults_text(faults: Sequence[Fault], client: str | None = None) -> str:
             remedy = carry_text(client)
         elif fault.kind == "users-idle":
             remedy = idle_text(client)
+        elif fault.kind in ("arrivals-late", "arrivals-missing", "rate-off"):
+            remedy = late_text(client)
         remedies.setdefault(remedy, []).append(seen)
     return "; ".join(f"{'; '.join(seen)}: {remedy}" for remedy, seen in remedies.items())
 
@@ -43,6 +45,11 @@ def carry_text(client: str | None) -> str:
 def idle_text(client: str | None) -> str:
     """What to do where users spend their time in the generator."""
     return f"use {leaner(client)}more users (-u), or a --rate"
+
+
+def late_text(client: str | None) -> str:
+    """What to do where the generator did not keep the schedule of an open loop."""
+    return f"stop other programs, or use {leaner(client)}more --generators, or a lower rate"
 
 
 def leaner(client: str | None) -> str:

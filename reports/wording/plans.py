@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.records import BLOCK, Compared, Ignored, InForce, Plan, Run, foreseen
+from loadtests.records import BLOCK, Arm, Compared, Ignored, InForce, Plan, Run, foreseen
+from reports.analysis.thresholds import skipped
 from reports.wording import units
 from reports.wording.gates.bases import base_lines
 from reports.wording.refusals import refusal_text
 from reports.wording.units import counted
+
+NO_THINK = "Users make their next request at once, whatever their wait_time (--no-think)"
 
 SHOWN = 3
 """Files that a note names."""
@@ -28,10 +31,10 @@ def plan_text(plan: Plan) -> str:
     more = f", then more where undecided, up to {plan.max_rounds}" if further else ""
     lines = [
         f"{arms}: {counted(len(plan.cells), 'cell')}, windows of "
-        f"{plan.window:g} s after {plan.warmup:g} s of warm-up, fresh server and database for every trial.",
+        f"{plan.window:g} s after {plan.warmup:g} s of warm-up, {fresh_text(plan)}.",
         f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
     ]
-    lines += served_lines(plan)
+    lines += [*same_lines(plan), *served_lines(plan)]
     refused = foreseen(plan)
     lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells
               if cell.key in refused]  # fmt: skip
@@ -41,7 +44,12 @@ def plan_text(plan: Plan) -> str:
             f"{units.span(plan.deadline)} is too short for {plan.min_rounds} rounds of all cells, about "
             f"{units.span(needed)}: some cells will stay undecided. Allow more time, or fewer cells (-s, -u)."
         )
+    if plan.no_think:
+        lines.append(f"{NO_THINK}.")
     lines += [f"note: {line}" for line in base_lines(plan)]
+    elsewhere = skipped(plan)
+    if elsewhere:
+        lines.append(f"note: not judged, since this run does not measure it: {units.listed(elsewhere)}")
     if plan.profile == "quick":
         lines.append(
             "The quick profile is a demonstration: it decides large effects and leaves small ones open."
@@ -51,14 +59,63 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def fresh_text(plan: Plan) -> str:
+    """What every trial gets new, and what apps other than the twins keep between trials."""
+    own = [arm for arm in plan.arms if arm.app_dir is not None and arm.url is None]
+    if any(arm.url is not None for arm in plan.arms):
+        return "external servers are not restarted"
+    if not own:
+        return "fresh server and database for every trial"
+    if all(arm.copied is not None for arm in own):
+        return "fresh server and copy of its data for every trial"
+    return "fresh server for every trial; data outside it stays (copy=PATH or --before-trial renews it)"
+
+
+def arm_text(run: Run, arm: Arm) -> str:
+    """An app as it was served: its own file, interpreter, settings, and the packages in which that
+    interpreter differs from the reference's."""
+    file = run.origins.get(arm.name)
+    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in arm.serving if value is not None]
+    parts = [f"{arm.app} ({file})" if file else arm.app]
+    parts += [f"by {arm.python}"] if arm.python is not None else []
+    parts += [f"in {arm.cwd}"] if arm.cwd is not None else []
+    parts += [f"each with a copy of {arm.copied}"] if arm.copied is not None else []
+    parts += [*knobs, *(f"{name}={value}" for name, value in arm.env.items())]
+    return ", ".join([*parts, *package_texts(run, arm)])
+
+
+def package_texts(run: Run, arm: Arm) -> list[str]:
+    """The packages of an arm's interpreter that are not as those of its opponent's."""
+    opponent = run.plan.opponent(arm.name)
+    known = run.inputs.packages if run.inputs is not None else {}
+    if arm.python == opponent.python or arm.python is None or opponent.python is None:
+        return []
+    ours, theirs = known.get(arm.python, {}), known.get(opponent.python, {})
+    other = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    if not other:
+        return []
+    said = [f"{name} {ours.get(name, 'missing')} instead of {theirs.get(name, 'none')}" for name in other]
+    return [f"packages: {units.listed(said, 8)}"]
+
+
+def same_lines(plan: Plan) -> list[str]:
+    """Arms that are described alike, so that a run of them measures noise."""
+    pairs = [(plan.opponent(arm.name), arm) for arm in plan.rivals if not plan.gate]
+    return [
+        f"{one.name} and {other.name} are the same app with the same settings: their difference is noise."
+        for one, other in pairs
+        if one.model_copy(update={"name": other.name}) == other
+    ]
+
+
 def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
     """What may differ from the earlier part of a run that is resumed. `data_changed`: the files that have
     changed and are no part of the program."""
     lines = []
-    if run.trials and (run.files is None or run.packages is None):
+    if run.trials and (run.files is None):
         lines.append(
-            "note: this run's record does not cover templates, settings, static files and installed "
-            "packages: whether they have changed is not known."
+            "note: this run's record does not cover templates and settings that git does not track: whether "
+            "they have changed is not known."
         )
     if data_changed:
         shown = units.listed(list(data_changed[:SHOWN]))

@@ -20,6 +20,7 @@ from reports.analysis.reservations import (
     MayFailMore,
     MoreRoundsNeeded,
     NotMeasured,
+    NotSignificant,
     OneCore,
     OrderMatters,
     PercentileFailed,
@@ -92,10 +93,6 @@ def reservation_text(reservation: Reservation) -> str:
                 f"the ratio depends on which arm comes first, by {change:.0%}: treat it with care, or use "
                 "more rounds"
             )
-        case FarOff(number):
-            return f"round {number} is an outlier (it still counts)"
-        case NotNormal() | FiguresDisagree() | Capped() | UsersThink() | PercentilesDisagree():
-            return doubt_text(reservation)
         case RoundsDepend(correlation):
             return f"the rounds are not independent (lag-1 autocorrelation {correlation:.2f})"
         case Unsteady(arm, change):
@@ -108,6 +105,8 @@ def reservation_text(reservation: Reservation) -> str:
             return "this work releases the GIL and the server had one core: with more, threads could gain"
         case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
             return unlike_text(reservation)
+        case _:
+            return doubt_text(reservation)
 
 
 def silence_text(one: NoRequestMade | RoundWithoutResponse) -> str:
@@ -311,9 +310,15 @@ def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float |
     )
 
 
-def doubt_text(doubt: NotNormal | FiguresDisagree | Capped | UsersThink | PercentilesDisagree) -> str:
+def doubt_text(
+    doubt: FarOff | NotNormal | NotSignificant | FiguresDisagree | Capped | UsersThink | PercentilesDisagree,
+) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
+        case FarOff(number):
+            return f"round {number} is an outlier (it still counts)"
+        case NotSignificant(word, family):
+            return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
         case NotNormal(lowest, highest, p):
             return (
                 f"the rounds do not spread normally ({units.ratio(lowest)} to {units.ratio(highest)}, "
@@ -346,7 +351,7 @@ def doubt_text(doubt: NotNormal | FiguresDisagree | Capped | UsersThink | Percen
             each = ", ".join(f"{part:.0%} with {arm}" for arm, part in parts)
             return (
                 f"{think_text(doubt)} (of their time: {each}): response time decides; to learn the "
-                "capacity, leave the waiting out or use --rate"
+                "capacity, use --no-think (a sleep in a task remains) or --rate"
             )
 
 

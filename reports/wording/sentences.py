@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from loadtests.records import Plan, Run
+from loadtests.records import Cell, Plan, Run
 from reports.advice.caveats import caveats
 from reports.analysis.answers.differences import AnswersDiffer, Unlike
-from reports.analysis.reservations import Failure
+from reports.analysis.readings import ALL
+from reports.analysis.reservations import Failure, NotSignificant, TooFewRequests
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.thresholds import Judgement
-from reports.analysis.verdicts import Verdict, VerdictWord, differences_that_stand
+from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 from reports.conclusions import Conclusions
-from reports.gate.findings import BeganToFail, Decision, FailedBefore, FailsBy, GateNote
+from reports.gate.findings import WORST_FIRST, BeganToFail, Decision, FailedBefore, FailsBy, GateNote
+from reports.gate.mixtures import not_judged
 from reports.wording import units
 from reports.wording.advice.caveats import caveat_text
 from reports.wording.gates.bases import base_lines
-from reports.wording.gates.notes import gate_note_text
+from reports.wording.gates.notes import gate_figures, gate_note_text
 from reports.wording.reservations import clients_text, failed_text, reservation_text, think_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import OUTCOMES, THRESHOLD_MARKS
@@ -50,12 +53,32 @@ def failed_pair(verdict: Verdict) -> str:
 
 
 def sentences(conclusions: Conclusions) -> list[str]:
-    """A sentence per primary verdict: in a gate the gate's, elsewhere the verdict's."""
+    """A sentence per case: in a gate the gate's, elsewhere the verdict's."""
     plan = conclusions.run.plan
     if not plan.gate:
-        return [sentence(verdict, plan) for verdict in conclusions.primaries]
-    judged = zip(conclusions.primaries, conclusions.decisions, strict=True)
+        return [sentence(verdict, plan) for verdict in conclusions.cases]
+    judged = zip(conclusions.cases, conclusions.decisions, strict=True)
     return [gate_sentence(verdict, decision, plan) for verdict, decision in judged]
+
+
+def gate_lines(conclusions: Conclusions) -> list[tuple[Outcome, str]]:
+    """A sentence per case of a gate with its outcome, the worst first; one for all endpoints of a mixture
+    that pass."""
+    lines: list[tuple[Outcome, str]] = []
+    passed: dict[tuple[Cell, str], list[str]] = {}
+    every = zip(conclusions.cases, conclusions.outcomes, sentences(conclusions), strict=True)
+    for verdict, word, line in every:
+        if verdict.primary or word != "pass":
+            lines.append((word, line))
+        else:
+            passed.setdefault((verdict.cell, verdict.arm), []).append(verdict.endpoint)
+    for where, endpoints in passed.items():
+        of = sum((one.cell, one.arm) == where for one in conclusions.cases) - 1
+        silent = sum((one.cell, one.arm) == where for one in not_judged(conclusions.verdicts))
+        told = f" ({silent} not judged)" if silent else ""
+        said = f"{len(endpoints)} of {counted(of, 'endpoint')} not worse by response time{told}"
+        lines.append(("pass", f"{where[0]}, {where[1]}: {said}: {', '.join(endpoints)}"))
+    return sorted(lines, key=lambda one: WORST_FIRST.index(one[0]))
 
 
 def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
@@ -78,7 +101,14 @@ def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
     # The notes have the failures of both arms where these were compared.
     known = any(isinstance(note, FailsBy) for note in decision.notes)
     parts.append(context(replace(verdict, failed={}) if known else verdict))
-    return ": ".join(filter(None, (f"{verdict.cell}, {verdict.arm}", said, "; ".join(filter(None, parts)))))
+    whole = " as a whole" if verdict.endpoint == ALL else ""
+    where = f"{case_name(verdict)}{whole}, {verdict.arm}"
+    return ": ".join(filter(None, (where, said, "; ".join(filter(None, parts)))))
+
+
+def case_name(verdict: Verdict) -> str:
+    """`shop at 20 users`; of an endpoint of a mixture `shop at 20 users, posts.list`."""
+    return str(verdict.cell) if verdict.primary else f"{verdict.cell}, {verdict.endpoint}"
 
 
 def noted(note: GateNote, verdict: Verdict) -> str:
@@ -88,17 +118,6 @@ def noted(note: GateNote, verdict: Verdict) -> str:
             if isinstance(one, Failure) and one.arm == note.arm:
                 return reservation_text(one)
     return gate_note_text(note)
-
-
-def gate_figures(verdict: Verdict) -> str:
-    """`throughput 1,010/s → 805/s (×0.80, 0.78–0.82, n = 8)`; empty without an interval."""
-    if verdict.ratio is None or verdict.low is None:
-        return ""
-    numbers = f"({units.ratio(verdict.ratio)}, {units.interval(*verdict.bounds)}, n = {verdict.n})"
-    values = [
-        units.value(verdict.metric, verdict.values.get(name)) for name in (verdict.reference, verdict.arm)
-    ]
-    return f"{units.METRIC_NAMES[verdict.metric]} {' → '.join(values)} {numbers}"
 
 
 def finding(verdict: Verdict) -> str:
@@ -133,7 +152,8 @@ def claim(verdict: Verdict) -> str:
             ahead = f", {verdict.arm if higher else verdict.reference} ahead by {by:.0%}"
             return "equivalent" + (ahead if by >= 0.005 else "")
         case "inconclusive":
-            return "inconclusive"
+            alone = [one for one in verdict.reservations if isinstance(one, NotSignificant)]
+            return ": ".join(["inconclusive", *map(reservation_text, alone)])
         case "different" | "failing" | "invalid":
             return f"{verdict.verdict}: {doubts(verdict)}"
 
@@ -175,14 +195,27 @@ def judged_value(judgement: Judgement) -> str:
     return f"{units.plain(value)}{unit} ({ends[0]} to {ends[1]})"
 
 
+MOST_NAMED = 8
+"""Verdicts that are named in one line."""
+
+
 def together(run: Run, found: Sequence[Verdict]) -> str:
-    """How many differences remain significant after Holm correction; "" for one cell."""
-    differences, stand = differences_that_stand(found, run.plan.alpha)
-    if len(run.plan.cells) < 2 or not differences:
+    """Which differences can be relied on together, after Holm correction; "" for one verdict, without any
+    difference, and in a gate, which corrects its own decisions."""
+    primaries = [verdict for verdict in found if verdict.primary]
+    several = len(run.plan.rivals) > 1
+    stand = [
+        f"{one.cell}, {one.arm}" if several else str(one.cell)
+        for one in primaries
+        if one.verdict in ("faster", "slower")
+    ]
+    fall = sum(isinstance(why, NotSignificant) for one in primaries for why in one.reservations)
+    if len(primaries) < 2 or run.plan.gate or not len(stand) + fall:
         return ""
+    names = f": {units.listed(stand, MOST_NAMED)}" if stand else ""
     return (
-        f"Error rate per verdict ≤ {run.plan.alpha * 100:g} %. After Holm correction over all cells, {stand} "
-        f"of {counted(differences, 'difference')} {'is' if stand == 1 else 'are'} significant."
+        f"{len(stand)} of {counted(len(stand) + fall, 'difference')} can be relied on{names} (error rate of "
+        f"all together ≤ {run.plan.alpha * 100:g} %, Holm)."
     )
 
 
@@ -198,7 +231,29 @@ def warnings(run: Run, found: Sequence[Verdict]) -> list[str]:
                     continue  # in `unlike_lines`, which stand first
                 cells.setdefault(reservation_text(reservation), []).append(where)
     lines = [f"{'; '.join(places)}: {warning}" for warning, places in cells.items()]
-    return [*map(caveat_text, caveats(run, found)), *base_lines(run.plan), *lines]
+    unjudged = not_judged_lines(found) if run.plan.gate else []
+    return [*map(caveat_text, caveats(run, found)), *base_lines(run.plan), *unjudged, *lines]
+
+
+def not_judged_lines(found: Sequence[Verdict]) -> list[str]:
+    """The endpoints of mixtures that a gate does not judge, with the window that would do."""
+    by_cell: dict[tuple[Cell, str], list[Verdict]] = {}
+    for verdict in not_judged(found):
+        by_cell.setdefault((verdict.cell, verdict.arm), []).append(verdict)
+    return [
+        f"{cell}, {arm}: not judged, since {no_median(several)}: {', '.join(one.endpoint for one in several)}"
+        for (cell, arm), several in by_cell.items()
+    ]
+
+
+def no_median(several: Sequence[Verdict]) -> str:
+    """Why some endpoints have no median in every round."""
+    few = [why for one in several for why in one.reservations if isinstance(why, TooFewRequests)]
+    if not few:
+        return "too many of the base's requests failed, or too few were made, for a median in every round"
+    fewest, needed = min(one.throughput for one in few), max(one.needed for one in few)
+    longer = f"; windows of {math.ceil(needed / fewest)} s (-t) would hold them" if fewest > 0.0 else ""
+    return f"a median needs {needed} requests in every window{longer}"
 
 
 MOST_LINES = 12

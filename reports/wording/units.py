@@ -67,9 +67,9 @@ def interval(low: float | None, high: float | None) -> str:
 
 def figures(number: float) -> str:
     """Three figures, or all of a whole number, with thousands set apart."""
-    if abs(number) >= 100:
+    if abs(number) >= 99.95:
         return f"{number:,.0f}"
-    if abs(number) >= 10:
+    if abs(number) >= 9.995:
         return f"{number:.1f}"
     return f"{number:.2f}"
 

@@ -1,5 +1,6 @@
 """Apps with a planted bottleneck. All serve `/ping`, for the scenario `ping`."""
 
+import asyncio
 import sqlite3
 import tempfile
 import threading
@@ -74,6 +75,21 @@ def one_connection() -> FastAPI:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
             time.sleep(0.005)
+
+    return app
+
+
+def hopping() -> FastAPI:
+    """A wait of 40 ms, with a thread hop before and after it: requests that meet once stay together."""
+    app = FastAPI()
+
+    @app.get("/ping")
+    async def ping() -> None:
+        spin(0.0002)
+        await asyncio.to_thread(int)
+        await asyncio.sleep(0.04)
+        spin(0.0002)
+        await asyncio.to_thread(int)
 
     return app
 

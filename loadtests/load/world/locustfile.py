@@ -7,8 +7,9 @@ import random
 import sys
 import sysconfig
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import locust
@@ -20,6 +21,7 @@ from locust.env import Environment
 from loadtests.load.scenarios import scenarios
 from loadtests.load.user_files import Unusable, loaded
 from loadtests.records import one_line
+from loadtests.records.files import digest
 
 Scenarios = dict[str, type[User]]
 """Scenarios by their names."""
@@ -39,10 +41,10 @@ class World:
     options: Namespace = field(default_factory=Namespace)
     """`environment.parsed_options` of the file's users: Locust's and the file's own, by their defaults, the
     environment, Locust's configuration files and `--locust-arg`."""
-    modules: Sequence[str] = ()
-    """The files that the locustfile's own modules come from, without installed packages."""
     ignored: Sequence[dict[str, str]] = ()
     """What the file asks for and does not get here: kind and name of each."""
+    helpers: Mapping[str, str] = field(default_factory=dict)
+    """By path, the digest of what the file imports, without installed packages."""
 
     def environment(self, user: type[User], host: str, users: int, drain: float | None = None) -> Environment:
         """Locust's environment for one user class, with the file's listeners; `init` has not been fired."""
@@ -64,16 +66,19 @@ def world_of(file: str, arguments: Sequence[str]) -> World:
     before = set(sys.modules)
     users, shapes = loaded(file)
     options = parsed_options(arguments)
-    ignored = [*ignored_shapes(shapes), *ignored_counts(users), *ignored_options(options)]
-    return World(users, options, files_of(set(sys.modules) - before), ignored)
+    unused = [*ignored_shapes(shapes), *ignored_counts(users), *ignored_options(options)]
+    return World(users, options, unused, imported(before, Path(file).resolve()))
 
 
-def files_of(modules: Iterable[str]) -> list[str]:
-    """The files that modules were imported from, without the standard library's."""
-    library = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
-    found = {vars(sys.modules[name]).get("__file__") for name in modules if name in sys.modules}
-    paths = sorted(path for path in found if isinstance(path, str) and os.path.isabs(path))
-    return [path for path in paths if "site-packages" not in path and not path.startswith(library)]
+def imported(before: Collection[str], own: Path) -> dict[str, str]:
+    """By path, the digest of the files of all modules that are new since `before`, without the file `own`,
+    installed packages and the standard library."""
+    outside = tuple(
+        sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    )
+    files = {getattr(sys.modules[name], "__file__", None) for name in sys.modules.keys() - set(before)}
+    paths = {Path(file) for file in files if file and not file.startswith(outside)} - {own}
+    return {str(path): found for path in sorted(paths) if (found := digest(path)) is not None}
 
 
 def parsed_options(arguments: Sequence[str]) -> Namespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,22 +16,23 @@ def heads(run: Run) -> list[Arm]:
 
 
 def program_changed(run: Run) -> str | None:
-    """The first file that makes the run's apps or users other ones, and whose it is; None where none does."""
+    """The first file that makes the run's apps other ones, and whose it is; None where none does."""
     arms = heads(run)
-    for path, gone in changed(run.sources or {}):
-        return f"{path} {'is gone' if gone else 'has changed'}{whose(path, arms)}"
     files = run.files
     if files is None:
         return None
-    if files.directory != os.getcwd() and any(arm.app_dir and not arm.cwd for arm in arms):
-        return f"its apps worked in {files.directory}, and duel runs in {os.getcwd()} now"
     for path, gone in changed(files.program, salt_of(run)):
         return f"{path} {'is gone' if gone else 'has changed'}{whose(path, arms)}"
     return None
 
 
+def written_by_apps(run: Run) -> set[str]:
+    """The files that apps may write, without code."""
+    return {path for path in (run.files.data if run.files is not None else ()) if not path.endswith(".py")}
+
+
 def data_changed(run: Run) -> list[str]:
-    """The files that arms may write, or that are documentation, and that are other ones than the run found."""
+    """The files that are other ones than the run found, and that are no part of the program."""
     return [path for path, _ in changed(run.files.data, salt_of(run))] if run.files is not None else []
 
 

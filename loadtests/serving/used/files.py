@@ -6,7 +6,6 @@ that git does not ignore, or every file where there is no repository.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -17,16 +16,12 @@ from loadtests.plan import options
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.repository import git, listed, made_by_tools
 from loadtests.plan.fields import one_line
+from loadtests.records.files import digest as plain_digest
 from loadtests.records.run import AppFiles
-
-DIGITS = 16
-"""Digits of a file's digest that are recorded."""
+from loadtests.system.inputs import WRITTEN
 
 MOST_FILES, MOST_BYTES = 2_000, 64 * 2**20
 """Of one directory: an app's own are far fewer."""
-
-WRITTEN = ("*.db", "*.db-*", "*.sqlite*", "*.log", "*.pid", "*.sock", "*.tmp", "*.bak", "*.swp", "*~")
-"""Names of files that running writes, which change without being another program."""
 
 NOT_READ = (
     "*.md", "*.rst", "LICENSE*", "README*", "CHANGELOG*", "AUTHORS*", "Makefile", "Dockerfile*",
@@ -72,7 +67,7 @@ class UsedFiles:
                 kind = program if is_program(path.relative_to(directory), tracked) else data
                 kind |= {str(path): content} if content is not None else {}
         data = {path: content for path, content in data.items() if path not in program}
-        self.recall(AppFiles(directory=os.getcwd(), program=program, data=data, cut=tuple(cut)), salt)
+        self.recall(AppFiles(program=program, data=data, cut=tuple(cut)), salt)
 
     def recall(self, record: AppFiles | None, salt: str) -> None:
         """Continue from what the records hold; None: an earlier version's, which kept nothing."""
@@ -194,11 +189,8 @@ def stamped(path: str) -> tuple[int, int] | None:
 def digest(path: Path, salt: str = "") -> str | None:
     """Of a file's bytes, salted and slow for settings; None where it is no file, or cannot be read."""
     try:
-        if not path.is_file():
-            return None
-        if is_settings(path):
+        if is_settings(path) and path.is_file():
             return options.digest(salt, str(path), path.read_text("utf-8", "surrogateescape"))
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
     except OSError:
         return None
+    return plain_digest(path)

@@ -1,4 +1,5 @@
-"""Which arm is faster, where, by how much, and with what certainty: the primary ratio of every cell."""
+"""Which arm is faster, where, by how much, and with what certainty: the primary ratio of every cell, and in a
+gate those of the endpoints of a mixture."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ from reports.render.charts.style import (
     sheet,
 )
 from reports.wording import units
-from reports.wording.sentences import unsettled
+from reports.wording.sentences import case_name, unsettled
+
+MOST_ROWS = 60
+"""Cases of a gate above which the endpoints of mixtures have no rows."""
 
 FARTHEST = 16.0
 """Factor at which an interval's end is clipped."""
@@ -31,22 +35,25 @@ FARTHEST = 16.0
 
 def chart(conclusions: Conclusions) -> Chart | None:
     """The forest; None where no cell was judged."""
-    run, rows = conclusions.run, conclusions.primaries
+    run, rows = conclusions.run, conclusions.cases
+    if len(rows) > MOST_ROWS:
+        rows = conclusions.primaries
     if not rows:
         return None
     reference = run.plan.yardstick
+    endpoints = "" if all(row.primary for row in rows) else ", and per endpoint of a mixture"
     return Chart(
         stem="verdicts",
         finding=finding(run, rows),
         reading=(
-            f"One row per cell. The mark is the ratio of the arm to {reference}, the bar its interval: if it "
-            "excludes ×1, there is a difference; if it lies within the band, the difference is small. A "
-            "hollow mark is neither faster, slower nor equivalent."
+            f"One row per cell{endpoints}. The mark is the ratio of the arm to {reference}, the bar its "
+            "interval: if it excludes ×1, there is a difference; if it lies within the band, the difference "
+            "is small. A hollow mark is neither faster, slower nor equivalent."
         ),
         head=("cell", "arm", reference, "arm's", "ratio", "interval", "n", "verdict"),
         rows=tuple(
             (
-                str(row.cell), row.arm, units.value(row.metric, row.values.get(row.reference)),
+                case_name(row), row.arm, units.value(row.metric, row.values.get(row.reference)),
                 units.value(row.metric, row.values.get(row.arm)), units.ratio(row.ratio),
                 units.interval(*row.bounds), str(row.n), row.verdict,
             )
@@ -58,7 +65,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
 
 def draw(run: Run, rows: Sequence[Verdict], palette: Palette) -> Figure:
     several = len(run.plan.rivals) > 1
-    names = [f"{row.cell}{f' · {row.arm}' if several else ''}" for row in rows]
+    names = [f"{case_name(row)}{f' · {row.arm}' if several else ''}" for row in rows]
     about = (
         f"{rounds_text([row.n for row in rows])}; bars are {1 - run.plan.alpha:.0%} repeated confidence "
         f"intervals of the ratio; band: ±{run.plan.margin:.0%}, equivalent; hollow: no verdict on speed."

@@ -21,6 +21,8 @@ from reports.advice.cards import (
 )
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, evidence_text
+from reports.wording.gates.notes import gate_figures
+from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import OUTCOMES
 
 LONGEST_HEAD = 9
@@ -83,8 +85,12 @@ def card_reason(card: Card) -> str:
 
 
 def card_lines(card: Card) -> list[str]:
-    """The reason, and the notes."""
-    return [card_reason(card), *map(note_text, card.notes)]
+    """In a gate the endpoints that do not pass; then the reason, and the notes."""
+    endpoints = []
+    for word, verdict in card.endpoints:
+        why = gate_figures(verdict) or "; ".join(map(reservation_text, verdict.reservations))
+        endpoints.append(f"{verdict.endpoint}: {OUTCOMES[word]}: {why}")
+    return [*endpoints, card_reason(card), *map(note_text, card.notes)]
 
 
 def note_text(note: Note) -> str:

@@ -19,6 +19,7 @@ from reports.advice.caveats import (
     RunInterrupted,
     SharedCpus,
     ThreadsOverruled,
+    ThresholdsSkipped,
 )
 from reports.wording import units
 from reports.wording.faults import faults_text
@@ -47,6 +48,8 @@ def caveat_text(caveat: Caveat) -> str:
                 f"{names}: jobs handed to other processes were not observed; if they pile up there, the "
                 "throughput would not last: watch the length of the queue"
             )
+        case ThresholdsSkipped(keys):
+            return f"not judged, since this run does not measure it: {listed([f'`{key}`' for key in keys])}"
         case AheadUnobserved(arm, factor):
             return (
                 f"{arm} is {units.figures(factor)} times ahead, and its processes could not be observed: "

@@ -117,6 +117,8 @@ def next_text(step: NextStep, portrait: Portrait, arm: Arm) -> str:
         case "more-users":
             users = portrait.cell.load.users or 1
             return f"more users, to find a limit: -u {2 * users},{4 * users}"
+        case "fewer-hops":
+            return "fewer hops between event loop and threads: `def` dependencies, middleware, sync_to_async"
         case "lighter-generator":
             return "lighter users (loadtests.load.users.LeanUser), or --generators 2"
         case "quiet-machine":

@@ -42,7 +42,8 @@ def interval(change: Change) -> str:
 
 def headline(comparison: Comparison) -> str:
     """The gate in one line."""
-    return gate_headline([change.outcome for change in comparison.changes], "cell")
+    noun = "case" if any(change.head.endpoint for change in comparison.changes) else "cell"
+    return gate_headline([change.outcome for change in comparison.changes], noun)
 
 
 def warnings(comparison: Comparison) -> list[str]:
@@ -70,10 +71,14 @@ def warnings(comparison: Comparison) -> list[str]:
     for name, only in (("head", comparison.added), ("base", comparison.missing)):
         if only:
             lines.append(f"only {name} has {'; '.join(map(str, only))}: not judged")
+    if comparison.not_judged:
+        few = "; ".join(map(str, comparison.not_judged))
+        lines.append(f"not judged, since the base made too few requests for a median in a window: {few}")
     undecided = [one for one in comparison.changes if one.outcome == "inconclusive" and one.ratio is not None]
     if undecided:
+        noun = "case" if any(one.head.endpoint for one in undecided) else "cell"
         lines.append(
-            f"{counted(len(undecided), 'cell')} not decided: more rounds on both sides (--fixed-rounds "
+            f"{counted(len(undecided), noun)} not decided: more rounds on both sides (--fixed-rounds "
             "20) or a longer window (-t) would narrow the intervals"
         )
     return lines
@@ -96,7 +101,7 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     ordered = sorted(comparison.changes, key=lambda one: (WORST_FIRST.index(one.outcome), one.ratio or 0.0))
     return [
         (
-            str(one.head.cell), one.head.arm, ratio_of(one.base), ratio_of(one.head), units.ratio(one.ratio),
+            one.head.place, one.head.arm, ratio_of(one.base), ratio_of(one.head), units.ratio(one.ratio),
             interval(one), f"{OUTCOME_MARKS[one.outcome]} {OUTCOMES[one.outcome]}",
         )
         for one in ordered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.analysis.verdicts import Outcome
+from reports.analysis.verdicts import Outcome, Verdict
 from reports.gate.findings import (
     WORST_FIRST,
     AnsweredNothing,
@@ -53,6 +53,17 @@ def gate_note_text(note: GateNote) -> str:
             return "an arm came near the generator's maximum rate: use a lower load, or more --generators"
         case NotAmongAll(cells):
             return f"not significant after Holm correction ({counted(cells, 'test')})"
+
+
+def gate_figures(verdict: Verdict) -> str:
+    """`throughput 1,010/s → 805/s (×0.80, 0.78–0.82, n = 8)`; empty without an interval."""
+    if verdict.ratio is None or verdict.low is None:
+        return ""
+    numbers = f"({units.ratio(verdict.ratio)}, {units.interval(*verdict.bounds)}, n = {verdict.n})"
+    values = [
+        units.value(verdict.metric, verdict.values.get(name)) for name in (verdict.reference, verdict.arm)
+    ]
+    return f"{units.METRIC_NAMES[verdict.metric]} {' → '.join(values)} {numbers}"
 
 
 def degree_text(degree: Degree, base: float, head: float) -> str:

@@ -1,0 +1,1 @@
+"""The figures of each endpoint of a mixture. May be imported by all of `reports`."""
