@@ -167,8 +167,9 @@ def test_a_directory_with_too_many_files_is_said(
     assert resumed_lines(run, [])[-1] == f"note: not all files are compared: {shop} holds too many."
 
 
-def test_it_is_said_what_an_old_record_does_not_know(tmp_path: Path) -> None:
-    path = interrupted(tmp_path, scripted.plan())
+def test_it_is_said_what_an_old_record_does_not_know(shop: Path, tmp_path: Path) -> None:
+    path, _ = surveyed(shop, tmp_path)
+    RunDirectory(path).save(RunDirectory(path).load().model_copy(update={"files": None}))
     run, _ = resume(path, None)
     (line,) = resumed_lines(run, [])
     assert line.endswith("whether they have changed is not known.")

@@ -89,8 +89,8 @@ class Machine(Frozen):
 
 
 class AppFiles(Frozen):
-    """The files beside the arms' code that git does not track, when the run began: by path, the digest of
-    each. Those of a base are not here: it has none."""
+    """The files beside the arms' code when the run began, whether git tracks them or not, without those that
+    it ignores: by path, the digest of each. Those of a base are a commit's, and not here."""
 
     program: Mapping[Line, Line]
     """Templates and settings: with others, it is not the same app."""

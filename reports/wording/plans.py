@@ -112,10 +112,11 @@ def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
     """What may differ from the earlier part of a run that is resumed. `data_changed`: the files that have
     changed and are no part of the program."""
     lines = []
-    if run.trials and (run.files is None):
+    own = any(arm.app_dir is not None and arm.url is None for arm in run.plan.arms)
+    if own and run.trials and (run.files is None or run.inputs is None):
         lines.append(
-            "note: this run's record does not cover templates and settings that git does not track: whether "
-            "they have changed is not known."
+            "note: this run's record does not cover all templates, settings and installed packages: "
+            "whether they have changed is not known."
         )
     if data_changed:
         shown = units.listed(list(data_changed[:SHOWN]))
