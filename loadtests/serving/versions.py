@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ class Sources:
         file = next(iter(modules.get(own, ())), None)
         if file is None:
             return
+        # A link to a directory is no other code.
+        file = os.path.realpath(file)
         self.origins[arm.name] = file
         self.directories[arm.name] = (arm.app, arm.app_dir)
         for other, (app, directory) in self.directories.items():
