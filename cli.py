@@ -198,11 +198,15 @@ def resume(
     """
     from loadtests.measure import planning, runs
     from loadtests.plan import building
+    from loadtests.serving.used.changes import data_changed
+    from reports.wording.plans import resumed_lines
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
     run, directory = runs.resume(
         path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
     )
+    for line in resumed_lines(run, data_changed(run)):
+        output.note(line)
     finish(*carry_on((run.accepting(settled.given("answers")), directory), chosen, output), output, strict)
 
 

@@ -210,6 +210,8 @@ class Server:
         for modules in found:
             self.environment.sources.note_task_queues(self.arm, modules)
             self.environment.sources.note_origin(self.arm, modules)
+        commands = bool(self.hooks.before_trial or self.hooks.after_trial)
+        self.environment.files.check(self.environment.arms, commands=commands)
         checkout = self.environment.checkout
         # A base's files are those of a commit.
         if checkout is None or self.arm.name not in checkout.arms:
