@@ -96,6 +96,24 @@ def test_arms_of_different_directories_that_import_the_same_file_are_refused(
     assert str(old / "shop.py") in refused.value.cause
 
 
+def test_a_thin_module_over_a_package_that_both_arms_share_is_refused_as_well(
+    tmp_path: Path, shared: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an editable install of one of them: each arm has its own entry module, and one package."""
+    for side in ("before", "after"):
+        (tmp_path / side / "src").mkdir(parents=True)
+        (tmp_path / side / "main.py").write_text("from notes import app\n")
+    (tmp_path / "before" / "src" / "notes.py").write_text(APP.format(word="old"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "before" / "src"))
+    arms = [parse_arm(f"{side}=main:app,app-dir={tmp_path / side}", ".") for side in ("before", "after")]
+    with Server(arms[0], shared, "1.0"):
+        pass
+    server = Server(arms[1], shared, "1.1")
+    with pytest.raises(PlanError, match="serve the same code") as refused:
+        server.__exit__(None, None, None)
+    assert "before/src/notes.py" in refused.value.cause
+
+
 def test_arms_described_alike_are_measured_and_called_noise() -> None:
     arms = tuple(Arm(name=name, app="shop:app", app_dir="/shop") for name in ("a", "b"))
     plan = scripted.plan().model_copy(update={"arms": arms})
