@@ -149,14 +149,21 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
             hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
             hint += f"; {QUOTING}" if env_given(options) else ""
             raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
-    if "app" in values and ":" in target and "://" not in target:
-        try:
-            values.setdefault("app_dir", str(Path(values.get("cwd", "."), app_dir).resolve()))
-            own = os.path.abspath(python) if python and os.sep in python else python
-            values.setdefault("python", own or project_python(Path(values["app_dir"]), os.environ))
-        except (OSError, ValueError) as error:
-            raise PlanError(f"arm {name!r}: no such directory: {error}", hint=ARM) from None
+    if target not in BUILT_IN and "://" not in target:
+        directory = values.get("app_dir", app_dir)
+        values = {**home_of(name, values.get("cwd", "."), directory, python), **values}
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
+
+
+def home_of(name: str, cwd: str, app_dir: str, python: str | None) -> dict[str, str | None]:
+    """The directory that an app is imported from, and the interpreter that serves it, where its arm names
+    neither. Raises PlanError for a path that is none."""
+    try:
+        directory = Path(cwd, app_dir).resolve()
+        named = os.path.abspath(python) if python and os.sep in python else python
+        return {"app_dir": str(directory), "python": named or project_python(directory, os.environ)}
+    except (OSError, ValueError) as error:
+        raise PlanError(f"arm {name!r}: no such directory: {error}", hint=ARM) from None
 
 
 def pairs(name: str, options: Sequence[str]) -> Iterator[tuple[str, str]]:
