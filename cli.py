@@ -54,9 +54,6 @@ AllowOption = Annotated[
     Optional[list[str]],
     typer.Option("--allow", metavar="NAME", help="Compare runs that differ in this setting; repeatable"),
 ]
-PythonOption = Annotated[
-    Optional[str], typer.Option(metavar="PATH", help="Interpreter that the app runs with")
-]
 MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="Largest relative loss to tolerate")]
 
 app = typer.Typer(
@@ -201,11 +198,15 @@ def resume(
     """
     from loadtests.measure import planning, runs
     from loadtests.plan import building
+    from loadtests.serving.used.changes import data_changed
+    from reports.wording.plans import resumed_lines
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
     run, directory = runs.resume(
         path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
     )
+    for line in resumed_lines(run, data_changed(run)):
+        output.note(line)
     finish(*carry_on((run.accepting(settled.given("answers")), directory), chosen, output), output, strict)
 
 
@@ -215,22 +216,20 @@ def config(settled: Settled, output: "Output") -> None:
     output.say("\n".join(settled.lines()))
 
 
-@verb("app-dir", "locustfile")
+@verb("app-dir", "locustfile", "python")
 def init(
     settled: Settled,
     output: "Output",
     target: Annotated[str, typer.Argument(metavar="APP", help="module:attribute of an app")],
-    python: PythonOption = None,
 ) -> None:
     """Write a locustfile from an app's OpenAPI document, and a table of settings for pyproject.toml."""
     from loadtests.measure.planning import arms_of
     from loadtests.measure.starter.start import USERS, start
     from reports.wording.plans import started_text
 
-    described = f"app={target}" + (f",python={python}" if python else "")
-    (arm,) = arms_of(settled.settings, [described])
+    (arm,) = arms_of(settled.settings, [f"app={target}"])
     file = Path(settled.settings.locustfile or USERS)
-    written = start(arm, described, settled.settings.app_dir, file, Path("pyproject.toml"))
+    written = start(arm, target, settled.settings, file, Path("pyproject.toml"))
     output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
 
 
@@ -338,7 +337,7 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     listings.show_in_force(output.results, arms, found.in_force)
 
 
-@verb("app-dir", json=True)
+@verb("app-dir", "python", json=True)
 def advise(
     settled: Settled,
     output: "Output",
@@ -349,7 +348,6 @@ def advise(
     start: Annotated[
         bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens")
     ] = False,
-    python: PythonOption = None,
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.serving.inspection import inspect_alone
@@ -357,7 +355,7 @@ def advise(
     from reports.exit_codes import exit_code
     from reports.render import app_advice as rendering
 
-    told = inspect_alone(target, settled.settings.app_dir, python, start)
+    told = inspect_alone(target, settled.settings.app_dir, settled.settings.python, start)
     anatomy = app_advice.Anatomy.model_validate(told)
     found = app_advice.advise(anatomy, users)
     code, text = exit_code({one.weight for one in found}), rendering.as_json(anatomy, found)

@@ -20,7 +20,7 @@ from loadtests.errors import Exit
 from loadtests.measure import runs
 from loadtests.measure.answers import inquiries
 from loadtests.measure.answers.differences import ALWAYS, BY_CHANCE, AnswerSeen, differences, fisher
-from loadtests.measure.answers.inquiries import Asked, compare_answers, of_both, scenarios_of
+from loadtests.measure.answers.inquiries import Asked, compare_answers, scenarios_of
 from loadtests.measure.answers.inquiries import check as answer_check
 from loadtests.measure.bench import Bench
 from loadtests.measure.generator import expect
@@ -31,6 +31,7 @@ from loadtests.plan.request import Inquiry
 from loadtests.records.answers import AnswerCheck, AnswerDifference
 from loadtests.records.run import Run
 from loadtests.serving.server import Server
+from reports.advice.caveats import AnswersByOrder, caveats
 from reports.analysis.answers.differences import (
     SizesDiffer,
     StatusesDiffer,
@@ -45,6 +46,7 @@ from reports.exit_codes import exit_code, outcomes_of
 from reports.export import formats
 from reports.render import html, markdown, report_directory, terminal
 from reports.render.summary import summary
+from reports.wording.advice.caveats import caveat_text
 from reports.wording.sentences import answers_text
 from tests import scripted
 from tests.commands import duel_here
@@ -260,8 +262,59 @@ def test_a_value_of_one_server_alone_is_no_difference(crowds: str, kinds: list[s
             in_crowd = answers(*[{"error": "busy"}] * 4) if erring else seen
             asked.crowd[arm] = {"ping": in_crowd if number == 2 or crowds == "both" else []}
         servers.append(asked)
-    found = answer_check(scripted.plan(), Asked.of(*servers), of_both(*servers))
+    found = answer_check(scripted.plan(), *servers)
     assert [one.kind for one in found.differences] == kinds
+
+
+def statuses(*of: int) -> list[AnswerSeen]:
+    """Answers to `POST /players` with these statuses, the same bodies with each."""
+    return [
+        one
+        for status in of
+        for one in answers({"said": str(status)}, method="POST", path="/players", status=status)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        # Names are sent twice; who is asked later finds all of them taken.
+        (([201, 409] + [201] * 12, [409] * 14), ([409] * 14, [409] * 10 + [201] * 2), []),
+        # Only the second servers create anything, since these have more time.
+        (([201, 409] + [201] * 12, [409] * 13), ([409] * 16, [409] * 14), []),
+        # A `PUT` creates, or replaces.
+        (([201] * 4, [200] * 4), ([200] * 4, [201] * 4), []),
+        # An arm that refuses everything, in either order; one that sheds half of its requests.
+        (([201] * 3, [409] * 3), ([201] * 4, [409] * 4), ["status"]),
+        (([200] * 14, [503, 200] * 7), ([200] * 14, [503, 200] * 7), ["status"]),
+        # The second servers could not be asked.
+        (([201] * 6, [409] * 6), ([], []), ["status"]),
+    ],
+)
+def test_arms_that_answer_by_who_was_asked_first_share_state_and_do_not_differ(
+    first: tuple[list[int], list[int]], second: tuple[list[int], list[int]], found: list[str]
+) -> None:
+    servers = []
+    for sides in (first, second):
+        asked = Asked()
+        for arm, side in zip(("sync", "async"), sides, strict=True):
+            asked.alone[arm], asked.crowd[arm] = {"ping": statuses(*side)}, {"ping": []}
+        servers.append(asked)
+    check = answer_check(scripted.plan(), *servers)
+    assert [one.kind for one in check.differences] == found
+    assert check.by_order == check.not_compared == (() if found else ("ping: read",))
+
+
+def test_arms_that_share_state_are_said_to(tmp_path: Path) -> None:
+    run, _ = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(requests=100))
+    check = AnswerCheck(requests=4, endpoints=(), by_order=("ping: read",))
+    (said,) = [
+        caveat_text(one)
+        for one in caveats(run.model_copy(update={"answers": check}), [])
+        if isinstance(one, AnswersByOrder)
+    ]
+    assert said.startswith("ping: read: the arm that is asked first answers one way")
+    assert "--before-trial" in said
 
 
 def test_a_value_that_the_second_server_was_not_asked_for_is_not_called_alike() -> None:
@@ -272,7 +325,7 @@ def test_a_value_that_the_second_server_was_not_asked_for_is_not_called_alike() 
         again.alone[arm] = {"ping": answers(*[ARTICLE] * 4, endpoint="other")}
         for asked in (first, again):
             asked.crowd[arm] = {"ping": []}
-    found = answer_check(scripted.plan(), Asked.of(first, again), of_both(first, again))
+    found = answer_check(scripted.plan(), first, again)
     assert (found.differences, found.not_compared) == ((), ("ping: read",))
     assert found.endpoints == ("ping: other",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.addresses import check_target
 from loadtests.plan.arms import BUILT_IN, Arm, built_in_arms, parse_arm, swept
 from loadtests.plan.base.commit import resolve
+from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
@@ -81,7 +83,8 @@ def sides(settings: RunSettings, allow_remote: bool) -> dict[str, Any]:
     """The plan's arms, and which is compared with which. Raises PlanError."""
     chosen = swept(arms(settings, settings.arm, allow_remote), settings.sweep)
     if settings.base_ref is not None:
-        base = resolve(settings.base_ref, Path(settings.app_dir), settings.base_point)
+        ref = base_of_job(os.environ) if settings.base_ref == OF_THIS_JOB else settings.base_ref
+        base = resolve(ref, Path(settings.app_dir), settings.base_point)
         pairs, against = paired(chosen, base, settings.base_python)
         check_places(pairs)
         base = with_packages(base, chosen, settings.base_python)
@@ -125,7 +128,7 @@ def check_places(arms: Sequence[Arm]) -> None:
 def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
     """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
     does not suit one, or one is a server on another machine without `allow_remote`."""
-    chosen = tuple(parse_arm(text, settings.app_dir) for text in texts) or built_in_arms()
+    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in texts) or built_in_arms()
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
@@ -139,7 +142,7 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
 
 def described(settings: RunSettings) -> tuple[Arm, ...]:
     """The arms that are described, as they are and swept; none where none are. Raises PlanError."""
-    chosen = tuple(parse_arm(text, settings.app_dir) for text in settings.arm)
+    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in settings.arm)
     return (*chosen, *swept(chosen, settings.sweep)) if chosen else ()
 
 

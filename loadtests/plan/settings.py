@@ -141,11 +141,16 @@ class RunSettings:
         many=True, unset="sync, async", show=arms_without_secrets, renewable=True,
     )  # fmt: skip
     app_dir: str = setting("Directory that the arms' apps are imported from", "DIR", ".", renewable=True)
+    python: str | None = setting(
+        "Interpreter of your own apps", "PATH", unset="that of the app's project", renewable=True
+    )
     sweep: tuple[str, ...] = setting(
         "Sweep a setting of the first arm: threads=10,40,100 or pool=5,20", "KNOB=VALUE,…", (), read=lines,
         many=True, renewable=True,
     )  # fmt: skip
-    base_ref: str | None = setting("Compare each arm with itself at this commit: a gate", "REF")
+    base_ref: str | None = setting(
+        "Compare each arm with itself at this commit: a gate; ci: the base of this CI job", "REF"
+    )
     base_point: Literal["merge-base", "ref"] = setting(
         "Where a branch that has diverged is compared with --base-ref: where it left that, or as that is now",
         "merge-base|ref", "merge-base",

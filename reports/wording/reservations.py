@@ -10,6 +10,7 @@ from loadtests.records import AnswerDifference, ServerEnd
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer, Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
+from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -307,7 +308,14 @@ def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float |
 
 
 def doubt_text(
-    doubt: FarOff | NotNormal | NotSignificant | FiguresDisagree | Capped | UsersThink | PercentilesDisagree,
+    doubt: FarOff
+    | NotNormal
+    | NotSignificant
+    | FiguresDisagree
+    | Capped
+    | UsersThink
+    | PercentilesDisagree
+    | KeepsMore,
 ) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
@@ -315,6 +323,12 @@ def doubt_text(
             return f"round {number} is an outlier (it still counts)"
         case NotSignificant(word, family):
             return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
+        case KeepsMore(arm, objects):
+            return (
+                f"{arm} keeps about {units.figures(objects)} more objects per response than it frees: a "
+                "growing cache, or work left for later that no count shows; this throughput may not last: "
+                "check a sustainable rate (--rate), and its memory"
+            )
         case NotNormal(lowest, highest, p):
             return (
                 f"the rounds do not spread normally ({units.ratio(lowest)} to {units.ratio(highest)}, "
