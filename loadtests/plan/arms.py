@@ -150,10 +150,12 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
             hint += f"; {QUOTING}" if env_given(options) else ""
             raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
     if "app" in values and ":" in target and "://" not in target:
-        imported = Path(values.get("cwd", "."), app_dir).resolve()
-        values.setdefault("app_dir", str(imported))
-        own = os.path.abspath(python) if python and os.sep in python else python
-        values.setdefault("python", own or project_python(Path(values["app_dir"]), os.environ))
+        try:
+            values.setdefault("app_dir", str(Path(values.get("cwd", "."), app_dir).resolve()))
+            own = os.path.abspath(python) if python and os.sep in python else python
+            values.setdefault("python", own or project_python(Path(values["app_dir"]), os.environ))
+        except (OSError, ValueError) as error:
+            raise PlanError(f"arm {name!r}: no such directory: {error}", hint=ARM) from None
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
 
 
