@@ -149,14 +149,21 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
             hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
             hint += f"; {QUOTING}" if env_given(options) else ""
             raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
-    if "app" in values and ":" in target and "://" not in target:
-        try:
-            values.setdefault("app_dir", str(Path(values.get("cwd", "."), app_dir).resolve()))
-            own = os.path.abspath(python) if python and os.sep in python else python
-            values.setdefault("python", own or project_python(Path(values["app_dir"]), os.environ))
-        except (OSError, ValueError) as error:
-            raise PlanError(f"arm {name!r}: no such directory: {error}", hint=ARM) from None
+    if ":" in target and "://" not in target:
+        values = located(values, app_dir, python)
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
+
+
+def located(values: Mapping[str, Any], app_dir: str, python: str | None) -> dict[str, Any]:
+    """The values of an arm with the directory and the interpreter of its app, where it names none. Raises
+    PlanError."""
+    try:
+        directory = values.get("app_dir") or str(Path(values.get("cwd", "."), app_dir).resolve())
+        own = os.path.abspath(python) if python and os.sep in python else python
+        chosen = values.get("python") or own or project_python(Path(directory), os.environ)
+    except (OSError, ValueError) as error:
+        raise PlanError(f"arm {values['name']!r}: no such directory: {error}", hint=ARM) from None
+    return {**values, "app_dir": directory, "python": chosen}
 
 
 def pairs(name: str, options: Sequence[str]) -> Iterator[tuple[str, str]]:
