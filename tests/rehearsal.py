@@ -35,6 +35,8 @@ class Job:
     inputs: Mapping[str, str]
     commands: Path
     """A directory of commands that come first."""
+    patience: float = 60.0
+    """Seconds that a step may take."""
     steps: dict[str, str] = field(default_factory=dict)
     """By name: `skipped`, `used` (another action), or the exit code."""
     printed: str = ""
@@ -76,7 +78,7 @@ class Job:
                 "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(self.home / "summary"),
                 "GITHUB_REPOSITORY": "shop/shop", "RUNNER_TEMP": str(self.home), **told,
             },
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=self.patience,
         )  # fmt: skip
         self.printed += done.stdout + done.stderr
         lines = output.read_text().splitlines()

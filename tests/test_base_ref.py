@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.commit import resolve
@@ -23,8 +19,9 @@ from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.checkout import checked_out
 from tests import scripted
-from tests.commands import BRISK, PLAIN, brisk_here, carried_out, duel_here
+from tests.commands import BRISK, brisk_here, carried_out, duel_here
 from tests.conftest import APPS
+from tests.rehearsal import Job
 
 ROOT = APPS.parent.parent
 SHORT = ("-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--no-progress")
@@ -88,74 +85,33 @@ def change(repository: Path) -> None:
     git(repository, "commit", "-q", "-m", "A change")
 
 
-def steps() -> list[dict[str, Any]]:
-    """The shell steps of our action."""
-    action = yaml.safe_load((ROOT / "action.yml").read_text())
-    found: list[dict[str, Any]] = [step for step in action["runs"]["steps"] if "run" in step]
-    return found
-
-
-def filled(text: str, values: dict[str, str]) -> str:
-    """A text with its expressions evaluated."""
-    return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: values.get(found[1], ""), text)
-
-
-BRISKLY = f'shift 3; exec {shlex.join(BRISK)} "$@"'
+BRISKLY = f'exec {shlex.join(BRISK)} "$@"'
 """In sh, a `duel run` that counts every trial: other tests run in parallel."""
 INPUTS = {
+    "python": sys.executable,
     "base-ref": "main",
     "app-dir": "src",
     "arms": "shop=shop:app\ntill=till:app",
     "arguments": "--scenario=ping\n--users=16\n--window=0.6\n--warmup=0.2\n--no-progress\n--seed=1",
+    "comment": "false",
+    "name": "shop",
 }
 
 
-def job(repository: Path, runner: Path, run: str = BRISKLY) -> tuple[int, str, dict[str, str]]:
-    """Carry out the steps of action.yml as GitHub does, except the comment, with `run` in place of
-    `python -P -m cli run`: the exit code, log and outputs."""
-    runner.mkdir()
-    python = runner / "python"
-    python.write_text(f"""#!/bin/sh
-if [ "$1 $2 $3 $4" = "-P -m cli run" ]; then {run}; fi
-exec {sys.executable} "$@"
+def job(repository: Path, home: Path, run: str = BRISKLY) -> Job:
+    """The job of a pull request, carried out, with `run` in place of `duel run`."""
+    commands = home / "duel-environment" / "bin"
+    commands.mkdir(parents=True)
+    duel = commands / "duel"
+    duel.write_text(f"""#!/bin/sh
+export COLUMNS=120
+if [ "$1" = run ]; then {run}; fi
+exec {sys.executable} -P -m cli "$@"
 """)
-    python.chmod(0o755)
-    files = {name: runner / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-    told = {"RUNNER_TEMP": str(runner), **{name: str(path) for name, path in files.items()}}
-    outputs: dict[str, str] = {}
-    said, code = "", 0
-    for step in steps():
-        if step["name"] == "Comment":
-            continue
-        values = {"github.action_path": str(ROOT), "inputs.python": str(python)}
-        values |= {f"inputs.{key}": value for key, value in INPUTS.items()}
-        values |= {f"steps.measure.outputs.{key}": value for key, value in outputs.items()}
-        env = {key: filled(str(value), values) for key, value in step["env"].items()}
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("DUEL_", "GITHUB_"))}
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],  # as GitHub does
-            cwd=repository, capture_output=True, text=True, check=False, timeout=500,
-            env={**clean, **PLAIN, **told, **env},
-        )  # fmt: skip
-        said += done.stdout + done.stderr
-        if files["GITHUB_OUTPUT"].exists():
-            lines = files["GITHUB_OUTPUT"].read_text().splitlines()
-            outputs = dict(line.split("=", 1) for line in lines)
-        code = done.returncode
-        if code:
-            break
-    return code, said, outputs
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job, and where it ran."""
-
-    repository: Path
-    runner: Path
-    code: int
-    said: str
-    outputs: dict[str, str]
+    duel.chmod(0o755)
+    done = Job(home, repository, "pull_request", {}, INPUTS, commands, patience=500.0)
+    done.run()
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -164,13 +120,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Job:
     repository = committed(tmp_path_factory.mktemp("measured") / "shop")
     change(repository)
     runner = repository.parent / "runner"
-    return Job(repository, runner, *job(repository, runner))
+    return job(repository, runner)
 
 
 @pytest.mark.calm
 def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Job) -> None:
-    said, outputs = measured.said, measured.outputs
-    assert measured.code == 3, said
+    said, outputs = measured.printed, measured.outputs["measure"]
+    assert measured.steps["Judge"] == "3", said
     assert "gate breached: 1 worse, 1 not worse, of 2 cases" in said
     errors = [line for line in said.splitlines() if line.startswith("::error")]
     assert len(errors) == 1
@@ -179,10 +135,11 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
         "worse than shop-base by more than 10%25" in errors[0]
     )
     assert outputs["outcome"] == "regression"
-    assert "gate breached" in (measured.runner / "GITHUB_STEP_SUMMARY").read_text()
-    assert "### gate breached" in (measured.runner / "duel-comment.md").read_text()
-    assert "<failure" in (measured.runner / "duel-junit.xml").read_text()
-    run = RunDirectory(Path(outputs["run"])).load()
+    path = Path(outputs["run"])
+    assert "gate breached" in (measured.home / "summary").read_text()
+    assert "### gate breached" in (path.parent / "comment.md").read_text()
+    assert "<failure" in (path.parent / "junit.xml").read_text()
+    run = RunDirectory(path).load()
     base, head = (git(measured.repository, "rev-parse", ref)[:12] for ref in ("main", "change"))
     assert {arm.name: arm.revision for arm in run.plan.arms} == {
         "shop-base": base, "shop-head": head, "till-base": base, "till-head": head,
@@ -196,7 +153,7 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
 def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -> None:
     """The other app of the same measurement, as if it were the only one."""
     only = tmp_path / "only"
-    shutil.copytree(measured.outputs["run"], only)
+    shutil.copytree(measured.outputs["measure"]["run"], only)
     run = RunDirectory(only).load()
     arms = tuple(arm for arm in run.plan.arms if arm.name.startswith("till"))
     names = {arm.name for arm in arms}
@@ -204,13 +161,13 @@ def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -
     plan = run.plan.model_copy(update={"arms": arms, "against": against})
     trials = tuple(trial for trial in run.trials if trial.arm in names)
     RunDirectory(only).save(run.model_copy(update={"plan": plan, "trials": trials}))
-    out = tmp_path / "runner" / "duel"
-    copied = f"mkdir {out}; cp -r {only} {out}; exec {sys.executable} -P -m cli report {out}/only"
-    code, said, outputs = job(measured.repository, tmp_path / "runner", copied)
-    assert code == 0, said
-    assert "gate passed: 1 not worse, of 1 case" in said
-    assert "::error" not in said
-    assert outputs["outcome"] == "pass"
+    out = tmp_path / "runner" / "duel" / measured.inputs["name"]
+    copied = f"mkdir -p {out}; cp -r {only} {out}; exec {sys.executable} -P -m cli report {out}/only"
+    done = job(measured.repository, tmp_path / "runner", copied)
+    assert done.steps["Judge"] == "0", done.printed
+    assert "gate passed: 1 not worse, of 1 case" in done.printed
+    assert "::error" not in done.printed
+    assert done.outputs["measure"]["outcome"] == "pass"
 
 
 def test_uncommitted_changes_are_the_head_and_marked_as_changed(repository: Path) -> None:

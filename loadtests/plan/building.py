@@ -21,8 +21,8 @@ from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
 from loadtests.plan.database_url import checked
 from loadtests.plan.fields import validated
 from loadtests.plan.options import Hooks, RunOptions
-from loadtests.plan.plan import FIRST_LOOK, LAST_LOOK, LocustFile, Plan
-from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES, Profile
+from loadtests.plan.plan import LocustFile, Plan
+from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, Profile
 from loadtests.plan.settings import RunSettings
 
 NOTHING: Mapping[str, Any] = {}

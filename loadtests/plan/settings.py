@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, MARGIN
+from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, LAST_LOOK, MARGIN
 from loadtests.plan.values import (
     arms_without_secrets,
     as_given,
@@ -195,10 +195,13 @@ class RunSettings:
         "Time that a server may take to start", "TIME", BOOT_TIMEOUT, read=seconds, show=span
     )
     rounds: int | None = setting(
-        "Maximum rounds (≤ 20); disables the profile's time limit", "N", unset="20", read=whole(1, 20)
+        f"Maximum rounds (≤ {LAST_LOOK}); disables the profile's time limit",
+        "N",
+        unset=f"{LAST_LOOK}",
+        read=whole(1, LAST_LOOK),
     )
     fixed_rounds: int | None = setting(
-        "Exact number of rounds (≤ 20), needed by `duel compare`", "N", read=whole(1, 20)
+        f"Exact number of rounds (≤ {LAST_LOOK}), needed by `duel compare`", "N", read=whole(1, LAST_LOOK)
     )
     max_time: float | None = setting(
         "Time limit, such as 90s, 15m or 2h",

@@ -16,6 +16,7 @@ from reports.analysis.thresholds import skipped
 from reports.analysis.verdicts import Verdict
 
 LEAN = "LeanUser"
+"""The class of users whose requests cost the generator least."""
 
 SHARE = 0.20
 """Fraction of one core above which the overhead of Locust's own clients distorts what they measure:

@@ -45,6 +45,7 @@ from reports.analysis.statistics import LAST_LOOK
 from reports.wording import units
 from reports.wording.faults import carry_text, faults_text
 from reports.wording.refusals import refusal_text
+from reports.wording.units import percent
 
 NOTABLE_MEMORY = 2**24
 """Bytes of memory growth that are shown."""
@@ -199,11 +200,6 @@ def whole(endpoint: str) -> str:
     return endpoint or "all endpoints"
 
 
-def percent(part: float) -> str:
-    """A fraction, as exactly as it matters: `0.9 %`, `42 %`."""
-    return f"{part:.1%}" if 0.0 < part < 0.1 or 0.9 < part < 1.0 else f"{part:.0%}"
-
-
 def failure_text(failure: Failure | Blemish) -> str:
     """How an arm fails, or fails more than the other one."""
     match failure:
@@ -218,17 +214,17 @@ def failure_text(failure: Failure | Blemish) -> str:
             )
         case FailsMore(arm, difference):
             return (
-                f"{arm} fails significantly more requests: {units.percent(difference.change)} of them more "
-                f"({units.percent(difference.low)} to {units.percent(difference.high)})"
+                f"{arm} fails significantly more requests: {percent(difference.change)} of them more "
+                f"({percent(difference.low)} to {percent(difference.high)})"
             )
         case MayFailMore(arm, difference):
             return (
-                f"{arm} failed {units.percent(difference.change)} more of its requests, which may be chance "
-                f"({units.percent(difference.low)} to {units.percent(difference.high)}): use more rounds"
+                f"{arm} failed {percent(difference.change)} more of its requests, which may be chance "
+                f"({percent(difference.low)} to {percent(difference.high)}): use more rounds"
             )
         case DropsConnections(arm, part):
             return (
-                f"{arm} drops connections: for {units.percent(part)} of its requests it closed a connection "
+                f"{arm} drops connections: for {percent(part)} of its requests it closed a connection "
                 "in use before it answered; they were sent again, which clients cannot do with a POST"
             )
         case Backlog():
@@ -305,7 +301,7 @@ def log_text(end: ServerEnd) -> str:
 def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float | None]) -> str:
     """`failed requests: sync 0%, async 0.9%; sent again: sync 0%, async 2%`: each only where any were."""
     return "; ".join(
-        f"{what}: {', '.join(f'{arm} {units.percent(part)}' for arm, part in parts.items())}"
+        f"{what}: {', '.join(f'{arm} {percent(part)}' for arm, part in parts.items())}"
         for what, parts in (("failed requests", failed), ("sent again", resent))
         if any(parts.values())
     )
