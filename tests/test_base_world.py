@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from loadtests.plan.arms import Arm
 from loadtests.plan.base.commit import BaseCommit, resolve
 from loadtests.plan.base.locks import Tree, compared
 from loadtests.plan.base.pairs import paired
+from loadtests.serving.checkout import ABSENT, environment
 from loadtests.serving.environment import ServingEnvironment
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
@@ -27,6 +30,26 @@ from tests.test_base_ref import committed, git
 
 PLACE = "/nowhere/repository"
 BASE = BaseCommit(commit="1" * 40, repository=PLACE, head="2" * 12, ref="main", lacks=0)
+PROJECT = """
+[project]
+name = "shop"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["tally"]
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.uv.sources]
+tally = { path = "libs/tally" }
+"""
+LIBRARY = """
+[project]
+name = "tally"
+version = "1"
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
 UV, PIP, DEV = "uv.lock", "requirements.txt", "requirements-dev.txt"
 
 
@@ -35,10 +58,14 @@ def tree(files: Mapping[str, str]) -> Tree:
 
 
 def settled(
-    before: Mapping[str, str], after: Mapping[str, str], where: str = "backend", python: str | None = None
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    where: str = "backend",
+    python: str | None = None,
+    uv: bool = False,
 ) -> BaseCommit:
     arm = Arm(name="api", app="app.main:app", app_dir=f"{PLACE}/{where}")
-    return compared(tree(before), tree(after), BASE, [arm], python)
+    return compared(tree(before), tree(after), BASE, [arm], python, uv=uv)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +140,57 @@ def test_packages_that_cannot_be_installed_are_an_error_with_a_way_out(
     assert found.unlike
 
 
+@pytest.mark.parametrize(
+    ("project", "readable"),
+    [
+        ("[project]\nname = 'shop'", True),
+        ("[project.optional-dependencies]\ntest = ['pytest']\n[dependency-groups]\ndev = ['ruff']", True),
+        # The head may have been installed with them, or without.
+        ("[project.optional-dependencies]\nfast = ['orjson']", False),
+        ("[project]\n[dependency-groups]\nserver = ['uvicorn']", False),
+        # Of which member is the app?
+        ("[project]\n[tool.uv.workspace]\nmembers = ['packages/*']", False),
+        ("[tool.uv]", False),
+        ("not TOML", False),
+    ],
+)
+def test_a_lock_of_uvs_is_installed_where_there_is_one_way_to_do_so(project: str, readable: bool) -> None:
+    before, after = ({UV: lock, PIP: "c", "pyproject.toml": project} for lock in "ab")
+    if readable:
+        assert settled(before, after, uv=True).packages == {"api-base": UV}
+    else:
+        with pytest.raises(PlanError):
+            settled(before, after, uv=True)
+
+
+def test_a_base_is_served_by_an_environment_that_uv_makes_from_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project itself is not installed: its code comes from the checkout."""
+    project = tmp_path / "backend"
+    library = project / "libs" / "tally"
+    library.mkdir(parents=True)
+    (library / "pyproject.toml").write_text(LIBRARY)
+    (library / "tally.py").write_text("")
+    (project / "shop.py").write_text("")
+    (project / "pyproject.toml").write_text(PROJECT)
+    pip = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # uv does not read pip's configuration.
+    if pip.stdout.strip():
+        monkeypatch.setenv("UV_DEFAULT_INDEX", pip.stdout.strip())
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    subprocess.run(["uv", "lock", "-q"], cwd=project, check=True)  # the tests' own
+    python = environment(project / "uv.lock", tmp_path / "environment")
+    absent = subprocess.run(
+        [python, "-P", "-c", ABSENT, "tally", "uvicorn", "shop"], capture_output=True, text=True, check=True
+    )
+    assert absent.stdout.split() == ["shop"]
+    assert Path(python) == tmp_path / "environment" / "bin" / "python"
+
+
 def test_what_a_reader_must_know_of_a_base_is_said() -> None:
     arms, against = paired_arms()
     plan = scripted.plan().model_copy(update={"arms": arms, "against": against, "gate": True})
@@ -169,7 +247,13 @@ def monorepo(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_bump_in_a_monorepo_is_not_measured_against_itself(monorepo: Path) -> None:
+def test_a_bump_in_a_monorepo_is_not_measured_against_itself(
+    monorepo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git_alone = monorepo.parent / "bin"
+    git_alone.mkdir()
+    (git_alone / "git").symlink_to(shutil.which("git") or "git")
+    monkeypatch.setenv("PATH", str(git_alone))
     words = ["run", "--base-ref", "main", "--arm", "api=app.main:app", "-s", "ping", "-u", "8", "--dry-run"]
     for where, more in ((monorepo, ["--app-dir", "backend"]), (monorepo / "backend", [])):
         refused = duel_here(*words, *more, cwd=where)

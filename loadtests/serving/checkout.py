@@ -16,6 +16,7 @@ from typing import overload
 from loadtests.errors import PlanError
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.commit import BaseCommit
+from loadtests.plan.base.locks import UV_LOCK
 from loadtests.plan.base.repository import git
 from loadtests.plan.plan import Plan
 
@@ -24,6 +25,8 @@ NEEDED = ("uvicorn", "anyio", "uvloop", "httptools")
 
 PATIENCE = 900.0
 """Seconds that one command may take."""
+
+NOTHING: Mapping[str, str] = {}
 
 
 class BaseCheckout:
@@ -140,10 +143,17 @@ def environments(arms: Sequence[Arm], base: BaseCommit, checkout: Path, scratch:
 def environment(lock: Path, home: Path, interpreter: str = sys.executable) -> str:
     """The interpreter of a new environment at `home` with the packages of a lock. Raises PlanError."""
     python = home / "bin" / "python"
-    do([interpreter, "-m", "venv", str(home)], "cannot create an environment for the base")
-    # In the lock's directory: pip looks there for the paths in it.
-    install = [str(python), "-m", "pip", "install", "-q"]
-    do([*install, "-r", lock.name], "cannot install the base's packages", lock.parent)
+    failed = "cannot install the base's packages"
+    if lock.name == UV_LOCK:
+        # Without the app itself, which comes from the checkout.
+        sync = ["uv", "sync", "-q", "--frozen", "--no-install-workspace", "--python", interpreter]
+        do(sync, failed, lock.parent, {"UV_PROJECT_ENVIRONMENT": str(home)})
+        install = ["uv", "pip", "install", "-q", "--python", str(python)]
+    else:
+        do([interpreter, "-m", "venv", str(home)], "cannot create an environment for the base")
+        install = [str(python), "-m", "pip", "install", "-q"]
+        # In the lock's directory: pip looks there for the paths in it.
+        do([*install, "-r", lock.name], failed, lock.parent)
     command = [str(python), "-c", ABSENT, *NEEDED]
     absent = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
     if absent:
@@ -159,12 +169,20 @@ ABSENT = (
 """Prints which of the named modules are not installed."""
 
 
-def do(command: Sequence[str], failed: str, cwd: Path | None = None) -> None:
-    """Run a command in `cwd`, or here; raises PlanError with the end of its output if it fails."""
+def do(
+    command: Sequence[str], failed: str, cwd: Path | None = None, more: Mapping[str, str] = NOTHING
+) -> None:
+    """Run a command in `cwd`, or here, with `more` variables; raises PlanError with the end of its output if
+    it fails."""
     hint = "create an environment yourself, and pass its interpreter: --base-python PATH"
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            command, cwd=cwd, env={**os.environ, **more}, capture_output=True, text=True, timeout=PATIENCE,
+            check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise PlanError(failed, hint=hint, cause=f"not finished after {PATIENCE:g} s") from None
+    except FileNotFoundError:
+        raise PlanError(failed, hint=hint, cause=f"{command[0]} is not installed") from None
     if done.returncode:
         raise PlanError(failed, hint=hint, cause=(done.stderr or done.stdout).strip()[-400:])

@@ -1,5 +1,5 @@
 """The packages that a base locks: which files say so, whether they differ from the head's, and which of them
-pip can install from.
+pip or uv can install from.
 
 An app's locks are the nearest ones: of the first directory that has any, from that of its module upwards.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +29,10 @@ REQUIREMENTS = (
 )  # fmt: skip
 """Names of the files that pip reads."""
 
+UV_LOCK = "uv.lock"
+
 BY_TOOL: Mapping[str, str] = {
-    "uv.lock": "uv sync --frozen --no-install-workspace --project {there}",
+    UV_LOCK: "uv sync --frozen --no-install-workspace --project {there}",
     "poetry.lock": "poetry install --no-root --directory {there}",
     "pdm.lock": "pdm sync --no-self --project {there}",
     "Pipfile.lock": "pipenv sync (in {there})",
@@ -90,6 +93,20 @@ class Tree:
                         return path, said
         return None
 
+    def synced_alike(self, lock: PurePosixPath) -> bool:
+        """Whether there is one way only to install a lock of uv's: without members of a workspace, and
+        without groups and extras, beside those of development, that the head's environment may have or not."""
+        path = str(lock.with_name("pyproject.toml"))
+        try:
+            found = tomllib.loads(self.read(path)) if path in self.paths else {}
+        except tomllib.TOMLDecodeError:
+            return False
+        project = found.get("project")
+        if not isinstance(project, dict) or "workspace" in found.get("tool", {}).get("uv", {}):
+            return False
+        optional = [*project.get("optional-dependencies", {}), *found.get("dependency-groups", {})]
+        return all(map(DEVELOPMENT.search, optional))
+
     def text(self, path: PurePosixPath, known: frozenset[str] = frozenset()) -> str:
         """What a lock says, with the files that it includes."""
         said = self.read(str(path)).replace("\r\n", "\n").strip()
@@ -113,13 +130,19 @@ def with_packages(base: BaseCommit, arms: Sequence[Arm], python: str | None) -> 
         frozenset(committed(root, base.commit)), lambda path: git(root, "show", f"{base.commit}:{path}")
     )
     after = Tree(frozenset(tracked(root)), lambda path: (root / path).read_text(errors="replace"))
-    return compared(before, after, base, arms, python)
+    return compared(before, after, base, arms, python, uv=shutil.which("uv") is not None)
 
 
 def compared(
-    base_tree: Tree, head_tree: Tree, base: BaseCommit, arms: Sequence[Arm], python: str | None
+    base_tree: Tree,
+    head_tree: Tree,
+    base: BaseCommit,
+    arms: Sequence[Arm],
+    python: str | None,
+    *,
+    uv: bool,
 ) -> BaseCommit:
-    """The same, with both sides' files. Raises PlanError."""
+    """The same, with both sides' files; `uv`: whether it is installed. Raises PlanError."""
     packages: dict[str, str] = {}
     unlike: set[str] = set()
     for arm in arms:
@@ -139,7 +162,9 @@ def compared(
                 unlike |= {one[0] for one in declared if one is not None}
         own = [name for name in changed if not DEVELOPMENT.search(name)]
         if own and python is None:
-            packages[f"{arm.name}-base"] = installable(own, before, after, base)
+            packages[f"{arm.name}-base"] = installable(
+                own, before, after, base, uv and UV_LOCK in before and base_tree.synced_alike(before[UV_LOCK])
+            )
     served = set(packages.values())
     return base.model_copy(update={"packages": packages, "unlike": tuple(sorted(unlike - served))})
 
@@ -163,9 +188,10 @@ def installable(
     before: Mapping[str, PurePosixPath],
     after: Mapping[str, PurePosixPath],
     base: BaseCommit,
+    uv: bool,
 ) -> str:
-    """Which of the changed locks pip installs the base's packages from. Raises PlanError where none, or not
-    one alone, can be."""
+    """Which of the changed locks pip, or `uv`, installs the base's packages from. Raises PlanError where it
+    is none of them, or not one alone."""
     either = f"; with --base-python {sys.executable} both sides get the packages of that interpreter"
     if not before:
         raise PlanError(
@@ -173,7 +199,8 @@ def installable(
             hint="install those of the base into an environment, and pass its interpreter: "
             f"--base-python PATH{either}",
         )
-    known = [name for name in changed if name in before and matches(name, REQUIREMENTS)]
+    readable = (*REQUIREMENTS, *([UV_LOCK] if uv else []))
+    known = [name for name in changed if name in before and matches(name, readable)]
     usual = [name for name in USUAL if name in known]
     if usual or len(known) == 1:
         return str(before[(usual or known)[0]])
