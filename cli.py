@@ -48,6 +48,13 @@ RemoteOption = Annotated[
     bool,
     typer.Option("--allow-remote", help="Allow load on other machines; only with the owner's permission"),
 ]
+InvalidOption = Annotated[
+    Literal["fail", "neutral"],
+    typer.Option("--invalid", help="Whether an invalid measurement exits 5, or counts as undecided"),
+]
+RetriesOption = Annotated[
+    int, typer.Option(min=0, max=5, metavar="N", help="Measure again, at most N times, if it is invalid")
+]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait in the queue for other runs on this machine")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, as `duel run` printed it")]
 AllowOption = Annotated[
@@ -163,6 +170,8 @@ def run(
     wait: WaitOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop")] = False,
     strict: StrictOption = False,
+    invalid: InvalidOption = "fail",
+    retries: RetriesOption = 0,
 ) -> None:
     """Load the arms in interleaved rounds; say which one wins where, by how much, and how sure that is."""
     from loadtests.measure.planning import plan_of
@@ -182,8 +191,11 @@ def run(
         output.show(plan.model_dump_json(indent=2) + "\n", lambda _: output.say(text))
         return
     output.note(plan_text(plan))
-    started = begin(plan, Path(settled.settings.out))
-    finish(*carry_on(started, chosen, output), output, strict)
+    for left in reversed(range(retries + 1)):
+        found = carry_on(begin(plan, Path(settled.settings.out)), chosen, output)
+        if not left or not is_invalid(*found):
+            finish(*found, output, strict, invalid == "neutral")
+        output.note("The measurement is invalid: measuring again")
 
 
 @verb(*RENEWABLE, json=True, progress=True)
@@ -277,6 +289,10 @@ def export(
         Optional[list[str]],
         typer.Option("-o", "--out", metavar="FILE|-", help="File to write; one for each of several formats"),
     ] = None,
+    name: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Name in the comment, where several jobs of one change comment"),
+    ] = "",
 ) -> None:
     """Write a run as a baseline to commit, or in the formats of CI services and benchmark trackers."""
     from reports.export import formats
@@ -291,7 +307,7 @@ def export(
     base = side_of(against) if against is not None else None
     conclusions = conclusions_of(path)
     for one, file in zip(wanted, files, strict=True):
-        put(file, formats.write(one, conclusions, base, margin, chosen))
+        put(file, formats.write(one, conclusions, base, margin, chosen, name))
 
 
 @verb("app-dir", "database")
@@ -404,12 +420,22 @@ def carry_on(
     return run, readings
 
 
-def finish(run: "Run", readings: "Readings", output: "Output", strict: bool) -> NoReturn:
+def is_invalid(run: "Run", readings: "Readings") -> bool:
+    """Whether the measurement failed."""
+    from reports.conclusions import conclude
+    from reports.exit_codes import exit_code, outcomes_of
+
+    return exit_code(outcomes_of(conclude(run, readings))) is Exit.INVALID
+
+
+def finish(
+    run: "Run", readings: "Readings", output: "Output", strict: bool, neutral: bool = False
+) -> NoReturn:
     """Write the report, print the verdicts, leave with their exit code."""
     from reports.conclusions import conclude
     from reports.render.report_directory import deliver
 
-    raise typer.Exit(deliver(conclude(run, readings), output, strict))
+    raise typer.Exit(deliver(conclude(run, readings), output, strict, neutral))
 
 
 @contextmanager

@@ -109,13 +109,13 @@ ARM = "write NAME=module:attribute[,threads=100][,env.KEY=VALUE]"
 QUOTING = """quote a value that holds commas: --arm 'NAME=module:attribute,env.KEY="a,b"'"""
 
 
-def parse_arm(text: str, app_dir: str) -> Arm:
+def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
     Keys: those of Serving with hyphens, app-dir, cwd, copy, python and env.KEY. `app_dir` is the directory of
     arms that name none, relative to their cwd, since who names one means the code in it. A value that holds
-    commas is quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. Without a
-    `python`, an app is served by that of its project. Raises PlanError.
+    commas is quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. An app
+    without a `python` is served by the one given here, or that of its project. Raises PlanError.
     """
     name, _, rest = text.partition("=")
     target, *options = parts(rest, ",")
@@ -152,7 +152,8 @@ def parse_arm(text: str, app_dir: str) -> Arm:
     if "app" in values and ":" in target and "://" not in target:
         imported = Path(values.get("cwd", "."), app_dir).resolve()
         values.setdefault("app_dir", str(imported))
-        values.setdefault("python", project_python(Path(values["app_dir"]), os.environ))
+        own = os.path.abspath(python) if python else project_python(Path(values["app_dir"]), os.environ)
+        values.setdefault("python", own)
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
 
 

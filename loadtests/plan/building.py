@@ -125,7 +125,7 @@ def check_places(arms: Sequence[Arm]) -> None:
 def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
     """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
     does not suit one, or one is a server on another machine without `allow_remote`."""
-    chosen = tuple(parse_arm(text, settings.app_dir) for text in texts) or built_in_arms()
+    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in texts) or built_in_arms()
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
@@ -139,7 +139,7 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
 
 def described(settings: RunSettings) -> tuple[Arm, ...]:
     """The arms that are described, as they are and swept; none where none are. Raises PlanError."""
-    chosen = tuple(parse_arm(text, settings.app_dir) for text in settings.arm)
+    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in settings.arm)
     return (*chosen, *swept(chosen, settings.sweep)) if chosen else ()
 
 

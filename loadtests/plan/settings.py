@@ -141,6 +141,9 @@ class RunSettings:
         many=True, unset="sync, async", show=arms_without_secrets, renewable=True,
     )  # fmt: skip
     app_dir: str = setting("Directory that the arms' apps are imported from", "DIR", ".", renewable=True)
+    python: str | None = setting(
+        "Interpreter of apps whose arms name none", "PATH", renewable=True, unset="their projects'"
+    )
     sweep: tuple[str, ...] = setting(
         "Sweep a setting of the first arm: threads=10,40,100 or pool=5,20", "KNOB=VALUE,…", (), read=lines,
         many=True, renewable=True,

@@ -26,6 +26,8 @@ class Exported:
     margin: float
     allow: Collection[str] = ()
     """Differences between the two setups that are meant."""
+    name: str = ""
+    """Of the job, where several publish."""
 
     @cached_property
     def comparison(self) -> Comparison | None:
@@ -74,7 +76,7 @@ def source(arm: Arm) -> str | None:
 FORMATS: Mapping[str, Callable[[Exported], str]] = {
     "baseline": lambda one: baseline.write(side(one.conclusions)),
     "markdown": lambda one: one.markdown,
-    "comment": lambda one: github.comment(one.gate, one.markdown),
+    "comment": lambda one: github.comment(one.gate, one.markdown, one.name),
     "github-summary": lambda one: github.summary(one.markdown),
     "github-annotations": lambda one: github.commands(one.gate, one.files),
     "github-outputs": lambda one: github.outputs(one.gate),
@@ -92,6 +94,7 @@ def write(
     base: Side | None = None,
     margin: float = 0.10,
     allow: Collection[str] = (),
+    name: str = "",
 ) -> str:
     """The text of one of FORMATS. Raises RecordError, Incompatible."""
-    return FORMATS[format](Exported(conclusions, base, margin, allow))
+    return FORMATS[format](Exported(conclusions, base, margin, allow, name))
