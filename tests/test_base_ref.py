@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.commit import resolve
@@ -23,8 +19,9 @@ from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.checkout import checked_out
 from tests import scripted
-from tests.commands import BRISK, PLAIN, brisk_here, carried_out, duel_here
+from tests.commands import BRISK, brisk_here, carried_out, duel_here
 from tests.conftest import APPS
+from tests.rehearsal import Rehearsal
 
 ROOT = APPS.parent.parent
 SHORT = ("-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--no-progress")
@@ -88,18 +85,6 @@ def change(repository: Path) -> None:
     git(repository, "commit", "-q", "-m", "A change")
 
 
-def steps() -> list[dict[str, Any]]:
-    """The shell steps of our action."""
-    action = yaml.safe_load((ROOT / "action.yml").read_text())
-    found: list[dict[str, Any]] = [step for step in action["runs"]["steps"] if "run" in step]
-    return found
-
-
-def filled(text: str, values: dict[str, str]) -> str:
-    """A text with its expressions evaluated."""
-    return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: values.get(found[1], ""), text)
-
-
 BRISKLY = f'shift 3; exec {shlex.join(BRISK)} "$@"'
 """In sh, a `duel run` that counts every trial: other tests run in parallel."""
 INPUTS = {
@@ -110,65 +95,21 @@ INPUTS = {
 }
 
 
-def job(repository: Path, runner: Path, run: str = BRISKLY) -> tuple[int, str, dict[str, str]]:
-    """Carry out the steps of action.yml as GitHub does, except the comment, with `run` in place of
-    `python -P -m cli run`: the exit code, log and outputs."""
-    runner.mkdir()
-    python = runner / "python"
-    python.write_text(f"""#!/bin/sh
-if [ "$1 $2 $3 $4" = "-P -m cli run" ]; then {run}; fi
-exec {sys.executable} "$@"
-""")
-    python.chmod(0o755)
-    files = {name: runner / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-    told = {"RUNNER_TEMP": str(runner), **{name: str(path) for name, path in files.items()}}
-    outputs: dict[str, str] = {}
-    said, code = "", 0
-    for step in steps():
-        if step["name"] == "Comment":
-            continue
-        values = {"github.action_path": str(ROOT), "inputs.python": str(python)}
-        values |= {f"inputs.{key}": value for key, value in INPUTS.items()}
-        values |= {f"steps.measure.outputs.{key}": value for key, value in outputs.items()}
-        env = {key: filled(str(value), values) for key, value in step["env"].items()}
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("DUEL_", "GITHUB_"))}
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],  # as GitHub does
-            cwd=repository, capture_output=True, text=True, check=False, timeout=500,
-            env={**clean, **PLAIN, **told, **env},
-        )  # fmt: skip
-        said += done.stdout + done.stderr
-        if files["GITHUB_OUTPUT"].exists():
-            lines = files["GITHUB_OUTPUT"].read_text().splitlines()
-            outputs = dict(line.split("=", 1) for line in lines)
-        code = done.returncode
-        if code:
-            break
-    return code, said, outputs
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job, and where it ran."""
-
-    repository: Path
-    runner: Path
-    code: int
-    said: str
-    outputs: dict[str, str]
+def job(repository: Path, runner: Path, run: str = BRISKLY) -> Rehearsal:
+    """A job that measures the shop and the till against main, with `run` in place of `duel run`."""
+    return Rehearsal(repository, runner, inputs=INPUTS, run=run).go()
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
     """The job of a pull request that makes one of two apps slower."""
     repository = committed(tmp_path_factory.mktemp("measured") / "shop")
     change(repository)
-    runner = repository.parent / "runner"
-    return Job(repository, runner, *job(repository, runner))
+    return job(repository, repository.parent / "runner")
 
 
 @pytest.mark.calm
-def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Job) -> None:
+def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Rehearsal) -> None:
     said, outputs = measured.said, measured.outputs
     assert measured.code == 3, said
     assert "gate breached: 1 worse, 1 not worse, of 2 cases" in said
@@ -179,9 +120,9 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
         "worse than shop-base by more than 10%25" in errors[0]
     )
     assert outputs["outcome"] == "regression"
-    assert "gate breached" in (measured.runner / "GITHUB_STEP_SUMMARY").read_text()
-    assert "### gate breached" in (measured.runner / "duel-comment.md").read_text()
-    assert "<failure" in (measured.runner / "duel-junit.xml").read_text()
+    assert "gate breached" in measured.summary
+    assert "### duel: gate breached" in Path(outputs["out"], "comment.md").read_text()
+    assert "<failure" in Path(outputs["out"], "junit.xml").read_text()
     run = RunDirectory(Path(outputs["run"])).load()
     base, head = (git(measured.repository, "rev-parse", ref)[:12] for ref in ("main", "change"))
     assert {arm.name: arm.revision for arm in run.plan.arms} == {
@@ -193,7 +134,7 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
 
 
 @pytest.mark.calm
-def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -> None:
+def test_a_change_without_effect_passes_the_job(measured: Rehearsal, tmp_path: Path) -> None:
     """The other app of the same measurement, as if it were the only one."""
     only = tmp_path / "only"
     shutil.copytree(measured.outputs["run"], only)
@@ -204,13 +145,12 @@ def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -
     plan = run.plan.model_copy(update={"arms": arms, "against": against})
     trials = tuple(trial for trial in run.trials if trial.arm in names)
     RunDirectory(only).save(run.model_copy(update={"plan": plan, "trials": trials}))
-    out = tmp_path / "runner" / "duel"
-    copied = f"mkdir {out}; cp -r {only} {out}; exec {sys.executable} -P -m cli report {out}/only"
-    code, said, outputs = job(measured.repository, tmp_path / "runner", copied)
-    assert code == 0, said
-    assert "gate passed: 1 not worse, of 1 case" in said
-    assert "::error" not in said
-    assert outputs["outcome"] == "pass"
+    copied = f'mkdir "$out"; cp -r {only} "$out"; exec {sys.executable} -P -m cli report "$out"/only'
+    done = job(measured.repository, tmp_path / "runner", copied)
+    assert done.code == 0, done.said
+    assert "gate passed: 1 not worse, of 1 case" in done.said
+    assert "::error" not in done.said
+    assert done.outputs["outcome"] == "pass"
 
 
 def test_uncommitted_changes_are_the_head_and_marked_as_changed(repository: Path) -> None:
