@@ -138,13 +138,21 @@ def test_a_push_and_a_merge_group_are_compared_with_the_commit_before_them(
     tmp_path: Path, repository: Path, event: str
 ) -> None:
     before = sha(repository, "main")
-    payload: dict[str, Any] = {
-        "push": {"ref": "refs/heads/main", "before": before, "after": sha(repository, "HEAD"),
-                 "forced": False, "created": False, "repository": {"full_name": "ada/shop", "default_branch": "main"}},
-        "merge_group": {"action": "checks_requested", "merge_group": {
-            "base_ref": "refs/heads/main", "base_sha": before, "head_sha": sha(repository, "HEAD"),
-            "head_ref": f"refs/heads/gh-readonly-queue/main/pr-7-{before}"}},
-    }[event]  # fmt: skip
+    after, name = sha(repository, "HEAD"), {"full_name": "ada/shop", "default_branch": "main"}
+    payloads: dict[str, dict[str, Any]] = {
+        "push": {
+            "ref": "refs/heads/main", "before": before, "after": after, "forced": False, "created": False,
+            "repository": name,
+        },
+        "merge_group": {
+            "action": "checks_requested", "repository": name,
+            "merge_group": {
+                "base_ref": "refs/heads/main", "base_sha": before, "head_sha": after,
+                "head_ref": f"refs/heads/gh-readonly-queue/main/pr-7-{before}",
+            },
+        },
+    }  # fmt: skip
+    payload = payloads[event]
     job = Rehearsal(
         repository, tmp_path / "runner", event, payload, {"comment": "true"}, measured(tmp_path, Exit.DONE)
     ).go()
