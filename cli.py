@@ -48,21 +48,11 @@ RemoteOption = Annotated[
     bool,
     typer.Option("--allow-remote", help="Allow load on other machines; only with the owner's permission"),
 ]
-InvalidOption = Annotated[
-    Literal["fail", "neutral"],
-    typer.Option("--invalid", help="Whether an invalid measurement exits 5, or counts as undecided"),
-]
-RetriesOption = Annotated[
-    int, typer.Option(min=0, max=5, metavar="N", help="Measure again, at most N times, if it is invalid")
-]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait in the queue for other runs on this machine")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, as `duel run` printed it")]
 AllowOption = Annotated[
     Optional[list[str]],
     typer.Option("--allow", metavar="NAME", help="Compare runs that differ in this setting; repeatable"),
-]
-PythonOption = Annotated[
-    Optional[str], typer.Option(metavar="PATH", help="Interpreter that the app runs with")
 ]
 MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="Largest relative loss to tolerate")]
 
@@ -170,8 +160,6 @@ def run(
     wait: WaitOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop")] = False,
     strict: StrictOption = False,
-    invalid: InvalidOption = "fail",
-    retries: RetriesOption = 0,
 ) -> None:
     """Load the arms in interleaved rounds; say which one wins where, by how much, and how sure that is."""
     from loadtests.measure.planning import plan_of
@@ -191,11 +179,8 @@ def run(
         output.show(plan.model_dump_json(indent=2) + "\n", lambda _: output.say(text))
         return
     output.note(plan_text(plan))
-    for left in reversed(range(retries + 1)):
-        found = carry_on(begin(plan, Path(settled.settings.out)), chosen, output)
-        if not left or not is_invalid(*found):
-            finish(*found, output, strict, invalid == "neutral")
-        output.note("The measurement is invalid: measuring again")
+    started = begin(plan, Path(settled.settings.out))
+    finish(*carry_on(started, chosen, output), output, strict)
 
 
 @verb(*RENEWABLE, json=True, progress=True)
@@ -213,11 +198,15 @@ def resume(
     """
     from loadtests.measure import planning, runs
     from loadtests.plan import building
+    from loadtests.serving.used.changes import data_changed
+    from reports.wording.plans import resumed_lines
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
     run, directory = runs.resume(
         path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
     )
+    for line in resumed_lines(run, data_changed(run)):
+        output.note(line)
     finish(*carry_on((run.accepting(settled.given("answers")), directory), chosen, output), output, strict)
 
 
@@ -227,22 +216,20 @@ def config(settled: Settled, output: "Output") -> None:
     output.say("\n".join(settled.lines()))
 
 
-@verb("app-dir", "locustfile")
+@verb("app-dir", "locustfile", "python")
 def init(
     settled: Settled,
     output: "Output",
     target: Annotated[str, typer.Argument(metavar="APP", help="module:attribute of an app")],
-    python: PythonOption = None,
 ) -> None:
     """Write a locustfile from an app's OpenAPI document, and a table of settings for pyproject.toml."""
     from loadtests.measure.planning import arms_of
     from loadtests.measure.starter.start import USERS, start
     from reports.wording.plans import started_text
 
-    described = f"app={target}" + (f",python={python}" if python else "")
-    (arm,) = arms_of(settled.settings, [described])
+    (arm,) = arms_of(settled.settings, [f"app={target}"])
     file = Path(settled.settings.locustfile or USERS)
-    written = start(arm, described, settled.settings.app_dir, file, Path("pyproject.toml"))
+    written = start(arm, target, settled.settings, file, Path("pyproject.toml"))
     output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
 
 
@@ -289,10 +276,6 @@ def export(
         Optional[list[str]],
         typer.Option("-o", "--out", metavar="FILE|-", help="File to write; one for each of several formats"),
     ] = None,
-    name: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Name in the comment, where several jobs of one change comment"),
-    ] = "",
 ) -> None:
     """Write a run as a baseline to commit, or in the formats of CI services and benchmark trackers."""
     from reports.export import formats
@@ -307,7 +290,7 @@ def export(
     base = side_of(against) if against is not None else None
     conclusions = conclusions_of(path)
     for one, file in zip(wanted, files, strict=True):
-        put(file, formats.write(one, conclusions, base, margin, chosen, name))
+        put(file, formats.write(one, conclusions, base, margin, chosen))
 
 
 @verb("app-dir", "database")
@@ -354,7 +337,7 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     listings.show_in_force(output.results, arms, found.in_force)
 
 
-@verb("app-dir", json=True)
+@verb("app-dir", "python", json=True)
 def advise(
     settled: Settled,
     output: "Output",
@@ -365,7 +348,6 @@ def advise(
     start: Annotated[
         bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens")
     ] = False,
-    python: PythonOption = None,
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.serving.inspection import inspect_alone
@@ -373,7 +355,7 @@ def advise(
     from reports.exit_codes import exit_code
     from reports.render import app_advice as rendering
 
-    told = inspect_alone(target, settled.settings.app_dir, python, start)
+    told = inspect_alone(target, settled.settings.app_dir, settled.settings.python, start)
     anatomy = app_advice.Anatomy.model_validate(told)
     found = app_advice.advise(anatomy, users)
     code, text = exit_code({one.weight for one in found}), rendering.as_json(anatomy, found)
@@ -420,22 +402,12 @@ def carry_on(
     return run, readings
 
 
-def is_invalid(run: "Run", readings: "Readings") -> bool:
-    """Whether the measurement failed."""
-    from reports.conclusions import conclude
-    from reports.exit_codes import exit_code, outcomes_of
-
-    return exit_code(outcomes_of(conclude(run, readings))) is Exit.INVALID
-
-
-def finish(
-    run: "Run", readings: "Readings", output: "Output", strict: bool, neutral: bool = False
-) -> NoReturn:
+def finish(run: "Run", readings: "Readings", output: "Output", strict: bool) -> NoReturn:
     """Write the report, print the verdicts, leave with their exit code."""
     from reports.conclusions import conclude
     from reports.render.report_directory import deliver
 
-    raise typer.Exit(deliver(conclude(run, readings), output, strict, neutral))
+    raise typer.Exit(deliver(conclude(run, readings), output, strict))
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from loadtests.measure.rounds import carry_out
 from loadtests.measure.runs import begin
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
-from loadtests.plan.plan import FIRST_LOOK, Plan
+from loadtests.plan.plan import Plan
+from loadtests.plan.profiles import FIRST_LOOK
 from loadtests.records.run import Machine, Run
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict, verdicts

@@ -118,7 +118,7 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-class Connection(HttpToolsProtocol):
+class TimedConnection(HttpToolsProtocol):
     """One user's connection."""
 
     answered: asyncio.Future[None]
@@ -133,10 +133,10 @@ class Connection(HttpToolsProtocol):
         await self.answered
 
 
-async def seconds(connections: Sequence[Connection], request: bytes, each: int) -> float:
+async def seconds(connections: Sequence[TimedConnection], request: bytes, each: int) -> float:
     """Seconds for `each` requests per user, all users concurrently."""
 
-    async def user(connection: Connection) -> None:
+    async def user(connection: TimedConnection) -> None:
         for _ in range(each):
             await connection.ask(request)
 
@@ -158,7 +158,7 @@ async def differences(style: str, path: str, settings: Settings) -> list[float]:
         gc.set_threshold(10_000, 20, 100)  # as serve.py does
         config = uvicorn.Config(app, http="httptools", loop="uvloop", access_log=False, log_level="warning")
         config.load()
-        users = [Connection(config, ServerState(), dict(state)) for _ in range(AT_ONCE)]
+        users = [TimedConnection(config, ServerState(), dict(state)) for _ in range(AT_ONCE)]
         for user in users:
             user.connection_made(Wire())
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

@@ -88,7 +88,11 @@ def explained(error: BaseException, what: str = "") -> str:
     return "\n".join([*lines, *getattr(error, "__notes__", ())])
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint that names the nearest known words, or all of them."""
-    near = get_close_matches(word, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+def did_you_mean(word: str, known: Sequence[str], whole: bool = False) -> str:
+    """A hint that names the nearest known words, or all of them where none is near. `whole`: the nearest one,
+    and all of them in any case."""
+    near = get_close_matches(word, known, n=1 if whole else 3, cutoff=0.5)
+    nearest, all_known = f"did you mean {' or '.join(near)}?", f"known: {', '.join(known)}"
+    if not near:
+        return all_known
+    return f"{nearest} {all_known}" if whole else nearest

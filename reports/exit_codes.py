@@ -8,14 +8,14 @@ from loadtests.errors import Exit
 from reports.conclusions import Conclusions
 
 
-def exit_code(outcomes: Collection[str], strict: bool = False, neutral: bool = False) -> Exit:
+def exit_code(outcomes: Collection[str], strict: bool = False) -> Exit:
     """The exit code of the worst of `outcomes`: words of verdicts, thresholds, changes and
-    findings. `strict`: undecided ones count, too; `neutral`: invalid ones are undecided."""
+    findings. `strict`: undecided ones count, too."""
     if not {"regression", "missed", "wrong"}.isdisjoint(outcomes):
         return Exit.GATE
-    if "invalid" in outcomes and not neutral:
+    if "invalid" in outcomes:
         return Exit.INVALID
-    open = not {"inconclusive", "different", "invalid"}.isdisjoint(outcomes)
+    open = not {"inconclusive", "different"}.isdisjoint(outcomes)
     return Exit.INCONCLUSIVE if strict and open else Exit.DONE
 
 

@@ -1,5 +1,7 @@
-"""The steps of action.yml, carried out as GitHub's runner does: shell steps as they are, with expressions
-resolved; actions of others and `gh` by stand-ins that note how they are called."""
+"""GitHub's runner for tests: the steps of the composite action with the events that GitHub writes.
+
+Knows the expressions that action.yml uses, and fails on any other.
+"""
 
 from __future__ import annotations
 
@@ -7,167 +9,117 @@ import json
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.commands import PLAIN
-
 ROOT = Path(__file__).parent.parent
-EXPRESSION = re.compile(r"\$\{\{ (.*?) \}\}")
-TERM = re.compile(r"([\w.-]+)(?: (==|!=) '([^']*)')?")
-GH = """#!/bin/sh
-echo "$*" >> {calls}
-case "$*" in *" -X PATCH "*|*-F*) {write} ;; *) {read} ;; esac
-"""
+
+EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
+
+PATH = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 @dataclass
-class Rehearsal:
-    """One job that uses our action."""
+class Job:
+    """One job that uses the action; `steps` tells what each step did."""
 
+    home: Path
+    """Of the runner: its temporary files."""
     repository: Path
-    runner: Path
-    """What is $RUNNER_TEMP."""
-    event: str = "pull_request"
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    run: str = ""
-    """In sh, in place of `duel run`, whose arguments are `$@`; $out is its --out."""
-    gh: Mapping[str, str] = field(default_factory=dict)
-    """In sh, what `gh` does to `read` comments and to `write` one."""
-    said: str = ""
-    outputs: dict[str, str] = field(default_factory=dict)
-    """Of the step `measure`."""
-    failed: list[str] = field(default_factory=list)
-    """The names of the steps that failed."""
-    ran: list[str] = field(default_factory=list)
-    used: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By action, what it got."""
-    code: int = 0
-    """Of the last step that ran."""
+    event: str
+    payload: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    commands: Path
+    """A directory of commands that come first."""
+    patience: float = 60.0
+    """Seconds that a step may take."""
+    steps: dict[str, str] = field(default_factory=dict)
+    """By name: `skipped`, `used` (another action), or the exit code."""
+    printed: str = ""
 
-    @property
-    def summary(self) -> str:
-        return (self.runner / "GITHUB_STEP_SUMMARY").read_text()
+    def __post_init__(self) -> None:
+        self.action = yaml.safe_load((ROOT / "action.yml").read_text())
+        self.outputs: dict[str, dict[str, str]] = {}
+        (self.home / "event.json").write_text(json.dumps(self.payload))
+        (self.home / "summary").touch()
 
-    @property
-    def calls(self) -> list[str]:
-        """Those of `gh`."""
-        file = self.runner / "gh-calls"
-        return file.read_text().splitlines() if file.exists() else []
+    def run(self) -> int:
+        """Carry out the steps; the exit code of the first one that fails, 0 if none does."""
+        failed = 0
+        for step in self.action["runs"]["steps"]:
+            name = step["name"]
+            if not self.wanted(step.get("if", ""), failed):
+                self.steps[name] = "skipped"
+            elif "uses" in step:
+                self.steps[name] = "used"
+                assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]), "pinned by its commit"
+            else:
+                code = self.carry_out(step)
+                self.steps[name] = str(code)
+                failed = failed or (0 if step.get("continue-on-error") else code)
+        return failed
 
-    def go(self) -> Rehearsal:
-        """Carry out all steps."""
-        (self.runner / "bin").mkdir(parents=True)
-        (self.runner / "event.json").write_text(json.dumps(self.payload))
-        self.program("python", f'exec {sys.executable} "$@"')
-        calls = {"read": ":", "write": ":", **self.gh, "calls": self.runner / "gh-calls"}
-        self.program("gh", GH.format(**calls))
-        action = yaml.safe_load((ROOT / "action.yml").read_text())
-        given = {key: str(one["default"]) for key, one in action["inputs"].items()} | dict(self.inputs)
-        assert given.keys() == action["inputs"].keys()
-        known = {f"inputs.{key}": value for key, value in given.items()}
-        pull = self.payload.get("pull_request")
-        known |= {
-            "github.action_path": str(ROOT),
-            "github.token": "token",
-            "github.event.pull_request": "an object" if pull else "",
-            "github.event.pull_request.number": str(pull["number"]) if pull else "",
-        }
-        for step in action["runs"]["steps"]:
-            if not holds(step.get("if", "success()"), known, bool(self.failed)):
-                continue
-            self.ran.append(step["name"])
-            if "uses" in step:
-                given = {key: filled(str(value), known) for key, value in step["with"].items()}
-                self.used[step["uses"].partition("@")[0]] = given
-                if step["name"] == "Restore duel":
-                    self.restored(Path(given["path"]))
-                continue
-            outputs = self.step(step, known)
-            if "id" in step:
-                known |= {f"steps.{step['id']}.outputs.{key}": value for key, value in outputs.items()}
-            if step.get("id") == "measure":
-                self.outputs = outputs
-        return self
-
-    def restored(self, home: Path) -> None:
-        """The environment of duel as an earlier job has cached it, with `run` in place of `duel run`."""
-        (home / "bin").mkdir(parents=True)
-        (home / "ready").touch()
-        self.program(
-            str(home / "bin" / "python"),
-            f"""if [ "$1 $2 $3 $4" = "-I -m cli run" ]; then
-for word in "$@"; do [ "$before" != --out ] || out="$word"; before="$word"; done
-{self.run}
-fi
-exec {sys.executable} "$@"
-""",
-        )
-
-    def step(self, step: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
-        """Run one shell step; its outputs."""
-        files = {name: self.runner / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-        files["GITHUB_OUTPUT"].write_text("")
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("DUEL_", "GITHUB_"))}
+    def carry_out(self, step: Mapping[str, Any]) -> int:
+        output = self.home / "output"
+        output.write_text("")
+        told = {key: self.resolved(str(text)) for key, text in step.get("env", {}).items()}
+        ours = ("VIRTUAL_ENV", "PYTHONPATH")
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],  # as GitHub does
-            cwd=self.repository / filled(step.get("working-directory", "."), known),
-            capture_output=True, text=True, check=False, timeout=500,
+            cwd=self.repository / self.resolved(step.get("working-directory", ".")),
             env={
-                **clean, **PLAIN, **{name: str(path) for name, path in files.items()},
-                "PATH": f"{self.runner / 'bin'}:{os.environ['PATH']}",
-                "RUNNER_TEMP": str(self.runner), "RUNNER_OS": "Linux", "RUNNER_ARCH": "X64",
-                "GITHUB_REPOSITORY": "ada/shop", "GITHUB_WORKSPACE": str(self.repository),
-                "GITHUB_EVENT_NAME": self.event, "GITHUB_EVENT_PATH": str(self.runner / "event.json"),
-                **{key: filled(str(value), known) for key, value in step.get("env", {}).items()},
+                **{key: value for key, value in os.environ.items() if key not in ours},
+                "PATH": f"{self.commands}:{os.environ['PATH']}",
+                "GITHUB_EVENT_NAME": self.event, "GITHUB_EVENT_PATH": str(self.home / "event.json"),
+                "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(self.home / "summary"),
+                "GITHUB_REPOSITORY": "shop/shop", "RUNNER_TEMP": str(self.home), **told,
             },
+            capture_output=True, text=True, check=False, timeout=self.patience,
         )  # fmt: skip
-        self.said += done.stdout + done.stderr
-        self.code = done.returncode
-        if done.returncode:
-            self.failed.append(step["name"])
-        return dict(line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines())
+        self.printed += done.stdout + done.stderr
+        lines = output.read_text().splitlines()
+        if "id" in step:
+            self.outputs[step["id"]] = dict(line.split("=", 1) for line in lines)
+        return done.returncode
 
-    def program(self, name: str, script: str) -> None:
-        """An executable script on the PATH, or anywhere."""
-        path = self.runner / "bin" / name
-        path.write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
+    def wanted(self, condition: str, failed: int) -> bool:
+        """Whether a step is carried out: after a failure only with always()."""
+        terms = [term.strip() for term in condition.split("&&") if term.strip()]
+        return (not failed or "always()" in terms) and all(self.true(term) for term in terms)
 
+    def true(self, term: str) -> bool:
+        if term == "always()":
+            return True
+        found = re.fullmatch(r"(\S+) (==|!=) '(.*)'", term)
+        if found:
+            same = bool(self.value(found[1]) == found[3])
+            return same == (found[2] == "==")
+        return bool(self.value(term))
 
-def filled(text: str, known: Mapping[str, str]) -> str:
-    """A text with its expressions resolved."""
-    return EXPRESSION.sub(lambda found: value(found[1], known), text)
+    def resolved(self, text: str) -> str:
+        return EXPRESSION.sub(lambda found: str(self.value(found[1]) or ""), text)
 
-
-def value(name: str, known: Mapping[str, str]) -> str:
-    """What a context holds; an output that no step has set is empty."""
-    if re.fullmatch(r"steps\.(python|measure)\.outputs\.\w+", name):
-        return known.get(name, "")
-    assert name in known, f"an expression that this rehearsal does not know: {name}"
-    return known[name]
-
-
-def holds(condition: str, known: Mapping[str, str], failed: bool) -> bool:
-    """Whether a step runs."""
-    functions: Mapping[str, Callable[[], bool]] = {"always()": lambda: True, "success()": lambda: not failed}
-    terms = condition.split(" && ")
-    if "always()" not in terms:
-        terms = ["success()", *terms]
-    return all(functions[term]() if term in functions else term_holds(term, known) for term in terms)
-
-
-def term_holds(term: str, known: Mapping[str, str]) -> bool:
-    found = TERM.fullmatch(term)
-    assert found is not None, f"a condition that this rehearsal does not know: {term}"
-    name, sign, other = found.groups()
-    content = value(name, known)
-    if sign is None:
-        return bool(content)
-    return (content == other) is (sign == "==")
+    def value(self, path: str) -> Any:
+        """What a context holds."""
+        assert PATH.fullmatch(path), f"unknown expression: {path}"
+        match path.split("."):
+            case ["inputs", name]:
+                return self.inputs.get(name, self.action["inputs"][name]["default"])
+            case ["steps", step, "outputs", name]:
+                return self.outputs.get(step, {}).get(name, "")
+            case ["github", "event", *keys]:
+                found: Any = self.payload
+                for key in keys:
+                    found = found.get(key) if isinstance(found, dict) else None
+                return found
+            case ["github", "action_path"]:
+                return str(ROOT)
+            case ["github", "token"]:
+                return "a-token"
+            case ["runner", name]:
+                return {"temp": str(self.home), "os": "Linux", "arch": "X64"}[name]
+        raise AssertionError(f"unknown context: {path}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("sync_app", "async_app", "shared_models", "loadtests", "reports")
+PACKAGES = ("sync_app", "async_app", "shared_models", "loadtests", "reports", "benchmarks")
 ROOMS = sorted(
     path.parent for package in ("loadtests", "reports") for path in (ROOT / package).rglob("__init__.py")
 )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from loadtests.errors import PlanError
 from loadtests.plan.arms import Arm, parse_arm
+from loadtests.plan.options import Hooks
 from loadtests.plan.plan import Plan
 from loadtests.records.run import Run
+from loadtests.serving.command import variables
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
+from loadtests.serving.versions import Sources
 from reports.wording.plans import arm_text, plan_text
 from tests import scripted
 from tests.serving import get
@@ -92,6 +96,24 @@ def test_arms_of_different_directories_that_import_the_same_file_are_refused(
     assert str(old / "shop.py") in refused.value.cause
 
 
+def test_a_thin_module_over_a_package_that_both_arms_share_is_refused_as_well(
+    tmp_path: Path, shared: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an editable install of one of them: each arm has its own entry module, and one package."""
+    for side in ("before", "after"):
+        (tmp_path / side / "src").mkdir(parents=True)
+        (tmp_path / side / "main.py").write_text("from notes import app\n")
+    (tmp_path / "before" / "src" / "notes.py").write_text(APP.format(word="old"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "before" / "src"))
+    arms = [parse_arm(f"{side}=main:app,app-dir={tmp_path / side}", ".") for side in ("before", "after")]
+    with Server(arms[0], shared, "1.0"):
+        pass
+    server = Server(arms[1], shared, "1.1")
+    with pytest.raises(PlanError, match="serve the same code") as refused:
+        server.__exit__(None, None, None)
+    assert "before/src/notes.py" in refused.value.cause
+
+
 def test_arms_described_alike_are_measured_and_called_noise() -> None:
     arms = tuple(Arm(name=name, app="shop:app", app_dir="/shop") for name in ("a", "b"))
     plan = scripted.plan().model_copy(update={"arms": arms})
@@ -126,6 +148,45 @@ def test_a_directory_is_copied_whole_and_its_place_is_in_a_variable(
     arm = parse_arm(f"shop=shop:app,app-dir={old_and_new[0]},copy={tmp_path / 'data'}", ".")
     with Server(arm, shared, "1.0") as server:
         assert get(f"{server.url}/") == b"deep"
+
+
+def test_the_copy_of_a_database_holds_what_sqlite_has_not_merged_yet(tmp_path: Path) -> None:
+    """The rows of a transaction are in notes.db-wal until a checkpoint."""
+    with closing(sqlite3.connect(tmp_path / "notes.db")) as database:
+        database.execute("pragma journal_mode = wal")
+        database.execute("create table notes (text)")
+        database.execute("insert into notes values ('one')")
+        database.commit()
+        (tmp_path / "data").mkdir()
+        arm = Arm(name="shop", app="shop:app", copied=str(tmp_path / "notes.db"))
+        copy = variables(arm, tmp_path / "data")["DUEL_COPY"]
+    with closing(sqlite3.connect(copy)) as copied:
+        assert copied.execute("select text from notes").fetchall() == [("one",)]
+
+
+def test_the_commands_around_a_server_find_its_copy(
+    tmp_path: Path, old_and_new: tuple[Path, Path], shared: ServingEnvironment
+) -> None:
+    """So that a command can migrate it before the server starts."""
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    write = 'printf migrated > "$DUEL_COPY/deep/word.txt"'
+    shared.hooks = Hooks(
+        ("sh", "-c", write), ("sh", "-c", 'test "$(cat "$DUEL_COPY/deep/word.txt")" = migrated')
+    )
+    arm = parse_arm(f"shop=shop:app,app-dir={old_and_new[0]},copy={tmp_path / 'data'}", ".")
+    with Server(arm, shared, "1.0") as server:
+        assert get(f"{server.url}/") == b"migrated"
+    assert not (tmp_path / "data" / "deep" / "word.txt").exists()
+
+
+def test_a_link_to_the_directory_of_another_arm_is_no_other_code(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    sources = Sources()
+    real, link = (Arm(name=n, app="shop:app", app_dir=str(tmp_path / n)) for n in ("real", "link"))
+    sources.note_origin(real, {"shop": [f"{real.app_dir}/shop.py"]})
+    with pytest.raises(PlanError, match="serve the same code"):
+        sources.note_origin(link, {"shop": [f"{link.app_dir}/shop.py"]})
 
 
 def of(arm: Arm) -> Plan:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,16 +14,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loadtests.measure.bench import Probe
 from loadtests.records import Calibration, Cell, Footprint, Run, RunDirectory, Settling, Trial
 from loadtests.records.arrays import write_heartbeats
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples
+from loadtests.records.trial import Resources
 from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
 from loadtests.serving.versions import Sources
-from reports.advice.cards import NOT_DECIDED, Advice, choose
+from loadtests.system.settling import STEP, FamilyClock, settle
+from reports.advice.cards import NOT_DECIDED, Advice, MayNotLast, choose
 from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
 from reports.analysis.backlogs.growth import BacklogKind, growing
 from reports.analysis.backlogs.judgement import Backlog
+from reports.analysis.backlogs.keeping import KeepsMore, kept
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import conclude
@@ -156,8 +164,103 @@ def test_each_kind_of_work_is_counted_for_itself(column: str, kind: BacklogKind)
     assert set(found.values()) == {0.0}
 
 
+def living(*workers: Callable[[float], float], at_rest: float, number: int = 60) -> Heartbeats:
+    """Heartbeats of workers with a number of blocks at every second, and one once each is at rest."""
+    told = []
+    for blocks in workers:
+        due = [-0.2 + step * BEAT for step in range(number)]
+        known = [{"due": at, "blocks": blocks(at)} for at in due]
+        known.append({"due": due[-1] + BEAT, "blocks": at_rest})
+        told.append([[row.get(name, 0.0) for name in COLUMNS] for row in known])
+    return Heartbeats.of(told, opened=0.0)
+
+
+def list_of_mails(at: float) -> float:
+    """Four objects per response at 400 per second."""
+    return 200_000 + 1600.0 * at
+
+
+def garbage(at: float) -> float:
+    """22 objects per response, collected 2.5 s after the load began, as in a window that ends before that."""
+    return 200_000 + 8800.0 * at
+
+
+def collected(at: float) -> float:
+    """The same, collected four times per second."""
+    return 200_000 + 8800.0 * (at % 0.25)
+
+
+KEPT = {
+    "a list of mails grows": (living(list_of_mails, at_rest=204_000), 4.0),
+    "it grows by less than it did under load": (living(list_of_mails, at_rest=202_000), 2.0),
+    "garbage is not collected before the window ends": (living(garbage, at_rest=198_000), 0.0),
+    "garbage is collected now and then": (living(collected, at_rest=198_000), 0.0),
+    "a list grows beside garbage": (living(lambda at: collected(at) + 1600.0 * at, at_rest=204_000), 4.0),
+    "something is made at rest only": (living(lambda _: 200_000.0, at_rest=220_000), 0.0),
+    "an app has a few objects of its own": (living(list_of_mails, at_rest=200_400), 0.0),
+    "two workers share the requests": (
+        living(lambda at: 2e5 + 800.0 * at, lambda at: 2e5 + 800.0 * at, at_rest=202_000), 4.0,
+    ),
+    "there are too few heartbeats": (living(list_of_mails, at_rest=204_000, number=4), None),
+    "they are of an earlier version": (living(lambda _: np.nan, at_rest=np.nan), None),
+    "there are none": (None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("beats", "expected"), KEPT.values(), ids=KEPT)
+def test_what_stays_after_the_load_is_kept(beats: Heartbeats | None, expected: float | None) -> None:
+    found = kept(beats, requests(400.0), WINDOW)
+    assert found == (expected and pytest.approx(expected, rel=0.05))
+
+
+def test_an_arm_that_keeps_more_is_still_advised_and_said_to(tmp_path: Path) -> None:
+    """In three of four rounds: nothing outside tells a growing cache from work that waits."""
+    run, directory = scripted.run(
+        tmp_path,
+        scripted.plan(),
+        lambda arm, *_: Scripted(requests=2000 if arm == "async" else 1000, latency=0.005),
+    )
+
+    def told(rounds: int) -> Run:
+        grown = {
+            trial.number: living(
+                lambda at: 2e5 + 4000.0 * at,
+                at_rest=210_000.0 if trial.arm == "async" and trial.round < rounds else 2e5,
+            )
+            for trial in run.trials
+        }
+        files = {
+            trial.number: {
+                "heartbeats": write_heartbeats(directory.path / trial.files.heartbeats, grown[trial.number])
+            }
+            for trial in run.trials
+        }
+        return scripted.with_files(run, directory, files)
+
+    often = conclude(told(3), Readings(directory))
+    (verdict,) = (one for one in often.verdicts if one.primary)
+    assert (verdict.verdict, verdict.failing, verdict.blemished) == ("faster", (), ())
+    assert [one.arm for one in verdict.reservations if isinstance(one, KeepsMore)] == ["async"]
+    (card,) = often.cards
+    assert card.advice == Advice("style", "async def")
+    assert MayNotLast("async") in card.notes
+    once = conclude(told(1), Readings(directory))
+    assert not [one for found in once.verdicts for one in found.reservations if isinstance(one, KeepsMore)]
+
+
 AT_REST = Settling(seconds=0.02, cpu=0.0, rested=True)
 STILL_WORKING = Settling(seconds=0.2, cpu=0.1, rested=False)
+
+
+@pytest.mark.parametrize(("clocked", "work"), [(0.0, 0.002), (0.75, 0.002), (1.5, None)])
+def test_a_late_clock_takes_its_requests_with_it(clocked: float, work: float | None) -> None:
+    """100 requests per second of 2 ms each, whose CPU time was counted from `clocked` to 2.51 s: on a busy
+    machine, a request alone seemed to cost what was left of it, so that nothing was missing under load."""
+    probe = Probe(
+        opened=0.0, window=WINDOW, samples=requests(100.0), resources=Resources(generator_cpu=0.0), errors=(),
+        lost=0, thinks=False, work=0.2 * (WINDOW + 0.5 - clocked), clocked=clocked,
+    )  # fmt: skip
+    assert probe.work_per_request == (work and pytest.approx(work, rel=0.01))
 
 
 @dataclass(frozen=True)
@@ -338,3 +441,43 @@ def test_packages_that_hand_work_to_other_processes_are_noted_by_arm() -> None:
     sources.note_task_queues(arm, {"celery": ["/lib/celery/__init__.py"], "celery.app": [], "shop": []})
     sources.note_task_queues(scripted.plan().arms[1], {"fastapi": []})
     assert sources.task_queues == {"sync": ("celery",)}
+
+
+class Starved(FamilyClock):
+    """The clock of a server that gets no CPU at the first readings, and then has nothing to do."""
+
+    def __init__(self, readings: int) -> None:
+        super().__init__(os.getpid())
+        self.left = readings
+
+    def read(self) -> float:
+        return 0.0
+
+    def waits_for_cpu(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+def test_a_server_that_others_keep_from_the_cpu_is_not_at_rest() -> None:
+    """Beside busy programs, 20 ms without work passed for rest, and what it still had to do was not seen."""
+    clock = Starved(5)
+    settled = settle(clock)
+    assert settled is not None
+    assert settled.rested
+    assert settled.seconds >= 7 * STEP
+    assert clock.left == -2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize(("program", "waits"), [("while True: pass", True), ("input()", False)])
+def test_a_thread_that_could_run_is_seen(program: str, waits: bool) -> None:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        try:
+            clock = FamilyClock(process.pid)
+            # It starts first, which takes a CPU.
+            deadline = time.monotonic() + 20.0
+            while clock.waits_for_cpu() is not waits and time.monotonic() < deadline:
+                time.sleep(STEP)
+            assert clock.waits_for_cpu() is waits
+        finally:
+            process.kill()

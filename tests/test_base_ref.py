@@ -21,7 +21,7 @@ from loadtests.serving.checkout import checked_out
 from tests import scripted
 from tests.commands import BRISK, brisk_here, carried_out, duel_here
 from tests.conftest import APPS
-from tests.rehearsal import Rehearsal
+from tests.rehearsal import Job
 
 ROOT = APPS.parent.parent
 SHORT = ("-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--no-progress")
@@ -85,33 +85,48 @@ def change(repository: Path) -> None:
     git(repository, "commit", "-q", "-m", "A change")
 
 
-BRISKLY = f'shift 3; exec {shlex.join(BRISK)} "$@"'
+BRISKLY = f'exec {shlex.join(BRISK)} "$@"'
 """In sh, a `duel run` that counts every trial: other tests run in parallel."""
 INPUTS = {
+    "python": sys.executable,
     "base-ref": "main",
     "app-dir": "src",
     "arms": "shop=shop:app\ntill=till:app",
     "arguments": "--scenario=ping\n--users=16\n--window=0.6\n--warmup=0.2\n--no-progress\n--seed=1",
+    "comment": "false",
+    "name": "shop",
 }
 
 
-def job(repository: Path, runner: Path, run: str = BRISKLY) -> Rehearsal:
-    """A job that measures the shop and the till against main, with `run` in place of `duel run`."""
-    return Rehearsal(repository, runner, inputs=INPUTS, run=run).go()
+def job(repository: Path, home: Path, run: str = BRISKLY) -> Job:
+    """The job of a pull request, carried out, with `run` in place of `duel run`."""
+    commands = home / "duel-environment" / "bin"
+    commands.mkdir(parents=True)
+    duel = commands / "duel"
+    duel.write_text(f"""#!/bin/sh
+export COLUMNS=120
+if [ "$1" = run ]; then {run}; fi
+exec {sys.executable} -P -m cli "$@"
+""")
+    duel.chmod(0o755)
+    done = Job(home, repository, "pull_request", {}, INPUTS, commands, patience=500.0)
+    done.run()
+    return done
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """The job of a pull request that makes one of two apps slower."""
     repository = committed(tmp_path_factory.mktemp("measured") / "shop")
     change(repository)
-    return job(repository, repository.parent / "runner")
+    runner = repository.parent / "runner"
+    return job(repository, runner)
 
 
 @pytest.mark.calm
-def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Rehearsal) -> None:
-    said, outputs = measured.said, measured.outputs
-    assert measured.code == 3, said
+def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named(measured: Job) -> None:
+    said, outputs = measured.printed, measured.outputs["measure"]
+    assert measured.steps["Judge"] == "3", said
     assert "gate breached: 1 worse, 1 not worse, of 2 cases" in said
     errors = [line for line in said.splitlines() if line.startswith("::error")]
     assert len(errors) == 1
@@ -120,10 +135,11 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
         "worse than shop-base by more than 10%25" in errors[0]
     )
     assert outputs["outcome"] == "regression"
-    assert "gate breached" in measured.summary
-    assert "### duel: gate breached" in Path(outputs["out"], "comment.md").read_text()
-    assert "<failure" in Path(outputs["out"], "junit.xml").read_text()
-    run = RunDirectory(Path(outputs["run"])).load()
+    path = Path(outputs["run"])
+    assert "gate breached" in (measured.home / "summary").read_text()
+    assert "### gate breached" in (path.parent / "comment.md").read_text()
+    assert "<failure" in (path.parent / "junit.xml").read_text()
+    run = RunDirectory(path).load()
     base, head = (git(measured.repository, "rev-parse", ref)[:12] for ref in ("main", "change"))
     assert {arm.name: arm.revision for arm in run.plan.arms} == {
         "shop-base": base, "shop-head": head, "till-base": base, "till-head": head,
@@ -134,10 +150,10 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
 
 
 @pytest.mark.calm
-def test_a_change_without_effect_passes_the_job(measured: Rehearsal, tmp_path: Path) -> None:
+def test_a_change_without_effect_passes_the_job(measured: Job, tmp_path: Path) -> None:
     """The other app of the same measurement, as if it were the only one."""
     only = tmp_path / "only"
-    shutil.copytree(measured.outputs["run"], only)
+    shutil.copytree(measured.outputs["measure"]["run"], only)
     run = RunDirectory(only).load()
     arms = tuple(arm for arm in run.plan.arms if arm.name.startswith("till"))
     names = {arm.name for arm in arms}
@@ -145,12 +161,13 @@ def test_a_change_without_effect_passes_the_job(measured: Rehearsal, tmp_path: P
     plan = run.plan.model_copy(update={"arms": arms, "against": against})
     trials = tuple(trial for trial in run.trials if trial.arm in names)
     RunDirectory(only).save(run.model_copy(update={"plan": plan, "trials": trials}))
-    copied = f'mkdir "$out"; cp -r {only} "$out"; exec {sys.executable} -P -m cli report "$out"/only'
+    out = tmp_path / "runner" / "duel" / measured.inputs["name"]
+    copied = f"mkdir -p {out}; cp -r {only} {out}; exec {sys.executable} -P -m cli report {out}/only"
     done = job(measured.repository, tmp_path / "runner", copied)
-    assert done.code == 0, done.said
-    assert "gate passed: 1 not worse, of 1 case" in done.said
-    assert "::error" not in done.said
-    assert done.outputs["outcome"] == "pass"
+    assert done.steps["Judge"] == "0", done.printed
+    assert "gate passed: 1 not worse, of 1 case" in done.printed
+    assert "::error" not in done.printed
+    assert done.outputs["measure"]["outcome"] == "pass"
 
 
 def test_uncommitted_changes_are_the_head_and_marked_as_changed(repository: Path) -> None:

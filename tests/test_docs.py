@@ -55,6 +55,9 @@ def test_every_duel_command_of_the_documents_does_what_it_is_for(line: str, tmp_
     for name in re.findall(r"runs/([A-Z]+)", line):
         decided_run(tmp_path, name)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "shop").symlink_to(ROOT / "examples" / "shop")
+    if "duel_users.py" in line:
+        (tmp_path / "duel_users.py").symlink_to(ROOT / "examples" / "shop_load.py")
     if verb == "resume":
         done = brisk_here(verb, *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -62,8 +65,8 @@ def test_every_duel_command_of_the_documents_does_what_it_is_for(line: str, tmp_
     if verb == "run" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
     if "--base-ref" in arguments:
-        # Needs a repository that contains the app.
-        arguments += ["--app-dir", str(ROOT)]
+        # Needs a repository that contains the app; HEAD is there in any clone.
+        arguments += ["--app-dir", str(ROOT / "examples" if "shop" in line else ROOT), "--base-ref", "HEAD"]
     if verb in ELSEWHERE:
         arguments.append("--help")
     done = duel_here(verb, *arguments, cwd=tmp_path)

@@ -14,6 +14,7 @@ from loadtests.plan import plan as plans
 from loadtests.plan.building import build_plan
 from loadtests.plan.cells import ENOUGH_FOR_P50, Cell, Load
 from loadtests.plan.plan import LocustFile, Plan
+from loadtests.plan.profiles import FIRST_LOOK, LAST_LOOK
 from loadtests.plan.settings import RunSettings
 from loadtests.records.refusals import foreseen
 from loadtests.records.run import Calibration
@@ -171,7 +172,7 @@ def test_a_run_that_takes_much_longer_or_shorter_is_corrected_once(factor: float
     forecast.note(plan.cells[0], "async", one * factor)
     found = forecast.correction(plan.cells, before)
     assert found is not None
-    assert found == pytest.approx([before + rounds * 2 * one * factor for rounds in (4, plans.LAST_LOOK)])
+    assert found == pytest.approx([before + rounds * 2 * one * factor for rounds in (FIRST_LOOK, LAST_LOOK)])
     assert forecast.correction(plan.cells, before) is None
 
 

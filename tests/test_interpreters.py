@@ -62,6 +62,10 @@ def test_what_names_its_interpreter_gets_it_and_the_twins_get_ours(
     monkeypatch.setenv("VIRTUAL_ENV", str(environment_in(tmp_path / "venv").parents[1]))
     assert parse_arm("own=shop:app", "/").python == str(tmp_path / "venv" / "bin" / "python")
     assert parse_arm(f"own=shop:app,python={sys.executable}", "/").python == sys.executable
+    monkeypatch.delenv("VIRTUAL_ENV")
+    assert parse_arm(f"own=shop:app,app-dir={tmp_path}", "/").python == str(
+        tmp_path / "venv" / "bin" / "python"
+    )
     assert parse_arm("sync", "/").python is None
     assert parse_arm("there=http://127.0.0.1:8000", "/").python is None
 

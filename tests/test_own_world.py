@@ -95,6 +95,23 @@ def test_rows_that_are_no_requests_are_kept_apart(world: Child, url: str, tmp_pa
     assert set(requests.status.tolist()) == {200}
 
 
+def test_nested_transactions_and_rows_with_odd_values_keep_their_columns(
+    world: Child, url: str, tmp_path: Path
+) -> None:
+    """Of a row that failed without a time, the failure counts; a length that is none is 0."""
+    facts = loaded(world, url, tmp_path / "s.npz", scenario="OddRows", users=2, **BRIEF)
+    rows, names = read_samples(tmp_path / "s.npz"), facts["endpoints"]
+    assert facts["covering"] == ["inner", "outer"]
+    assert facts["errors"] == ["ValueError: no time"]
+    assert set(names) == {"step", "inner", "outer", "negative", "worded", "broken"}
+    broken = rows.endpoint == names.index("broken")
+    assert broken.any()
+    assert np.array_equal(rows.error != 0, broken)
+    odd = np.isin(rows.endpoint, [names.index(name) for name in ("negative", "worded")])
+    assert set(rows.size[odd].tolist()) == {0}
+    assert (rows.end >= rows.start).all()
+
+
 def test_a_user_with_requests_at_once_is_no_bug_of_duel(world: Child, url: str, tmp_path: Path) -> None:
     facts = loaded(world, url, tmp_path / "s.npz", scenario="Browser", users=2, **BRIEF)
     assert facts["parallel"]
@@ -102,8 +119,12 @@ def test_a_user_with_requests_at_once_is_no_bug_of_duel(world: Child, url: str, 
     assert facts["errors"] == []
 
 
-def test_reading_a_stream_counts_as_waiting_for_it(world: Child, url: str, tmp_path: Path) -> None:
-    facts = loaded(world, url, tmp_path / "s.npz", scenario="Streaming", users=2, **BRIEF)
+@pytest.mark.parametrize("scenario", ["Streaming", "StreamingWithin"])
+def test_reading_a_stream_counts_as_waiting_for_it(
+    world: Child, url: str, scenario: str, tmp_path: Path
+) -> None:
+    """Once: whether its row comes before the user reads or, in a `with` block, afterwards."""
+    facts = loaded(world, url, tmp_path / "s.npz", scenario=scenario, users=2, **BRIEF)
     samples = read_samples(tmp_path / "s.npz")
     assert np.median(samples.service_time) > 0.005
     inside = np.clip(samples.end, 0, facts["window"]) - np.clip(samples.start, 0, facts["window"])
@@ -172,7 +193,7 @@ def test_a_transaction_is_shown_and_not_counted(tmp_path: Path) -> None:
     assert seen[ALL].requests == seen["cart"].requests + seen["order"].requests == 200
     assert seen["checkout"].p50 is not None
     (text,) = [one for one in map(caveat_text, caveats(run, [])) if "checkout" in one]
-    assert text.startswith("ping: checkout cover several requests each")
+    assert text.startswith("ping: checkout covers several requests each")
     assert f"pushed ({7 * len(run.trials)})" in text
 
 

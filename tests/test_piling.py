@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,17 +16,20 @@ from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
-from loadtests.records.trial import TrialFiles
+from loadtests.records.trial import Trial, TrialFiles
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.server import serve
+from loadtests.serving.server import Target, serve
 from loadtests.system.accounting import Clocks
 from loadtests.system.processes import Child
 from loadtests.system.settling import clock_of, settle
 from reports.advice.cards import NOT_DECIDED, Advice
 from reports.analysis.backlogs.judgement import Backlog
+from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions, conclude
+from reports.wording.sentences import doubts
+from tests.apps.piling import WORK
 from tests.brisk import leave_data_out
 from tests.scripted import MACHINE
 from tests.serving import app
@@ -35,6 +40,7 @@ PLANTED = {
     "queue": "items", "threads": "thread-jobs", "processes": "process-jobs", "listed": "work",
 }  # fmt: skip
 """What piles up, by arm."""
+
 
 PLAN = Plan(
     profile="scripted",
@@ -49,24 +55,32 @@ PLAN = Plan(
 )
 
 
+WAITING = PLAN.model_copy(update={"arms": (app("bounded", "piling"), app("waiting", "piling"))})
+"""Work that waits and takes no CPU time, beside what keeps no more than before."""
+
+Measure = Callable[[Plan], tuple[Run, RunDirectory]]
+
+
 @pytest.fixture(scope="module")
-def measured(
-    locust: tuple[Child, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Run, RunDirectory]:
+def measure(locust: tuple[Child, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Measure:
+    return partial(one_round, locust[0], tmp_path_factory)
+
+
+def one_round(generator: Child, parents: pytest.TempPathFactory, plan: Plan) -> tuple[Run, RunDirectory]:
     """One round of all arms, each calibrated with one user and then loaded, on the same server."""
-    directory = RunDirectory.create(tmp_path_factory.mktemp("runs"), "piling")
+    directory = RunDirectory.create(parents.mktemp("runs"), "piling")
     run = Run.model_validate(
         {
             "schema": "duel-run/2", "version": "0", "id": "piling", "began": "2026-01-01T00:00:00+00:00",
-            "plan": PLAN, "machine": MACHINE,
+            "plan": plan, "machine": MACHINE,
         }
     )  # fmt: skip
-    bench = Bench(directory.logs, plan=PLAN)
-    bench.generator, bench.clocks = locust[0], Clocks([locust[0].pid])
+    bench = Bench(directory.logs, plan=plan)
+    bench.generator, bench.clocks = generator, Clocks([generator.pid])
     with pytest.MonkeyPatch.context() as patching:
         leave_data_out(patching.setattr)
         with ServingEnvironment(directory.logs, {}) as bench.environment:
-            for place, _ in enumerate(PLAN.arms):
+            for place, _ in enumerate(plan.arms):
                 run = with_arm(run, bench, directory, place)
     run = run.model_copy(update={"complete": True})
     directory.save(run)
@@ -74,19 +88,41 @@ def measured(
 
 
 def with_arm(run: Run, bench: Bench, directory: RunDirectory, place: int) -> Run:
-    """The run with one more arm's calibration and trial."""
-    arm, (cell,) = PLAN.arms[place], PLAN.cells
-    task = TrialTask(place + 1, cell, arm, 0, place, 1)
+    """The run with one more arm's calibration and trial, each taken again where others kept the CPUs busy:
+    the clock was read too late for the short window, or there were fewer requests than an arm finishes."""
+    arm = run.plan.arms[place]
     with serve(arm, bench.environment, f"1.{place}") as server:
         rest = settle(clock_of(server.pid))
-        calibrations = (*run.calibrations, bench.calibration(server, "ping", 1, 1, rest))
-        request = trial_request(task, PLAN, bench, server.url, directory.path, 0.0)
-        enough = work_to_watch(cell, arm.name, calibrations)
-        observed = load(server, replace(request, canary=None), bench, enough)
-    files = TrialFiles.of(task.number)
-    kept = keep(directory.path, files, observed.beats, ())
-    trial = recorded(task, run.began, observed, {**observed.facts["arrays"], **kept})
-    return run.model_copy(update={"calibrations": calibrations, "trials": (*run.trials, trial)})
+        several = (bench.calibration(server, "ping", 1, 1, rest) for _ in range(8))
+        calibrations = (*run.calibrations, next(one for one in several if one.work is not None))
+        run = run.model_copy(update={"calibrations": calibrations})
+        trials = (one_trial(run, bench, directory, server, place, attempt) for attempt in (1, 2, 3))
+        for trial in trials:
+            if arm.name not in PLANTED or trial.requests_expected > plenty(trial):
+                break
+        return run.model_copy(update={"trials": (*run.trials, trial)})
+
+
+def plenty(trial: Trial) -> float:
+    """Requests whose work takes one and a half windows of the one thread or process that does it."""
+    return 1.5 * trial.window / WORK
+
+
+def one_trial(
+    run: Run, bench: Bench, directory: RunDirectory, server: Target, place: int, attempt: int
+) -> Trial:
+    (cell,) = run.plan.cells
+    task = TrialTask(3 * place + attempt, cell, server.arm, 0, place, 1)
+    request = trial_request(task, run.plan, bench, server.url, directory.path, 0.0)
+    enough = work_to_watch(cell, server.arm.name, run.calibrations)
+    observed = load(server, replace(request, canary=None), bench, enough)
+    kept = keep(directory.path, TrialFiles.of(task.number), observed.beats, ())
+    return recorded(task, run.began, observed, {**observed.facts["arrays"], **kept})
+
+
+@pytest.fixture(scope="module")
+def measured(measure: Measure) -> tuple[Run, RunDirectory]:
+    return measure(PLAN)
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +180,16 @@ def test_full_queues_lingering_pools_and_growing_caches_are_no_pile_up(
     for conclusions in (seen, unseen):
         for verdict in conclusions.verdicts:
             assert "kept" not in (*verdict.failing, *verdict.blemished)
+
+
+def test_work_that_only_waits_is_a_doubt_and_a_full_cache_is_none(measure: Measure) -> None:
+    """Mails in a list, which a thread sends at 50 per second, against a cache of a limited size."""
+    run, directory = measure(WAITING)
+    told = conclude(run, Readings(directory))
+    verdict = primary(told, "waiting")
+    assert (verdict.failing, verdict.blemished) == ((), ())
+    kept = [one for one in verdict.reservations if isinstance(one, KeepsMore)]
+    assert [one.arm for one in kept] == ["waiting"]
+    # A dict and three texts, and the garbage of the first half hides some.
+    assert 1.0 < kept[0].objects < 5.0
+    assert "this throughput may not last" in doubts(verdict)

@@ -8,7 +8,7 @@ import pytest
 
 from loadtests.errors import PlanError
 from loadtests.plan.arms import Serving, parse_arm
-from loadtests.plan.plan import FIRST_LOOK, LAST_LOOK
+from loadtests.plan.profiles import FIRST_LOOK, LAST_LOOK
 from reports.analysis import statistics
 from tests import scripted
 

@@ -13,7 +13,6 @@ import pytest
 from loadtests.measure.bench import Bench, Probe
 from loadtests.measure.calibration import refusals, window_needed
 from loadtests.measure.trial import has_canary
-from loadtests.plan import plan as plans
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.request import TrialRequest
 from loadtests.records import Cell, Load
@@ -23,7 +22,6 @@ from loadtests.records.run import Calibration
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
-from reports.analysis import statistics
 from reports.analysis.readings import Readings
 from reports.analysis.reservations import NotMeasured
 from reports.analysis.verdicts import verdicts
@@ -145,10 +143,6 @@ def test_a_calibration_takes_the_times_of_the_plan(tmp_path: Path, monkeypatch: 
     found = bench.calibrations(cast(Target, server), plan)
     assert [(c.scenario, c.users, c.throughput) for c in found] == [("ping", 1, 0.0), ("ping", 40, 0.0)]
     assert {(one.warmup, one.window, one.window_turns) for one in asked} == {(0.01, 0.02, 1)}
-
-
-def test_plan_and_statistics_look_at_the_same_rounds() -> None:
-    assert (plans.FIRST_LOOK, plans.LAST_LOOK) == (statistics.FIRST_LOOK, statistics.LAST_LOOK)
 
 
 def test_a_canary_runs_where_it_neither_shares_the_throughput_nor_is_the_load() -> None:

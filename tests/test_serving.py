@@ -181,7 +181,7 @@ def test_an_app_that_dies_on_import_is_reported_with_its_cause(environment: Serv
         Server(app("app", "broken"), environment, "s.5")
     assert "arm 'app' (broken:app) did not start" in str(caught.value)
     assert "a_package_that_nobody_has" in caught.value.cause
-    assert "duel check" in caught.value.hint
+    assert "python=PATH" in caught.value.hint
 
 
 @pytest.mark.parametrize("target", ["odd:nothing", "odd", "nowhere:app"])

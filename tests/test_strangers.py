@@ -293,7 +293,7 @@ def test_a_small_file_never_unpacks_to_a_large_one(content: bytes, rows: int, me
     tracemalloc.start()
     try:
         with pytest.raises((ValueError, zipfile.BadZipFile), match=message):
-            unpacked(content, SAMPLE_ROW, rows)
+            unpacked(content, [SAMPLE_ROW], rows)
         assert tracemalloc.get_traced_memory()[1] < MOST
     finally:
         tracemalloc.stop()

@@ -112,7 +112,8 @@ class Laboratory:
         """The run to its end, and the primary verdict on its first cell."""
         run, directory = started
         self.patch.setattr(rounds, "measure_trial", machine.measure)
-        bench = cast(Bench, SimpleNamespace(ceilings=machine.measure_ceiling))
+        nothing = SimpleNamespace(facts=dict)
+        bench = cast(Bench, SimpleNamespace(ceilings=machine.measure_ceiling, environment=nothing))
         readings = Readings(directory)
         run = Rounds(
             run, directory, bench, lambda run: decided(run, readings), SILENT, time.perf_counter()

@@ -16,9 +16,11 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 import async_app.main
 import sync_app.main
+from benchmarks.findings import FAMILIES
 from loadtests.measure.answers.equality import check_equal
 from loadtests.measure.answers.questions import QUESTIONS
 from loadtests.plan.arms import built_in_arms
+from loadtests.plan.profiles import ENDPOINTS, MIXES
 from loadtests.records import Compared
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.system import placement
@@ -185,6 +187,11 @@ def test_the_catalogue_of_caveats_knows_every_route_that_uses_the_database_or_re
             name, source = scenario_of(route.path), inspect.getsource(route.endpoint)
             assert bool(DATABASE.match(name)) == ("session" in source.lower()), route.path
             assert (name in RELEASES_GIL) == bool(SAYS_SO.search(route.endpoint.__doc__ or "")), route.path
+
+
+def test_the_findings_have_a_family_for_every_scenario() -> None:
+    listed = [name for names in FAMILIES.values() for name in names]
+    assert sorted(listed) == sorted([*ENDPOINTS, *MIXES])
 
 
 def test_both_twins_publish_the_same_openapi_document() -> None:

@@ -20,9 +20,10 @@ from loadtests.records import (
     ServerEnd,
 )
 from loadtests.records.refusals import RefusalKind
-from reports.advice.app_advice import Blocks, Problem
+from reports.advice.app_advice import Blocks, Problem, Weight
 from reports.advice.cards import Advice, AdviceKind, Note
 from reports.advice.caveats import Caveat
+from reports.advice.portraits import PortraitWord
 from reports.analysis.answers.differences import AnswersDiffer
 from reports.analysis.backlogs.growth import BacklogKind
 from reports.analysis.backlogs.judgement import Backlog
@@ -151,6 +152,8 @@ def test_every_word_has_its_text_and_its_mark() -> None:
         (vocabulary.OUTCOMES, vocabulary.OUTCOME_MARKS, Outcome),
         (vocabulary.GATES, vocabulary.OUTCOME_MARKS, Outcome),
         (vocabulary.THRESHOLD_MARKS, vocabulary.THRESHOLD_MARKS, ThresholdWord),
+        (vocabulary.PORTRAIT_MARKS, vocabulary.PORTRAIT_MARKS, PortraitWord),
+        (vocabulary.WEIGHT_MARKS, vocabulary.WEIGHT_MARKS, Weight),
     ):
         assert set(texts) == set(marks) == set(get_args(words))
         assert len(set(marks.values())) == len(marks)
@@ -165,3 +168,10 @@ def test_the_order_of_severity_covers_every_outcome() -> None:
 )
 def test_a_number_that_rounds_up_keeps_three_figures(number: float, text: str) -> None:
     assert units.figures(number) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "text"), [(1.0, "100%"), (0.9999, "99.9%"), (0.994, "99.4%"), (0.42, "42%"), (0.00013, "0.013%")]
+)
+def test_a_fraction_below_one_is_never_said_to_be_all(part: float, text: str) -> None:
+    assert units.percent(part) == text

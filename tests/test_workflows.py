@@ -5,10 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from loadtests.errors import PlanError
+from loadtests.plan.base.jobs import NO_COMMIT, base_of_event, base_of_job
+from loadtests.records import Cell, Plan
+from reports.analysis.readings import Readings
+from reports.conclusions import conclude
+from reports.export import formats
+from tests import scripted
+from tests.rehearsal import Job
+from tests.scripted import Script, Scripted
 
 ROOT = Path(__file__).parent.parent
 CHECK = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema"]
@@ -30,15 +43,12 @@ def test_workflows_follow_githubs_schema(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opening", "schema"),
-    [("name: duel\n", "vendor.github-workflows"), ("duel:\n", "vendor.gitlab-ci")],
-    ids=["github", "gitlab"],
+    ("number", "schema"), [(0, "vendor.github-workflows"), (2, "vendor.gitlab-ci")], ids=["github", "gitlab"]
 )
-def test_the_workflows_of_the_docs_are_complete(tmp_path: Path, opening: str, schema: str) -> None:
+def test_the_workflows_of_the_docs_are_complete(tmp_path: Path, number: int, schema: str) -> None:
     blocks = BLOCK.findall((ROOT / "docs" / "ci.md").read_text())
-    (block,) = [block for block in blocks if block.startswith(opening)]
     path = tmp_path / "workflow.yml"
-    path.write_text(block)
+    path.write_text(blocks[number])
     check(schema, path)
 
 
@@ -71,10 +81,244 @@ def test_no_shell_step_contains_an_expression() -> None:
     assert not any("${{" in script for script in scripts)
 
 
-def test_actions_of_others_are_pinned_by_commit() -> None:
-    """A tag can be moved to other code, which would run with the job's token."""
-    texts = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
-    texts += [(ROOT / "action.yml").read_text(), (ROOT / "docs" / "ci.md").read_text()]
-    used = [line for text in texts for line in re.findall(r"uses: (actions/.*)", text)]
-    assert len(used) > 4
-    assert [line for line in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+SHA = "a" * 40
+
+EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "pull_request": ("pull_request", {"number": 7, "pull_request": {"number": 7, "base": {"sha": SHA}}}),
+    "fork": ("pull_request", {"number": 7, "pull_request": {"number": 7, "base": {"sha": SHA}}}),
+    "push": ("push", {"before": SHA, "repository": {"default_branch": "main"}}),
+    "merge_group": ("merge_group", {"merge_group": {"base_sha": SHA}}),
+}  # fmt: skip
+"""As GitHub writes them, as far as a gate reads them."""
+
+FAKE_DUEL = """#!{python}
+import os, shutil, sys
+from pathlib import Path
+home = Path(__file__).parent
+with (home / "calls").open("a") as calls:
+    print(*sys.argv[1:], sep="\\n", end="\\n\\n", file=calls)
+match sys.argv[1]:
+    case "--version":
+        print("duel 0")
+    case "run":
+        out = Path(sys.argv[sys.argv.index("--out") + 1])
+        if (home / "scripted").exists():
+            shutil.copytree(home / "scripted", out / "scripted")
+        sys.exit(int((home / "code").read_text()))
+    case "resume":
+        sys.exit(int((home / "code-again").read_text()))
+    case "export" if (home / "exports").exists():
+        words = sys.argv[3:]
+        for format, file in zip(words[1::4], words[3::4]):
+            text = (home / "exports" / format).read_text()
+            print(text) if file == "-" else Path(file).write_text(text)
+    case "export":
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "cli", *sys.argv[1:]])
+"""
+
+FAKE_GH = """#!/bin/sh
+echo "$@" >> {calls}
+[ -e {readonly} ] && exit 1
+case "$*" in *--paginate*) cat {comments} 2> /dev/null;; esac
+exit 0
+"""
+
+
+@dataclass
+class Rehearsal:
+    """A repository with a workflow that uses the action, and the replacement of its measurement."""
+
+    home: Path
+    duel: Path
+    """The directory of the command."""
+
+    def job(self, event: str, code: int = 0, again: int = 0, **inputs: str) -> Job:
+        (self.duel / "code").write_text(str(code))
+        (self.duel / "code-again").write_text(str(again))
+        name, payload = EVENTS[event]
+        repository = self.home / "repository"
+        repository.mkdir(exist_ok=True)
+        asked = {key.replace("_", "-"): value for key, value in inputs.items()}
+        return Job(
+            self.home, repository, name, payload, {"python": sys.executable, **asked}, self.home / "bin"
+        )
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """The arguments of every call of duel."""
+        return [call.split("\n") for call in (self.duel / "calls").read_text().strip().split("\n\n")]
+
+    @property
+    def posted(self) -> str:
+        calls = self.home / "gh-calls"
+        return calls.read_text() if calls.exists() else ""
+
+
+@pytest.fixture
+def rehearsal(tmp_path: Path) -> Rehearsal:
+    home = tmp_path / "runner"
+    for directory in ("bin", "duel-environment/bin"):
+        (home / directory).mkdir(parents=True)
+    duel, gh = home / "duel-environment" / "bin" / "duel", home / "bin" / "gh"
+    duel.write_text(FAKE_DUEL.format(python=sys.executable))
+    gh.write_text(
+        FAKE_GH.format(calls=home / "gh-calls", readonly=home / "readonly", comments=home / "comments")
+    )
+    for program in (duel, gh):
+        program.chmod(0o755)
+    return Rehearsal(home, duel.parent)
+
+
+def gate() -> Plan:
+    against = {"gate": True, "against": {"shop-head": "shop-base"}}
+    return scripted.plan(["shop-base", "shop-head"]).model_copy(update=against)
+
+
+def measured(rehearsal: Rehearsal, script: Script) -> None:
+    """What the measurement leaves, and what `duel export` would write of it."""
+    run, directory = scripted.run(rehearsal.duel, gate(), script)
+    found = conclude(run, Readings(directory))
+    (rehearsal.duel / "exports").mkdir()
+    for name in ("github-annotations", "github-summary", "github-outputs", "comment", "junit"):
+        (rehearsal.duel / "exports" / name).write_text(formats.write(name, found))
+
+
+def even(arm: str, _: Cell, round: int) -> Scripted:
+    return Scripted(requests=1000 + round)
+
+
+def slower(arm: str, _: Cell, round: int) -> Scripted:
+    return Scripted(requests=(600 if arm == "shop-head" else 1000) + round)
+
+
+def starved(arm: str, _: Cell, round: int) -> Scripted:
+    return Scripted(generator_cpu=0.97)
+
+
+@pytest.mark.parametrize("event", ["pull_request", "push"])
+def test_the_action_passes_a_change_that_costs_nothing(rehearsal: Rehearsal, event: str) -> None:
+    measured(rehearsal, even)
+    job = rehearsal.job(
+        event, arms="shop=shop.main:app", comment="true", arguments="--users=8\n--max-time=9m"
+    )
+    assert job.run() == 0, job.printed
+    assert (job.home / "summary").read_text()
+    run = next(call for call in rehearsal.calls if call[0] == "run")
+    assert run[run.index("--arm") : run.index("--arm") + 2] == ["--arm", "shop=shop.main:app"]
+    assert {"--users=8", "--max-time=9m", "--python", "ci"} <= set(run)
+    assert job.steps["Comment"] == ("0" if "pull_request" in job.payload else "skipped")
+    assert job.outputs["measure"]["outcome"] == "pass"
+
+
+def test_the_action_fails_a_change_that_makes_a_route_slower(rehearsal: Rehearsal) -> None:
+    measured(rehearsal, slower)
+    job = rehearsal.job("pull_request", code=3)
+    assert job.run() == 3
+    assert job.steps["Judge"] == "3"
+    assert "::error" in job.printed
+    assert job.outputs["measure"]["regressions"] == "1"
+
+
+def test_a_pull_request_from_a_fork_gets_a_summary_and_no_failure_for_its_comment(
+    rehearsal: Rehearsal,
+) -> None:
+    measured(rehearsal, even)
+    (rehearsal.home / "readonly").touch()
+    job = rehearsal.job("fork", comment="true")
+    assert job.run() == 0, job.printed
+    assert "::notice::No comment" in job.printed
+    assert (job.home / "summary").read_text()
+
+
+@pytest.mark.parametrize(("invalid", "code"), [("neutral", 0), ("fail", 5)])
+def test_an_invalid_measurement_is_repeated_once_and_then_neutral_unless_it_shall_fail(
+    rehearsal: Rehearsal, invalid: str, code: int
+) -> None:
+    measured(rehearsal, starved)
+    job = rehearsal.job("push", code=5, again=5, invalid=invalid, arguments="--database=postgresql")
+    assert job.run() == code, job.printed
+    resumed = next(call for call in rehearsal.calls if call[0] == "resume")
+    assert "--database=postgresql" in resumed
+    assert ("::warning::The measurement failed twice" in job.printed) == (code == 0)
+
+
+def test_a_disturbance_that_passes_leaves_no_trace_in_the_result(rehearsal: Rehearsal) -> None:
+    measured(rehearsal, even)
+    assert rehearsal.job("push", code=5, again=0).run() == 0
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_an_app_that_does_not_start_fails_the_job_although_invalid_is_neutral(
+    rehearsal: Rehearsal, started: bool
+) -> None:
+    if started:
+        scripted.run(rehearsal.duel, gate(), even, rounds=0)
+    job = rehearsal.job("pull_request", code=5, again=5)
+    assert job.run() == 5
+    assert job.steps["Judge"] == "5"
+
+
+def test_a_wrong_argument_fails_the_job(rehearsal: Rehearsal) -> None:
+    assert rehearsal.job("push", code=2).run() == 2
+
+
+def test_two_gates_of_one_pull_request_keep_their_own_comments(rehearsal: Rehearsal) -> None:
+    measured(rehearsal, even)
+    (rehearsal.home / "comments").write_text("41\n")
+    job = rehearsal.job("pull_request", comment="true", name="orders 3.13")
+    assert job.run() == 0, job.printed
+    body = (rehearsal.home / "duel-comment-orders 3.13.md").read_text()
+    assert body.startswith("<!-- fastapi-duel orders 3.13 -->\n###")
+    assert "-X PATCH repos/shop/shop/issues/comments/41" in rehearsal.posted
+
+
+def test_duel_is_installed_into_an_environment_of_its_own(rehearsal: Rehearsal) -> None:
+    (rehearsal.duel / "duel").unlink()
+    python = rehearsal.home / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >> {rehearsal.home}/python-calls\n'
+        f'case "$*" in *venv*) ln -sf "$0" {rehearsal.duel}/python;; *-c*) echo 3.13.1;; esac\n'
+    )
+    python.chmod(0o755)
+    job = rehearsal.job("push", python=str(python))
+    job.run()
+    calls = (rehearsal.home / "python-calls").read_text()
+    assert f"-m venv --clear {rehearsal.duel.parent}" in calls
+    assert f"-m pip install --quiet {ROOT}" in calls
+    assert job.steps["Install duel"] == "0"
+
+
+def test_a_step_after_a_failed_one_is_skipped_in_the_rehearsal(rehearsal: Rehearsal) -> None:
+    """Proof that the runner skips as GitHub does: the judge says always()."""
+    job = rehearsal.job("push", python="/no/such/python")
+    assert job.run() != 0
+    assert job.steps["Measure base and head"] == "skipped"
+    assert job.steps["Judge"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "base"),
+    [
+        *((name, event, SHA) for name, event in EVENTS.values()),
+        ("push", {"before": NO_COMMIT, "repository": {"default_branch": "trunk"}}, "origin/trunk"),
+        ("workflow_dispatch", {}, None),
+        ("pull_request", {"pull_request": "hostile"}, None),
+        ("push", {}, None),
+    ],
+)
+def test_the_base_of_an_event(name: str, event: Mapping[str, Any], base: str | None) -> None:
+    assert base_of_event(name, event) == base
+
+
+def test_a_job_without_a_base_is_told_to_name_one(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{}")
+    assert base_of_job({"CI_MERGE_REQUEST_DIFF_BASE_SHA": SHA}) == SHA
+    for variables in (
+        {},
+        {"GITHUB_EVENT_NAME": "schedule", "GITHUB_EVENT_PATH": str(event)},
+        {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": "/nowhere"},
+    ):
+        with pytest.raises(PlanError) as refused:
+            base_of_job(variables)
+        assert "--base-ref COMMIT" in refused.value.hint

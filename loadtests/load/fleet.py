@@ -226,7 +226,7 @@ def merged(parts: Sequence[Mapping[str, Any]]) -> tuple[Samples, list[str], list
     errors: dict[str, int] = {}
     gathered: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in SAMPLE_ROW.names or ()}
     for part in parts:
-        found = columns(unpacked(part["samples"], SAMPLE_ROW, part["rows"]))
+        found = columns(unpacked(part["samples"], [SAMPLE_ROW], part["rows"]))
         names = np.array([endpoints.setdefault(name, len(endpoints)) for name in part["endpoints"]] or [0])
         kinds = np.array([0, *(errors.setdefault(kind, len(errors) + 1) for kind in part["errors"])])
         found["endpoint"] = names[found["endpoint"]].astype(np.uint16)

@@ -116,15 +116,16 @@ class Recorder:
             self.covering.add(name)
             return start
         if self.reading is not None:
+            unread = is_unread(response)
+            if unread and start_time is not None:
+                # In a `with` block, the row comes once the user has read; otherwise before. Either way it
+                # lasts from the request until the user continues.
+                start = min(start, end - (time() - start_time))
             read = self.reading.pop(current, None)
             if read is not None:
                 self.end[read] = max(self.end[read], start)
-            if is_unread(response):
-                # In a `with` block, the row comes once the user has read; otherwise before. Either way it
-                # lasts from the request until the user continues.
+            if unread:
                 self.reading[current] = len(self.end)
-                if start_time is not None:
-                    start = min(start, end - (time() - start_time))
         self.latest[current] = endpoint, end
         return start
 

@@ -175,7 +175,6 @@ class Bench:
         probe = self.probe(request, server.pid, ALL_WORK if thorough else ENOUGH)
         beats = Heartbeats.of(server.heartbeats(probe.opened), probe.opened)
         ok = probe.samples.ok & probe.ended
-        ended = int((probe.samples.end >= 0.0).sum())
         shares = probe.samples.share_in(0.0, probe.window)
         requests = float(shares.sum())
         cpu, hops = beats.spent("cpu", probe.window), beats.spent("hops", probe.window)
@@ -189,7 +188,7 @@ class Bench:
             hops=hops / requests if hops is not None and requests else None,
             lag=float(np.quantile(beats.lag, 0.9)) if len(beats) else None,
             faults=calibration_faults(probe, probe.samples, users),
-            work=probe.work / ended if probe.work is not None and ended else None,
+            work=probe.work_per_request,
             before=before,
             after=probe.after,
         )
@@ -213,8 +212,8 @@ class Bench:
         watch = accounting.Watch(self.clocks, server)
         self.generator.send(asdict(request))
         opened = expect(self.generator, "opened", SLACK)["at"]
-        watch.open()
         clock = clock_of(server)
+        watch.open()
         expect(self.generator, "closed", SLACK)
         use = watch.close()
         expect(self.generator, "drained", SLACK)
@@ -236,6 +235,7 @@ class Bench:
             left=facts["left"],
             parallel=facts["parallel"],
             work=clock.total if clock is not None else None,
+            clocked=clock.began - opened if clock is not None else 0.0,
             after=after,
         )  # fmt: skip
 
@@ -259,8 +259,10 @@ class Probe:
     left: int = 0
     parallel: bool = False
     work: float | None = None
-    """CPU seconds of the server's processes from the window's start until they were at rest; None where they
-    are not known."""
+    """CPU seconds of the server's processes from `clocked` until they were at rest; None where they are not
+    known."""
+    clocked: float = 0.0
+    """When their clock was first read, in seconds from the window's start: late on a busy machine."""
     after: Settling | None = None
 
     @property
@@ -268,3 +270,11 @@ class Probe:
         """The requests that ended in the window."""
         found: NDArray[np.bool_] = (self.samples.end >= 0.0) & (self.samples.end < self.window)
         return found
+
+    @property
+    def work_per_request(self) -> float | None:
+        """CPU seconds per request, without what came before the clock was read: neither work nor requests.
+        None where too little of the window was left: then the work of earlier requests would weigh much."""
+        requests = float(self.samples.share_in(self.clocked, np.inf).sum())
+        late = self.clocked > self.window / 2.0
+        return None if self.work is None or late or requests <= 0.0 else self.work / requests

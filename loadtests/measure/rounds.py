@@ -103,6 +103,7 @@ def carry_out(
         began = time.perf_counter()
         bench = opening.enter_context(Bench(directory.logs, options, run.plan))
         bench.environment.checkout = checkout
+        bench.environment.begin(run, directory.path)
         bench.names.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
         run = prepared(run, bench, watcher)
@@ -161,8 +162,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 f"cannot resume run {run.id}: its database was {run.machine.database}, and is now {database}",
                 hint="rounds of two different things do not belong to one run: start a new one",
             )
-        # Resumed: its rounds are still judged by what was known before the first one, and of the same code.
-        bench.environment.sources.digests.update(run.sources or {})
+        # Resumed: its rounds are still judged by what was known before the first one.
         check_equal(plan.arms, bench.environment, questions)
     else:
         if questions:
@@ -349,7 +349,8 @@ class Rounds:
                 enough = work_to_watch(cell, arm.name, self.run.calibrations)
                 trial = measure_trial(task, self.plan, self.bench, self.directory.path, ceiling, turn, enough)
                 trial = self.by_best_ceiling(trial)
-                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed)
+                facts = self.bench.environment.facts()
+                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed, **facts)
                 # After every trial: an interrupted run keeps what it has.
                 self.directory.save(self.run)
                 self.watcher.trial_ends(self.run, trial)

@@ -20,6 +20,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.files import digest as digest_of
 from loadtests.records.files import read_named
 from loadtests.records.run import Run
+from loadtests.serving.used.changes import program_changed, written_by_apps
 from loadtests.system import fingerprint, placement
 from loadtests.system.inputs import changed, inputs_of
 
@@ -153,7 +154,7 @@ def check_unchanged(run: Run) -> None:
     if changed is not None:
         raise PlanError(
             f"cannot {'resume' if run.trials else 'measure'} run {run.id}: {changed}",
-            hint="rounds of two different things do not belong to one run: start a new one",
+            hint="rounds of two different things do not belong to one run: restore it, or start a new one",
         )
 
 
@@ -181,4 +182,5 @@ def change_since(run: Run) -> str | None:
         found = digest_of(Path(path))
         if found != recorded:
             return f"{path} {'is gone' if found is None else 'has changed'}"
-    return changed(run.inputs, plan) if run.inputs is not None else None
+    found = changed(run.inputs, plan, written_by_apps(run)) if run.inputs is not None else None
+    return found or program_changed(run)

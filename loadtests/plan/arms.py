@@ -115,7 +115,7 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
     Keys: those of Serving with hyphens, app-dir, cwd, copy, python and env.KEY. `app_dir` is the directory of
     arms that name none, relative to their cwd, since who names one means the code in it. A value that holds
     commas is quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. An app
-    without a `python` is served by the one given here, or that of its project. Raises PlanError.
+    that names no python is served by `python`; None: by that of its project. Raises PlanError.
     """
     name, _, rest = text.partition("=")
     target, *options = parts(rest, ",")
@@ -149,12 +149,21 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
             hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
             hint += f"; {QUOTING}" if env_given(options) else ""
             raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
-    if "app" in values and ":" in target and "://" not in target:
-        imported = Path(values.get("cwd", "."), app_dir).resolve()
-        values.setdefault("app_dir", str(imported))
-        own = os.path.abspath(python) if python else project_python(Path(values["app_dir"]), os.environ)
-        values.setdefault("python", own)
+    if target not in BUILT_IN and "://" not in target:
+        directory = values.get("app_dir", app_dir)
+        values = {**home_of(name, values.get("cwd", "."), directory, python), **values}
     return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
+
+
+def home_of(name: str, cwd: str, app_dir: str, python: str | None) -> dict[str, str | None]:
+    """The directory that an app is imported from, and the interpreter that serves it, where its arm names
+    neither. Raises PlanError for a path that is none."""
+    try:
+        directory = Path(cwd, app_dir).resolve()
+        named = os.path.abspath(python) if python and os.sep in python else python
+        return {"app_dir": str(directory), "python": named or project_python(directory, os.environ)}
+    except (OSError, ValueError) as error:
+        raise PlanError(f"arm {name!r}: no such directory: {error}", hint=ARM) from None
 
 
 def pairs(name: str, options: Sequence[str]) -> Iterator[tuple[str, str]]:

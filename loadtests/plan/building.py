@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,15 @@ from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.addresses import check_target
 from loadtests.plan.arms import BUILT_IN, Arm, built_in_arms, parse_arm, swept
 from loadtests.plan.base.commit import resolve
+from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
 from loadtests.plan.database_url import checked
 from loadtests.plan.fields import validated
 from loadtests.plan.options import Hooks, RunOptions
-from loadtests.plan.plan import FIRST_LOOK, LAST_LOOK, LocustFile, Plan
-from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES, Profile
+from loadtests.plan.plan import LocustFile, Plan
+from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, Profile
 from loadtests.plan.settings import RunSettings
 
 NOTHING: Mapping[str, Any] = {}
@@ -81,7 +83,8 @@ def sides(settings: RunSettings, allow_remote: bool) -> dict[str, Any]:
     """The plan's arms, and which is compared with which. Raises PlanError."""
     chosen = swept(arms(settings, settings.arm, allow_remote), settings.sweep)
     if settings.base_ref is not None:
-        base = resolve(settings.base_ref, Path(settings.app_dir), settings.base_point)
+        ref = base_of_job(os.environ) if settings.base_ref == OF_THIS_JOB else settings.base_ref
+        base = resolve(ref, Path(settings.app_dir), settings.base_point)
         pairs, against = paired(chosen, base, settings.base_python)
         check_places(pairs)
         base = with_packages(base, chosen, settings.base_python)

@@ -9,24 +9,19 @@ from pathlib import Path
 NAMES = (".venv", "venv")
 """Of a project's virtual environment."""
 
-ELSE = "FASTAPI_DUEL_PYTHON"
-"""Variable that names the interpreter of apps without an environment of their own: in CI, packages are
-installed beside no app, and duel has an environment of its own."""
-
 MARKS = (".git", "pyproject.toml")
 """What the directory of a project holds."""
 
 
 def project_python(app_dir: Path, variables: Mapping[str, str]) -> str | None:
     """The interpreter of the virtual environment that is activated, or else lies beside the app or above it
-    in its project; otherwise what FASTAPI_DUEL_PYTHON names. None where there is none, or it is the one that
-    runs duel."""
+    in its project; None where there is none, or it is the one that runs duel."""
     active = variables.get("VIRTUAL_ENV")
     for home in (*([Path(active)] if active else []), *beside(app_dir)):
         python = home / "bin" / "python"
         if (home / "pyvenv.cfg").is_file() and python.exists() and not ours(home):
             return str(python)
-    return variables.get(ELSE) or None
+    return None
 
 
 def ours(home: Path) -> bool:

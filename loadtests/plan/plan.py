@@ -12,11 +12,7 @@ from loadtests.plan.arms import MOST_ARMS, Arm
 from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.fields import Frozen, Line, Name, Positive
-from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, MARGIN
-
-FIRST_LOOK, LAST_LOOK = 4, 20
-"""Rounds of a cell: the intervals are computed for analyses after 4, 6, …, 20 rounds. The same numbers are in
-reports.analysis.statistics, which imports none of our packages; a test keeps them equal."""
+from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN
 
 BLOCK = 2
 """Rounds after which the order of the arms is balanced; see `Plan.orders`."""

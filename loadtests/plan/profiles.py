@@ -53,6 +53,10 @@ BOOT_TIMEOUT = 30.0
 MARGIN = 0.10
 """Relative difference below which arms are equivalent."""
 
+FIRST_LOOK, LAST_LOOK = 4, 20
+"""Rounds of a cell: the intervals are computed for analyses after 4, 6, …, 20 rounds. The same numbers are in
+reports.analysis.statistics, which imports none of our packages; a test keeps them equal."""
+
 
 @dataclass(frozen=True)
 class Profile:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, MARGIN
+from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, LAST_LOOK, MARGIN
 from loadtests.plan.values import (
     arms_without_secrets,
     as_given,
@@ -142,13 +142,15 @@ class RunSettings:
     )  # fmt: skip
     app_dir: str = setting("Directory that the arms' apps are imported from", "DIR", ".", renewable=True)
     python: str | None = setting(
-        "Interpreter of apps whose arms name none", "PATH", renewable=True, unset="their projects'"
+        "Interpreter of your own apps", "PATH", unset="that of the app's project", renewable=True
     )
     sweep: tuple[str, ...] = setting(
         "Sweep a setting of the first arm: threads=10,40,100 or pool=5,20", "KNOB=VALUE,…", (), read=lines,
         many=True, renewable=True,
     )  # fmt: skip
-    base_ref: str | None = setting("Compare each arm with itself at this commit: a gate", "REF")
+    base_ref: str | None = setting(
+        "Compare each arm with itself at this commit: a gate; ci: the base of this CI job", "REF"
+    )
     base_point: Literal["merge-base", "ref"] = setting(
         "Where a branch that has diverged is compared with --base-ref: where it left that, or as that is now",
         "merge-base|ref", "merge-base",
@@ -193,10 +195,13 @@ class RunSettings:
         "Time that a server may take to start", "TIME", BOOT_TIMEOUT, read=seconds, show=span
     )
     rounds: int | None = setting(
-        "Maximum rounds (≤ 20); disables the profile's time limit", "N", unset="20", read=whole(1, 20)
+        f"Maximum rounds (≤ {LAST_LOOK}); disables the profile's time limit",
+        "N",
+        unset=f"{LAST_LOOK}",
+        read=whole(1, LAST_LOOK),
     )
     fixed_rounds: int | None = setting(
-        "Exact number of rounds (≤ 20), needed by `duel compare`", "N", read=whole(1, 20)
+        f"Exact number of rounds (≤ {LAST_LOOK}), needed by `duel compare`", "N", read=whole(1, LAST_LOOK)
     )
     max_time: float | None = setting(
         "Time limit, such as 90s, 15m or 2h",

@@ -52,6 +52,9 @@ class AnswerCheck(Frozen):
     not_compared: tuple[Line, ...] = ()
     """Of those for which an arm has no answer to be compared, or whose values differ in the answers of one
     server of an arm, and have none of its other server."""
+    by_order: tuple[Line, ...] = ()
+    """`scenario: endpoint` of those, not compared, that answer by what other arms were asked before: the arms
+    share state, such as a database."""
     cut: tuple[Line, ...] = ()
     """Scenarios whose user was cut off before all was answered, by answers that are slow, huge or endless."""
     differences: tuple[AnswerDifference, ...] = ()

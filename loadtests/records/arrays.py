@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.records.files import read_part, write_whole, writing
-from loadtests.records.heartbeats import HEARTBEAT_ROW, Heartbeats
+from loadtests.records.heartbeats import EARLIER_HEARTBEAT_ROW, HEARTBEAT_ROW, Heartbeats
 from loadtests.records.samples import SAMPLE_ROW, Samples
 from loadtests.records.trial import ArrayFile
 
@@ -41,7 +41,7 @@ def write_samples(path: Path, samples: Samples) -> ArrayFile:
 
 def read_samples(path: Path, file: ArrayFile) -> Samples:
     """Load and check what `write_samples` saved. Raises one of `files.DAMAGE`."""
-    samples = Samples(**columns(read(path, SAMPLE_ROW, file)))
+    samples = Samples(**columns(read(path, [SAMPLE_ROW], file)))
     finite = np.isfinite(samples.due).all() and np.isfinite(samples.start).all()
     if not (finite and (samples.end >= samples.start).all()):
         raise ValueError("its times are not times")
@@ -55,8 +55,10 @@ def write_heartbeats(path: Path, beats: Heartbeats) -> ArrayFile:
 
 
 def read_heartbeats(path: Path, file: ArrayFile) -> Heartbeats:
-    """Load and check what `write_heartbeats` saved. Raises one of `files.DAMAGE`."""
-    beats = Heartbeats(**columns(read(path, HEARTBEAT_ROW, file)))
+    """Load and check what `write_heartbeats` saved, or its earlier version. Raises one of `files.DAMAGE`."""
+    rows = read(path, [HEARTBEAT_ROW, EARLIER_HEARTBEAT_ROW], file)
+    unknown = {} if rows.dtype == HEARTBEAT_ROW else {"blocks": np.full(len(rows), np.nan)}
+    beats = Heartbeats(**columns(rows), **unknown)
     if not (np.isfinite(beats.due).all() and (beats.lag >= 0.0).all()):
         raise ValueError("its times are not times")
     return beats
@@ -70,7 +72,7 @@ def write_delays(path: Path, delays: Sequence[float]) -> ArrayFile:
 
 def read_delays(path: Path, file: ArrayFile) -> NDArray[np.float64]:
     """Load and check what `write_delays` saved. Raises one of `files.DAMAGE`."""
-    delays: NDArray[np.float64] = read(path, DELAY_ROW, file)["delay"]
+    delays: NDArray[np.float64] = read(path, [DELAY_ROW], file)["delay"]
     if not (delays >= 0.0).all():
         raise ValueError("its times are not times")
     return delays
@@ -83,12 +85,13 @@ def write(path: Path, rows: NDArray[np.void]) -> ArrayFile:
     return ArrayFile(rows=len(rows), digest=hashlib.sha256(content).hexdigest())
 
 
-def read(path: Path, row: np.dtype[np.void], file: ArrayFile) -> NDArray[np.void]:
-    """The table of a file, which must be the one that the record names. Raises one of `files.DAMAGE`."""
+def read(path: Path, kinds: Sequence[np.dtype[np.void]], file: ArrayFile) -> NDArray[np.void]:
+    """The table of a file, which must be the one that the record names, of rows of one of these kinds. Raises
+    one of `files.DAMAGE`."""
     content = read_part(path, LARGEST_FILE)
     if hashlib.sha256(content).hexdigest() != file.digest:
         raise ValueError("it is not the file that was recorded: its digest is another one")
-    return unpacked(content, row, file.rows)
+    return unpacked(content, kinds, file.rows)
 
 
 def table(record: Samples | Heartbeats, row: np.dtype[np.void]) -> NDArray[np.void]:
@@ -111,13 +114,13 @@ def packed(rows: NDArray[np.void]) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(content: bytes, row: np.dtype[np.void], rows: int) -> NDArray[np.void]:
-    """The table of an .npz file, which must have this number of rows of type `row`. Both are known before
+def unpacked(content: bytes, kinds: Sequence[np.dtype[np.void]], rows: int) -> NDArray[np.void]:
+    """The table of an .npz file, which must have this number of rows of one of `kinds`. Both are known before
     anything is unpacked, and nothing is ever unpickled. Raises one of `files.DAMAGE`."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         member = archive.getinfo(f"{MEMBER}.npy")
-        expected = rows * row.itemsize
-        if not expected <= member.file_size <= expected + HEADER:
+        sizes = [rows * kind.itemsize for kind in kinds]
+        if not any(size <= member.file_size <= size + HEADER for size in sizes):
             raise ValueError(f"it holds {member.file_size:,} bytes, and {rows:,} rows were recorded")
         if member.file_size > DENSEST * (len(content) + HEADER):
             raise ValueError(f"{len(content):,} bytes of times never unpack to {member.file_size:,}")
@@ -131,9 +134,9 @@ def unpacked(content: bytes, row: np.dtype[np.void], rows: int) -> NDArray[np.vo
     if np.lib.format.read_magic(head) != (1, 0):
         raise ValueError("its format is not 1.0 of .npy")
     shape, _, found = np.lib.format.read_array_header_1_0(head)
-    if found != row or len(shape) != 1:
-        raise ValueError(f"it is not a table of {', '.join(row.names or ())}")
-    result = np.frombuffer(table, dtype=row, offset=head.tell())
+    if found not in kinds or len(shape) != 1:
+        raise ValueError(f"it is not a table of {', '.join(kinds[0].names or ())}")
+    result = np.frombuffer(table, dtype=found, offset=head.tell())
     if not len(result) == shape[0] == rows:
         raise ValueError(f"it holds {len(result)} rows, its header says {shape[0]}, its record {rows}")
     return result

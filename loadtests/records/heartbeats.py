@@ -32,6 +32,9 @@ class Heartbeats:
     """Jobs of process pools that are not done."""
     threads: NDArray[np.float64]
     """Python's threads."""
+    blocks: NDArray[np.float64]
+    """Blocks of memory that Python has given out: one or more per living object, and garbage that is not
+    collected yet; in the last row, when the server was at rest, without that. NaN in earlier versions."""
     tokens: NDArray[np.float64]
     """Thread tokens of AnyIO's limiter."""
     borrowed: NDArray[np.float64]
@@ -91,3 +94,8 @@ class Heartbeats:
 
 HEARTBEAT_ROW = np.dtype([(field.name, np.float64) for field in fields(Heartbeats)])
 """A heartbeat as it is kept in a file."""
+
+EARLIER_HEARTBEAT_ROW = np.dtype(
+    [(name, np.float64) for name in HEARTBEAT_ROW.names or () if name != "blocks"]
+)
+"""As versions up to 1.0 kept it."""

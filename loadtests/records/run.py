@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -88,6 +88,18 @@ class Machine(Frozen):
     """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
 
 
+class AppFiles(Frozen):
+    """The files beside the arms' code when the run began, whether git tracks them or not, without those that
+    it ignores: by path, the digest of each. Those of a base are a commit's, and not here."""
+
+    program: Mapping[Line, Line]
+    """Templates and settings: with others, it is not the same app."""
+    data: Mapping[Line, Line]
+    """Files that apps write, and any others."""
+    cut: tuple[Line, ...] = ()
+    """Directories that hold more than is digested."""
+
+
 class Attempts(NamedTuple):
     """Trials, and the same by cell and arm."""
 
@@ -108,6 +120,8 @@ class Run(Frozen):
     """Digests of the values that are not recorded; None where they were not kept."""
     inputs: Inputs | None = None
     """What it read besides, of apps other than the twins; None where that was not recorded."""
+    files: AppFiles | None = None
+    """None where they were not recorded: in runs of earlier versions."""
     sources: Mapping[Line, Line] | None = None
     """By path, the digest of every file of Python code that the arms imported, without installed packages;
     None where that was not recorded."""
@@ -210,5 +224,6 @@ class Run(Frozen):
             return self
         return self.model_copy(update={"plan": self.plan.model_copy(update={"answers": answers})})
 
-    def with_trial(self, trial: Trial, elapsed: float) -> Self:
-        return self.model_copy(update={"trials": (*self.trials, trial), "elapsed": elapsed})
+    def with_trial(self, trial: Trial, elapsed: float, **known: Any) -> Self:
+        """`known`: other fields, as they are by now."""
+        return self.model_copy(update={"trials": (*self.trials, trial), "elapsed": elapsed, **known})

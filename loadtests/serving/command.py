@@ -12,6 +12,9 @@ from loadtests.system.processes import ROOT
 
 SERVE = Path(__file__).with_name("inside") / "serve.py"
 
+BESIDE = ("-wal", "-journal")
+"""Endings of the files in which SQLite keeps what is not in the database's own file, or must be undone."""
+
 
 def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list[str]:
     """The command line of serve.py for an arm."""
@@ -32,6 +35,10 @@ def variables(arm: Arm, data: Path) -> dict[str, str]:
             shutil.copytree(source, copy, symlinks=True)
         else:
             shutil.copyfile(source, copy)
+            for ending in BESIDE:
+                beside = source.with_name(source.name + ending)
+                if beside.is_file():
+                    shutil.copyfile(beside, copy.with_name(copy.name + ending))
     except OSError as error:
         raise ChildFailed(
             f"arm {arm.name!r}: {source} cannot be copied", cause=error.strerror or str(error)

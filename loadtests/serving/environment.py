@@ -8,11 +8,12 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import run as run_command
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.request import urlopen
 
 from loadtests.errors import ChildFailed
@@ -20,9 +21,11 @@ from loadtests.plan.arms import Arm
 from loadtests.plan.database_url import OWN
 from loadtests.plan.options import NO_HOOKS, Hooks
 from loadtests.plan.profiles import BOOT_TIMEOUT
+from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
 from loadtests.serving.postgresql import Databases, own_server
+from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
@@ -55,6 +58,11 @@ class ServingEnvironment:
         self.checkout: BaseCheckout | None = None
         """Where the arms of a base are served from; None where the plan has no base."""
         self.sources = Sources()
+        self.files = UsedFiles()
+        self.keeps = False
+        """Whether the run records its modules and files."""
+        self.arms: Sequence[Arm] = ()
+        """Those whose files can change: without a base's, which are a commit's."""
         self.placement = placement
         self.database = database
         self.databases: Databases | None = None
@@ -105,6 +113,24 @@ class ServingEnvironment:
         server = self.databases.server_pid()
         self.all_known = server is not None
         self.pids += [server] if server is not None else []
+
+    def begin(self, run: Run, directory: Path) -> None:
+        """Digest the files beside the arms' code, or continue from what the run's records in `directory`
+        hold."""
+        checkout = self.checkout
+        self.arms = [arm for arm in run.plan.arms if checkout is None or arm.name not in checkout.arms]
+        salt = run.sealed.salt if run.sealed is not None else ""
+        self.keeps = not run.trials or run.files is not None
+        if run.trials:
+            self.sources.digests.update(run.sources or {})
+            self.files.recall(run.files, salt)
+        else:
+            self.files.survey(self.arms, salt, directory)
+
+    def facts(self) -> dict[str, Any]:
+        """What is known by now of the arms' modules and files: apps import more while they serve. Nothing
+        where an earlier version began the run."""
+        return {"sources": {**self.sources.digests}, "files": self.files.record} if self.keeps else {}
 
     @property
     def database_version(self) -> str:

@@ -54,7 +54,7 @@ def inspect_alone(target: str, app_dir: str, python: str | None, start: bool = F
     """`inspect_app` for `module:attribute`, or a built-in arm, which needs a place for its data. Raises
     PlanError."""
     name = target if target in BUILT_IN else f"app={target}"
-    arm = parse_arm(name + (f",python={python}" if python else ""), str(Path(app_dir).resolve()))
+    arm = parse_arm(name, str(Path(app_dir).resolve()), python)
     with tempfile.TemporaryDirectory(prefix="duel-data-") as data:
         own = {} if "DUEL_APP_DATA" in os.environ else {"DUEL_APP_DATA": data}
         try:

@@ -74,9 +74,12 @@ class Server:
         self.arm = arm
         self.environment = environment
         self.hooks, self.logs = environment.hooks, environment.logs
-        run_before(self.hooks, arm, self.logs)
         self.data = Path(tempfile.mkdtemp(prefix="data-", dir=environment.scratch))
         shutil.copytree(environment.seeded, self.data, dirs_exist_ok=True)
+        self.variables = variables(arm, self.data)
+        # Its commands find the same copy as the server.
+        self.prepared = arm.model_copy(update={"env": self.variables})
+        run_before(self.hooks, self.prepared, self.logs)
         self.databases = environment.databases
         self.database = environment.databases.fresh() if environment.databases else None
         began = time.perf_counter()
@@ -93,7 +96,7 @@ class Server:
                 "DUEL_APP_DATABASE": self.database_url or "",
                 # FastAPI traces once a provider is configured, which would be measured too.
                 "OTEL_SDK_DISABLED": "true",
-                **variables(arm, self.data),
+                **self.variables,
             },
             cwd=arm.cwd,
             python=arm.python,
@@ -207,6 +210,8 @@ class Server:
         for modules in found:
             self.environment.sources.note_task_queues(self.arm, modules)
             self.environment.sources.note_origin(self.arm, modules)
+        commands = bool(self.hooks.before_trial or self.hooks.after_trial)
+        self.environment.files.check(self.environment.arms, commands=commands)
         checkout = self.environment.checkout
         # A base's files are those of a commit.
         if checkout is None or self.arm.name not in checkout.arms:
@@ -215,10 +220,12 @@ class Server:
 
     def stop(self) -> None:
         self.child.stop()
-        shutil.rmtree(self.data, ignore_errors=True)
         if self.databases and self.database:
             self.databases.drop(self.database)
-        run_after(self.hooks, self.arm, self.logs)
+        try:
+            run_after(self.hooks, self.prepared, self.logs)
+        finally:
+            shutil.rmtree(self.data, ignore_errors=True)
 
 
 def redirected(arm: Arm, checkout: BaseCheckout | None) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.plan.arms import Arm
@@ -105,6 +106,39 @@ TASK_QUEUES = frozenset(
 """Packages by which an app hands work to processes that are not its children."""
 
 
+@dataclass(frozen=True)
+class LoadedCode:
+    """What a server of an arm has imported, by real paths: a link to a directory is no other code."""
+
+    app: str
+    named: str
+    """The directory that the arm names."""
+    own: Path
+    """The file of the app's module."""
+    files: frozenset[Path]
+    """All files, without installed packages."""
+
+    @classmethod
+    def by(cls, app: str, directory: str, own: str, modules: Modules) -> Self:
+        files = {Path(os.path.realpath(path)) for paths in modules.values() for path in paths}
+        first = Path(os.path.realpath(modules[own][0]))
+        kept = frozenset(file for file in files if not installed(file))
+        return cls(app, directory, first, kept)
+
+    def shared_with(self, other: Self) -> Path | None:
+        """A file that shows that two arms of different directories serve the same code; None without one."""
+        if self.app != other.app or self.named == other.named:
+            return None
+        if self.own == other.own:
+            return self.own
+        one, two = (Path(os.path.realpath(named)) for named in (self.named, other.named))
+        if one.is_relative_to(two) or two.is_relative_to(one):
+            return None  # one may use what lies around it
+        mine = (file for file in self.files if file.is_relative_to(two))
+        theirs = (file for file in other.files if file.is_relative_to(one))
+        return next(iter(sorted([*mine, *theirs])), None)
+
+
 class Sources:
     """Digests of the files that the arms' modules were imported from, by path, without installed packages."""
 
@@ -114,8 +148,8 @@ class Sources:
         """By arm, those of TASK_QUEUES that it imports; without arms that import none."""
         self.origins: dict[str, str] = {}
         """By arm, the file that its own module was imported from."""
-        self.directories: dict[str, tuple[str, str | None]] = {}
-        """By arm, its app and the directory that it names."""
+        self.loaded: dict[str, LoadedCode] = {}
+        """By arm, what it has loaded from where."""
 
     def told(self) -> dict[str, Any]:
         """What a run records of them."""
@@ -124,19 +158,21 @@ class Sources:
         }  # fmt: skip
 
     def note_origin(self, arm: Arm, modules: Modules) -> None:
-        """Where an arm's own module was imported from. Raises PlanError where an arm that names another
-        directory has imported the same file: the difference has no effect."""
+        """Where an arm's own module was imported from. Raises PlanError where arms that name different
+        directories have imported the same code, from one file or from the directory of one of them: the
+        difference has no effect."""
         own = arm.app.partition(":")[0]
         file = next(iter(modules.get(own, ())), None)
-        if file is None:
+        if file is None or arm.app_dir is None or arm.revision is not None:
             return
-        self.origins[arm.name] = file
-        self.directories[arm.name] = (arm.app, arm.app_dir)
-        for other, (app, directory) in self.directories.items():
-            if app == arm.app and directory != arm.app_dir and self.origins[other] == file:
+        mine = LoadedCode.by(arm.app, arm.app_dir, own, modules)
+        self.origins[arm.name], self.loaded[arm.name] = str(mine.own), mine
+        for other, theirs in self.loaded.items():
+            shared = mine.shared_with(theirs)
+            if shared is not None:
                 raise PlanError(
                     f"arms {other!r} and {arm.name!r} name different directories and serve the same code",
-                    cause=f"both imported {own} from {file}",
+                    cause=f"one of them imported {shared} from elsewhere",
                     hint=f"an installed copy of {own.partition('.')[0]} comes first: uninstall it, or give "
                     "each arm an environment of its own (python=PATH); to measure one code twice, describe "
                     "both arms alike",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,9 @@ NO_PART = ("docs", "doc", "tests", "test", ".github")
 
 PROSE = (".md", ".rst")
 """Ends of the names of files that are read by people."""
+
+WRITTEN = ("*.db", "*.db-*", "*.sqlite*", "*.log", "*.pid", "*.sock", "*.tmp", "*.bak", "*.swp", "*~")
+"""Names of files that running writes, which change without being another program."""
 
 PATIENCE = 30.0
 """Seconds in which an interpreter must have named its packages."""
@@ -78,7 +82,9 @@ def modified(root: Path, commit: str, directories: Sequence[str]) -> dict[str, s
 def matters(path: str) -> bool:
     """Whether an app may read a tracked file."""
     *directories, name = path.split("/")
-    return not set(NO_PART) & set(directories) and not name.endswith(PROSE) and name.isprintable()
+    written = any(fnmatchcase(name, pattern) for pattern in WRITTEN)
+    apart = written or name.endswith(PROSE) or not name.isprintable()
+    return not apart and not set(NO_PART) & set(directories)
 
 
 @cache
@@ -94,8 +100,9 @@ def packages(python: str) -> Mapping[str, str]:
         return {}
 
 
-def changed(then: Inputs, plan: Plan) -> str | None:
-    """The first thing that is not as a run has read it; None where all is."""
+def changed(then: Inputs, plan: Plan, data: Collection[str] = ()) -> str | None:
+    """The first thing that is not as a run has read it; None where all is. `data`: paths that apps have
+    written while they served."""
     served = [arm for arm in plan.arms if arm.app_dir is not None and arm.cwd is None and arm.url is None]
     if served and Path.cwd() != Path(then.directory):
         return f"it began in {then.directory}, where its apps are served; resume it there"
@@ -105,7 +112,9 @@ def changed(then: Inputs, plan: Plan) -> str | None:
         except PlanError:
             return f"{tree.root} no longer holds commit {tree.commit[:12]}"
         different = sorted(
-            path for path in {*now, *tree.modified} if now.get(path) != tree.modified.get(path)
+            path
+            for path in {*now, *tree.modified}
+            if now.get(path) != tree.modified.get(path) and str(Path(tree.root, path)) not in data
         )
         if different:
             more = f" and {len(different) - 1} more" if len(different) > 1 else ""

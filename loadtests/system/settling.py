@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -39,6 +40,8 @@ class FamilyClock:
         self.pid = pid
         self.total = 0.0
         """Seconds between the first reading and the last."""
+        self.began = time.perf_counter()
+        """When it was first read."""
         self.known = dict(self.now())
 
     def now(self) -> Iterable[tuple[psutil.Process, float]]:
@@ -52,6 +55,17 @@ class FamilyClock:
             self.total += max(0.0, seconds - self.known.get(process, 0.0))
             self.known[process] = seconds
         return self.total
+
+    def waits_for_cpu(self) -> bool:
+        """Whether a thread could run and others keep the CPUs: it does no work, and is not at rest. False
+        where the platform does not show that."""
+        for process in self.known:
+            with suppress(OSError):
+                for thread in Path(f"/proc/{process.pid}/task").iterdir():
+                    # The state follows the name, which is in parentheses and may hold any character.
+                    if (thread / "stat").read_bytes().rpartition(b")")[2].split()[:1] == [b"R"]:
+                        return True
+        return False
 
 
 def spent(process: psutil.Process) -> float:
@@ -80,7 +94,8 @@ def settle(clock: FamilyClock | None, enough: float = ENOUGH) -> Settling | None
     while calm < STEPS_AT_REST and before - begin < enough and at - began < PATIENCE:
         time.sleep(STEP)
         total, now = clock.read(), time.perf_counter()
-        calm = calm + 1 if total - before < WORKING * (now - at) else 0
+        idle = total - before < WORKING * (now - at) and not clock.waits_for_cpu()
+        calm = calm + 1 if idle else 0
         before, at = total, now
     return Settling(seconds=at - began, cpu=before - begin, rested=calm >= STEPS_AT_REST)
 

@@ -18,6 +18,7 @@ from reports.advice.behind import FinishesMore, finishes_more
 from reports.advice.costs import Cost, cost
 from reports.advice.explanations import Explanations
 from reports.advice.neighbours import alike, harms, neighbours
+from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import is_twin, style
 from reports.analysis.estimates import estimate, pair
@@ -59,6 +60,13 @@ class NeighbourWaits:
 @dataclass(frozen=True)
 class NotForItsSpeed:
     """The arm that is ahead fails more requests or drops connections."""
+
+    arm: str
+
+
+@dataclass(frozen=True)
+class MayNotLast:
+    """An arm that is advised keeps more objects with every response."""
 
     arm: str
 
@@ -116,7 +124,7 @@ class ThreadsUndecided:
 
 
 Note = (
-    NeighbourWaits | NotForItsSpeed | OffloadUntried | OffloadSeen | ThreadsUntried
+    NeighbourWaits | NotForItsSpeed | MayNotLast | OffloadUntried | OffloadSeen | ThreadsUntried
     | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
 )  # fmt: skip
 
@@ -270,7 +278,7 @@ def advise(
     run: Run, readings: Readings, top: AtLoad, reference: Arm, rival: Arm
 ) -> tuple[Advice, list[Note]]:
     """The advice and its notes."""
-    notes = [*blemish_notes(top.verdict), *harm_notes(top, reference, rival)]
+    notes = [*blemish_notes(top.verdict), *doubt_notes(top), *harm_notes(top, reference, rival)]
     behind = finishes_more(top.verdict, top.signs)
     notes += [behind] if behind else []
     if top.choice == OFFLOAD:
@@ -347,6 +355,13 @@ def blemish_notes(verdict: Verdict) -> list[Note]:
     ahead: dict[VerdictWord, str] = {"faster": verdict.arm, "slower": verdict.reference}
     name = ahead.get(verdict.verdict)
     return [NotForItsSpeed(name)] if name in verdict.blemished else []
+
+
+def doubt_notes(top: AtLoad) -> list[Note]:
+    """Those that are advised, by name or as equals, and keep more with every response."""
+    advised = {top.choice.name} if top.choice.kind == "arm" else {*top.signs} if top.choice == EITHER else ()
+    found = [one.arm for one in top.verdict.reservations if isinstance(one, KeepsMore)]
+    return [MayNotLast(arm) for arm in found if arm in advised]
 
 
 def harm_notes(top: AtLoad, reference: Arm, rival: Arm) -> list[Note]:

@@ -16,6 +16,7 @@ from reports.analysis.thresholds import skipped
 from reports.analysis.verdicts import Verdict
 
 LEAN = "LeanUser"
+"""The class of users whose requests cost the generator least."""
 
 SHARE = 0.20
 """Fraction of one core above which the overhead of Locust's own clients distorts what they measure:
@@ -148,6 +149,14 @@ class AnswersCutOff:
 
 
 @dataclass(frozen=True)
+class AnswersByOrder:
+    """Arms answer by what other arms were asked before: they share state."""
+
+    endpoints: tuple[str, ...]
+    """Of scenarios, as `scenario: endpoint`."""
+
+
+@dataclass(frozen=True)
 class SharedCpus:
     """Server and generator could not be bound to CPUs of their own."""
 
@@ -174,6 +183,7 @@ Caveat = (
     | PreparationDisturbed
     | ThreadsOverruled
     | AnswersCutOff
+    | AnswersByOrder
     | ThresholdsSkipped
     | SharedCpus
 )
@@ -195,6 +205,8 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
     seen += threads_overruled(run)
     if run.answers is not None and run.answers.cut:
         seen.append(AnswersCutOff(run.answers.cut))
+    if run.answers is not None and run.answers.by_order:
+        seen.append(AnswersByOrder(run.answers.by_order))
     elsewhere = tuple(skipped(run.plan))
     if elsewhere:
         seen.append(ThresholdsSkipped(elsewhere))

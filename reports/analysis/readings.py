@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from loadtests.records import Heartbeats, Metric, RunDirectory, Samples, Trial
 from reports.analysis.backlogs.growth import BacklogKind, growing
+from reports.analysis.backlogs.keeping import kept
 from reports.analysis.statistics import percentile
 
 ALL = "all"
@@ -50,6 +51,8 @@ class Reading:
     growing: Mapping[BacklogKind, float] = field(default_factory=dict)
     """By kind, the pieces of work left unfinished per response, over the whole trial: see backlogs/growth.py.
     Without kinds that are not known."""
+    kept: float | None = None
+    """Objects per response that the server keeps, over the whole trial: see backlogs/keeping.py."""
     unanswered: float | None = None
     """In a closed loop, the fraction of the users' time that went into requests without any answer, over the
     whole trial: users that wait in vain send few requests, so that a count of these would hide it."""
@@ -353,10 +356,12 @@ class Readings:
                 chosen = rows.endpoint == number
                 readings[name] = read(rows, trial.window, chosen, counted=counted)
                 took[name] = rows.response_time[chosen & within(rows, trial.window)].astype(np.float32)
-        grown = growing(self.heartbeats(trial), samples, trial.window)
+        beats = self.heartbeats(trial)
+        grown, stays = growing(beats, samples, trial.window), kept(beats, samples, trial.window)
         waited = unanswered_time(samples, trial.window) if trial.cell.load.rate is None else None
         return {
-            name: replace(reading, growing=grown, unanswered=waited) for name, reading in readings.items()
+            name: replace(reading, growing=grown, kept=stays, unanswered=waited)
+            for name, reading in readings.items()
         }
 
 

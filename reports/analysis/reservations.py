@@ -11,6 +11,7 @@ from loadtests.records import Cell, Fault, Metric, Plan, Refusal, Run, ServerEnd
 from reports.analysis.answers.differences import Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
+from reports.analysis.backlogs.keeping import KeepsMore, keeping
 from reports.analysis.catalogue import RELEASES_GIL
 from reports.analysis.estimates import PARTS, Estimate, Pairs, needed_for
 from reports.analysis.readings import Reading, Readings
@@ -232,7 +233,7 @@ Reservation = (
     RoundsLost | NotMeasured | Failure | Blemish | CanaryFailed | TooFewRounds | TooFewRequests
     | PercentileFailed | NoRequestMade | RoundWithoutResponse | UsersThink | PercentilesDisagree
     | MoreRoundsNeeded | NotSignificant | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend
-    | Unsteady | OneCore | FiguresDisagree | Capped | SharedState | Unlike
+    | Unsteady | OneCore | FiguresDisagree | Capped | SharedState | KeepsMore | Unlike
 )  # fmt: skip
 
 
@@ -303,6 +304,16 @@ def blemishes(
         if isinstance(pile, BacklogPossible):
             found[arm].append(pile)
     return found
+
+
+def keepers(wholes: Mapping[str, Sequence[Reading]], piles: Piles) -> list[Reservation]:
+    """The arms that keep more with every response, without those whose work is known to pile up."""
+    found = [
+        keeping(arm, [one.kept for one in seen])
+        for arm, seen in wholes.items()
+        if not isinstance(piles.get(arm), Backlog)
+    ]
+    return [one for one in found if one is not None]
 
 
 def resent_part(trials: Sequence[Trial], readings: Sequence[Reading]) -> float | None:

@@ -11,11 +11,11 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
 
+from loadtests.errors import did_you_mean
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.profiles import ENDPOINTS, MIXES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
@@ -116,7 +116,8 @@ def one(key: str, expression: str) -> Threshold:
         )
     if found[1] not in KNOWN:
         raise ThresholdError(
-            f"threshold {key!r}: there is no metric {found[1]!r}", hint=nearest(found[1].lower(), list(KNOWN))
+            f"threshold {key!r}: there is no metric {found[1]!r}",
+            hint=did_you_mean(found[1].lower(), list(KNOWN), whole=True),
         )
     metric, tags = found[1], tags_of(key, found[2] or "")
     of, sign, bound = parts_of(key, metric, expression)
@@ -205,7 +206,7 @@ def way_out(threshold: Threshold, plan: Plan) -> str:
             other = "rate" if plan.open else "users"
             return f"no cell of this run has {tag}; its loads are {other}:{', '.join(known[other])}"
         if value not in known[tag]:
-            return nearest(value, known[tag])
+            return did_you_mean(value, known[tag], whole=True)
     rivals = [arm.name for arm in plan.rivals]
     arm = threshold.tags.get("arm")
     if threshold.metric == "speedup" and plan.alone:
@@ -213,12 +214,6 @@ def way_out(threshold: Threshold, plan: Plan) -> str:
     if threshold.metric == "speedup" and arm is not None and arm not in rivals:
         return f"{arm} is what the others are compared with: speedup is that of {', '.join(rivals)}"
     return f"no cell has all of these tags; cells: {', '.join(map(str, plan.cells))}"
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """What was probably meant, if that is near, and everything that could be."""
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    return "".join(f"did you mean {one}? " for one in near) + f"known: {', '.join(known)}"
 
 
 def subjects(threshold: Threshold, plan: Plan) -> list[tuple[Cell, str]]:

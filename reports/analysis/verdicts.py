@@ -28,6 +28,7 @@ from reports.analysis.reservations import (
     ended_servers,
     failure_rate,
     failures,
+    keepers,
     missing,
     one_core,
     resent_part,
@@ -153,13 +154,14 @@ def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdic
     trials = {run.plan.opponent(rival).name: pairs.reference, rival: pairs.rival}
     wholes = {name: list(map(readings.whole, several)) for name, several in trials.items()}
     thinking = users_think(trials, wholes)
-    beside = [*thinking, *canary_failures(readings, trials), *shared_state(run, trials, wholes)]
     apart = unlike(run, readings, cell, pairs, rival)
     piles = {
         name: pile
         for name, several in trials.items()
         if (pile := backlog(run, name, several, wholes[name])) is not None
     }
+    beside = [*thinking, *canary_failures(readings, trials), *shared_state(run, trials, wholes)]
+    beside += keepers(wholes, piles)
     tried = {name: pairs.every(place) for place, name in enumerate(trials)} if pairs.tried.spoilt else {}
     # That a server ended, or failed most requests, is certain, however the rounds were disturbed.
     certain = {**gross_failures(tried, readings), **ended_servers(run, cell, list(trials))}

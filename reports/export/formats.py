@@ -26,8 +26,6 @@ class Exported:
     margin: float
     allow: Collection[str] = ()
     """Differences between the two setups that are meant."""
-    name: str = ""
-    """Of the job, where several publish."""
 
     @cached_property
     def comparison(self) -> Comparison | None:
@@ -76,7 +74,7 @@ def source(arm: Arm) -> str | None:
 FORMATS: Mapping[str, Callable[[Exported], str]] = {
     "baseline": lambda one: baseline.write(side(one.conclusions)),
     "markdown": lambda one: one.markdown,
-    "comment": lambda one: github.comment(one.gate, one.markdown, one.name),
+    "comment": lambda one: github.comment(one.gate, one.markdown),
     "github-summary": lambda one: github.summary(one.markdown),
     "github-annotations": lambda one: github.commands(one.gate, one.files),
     "github-outputs": lambda one: github.outputs(one.gate),
@@ -94,7 +92,6 @@ def write(
     base: Side | None = None,
     margin: float = 0.10,
     allow: Collection[str] = (),
-    name: str = "",
 ) -> str:
     """The text of one of FORMATS. Raises RecordError, Incompatible."""
-    return FORMATS[format](Exported(conclusions, base, margin, allow, name))
+    return FORMATS[format](Exported(conclusions, base, margin, allow))

@@ -5,10 +5,8 @@ Nothing here talks to GitHub: action.yml publishes these texts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
-from loadtests.errors import PlanError
 from reports.export.cases import Case, Gate
 from reports.render.markdown import plain
 from reports.wording.vocabulary import OUTCOME_MARKS
@@ -22,6 +20,9 @@ MOST_COMMENT = 60_000
 MOST_ANNOTATIONS = 10
 """GitHub shows at most this many of one kind per step."""
 
+MARKER = "<!-- fastapi-duel -->"
+"""How a job finds its earlier comment."""
+
 CUT = "\n\n*Truncated: the complete report is in the job's artifacts.*\n"
 
 
@@ -34,21 +35,10 @@ def summary(markdown: str) -> str:
     return kept[: kept.rfind("\n")] + CUT
 
 
-def marker(name: str) -> str:
-    """The first line of a comment, by which a job finds its earlier one. Raises PlanError."""
-    if not re.fullmatch(r"[\w .,()+=-]{0,100}", name) or "--" in name:
-        raise PlanError(
-            f"{name!r} is no name for a comment", hint="letters, digits, spaces and . , ( ) + = - _"
-        )
-    return f"<!-- fastapi-duel {name} -->" if name else "<!-- fastapi-duel -->"
-
-
-def comment(gate: Gate, markdown: str, name: str = "") -> str:
-    """The verdict first, then answers that differ, then the problems, then everything else collapsed. `name`:
-    of the job, where several comment on one pull request."""
+def comment(gate: Gate, markdown: str) -> str:
+    """The verdict first, then answers that differ, then the problems, then everything else collapsed."""
     told = [case for case in gate.cases if case.outcome != "pass"][:MOST_ANNOTATIONS]
-    title = f"{name}: {gate.title}" if name else gate.title
-    lines = [marker(name), f"### {plain(title)}", ""]
+    lines = [MARKER, f"### {plain(gate.title)}", ""]
     lines += [f"> {plain(note)}  " for note in gate.notes] + ([""] if gate.notes else [])
     for case in told:
         lines.append(f"- {OUTCOME_MARKS[case.outcome]} {plain(case.message)}")
@@ -72,7 +62,7 @@ def commands(gate: Gate, files: Mapping[str, str]) -> str:
 
 
 def annotation(case: Case, file: str | None) -> str:
-    command = "error" if case.outcome == "regression" else "warning"
+    command = "warning" if case.outcome == "inconclusive" else "error"
     properties = {"title": f"{case.outcome}: {case.name}"}
     if file is not None:
         properties = {"file": file, "line": "1", **properties}

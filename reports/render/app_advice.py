@@ -13,8 +13,9 @@ from rich.table import Table
 
 from reports.advice.app_advice import Anatomy, Finding
 from reports.render.terminal import say
-from reports.wording.advice.app_advice import MARKS, closing, finding_text, problem_text
+from reports.wording.advice.app_advice import closing, finding_text, problem_text
 from reports.wording.units import counted
+from reports.wording.vocabulary import WEIGHT_MARKS
 
 
 def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
@@ -34,7 +35,7 @@ def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
         limit = "any number of connections" if pool.most is None else counted(pool.most, "connection")
         say(console, f"database pool {pool.kind}: {limit}")
     for one in found:
-        say(console, f"{MARKS[one.weight]} {finding_text(one)}")
+        say(console, f"{WEIGHT_MARKS[one.weight]} {finding_text(one)}")
     if found:
         console.print()
     say(console, closing(found))

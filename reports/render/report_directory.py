@@ -41,15 +41,14 @@ def write(conclusions: Conclusions) -> str:
     return text
 
 
-def deliver(conclusions: Conclusions, output: Output, strict: bool, neutral: bool = False) -> Exit:
-    """Write the report of a run, and show it; its exit code, where `neutral` does not fail an invalid one.
-    Raises RecordError."""
+def deliver(conclusions: Conclusions, output: Output, strict: bool) -> Exit:
+    """Write the report of a run, and show it; its exit code. Raises RecordError."""
 
     def written() -> Path:
         write(conclusions)
         return conclusions.readings.directory.report / "report.html"
 
-    code = exit_code(outcomes_of(conclusions), strict, neutral)
+    code = exit_code(outcomes_of(conclusions), strict)
     return output.deliver(
         code, as_json(conclusions), lambda console: terminal.show(console, conclusions), written
     )

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from loadtests.records import Fault
+from reports.advice.caveats import LEAN
 from reports.wording import units
-
-LEAN = "LeanUser"
 
 
 def fault_text(fault: Fault) -> str:

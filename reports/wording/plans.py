@@ -14,6 +14,9 @@ from reports.wording.units import counted
 
 NO_THINK = "Users make their next request at once, whatever their wait_time (--no-think)"
 
+SHOWN = 3
+"""Files that a note names."""
+
 
 def plan_text(plan: Plan) -> str:
     """What will happen and how long it takes, in three lines; then what must be known of a gate's base."""
@@ -103,6 +106,28 @@ def same_lines(plan: Plan) -> list[str]:
         for one, other in pairs
         if one.model_copy(update={"name": other.name}) == other
     ]
+
+
+def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
+    """What may differ from the earlier part of a run that is resumed. `data_changed`: the files that have
+    changed and are no part of the program."""
+    lines = []
+    own = any(arm.app_dir is not None and arm.url is None for arm in run.plan.arms)
+    if own and run.trials and (run.files is None or run.inputs is None):
+        lines.append(
+            "note: this run's record does not cover all templates, settings and installed packages: "
+            "whether they have changed is not known."
+        )
+    if data_changed:
+        shown = units.listed(list(data_changed[:SHOWN]))
+        more = len(data_changed) - SHOWN
+        lines.append(
+            f"note: changed since the run began, but not part of the program: {shown}"
+            f"{f' and {more} more' if more > 0 else ''}."
+        )
+    if run.files is not None and run.files.cut:
+        lines.append(f"note: not all files are compared: {units.listed(list(run.files.cut))} holds too many.")
+    return lines
 
 
 def served_lines(plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from loadtests.records import AnswerDifference, ServerEnd
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer, Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
+from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -44,6 +45,7 @@ from reports.analysis.statistics import LAST_LOOK
 from reports.wording import units
 from reports.wording.faults import carry_text, faults_text
 from reports.wording.refusals import refusal_text
+from reports.wording.units import percent
 
 NOTABLE_MEMORY = 2**24
 """Bytes of memory growth that are shown."""
@@ -198,11 +200,6 @@ def whole(endpoint: str) -> str:
     return endpoint or "all endpoints"
 
 
-def percent(part: float) -> str:
-    """A fraction, as exactly as it matters: `0.9 %`, `42 %`."""
-    return f"{part:.1%}" if 0.0 < part < 0.1 or 0.9 < part < 1.0 else f"{part:.0%}"
-
-
 def failure_text(failure: Failure | Blemish) -> str:
     """How an arm fails, or fails more than the other one."""
     match failure:
@@ -217,17 +214,17 @@ def failure_text(failure: Failure | Blemish) -> str:
             )
         case FailsMore(arm, difference):
             return (
-                f"{arm} fails significantly more requests: {units.percent(difference.change)} of them more "
-                f"({units.percent(difference.low)} to {units.percent(difference.high)})"
+                f"{arm} fails significantly more requests: {percent(difference.change)} of them more "
+                f"({percent(difference.low)} to {percent(difference.high)})"
             )
         case MayFailMore(arm, difference):
             return (
-                f"{arm} failed {units.percent(difference.change)} more of its requests, which may be chance "
-                f"({units.percent(difference.low)} to {units.percent(difference.high)}): use more rounds"
+                f"{arm} failed {percent(difference.change)} more of its requests, which may be chance "
+                f"({percent(difference.low)} to {percent(difference.high)}): use more rounds"
             )
         case DropsConnections(arm, part):
             return (
-                f"{arm} drops connections: for {units.percent(part)} of its requests it closed a connection "
+                f"{arm} drops connections: for {percent(part)} of its requests it closed a connection "
                 "in use before it answered; they were sent again, which clients cannot do with a POST"
             )
         case Backlog():
@@ -304,14 +301,21 @@ def log_text(end: ServerEnd) -> str:
 def failed_text(failed: Mapping[str, float | None], resent: Mapping[str, float | None]) -> str:
     """`failed requests: sync 0%, async 0.9%; sent again: sync 0%, async 2%`: each only where any were."""
     return "; ".join(
-        f"{what}: {', '.join(f'{arm} {units.percent(part)}' for arm, part in parts.items())}"
+        f"{what}: {', '.join(f'{arm} {percent(part)}' for arm, part in parts.items())}"
         for what, parts in (("failed requests", failed), ("sent again", resent))
         if any(parts.values())
     )
 
 
 def doubt_text(
-    doubt: FarOff | NotNormal | NotSignificant | FiguresDisagree | Capped | UsersThink | PercentilesDisagree,
+    doubt: FarOff
+    | NotNormal
+    | NotSignificant
+    | FiguresDisagree
+    | Capped
+    | UsersThink
+    | PercentilesDisagree
+    | KeepsMore,
 ) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
@@ -319,6 +323,12 @@ def doubt_text(
             return f"round {number} is an outlier (it still counts)"
         case NotSignificant(word, family):
             return f"{word} by itself, but not significant after Holm correction over {family} verdicts"
+        case KeepsMore(arm, objects):
+            return (
+                f"{arm} keeps about {units.figures(objects)} more objects per response than it frees: a "
+                "growing cache, or work left for later that no count shows; this throughput may not last: "
+                "check a sustainable rate (--rate), and its memory"
+            )
         case NotNormal(lowest, highest, p):
             return (
                 f"the rounds do not spread normally ({units.ratio(lowest)} to {units.ratio(highest)}, "

@@ -75,9 +75,11 @@ def figures(number: float) -> str:
 
 
 def percent(part: float | None) -> str:
-    """A fraction in per cent, two figures: `12%`, `0.9%`, `0.013%`."""
+    """A fraction in per cent, two figures: `12%`, `0.9%`, `0.013%`; nearly all is not all: `99.6%`."""
     if part is None:
         return NONE
+    if 0.99 < part < 1.0:
+        return f"{min(part, 0.999):.1%}"
     return f"{part:.0%}" if abs(part) >= 0.1 else f"{100.0 * part:.2g}%"
 
 

@@ -1,10 +1,12 @@
-"""The one vocabulary of verdicts, outcomes and thresholds: their marks, and the words of those that are not
-shown by their own names."""
+"""The one vocabulary of verdicts, outcomes, thresholds and findings: their marks, and the words of those that
+are not shown by their own names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reports.advice.app_advice import Weight
+from reports.advice.portraits import PortraitWord
 from reports.analysis.thresholds import ThresholdWord
 from reports.analysis.verdicts import Outcome, VerdictWord
 
@@ -25,3 +27,10 @@ GATES: Mapping[Outcome, str] = {
 """The result of a whole gate."""
 
 THRESHOLD_MARKS: Mapping[ThresholdWord, str] = {"met": "✓", "missed": "✗", "inconclusive": "~"}
+
+PORTRAIT_MARKS: Mapping[PortraitWord, str] = {
+    "measured": "✓", "inconclusive": "~", "failing": "✗", "invalid": "!",
+}  # fmt: skip
+
+WEIGHT_MARKS: Mapping[Weight, str] = {"wrong": "✗", "mind": "!", "consider": "·"}
+"""Of findings for an app that was not loaded."""

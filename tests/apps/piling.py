@@ -1,6 +1,7 @@
 """Apps that answer `/ping` and do the work of it later, each by another means, and some that only look so."""
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -106,6 +107,38 @@ def listed() -> FastAPI:
         jobs.append(WORK)
 
     return answering(append)
+
+
+def waiting() -> FastAPI:
+    """A plain list, worked off by a thread that waits for each piece, as for a mail server."""
+    mails: list[dict[str, str]] = []
+
+    def send() -> None:
+        while True:
+            time.sleep(0.02)
+            if mails:
+                mails.pop()
+
+    threading.Thread(target=send, daemon=True).start()
+
+    async def append() -> None:
+        now = time.time()
+        mails.append({"to": f"{now}@example.org", "subject": f"Order {now}", "text": f"It left at {now}."})
+
+    return answering(append)
+
+
+def bounded() -> FastAPI:
+    """A cache of a limited size, which is full after the first requests."""
+
+    @functools.lru_cache(100)
+    def rendered(moment: float) -> str:
+        return str(moment)
+
+    async def remember() -> None:
+        rendered(time.time())
+
+    return answering(remember)
 
 
 def kept() -> FastAPI:

@@ -64,19 +64,27 @@ class Ending(FastHttpUser):
         self.client.get("/", name="look")
 
 
-class Rows(FastHttpUser):
-    """A transaction over two requests, a pushed message, and requests at once."""
+class Firing(FastHttpUser):
+    """Fires rows of its own."""
 
-    def fire(self, name: str, took: float | None) -> None:
+    abstract = True
+
+    def fire(
+        self, name: str, took: float | None, length: Any = None, exception: Exception | None = None
+    ) -> None:
         """In milliseconds."""
         self.environment.events.request.fire(
             request_type="ROW",
             name=name,
             response_time=took,
-            response_length=None,
-            exception=None,
+            response_length=length,
+            exception=exception,
             context={},
         )
+
+
+class Rows(Firing):
+    """A transaction over two requests, and a pushed message."""
 
     @task
     def steps(self) -> None:
@@ -85,6 +93,23 @@ class Rows(FastHttpUser):
         self.client.get("/", name="step")
         self.fire("transaction", (perf_counter() - began) * 1000)
         self.fire("pushed", None)
+
+
+class OddRows(Firing):
+    """A transaction in a transaction, and rows with values that no request has."""
+
+    @task
+    def steps(self) -> None:
+        outer = perf_counter()
+        self.client.get("/", name="step")
+        inner = perf_counter()
+        self.client.get("/", name="step")
+        self.client.get("/", name="step")
+        self.fire("inner", (perf_counter() - inner) * 1000)
+        self.fire("outer", (perf_counter() - outer) * 1000)
+        self.fire("negative", -3.0, length=-1)
+        self.fire("worded", 0.0, length="many")
+        self.fire("broken", None, exception=ValueError("no time"))
 
 
 class Browser(FastHttpUser):
@@ -98,18 +123,36 @@ class Browser(FastHttpUser):
         parts.join()
 
 
-class Streaming(User):
-    """Reads each response for 5 ms after its head came in 1 ms, as `requests` reports it."""
+class Watcher(User):
+    """Reads each response for 5 ms after its head came in 1 ms; `requests` reports the time of the head."""
 
-    @task
-    def read(self) -> None:
+    abstract = True
+
+    def read(self, before: float = 0.0, after: float = 0.005) -> None:
+        """In seconds, what is read before the row comes and after it."""
         began = time()
-        sleep(0.001)
+        sleep(0.001 + before)
         self.environment.events.request.fire(
             request_type="GET", name="stream", response_time=1.0, response_length=0, exception=None,
             response=SimpleNamespace(status_code=200, _content=False), start_time=began,
         )  # fmt: skip
-        sleep(0.005)
+        sleep(after)
+
+
+class Streaming(Watcher):
+    """Its row comes at the head."""
+
+    @task
+    def watch(self) -> None:
+        self.read()
+
+
+class StreamingWithin(Watcher):
+    """In a `with` block, whose row comes at its end and still has the head's time."""
+
+    @task
+    def watch(self) -> None:
+        self.read(before=0.005, after=0.0)
 
 
 class Stages(LoadTestShape):

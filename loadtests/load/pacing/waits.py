@@ -17,7 +17,7 @@ DRAWS = 32
 def pause(user: type[User]) -> float | None:
     """Mean seconds that a user waits between two tasks, the longest of all its task sets; None where that
     depends on the state of a running user."""
-    means = [mean_of(wait) for wait in waits(user)]
+    means = [expected_wait(wait) for wait in waits(user)]
     known = [mean for mean in means if mean is not None]
     return max(known) if len(known) == len(means) else None
 
@@ -40,7 +40,7 @@ def waits(owner: Any) -> Iterator[Any]:
             yield from waits(task)
 
 
-def mean_of(wait: Callable[[Any], float]) -> float | None:
+def expected_wait(wait: Callable[[Any], float]) -> float | None:
     """The mean of some draws, each by a user that has just run a task; None where it asks more of a user."""
     try:
         return fmean(max(0.0, float(wait(newcomer()))) for _ in range(DRAWS))

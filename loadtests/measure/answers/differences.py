@@ -33,6 +33,9 @@ ALWAYS, BY_CHANCE = 1.0, 0.05
 """p-values up to which a field that all answers of one arm have and none of the other's tells them apart: on
 suspicion, and for good. An optional field may do so by chance in three answers each, but not in four."""
 
+AGAIN = 0.05
+"""p-value below which the answers of second servers alone show a difference of two shares, too."""
+
 MOST_FIELDS = 2_000
 """Of a body, that are looked at."""
 
@@ -114,6 +117,27 @@ def differences(
     return found
 
 
+def shown_again(
+    difference: AnswerDifference, ours: Sequence[AnswerSeen], theirs: Sequence[AnswerSeen]
+) -> bool:
+    """Whether the answers that the two arms gave when they were asked again, the later one first, tell them
+    apart in the same way. Those of arms that share state do not: the first arm to be asked says `created`,
+    the others `taken`. Unknown counts as shown, sizes included."""
+    mine, others = (
+        [read(one) for one in side if one.endpoint == difference.endpoint] for side in (ours, theirs)
+    )
+    if difference.kind == "size" or min(len(mine), len(others)) < LEAST_ANSWERS:
+        return True
+    return any(
+        part(more, fact) > part(less, fact) and differ(share(more, fact), share(less, fact), ALWAYS, AGAIN)
+        for more, less, has in (
+            (mine, others, difference.reference_has), (others, mine, difference.arm_has),
+        )
+        for fact in facts_of([*mine, *others])
+        if fact.kind == difference.kind and named(fact) in has
+    )  # fmt: skip
+
+
 def common(ours: Sequence[AnswerSeen], theirs: Sequence[AnswerSeen]) -> list[str]:
     """The endpoints for which both arms have enough answers."""
     found = []
@@ -164,11 +188,12 @@ def share(reads: Sequence[Read], fact: Fact) -> tuple[int, int]:
     return sum(fact in one.facts for one in reads), len(reads)
 
 
-def differ(one: tuple[int, int], other: tuple[int, int], certain: float) -> bool:
-    """Whether two shares differ by Fisher's exact test: all against none at a p-value of `certain`."""
+def differ(one: tuple[int, int], other: tuple[int, int], certain: float, unlikely: float = UNLIKELY) -> bool:
+    """Whether two shares differ by Fisher's exact test: all against none at a p-value of `certain`, others
+    below one of `unlikely`."""
     extreme = {one[0] / one[1], other[0] / other[1]} == {0.0, 1.0}
     p = fisher(one, other)
-    return p <= certain if extreme else p < UNLIKELY
+    return p <= certain if extreme else p < unlikely
 
 
 def fisher(one: tuple[int, int], other: tuple[int, int]) -> float:
@@ -200,7 +225,12 @@ def shown(facts: Sequence[Fact]) -> tuple[str, ...]:
     """The facts by their names, without the fields of a field that is named itself."""
     fields = {fact.field for fact in facts}
     outer = [fact for fact in facts if not any(parent in fields for parent in parents(fact.field))]
-    return tuple(f"{fact.field}: {fact.shown}" if fact.field else fact.shown for fact in outer[:MOST_SHOWN])
+    return tuple(map(named, outer[:MOST_SHOWN]))
+
+
+def named(fact: Fact) -> str:
+    """A fact as a difference has it."""
+    return f"{fact.field}: {fact.shown}" if fact.field else fact.shown
 
 
 def parents(field: str) -> Iterator[str]:

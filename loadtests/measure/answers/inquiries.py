@@ -11,7 +11,14 @@ from random import Random
 from typing import Self
 
 from loadtests.errors import ChildFailed
-from loadtests.measure.answers.differences import ALWAYS, BY_CHANCE, AnswerSeen, common, differences
+from loadtests.measure.answers.differences import (
+    ALWAYS,
+    BY_CHANCE,
+    AnswerSeen,
+    common,
+    differences,
+    shown_again,
+)
 from loadtests.measure.bench import Bench
 from loadtests.measure.calibration import max_users
 from loadtests.measure.generator import expect
@@ -86,10 +93,11 @@ def compare_answers(plan: Plan, bench: Bench, then: Callable[[Target], None] = l
     for arm in plan.arms:
         ask(arm, f"asked.{arm.name}", VISITS, first, then)
     suspected = {name for one in found(plan, first, ALWAYS) for name in (one.reference, one.arm)}
-    for arm in plan.arms:
+    # The other way round: of arms that share state, the first to ask for something gets another answer.
+    for arm in reversed(plan.arms):
         if arm.name in suspected:
             ask(arm, f"asked.{arm.name}.again", VISITS_AGAIN, again, lambda _: None)
-    return check(plan, Asked.of(first, again), of_both(first, again))
+    return check(plan, first, again)
 
 
 def of_both(first: Asked, again: Asked) -> Asked:
@@ -200,8 +208,10 @@ def successful(answers: Sequence[AnswerSeen]) -> list[AnswerSeen]:
     return [one for one in answers if 0 < one.status < HTTPStatus.BAD_REQUEST]
 
 
-def check(plan: Plan, asked: Asked, of_both: Asked) -> AnswerCheck:
-    """What was compared, and what differs; values and bodies by the answers of both servers only."""
+def check(plan: Plan, first: Asked, again: Asked) -> AnswerCheck:
+    """What was compared, and what differs: values and bodies by the answers of both servers only, and
+    everything else unless the answers of the second ones contradict it."""
+    asked, both_servers = Asked.of(first, again), of_both(first, again)
     compared, missed = set[str](), set[str]()
     for rival in plan.rivals:
         for scenario in scenarios_of(plan):
@@ -211,18 +221,52 @@ def check(plan: Plan, asked: Asked, of_both: Asked) -> AnswerCheck:
             compared |= both
             missed |= named - both
             missed |= {scenario} if not named else set()
-    unknown = unconfirmed(plan, asked, of_both)
+    by_order = answered_by_order(plan, first, again)
+    unknown = unconfirmed(plan, asked, both_servers) | by_order
     compared, missed = compared - unknown, missed | unknown
     return AnswerCheck(
         requests=min(requests_of(answers) for answers in asked.alone.values()),
         endpoints=tuple(sorted(compared)),
         not_compared=tuple(sorted(missed - compared)),
+        by_order=tuple(sorted(by_order)),
         cut=tuple(sorted(asked.cut)),
         differences=(
-            *(one for one in found(plan, asked, BY_CHANCE) if one.kind not in VALUES),
-            *(one for one in found(plan, of_both, BY_CHANCE) if one.kind in VALUES),
+            *(
+                one
+                for one in found(plan, asked, BY_CHANCE)
+                if one.kind not in VALUES and outlasts(one, again)
+            ),
+            *(one for one in found(plan, both_servers, BY_CHANCE) if one.kind in VALUES),
         ),
     )
+
+
+def answered_by_order(plan: Plan, first: Asked, again: Asked) -> set[str]:
+    """`scenario: endpoint` of those in which the first servers of two arms differ beyond chance, and the
+    second ones, of which the other arm was asked first, do not."""
+    return {
+        f"{one.scenario}: {one.endpoint}"
+        for one in found(plan, first, BY_CHANCE)
+        if one.kind not in VALUES and one.users == 1 and not outlasts(one, again)
+        if min(
+            sum(seen.endpoint == one.endpoint for seen in first.alone[arm][one.scenario])
+            for arm in (one.reference, one.arm)
+        )
+        >= VISITS_AGAIN
+    }
+
+
+def outlasts(one: AnswerDifference, again: Asked) -> bool:
+    """Whether the second servers show a difference, too: see `shown_again`."""
+    if one.users > 1:
+        ours, theirs = (
+            successful(again.crowd.get(arm, {}).get(one.scenario, ())) for arm in (one.reference, one.arm)
+        )
+    else:
+        ours, theirs = (
+            list(again.alone.get(arm, {}).get(one.scenario, ())) for arm in (one.reference, one.arm)
+        )
+    return shown_again(one, ours, theirs)
 
 
 def unconfirmed(plan: Plan, asked: Asked, of_both: Asked) -> set[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from loadtests.errors import PlanError
-from loadtests.plan.plan import BLOCK, FIRST_LOOK, Plan
+from loadtests.plan.plan import BLOCK, Plan
+from loadtests.plan.profiles import FIRST_LOOK
 from loadtests.records.refusals import foreseen
 
 OFF = 1.5

@@ -8,6 +8,7 @@ from pathlib import Path
 from loadtests.measure.starter.exploration import canary_of, explore
 from loadtests.measure.starter.files import added, locustfile, table, write_new
 from loadtests.plan.arms import Arm
+from loadtests.plan.settings import RunSettings
 
 USERS = "duel_users.py"
 """The locustfile, where no other is named."""
@@ -27,17 +28,18 @@ class Started:
     """The file to which the table was added; None where it was not, since it has one, or is none."""
 
 
-def start(arm: Arm, described: str, app_dir: str, file: Path, project: Path) -> Started:
-    """Write a locustfile for an app, and its settings into the table `tool.duel` of `project`. `described`:
-    the arm as `--arm` takes it. Raises PlanError for an app without OpenAPI document and a file that exists,
+def start(arm: Arm, app: str, settings: RunSettings, file: Path, project: Path) -> Started:
+    """Write a locustfile for an app, and its settings into the table `tool.duel` of `project`. `app`: as
+    `--arm` takes it. Raises PlanError for an app without OpenAPI document and a file that exists,
     CannotWrite."""
     explored = explore(arm)
     write_new(file, locustfile(arm.app, explored))
     canary = canary_of(explored)
     text = table(
         {
-            **({} if app_dir == "." else {"app-dir": app_dir}),
-            "arm": [described],
+            **({} if settings.app_dir == "." else {"app-dir": settings.app_dir}),
+            **({} if settings.python is None else {"python": settings.python}),
+            "arm": [f"app={app}"],
             "locustfile": str(file),
             **({} if canary is None else {"canary": canary}),
         }

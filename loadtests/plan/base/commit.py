@@ -7,7 +7,6 @@ run is carried out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +14,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from loadtests.errors import PlanError
-from loadtests.plan.base.events import EVENT, base_of_job
 from loadtests.plan.base.repository import SHOWN, git, head_of, lacking, merge_base
 from loadtests.plan.fields import Frozen, Line, Name
 
@@ -64,7 +62,6 @@ class BaseCommit(Frozen):
 def resolve(ref: str, directory: Path, point: BasePoint = "merge-base") -> BaseCommit:
     """The base of the repository that holds `directory`. Raises PlanError where there is none."""
     root = git(directory, "rev-parse", "--show-toplevel")
-    ref = base_of_job(os.environ, Path(root)) if ref == EVENT else ref
     try:
         # --end-of-options: a ref that looks like an option is not one.
         tip = git(directory, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")

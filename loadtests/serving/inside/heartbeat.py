@@ -45,9 +45,9 @@ NOT_KNOWN = float("nan")
 NOT_COUNTED = (NOT_KNOWN,) * 5
 
 COLUMNS = (
-    "due", "lag", "tasks", "items", "thread_jobs", "process_jobs", "threads", "tokens", "borrowed", "queued",
-    "pool", "checked_out", "pool_queued", "cpu", "loop_cpu", "gc", "switches", "hops", "pool_wait",
-    "statements", "statement_time", "locks", "lock_time",
+    "due", "lag", "tasks", "items", "thread_jobs", "process_jobs", "threads", "blocks", "tokens",
+    "borrowed", "queued", "pool", "checked_out", "pool_queued", "cpu", "loop_cpu", "gc", "switches", "hops",
+    "pool_wait", "statements", "statement_time", "locks", "lock_time",
 )  # fmt: skip
 """Of a beat. From `cpu` on they are totals since the process began; all times are in seconds."""
 
@@ -125,13 +125,14 @@ class Heartbeat:
         return (len(asyncio.all_tasks(self.loop)), *self.pending.counts())
 
     def state(self, loop_cpu: float) -> tuple[float, ...]:
-        """The columns from `tokens` on, now."""
+        """The columns from `blocks` on, now."""
         if self.limiter is None:
             raise RuntimeError("the heartbeat has not been started")
         limiter = self.limiter.statistics()
         totals = self.database.totals()
         use = resource.getrusage(resource.RUSAGE_SELF)
         return (
+            blocks(),
             limiter.total_tokens,
             limiter.borrowed_tokens,
             limiter.tasks_waiting,
@@ -146,15 +147,25 @@ class Heartbeat:
 
     def read(self, since: float) -> list[tuple[float, ...]]:
         """The beats that were due from `since` on (perf_counter's clock, which all processes of a machine
-        share), the one before them, and one for this moment: as late as the beat that is still out.
+        share), the one before them, and one for this moment: as late as the beat that is still out, and with
+        the blocks that a collection leaves. To be asked without load: a collection stops everything else.
         Empty before the first beat."""
         if not self.beats:
             return []
         rows = list(self.beats)
         first = next((i for i, row in enumerate(rows) if row[0] >= since), len(rows))
         now = perf_counter()
-        last = (min(self.due, now), max(0.0, now - self.due), *NOT_COUNTED, *self.state(NOT_KNOWN))
+        due, lag, (_, *state) = min(self.due, now), max(0.0, now - self.due), self.state(NOT_KNOWN)
+        # After the state, whose totals are those of the load.
+        gc.collect()
+        last = (due, lag, *NOT_COUNTED, blocks(), *state)
         return [*rows[max(0, first - 1) :], last]
+
+
+def blocks() -> float:
+    """Blocks of memory that Python has given out: some 10 µs for a heap of 100 MB."""
+    count = getattr(sys, "getallocatedblocks", None)
+    return NOT_KNOWN if count is None else float(count())
 
 
 class Stopwatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.advice.app_advice import (
@@ -14,11 +14,8 @@ from reports.advice.app_advice import (
     Problem,
     ReadsFile,
     Wedges,
-    Weight,
 )
 from reports.wording.units import counted
-
-MARKS: Mapping[Weight, str] = {"wrong": "✗", "mind": "!", "consider": "·"}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from reports.advice.behind import FinishesMore
 from reports.advice.cards import (
     Advice,
     Card,
+    MayNotLast,
     NeighbourWaits,
     Note,
     NotForItsSpeed,
@@ -110,6 +111,8 @@ def note_text(note: Note) -> str:
                 f"{arm} is ahead, but fails more requests, drops connections or may let work pile up: not "
                 "advised for its speed"
             )
+        case MayNotLast(arm):
+            return f"{arm} keeps more objects with every response: its throughput may not last"
         case FinishesMore(arm, other, finished, others):
             return (
                 f"{arm}'s work piles up, and it still finishes {units.rate(finished)}, where {other} answers "

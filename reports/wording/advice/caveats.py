@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports.advice.caveats import (
     AheadUnobserved,
+    AnswersByOrder,
     AnswersCutOff,
     Caveat,
     DatabaseUsed,
@@ -80,7 +81,7 @@ def caveat_text(caveat: Caveat) -> str:
                 "servers are unknown, fewer bottlenecks can be identified, and whether the machine was quiet "
                 "was not checked"
             )
-        case PreparationDisturbed() | ThreadsOverruled() | AnswersCutOff():
+        case PreparationDisturbed() | ThreadsOverruled() | AnswersCutOff() | AnswersByOrder():
             return preparation_text(caveat)
         case SharedCpus():
             return (
@@ -100,11 +101,12 @@ def names_text(caveat: ManyNames) -> str:
 
 def rows_text(caveat: RowsApart) -> str:
     """Which rows are no requests, and what was done with them."""
-    parts = []
+    parts, one = [], len(caveat.covering) == 1
     if caveat.covering:
         parts.append(
-            f"{listed(caveat.covering)} cover several requests each: they have response times of their own, "
-            "and count neither as requests nor in the times of all"
+            f"{listed(caveat.covering)} {'covers' if one else 'cover'} several requests each: "
+            f"{'it has' if one else 'they have'} response times of {'its' if one else 'their'} own, and "
+            f"{'counts' if one else 'count'} neither as requests nor in the times of all"
         )
     if caveat.untimed:
         counts = (f"{name} ({number:,})" for name, number in caveat.untimed)
@@ -125,7 +127,9 @@ def database_text(database: str) -> str:
     )
 
 
-def preparation_text(caveat: PreparationDisturbed | ThreadsOverruled | AnswersCutOff) -> str:
+def preparation_text(
+    caveat: PreparationDisturbed | ThreadsOverruled | AnswersCutOff | AnswersByOrder,
+) -> str:
     """What was found before the rounds."""
     match caveat:
         case ThreadsOverruled(arms):
@@ -134,6 +138,13 @@ def preparation_text(caveat: PreparationDisturbed | ThreadsOverruled | AnswersCu
             return (
                 f"{', '.join(scenarios)}: not all answers were compared before load: some are slow, huge "
                 "or endless and were cut off: check that the arms answer them alike"
+            )
+        case AnswersByOrder(endpoints):
+            return (
+                f"{listed(endpoints)}: the arm that is asked first answers one way, the arms after it "
+                "another, whichever it is: they share state, such as a database, so these answers were not "
+                "compared: give each arm its own (copy=PATH), or undo the changes before every trial "
+                "(--before-trial)"
             )
         case PreparationDisturbed():
             return disturbed_text(caveat)

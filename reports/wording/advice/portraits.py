@@ -8,12 +8,11 @@ from typing import assert_never
 from loadtests.records import Arm, Metric, Plan
 from reports.advice.costs import Cost
 from reports.advice.explanations import Explanations
-from reports.advice.portraits import EndpointFigures, NextStep, Portrait, PortraitWord
+from reports.advice.portraits import EndpointFigures, NextStep, Portrait
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, evidence_text
 from reports.wording.reservations import reservation_text
-
-MARKS: dict[PortraitWord, str] = {"measured": "✓", "inconclusive": "~", "failing": "✗", "invalid": "!"}
+from reports.wording.vocabulary import PORTRAIT_MARKS
 
 HEADS = ("scenario", "load", "requests", "failed", "throughput", "p50", "p95", "p99")
 """Of the table of all cells: see `row_texts`."""
@@ -41,7 +40,7 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
 
 def headline(portrait: Portrait, plan: Plan) -> str:
     """`Reader at 64 users: throughput 1,010/s (984/s–1,030/s), median response time 31.2 ms, n = 6`."""
-    where = f"{MARKS[portrait.word]} {portrait.cell}"
+    where = f"{PORTRAIT_MARKS[portrait.word]} {portrait.cell}"
     if portrait.word in ("failing", "invalid"):
         return f"{where}: {portrait.word}"
     metric, figures = portrait.metric, portrait.whole.figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.analysis.statistics import LAST_LOOK
 from reports.gate.changes import ALPHA, ArmMoved, Change, ChangeNote
 from reports.gate.comparison import Comparison
 from reports.gate.findings import WORST_FIRST
@@ -79,7 +80,7 @@ def warnings(comparison: Comparison) -> list[str]:
         noun = "case" if any(one.head.endpoint for one in undecided) else "cell"
         lines.append(
             f"{counted(len(undecided), noun)} not decided: more rounds on both sides (--fixed-rounds "
-            "20) or a longer window (-t) would narrow the intervals"
+            f"{LAST_LOOK}) or a longer window (-t) would narrow the intervals"
         )
     return lines
 
