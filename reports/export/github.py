@@ -62,7 +62,7 @@ def commands(gate: Gate, files: Mapping[str, str]) -> str:
 
 
 def annotation(case: Case, file: str | None) -> str:
-    command = "warning" if case.outcome == "inconclusive" else "error"
+    command = "error" if case.outcome == "regression" else "warning"
     properties = {"title": f"{case.outcome}: {case.name}"}
     if file is not None:
         properties = {"file": file, "line": "1", **properties}
