@@ -354,3 +354,12 @@ def test_a_job_without_a_base_is_told_to_name_one(tmp_path: Path) -> None:
         with pytest.raises(PlanError) as refused:
             base_of_job(variables, ROOT)
         assert "--base-ref COMMIT" in refused.value.hint
+
+
+def test_a_name_that_no_artifact_can_have_is_refused_before_anything_is_installed(
+    rehearsal: Rehearsal,
+) -> None:
+    job = rehearsal.job("push", name="services/api")
+    assert job.run() == 2
+    assert "is no name of an artifact" in job.printed
+    assert job.steps["Install duel"] == "skipped"
