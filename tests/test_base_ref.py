@@ -29,6 +29,7 @@ SHOP = '''
 import asyncio
 from random import Random
 from time import perf_counter
+from types import SimpleNamespace
 
 GAP = 0.005
 random = Random(1)
@@ -45,6 +46,9 @@ async def app(scope, receive, send):
     await asyncio.sleep(turn - now)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
+
+
+app.routes = [SimpleNamespace(path="/ping", endpoint=app)]
 '''
 
 
@@ -131,7 +135,7 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
     errors = [line for line in said.splitlines() if line.startswith("::error")]
     assert len(errors) == 1
     assert (
-        "::error file=src/shop.py,line=1,title=regression%3A ping at 16 users::ping at 16 users, shop-head: "
+        "::error file=src/shop.py,line=12,title=regression%3A ping at 16 users::ping at 16 users, shop-head: "
         "worse than shop-base by more than 10%25" in errors[0]
     )
     assert outputs["outcome"] == "regression"

@@ -19,6 +19,7 @@ from reports.export import github, junit
 from reports.export.cases import Case, Gate, gate, of_run
 from reports.export.formats import FORMATS, write
 from reports.export.measures import measures
+from reports.export.places import Place
 from tests import scripted
 from tests.commands import duel_here
 from tests.scripted import Scripted
@@ -158,11 +159,11 @@ def test_a_comment_has_the_verdict_first_and_keeps_its_length(tmp_path: Path) ->
 def test_annotations_are_at_most_ten_worst_first_and_escaped() -> None:
     cases = [Case("g", f"c{n}", "inconclusive", "?") for n in range(8)]
     cases += [Case("g", f"{n}{HOSTILE}", "regression", HOSTILE) for n in range(8)]
-    lines = github.commands(gate("run", cases), {"g": "shop/a,b.py"}).splitlines()
+    lines = github.commands(gate("run", cases), lambda _: Place("shop/a,b.py", 7)).splitlines()
     assert len(lines) == 10
     assert [line.partition(" ")[0] for line in lines] == ["::error"] * 8 + ["::warning"] * 2
     for line in lines[:8]:
-        found = re.fullmatch(r"::error file=shop/a%2Cb\.py,line=1,title=([^:,]*)::(.*)", line)
+        found = re.fullmatch(r"::error file=shop/a%2Cb\.py,line=7,title=([^:,]*)::(.*)", line)
         assert found is not None
         assert not {"\r", "\n"} & set(line)
         assert "%25%0D%0A::error::x" in found[2]

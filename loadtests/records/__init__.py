@@ -13,6 +13,7 @@ from loadtests.records.answers import (
     SIZE_SLACK,
     AnswerCheck,
     AnswerDifference,
+    AnsweringRoute,
     Compared,
     DifferenceKind,
 )
@@ -45,10 +46,10 @@ from loadtests.records.tried import MOST_LOST, RoundsTried, rounds_tried
 
 __all__ = [
     "BLOCK", "ENOUGH_FOR_P50", "MOST_LOST", "MUCH_SLOWER", "SIZE_FACTOR", "SIZE_SLACK", "AnswerCheck",
-    "AnswerDifference", "Arm", "ArrayFile", "Calibration", "CannotWrite", "Ceiling", "Cell", "Compared",
-    "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen", "Heartbeats", "Ignored", "InForce", "Line",
-    "Load", "Machine", "Metric", "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run",
-    "RunDirectory", "Samples", "ServerEnd", "Serving", "Settling", "Trial", "TrialArrays", "foreseen",
-    "one_line", "read_document", "read_heartbeats", "read_named", "read_samples", "rounds_tried",
-    "write_delays", "write_heartbeats", "write_samples", "write_whole",
+    "AnswerDifference", "AnsweringRoute", "Arm", "ArrayFile", "Calibration", "CannotWrite", "Ceiling", "Cell",
+    "Compared", "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen", "Heartbeats", "Ignored",
+    "InForce", "Line", "Load", "Machine", "Metric", "Plan", "RecordError", "Refusal", "Resources",
+    "RoundsTried", "Run", "RunDirectory", "Samples", "ServerEnd", "Serving", "Settling", "Trial",
+    "TrialArrays", "foreseen", "one_line", "read_document", "read_heartbeats", "read_named", "read_samples",
+    "rounds_tried", "write_delays", "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip

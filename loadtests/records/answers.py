@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from loadtests.plan.fields import Frozen, Line
+from loadtests.records.names.routes import is_path, matcher, without_query
 
 DifferenceKind = Literal["status", "redirect", "content-type", "encoding", "shape", "value", "body", "size"]
 
@@ -42,6 +43,20 @@ class AnswerDifference(Frozen):
     arm_part: Part = 1.0
 
 
+class AnsweringRoute(Frozen):
+    """Which route of an arm answered an endpoint's requests, and where its function is."""
+
+    arm: Line
+    scenario: Line
+    endpoint: Line
+    """Of requests without a name, the task that makes them."""
+    path: Line
+    """The route's, such as `/items/{item_id}`."""
+    file: Line
+    line: Annotated[int, Field(ge=1)]
+    """Of its first decorator."""
+
+
 class AnswerCheck(Frozen):
     """How the arms' answers to what the scenarios request were compared before any load."""
 
@@ -58,6 +73,17 @@ class AnswerCheck(Frozen):
     cut: tuple[Line, ...] = ()
     """Scenarios whose user was cut off before all was answered, by answers that are slow, huge or endless."""
     differences: tuple[AnswerDifference, ...] = ()
+    routes: tuple[AnsweringRoute, ...] = ()
+    """Of the arms that are no base's; none in runs of earlier versions."""
+
+    def route(self, arm: str, scenario: str, name: str) -> AnsweringRoute | None:
+        """The one that answers the requests called `name`; None where that is not known, or not one alone."""
+        mine = [one for one in self.routes if (one.arm, one.scenario) == (arm, scenario)]
+        path = matcher(one.path for one in mine)(without_query(name)) if is_path(name) else None
+        found = {
+            (one.file, one.line): one for one in mine if name in (one.endpoint, one.path) or path == one.path
+        }
+        return next(iter(found.values())) if len(found) == 1 else None
 
 
 class Compared(Frozen):

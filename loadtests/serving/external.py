@@ -85,6 +85,10 @@ class ExternalServer:
         """None, for the same reason."""
         return []
 
+    def places(self) -> list[tuple[list[str], str, str, int]]:
+        """None, for the same reason."""
+        return []
+
     def log_tail(self) -> str:
         return ""
 

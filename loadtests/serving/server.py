@@ -50,6 +50,9 @@ class Target(Protocol):
     def routes(self) -> list[str]:
         """The paths of its app's routes, as `/items/{item_id}`; none where they are not known."""
 
+    def places(self) -> list[tuple[list[str], str, str, int]]:
+        """Of these routes: methods (none: all), path, file and line of the function."""
+
     def log_tail(self) -> str: ...
 
     def __enter__(self) -> Target: ...
@@ -176,6 +179,13 @@ class Server:
     def routes(self) -> list[str]:
         """The paths of the app's routes, in the order in which it tries them."""
         return next(iter(self.ask("routes", True)), [])
+
+    def places(self) -> list[tuple[list[str], str, str, int]]:
+        """Where the functions of these routes are."""
+        return [
+            (methods, path, file, line)
+            for methods, path, file, line in next(iter(self.ask("places", True)), [])
+        ]
 
     def ask(self, kind: str, question: float | bool) -> list[Any]:
         """What every worker answers; nothing from a server that has ended or does not respond."""

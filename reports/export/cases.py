@@ -41,6 +41,8 @@ class Case:
     """For how long both arms were loaded for it; 0 where records that were there already are judged."""
     failed: tuple[str, ...] = ()
     """The kinds of failed requests in its cell, a line each."""
+    verdict: Verdict | None = None
+    """What it was made from; None of thresholds and comparisons."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def of_run(conclusions: Conclusions) -> Gate:
             loaded(run, verdict) if verdict.primary else 0.0,
             lines_of_cell(conclusions.failure_kinds, verdict.cell, (verdict.reference, verdict.arm))
             if verdict.primary else (),
+            verdict,
         )
         for verdict, word, line in zip(conclusions.cases, judged, sentences(conclusions), strict=True)
     ]  # fmt: skip

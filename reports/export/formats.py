@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
-from loadtests.records import Arm
 from reports.conclusions import Conclusions, side
 from reports.export import cases, github, junit, measures, trackers
-from reports.export.cases import Gate
+from reports.export.cases import Case, Gate
+from reports.export.places import Place, place
 from reports.gate import baseline, comparison
 from reports.gate.comparison import Comparison
 from reports.gate.sides import Side
@@ -48,27 +47,8 @@ class Exported:
     def measures(self) -> list[measures.Measure]:
         return measures.measures(self.conclusions)
 
-    @property
-    def files(self) -> Mapping[str, str]:
-        """By the group of a case, the file that defines its arm, relative to the current directory."""
-        found = {}
-        for case in self.gate.cases:
-            name = case.group.partition(" against ")[0]
-            arm = next((arm for arm in self.conclusions.run.plan.arms if arm.name == name), None)
-            file = source(arm) if arm is not None else None
-            if file is not None:
-                found[case.group] = file
-        return found
-
-
-def source(arm: Arm) -> str | None:
-    """The file of an arm's module, if it is below the current directory."""
-    module = Path(*arm.app.partition(":")[0].split("."))
-    for candidate in (module.with_suffix(".py"), module / "__init__.py"):
-        path = Path(arm.app_dir or ".", candidate)
-        if path.is_file() and path.resolve().is_relative_to(Path.cwd()):
-            return str(path.resolve().relative_to(Path.cwd()))
-    return None
+    def place(self, case: Case) -> Place | None:
+        return place(self.conclusions.run, case)
 
 
 FORMATS: Mapping[str, Callable[[Exported], str]] = {
@@ -76,7 +56,7 @@ FORMATS: Mapping[str, Callable[[Exported], str]] = {
     "markdown": lambda one: one.markdown,
     "comment": lambda one: github.comment(one.gate, one.markdown),
     "github-summary": lambda one: github.summary(one.markdown),
-    "github-annotations": lambda one: github.commands(one.gate, one.files),
+    "github-annotations": lambda one: github.commands(one.gate, one.place),
     "github-outputs": lambda one: github.outputs(one.gate),
     "junit": lambda one: junit.text(one.gate),
     "openmetrics": lambda one: trackers.openmetrics(one.measures, one.conclusions.primaries, one.gate),

@@ -5,9 +5,10 @@ Nothing here talks to GitHub: action.yml publishes these texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from reports.export.cases import Case, Gate
+from reports.export.places import Place
 from reports.render.markdown import plain
 from reports.wording.vocabulary import OUTCOME_MARKS
 
@@ -51,21 +52,20 @@ def comment(gate: Gate, markdown: str) -> str:
     return head + markdown + tail
 
 
-def commands(gate: Gate, files: Mapping[str, str]) -> str:
-    """Workflow commands: answers that differ, then the cases, the worst first. `files`: by the group of a
-    case, the file to annotate."""
+def commands(gate: Gate, place: Callable[[Case], Place | None]) -> str:
+    """Workflow commands: answers that differ, then the cases, the worst first. `place`: what to annotate."""
     told = [case for case in gate.cases if case.outcome != "pass"][:MOST_ANNOTATIONS]
     notes = (
         [f"::warning title=answers differ::{escaped(' '.join(gate.notes), MESSAGE)}"] if gate.notes else []
     )
-    return "".join(f"{line}\n" for line in (*notes, *(annotation(one, files.get(one.group)) for one in told)))
+    return "".join(f"{line}\n" for line in (*notes, *(annotation(one, place(one)) for one in told)))
 
 
-def annotation(case: Case, file: str | None) -> str:
+def annotation(case: Case, place: Place | None) -> str:
     command = "error" if case.outcome == "regression" else "warning"
     properties = {"title": f"{case.outcome}: {case.name}"}
-    if file is not None:
-        properties = {"file": file, "line": "1", **properties}
+    if place is not None:
+        properties = {"file": place.file, "line": str(place.line), **properties}
     said = ",".join(f"{key}={escaped(value, PROPERTY)}" for key, value in properties.items())
     return f"::{command} {said}::{escaped(case.message, MESSAGE)}"
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import Self
 
 from loadtests.errors import ChildFailed
+from loadtests.measure.answers.answering import answering
 from loadtests.measure.answers.differences import (
     ALWAYS,
     BY_CHANCE,
@@ -25,7 +26,7 @@ from loadtests.measure.generator import expect
 from loadtests.plan.arms import Arm
 from loadtests.plan.plan import Plan
 from loadtests.plan.request import Inquiry
-from loadtests.records.answers import AnswerCheck, AnswerDifference, DifferenceKind
+from loadtests.records.answers import AnswerCheck, AnswerDifference, AnsweringRoute, DifferenceKind
 from loadtests.serving.server import Target, serve
 
 BUDGET = 0.3
@@ -62,6 +63,8 @@ class Asked:
     crowd: Answers = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     """Scenarios whose user alone was cut off before all was answered."""
+    routes: list[AnsweringRoute] = field(default_factory=list)
+    """What answered a user alone, of the arms that are no base's."""
 
     @classmethod
     def of(cls, *several: Self) -> Self:
@@ -87,6 +90,8 @@ def compare_answers(plan: Plan, bench: Bench, then: Callable[[Target], None] = l
     def ask(arm: Arm, stream: str, visits: int, asked: Asked, between: Callable[[Target], None]) -> None:
         with serve(arm, bench.environment, stream) as server:
             asked.cut.update(ask_alone(server, plan, bench, visits, asked.alone))
+            if arm.name not in plan.against.values():
+                asked.routes.extend(answering(server, asked.alone[arm.name]))
             between(server)
             ask_as_crowd(server, plan, bench, asked.crowd)
 
@@ -230,6 +235,7 @@ def check(plan: Plan, first: Asked, again: Asked) -> AnswerCheck:
         not_compared=tuple(sorted(missed - compared)),
         by_order=tuple(sorted(by_order)),
         cut=tuple(sorted(asked.cut)),
+        routes=tuple(first.routes),
         differences=(
             *(
                 one

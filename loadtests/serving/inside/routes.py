@@ -1,18 +1,21 @@
-"""The paths of an app's routes, by which requests without a name are grouped.
+"""The routes of an app: their paths, by which requests without a name are grouped, and where their code is.
 
 Loaded by serve.py from its own directory, so it imports none of our packages.
 """
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
 MOST = 2_000
-"""Paths that are told."""
+"""Routes that are told."""
 
 DEEPEST = 10
 """Apps that are mounted in one another, or wrapped around it."""
@@ -20,15 +23,44 @@ DEEPEST = 10
 
 def paths(app: Any) -> list[str]:
     """As `/items/{item_id}`, in the order in which the app tries them; none where they are not known."""
-    found: list[str] = []
-    # Whatever an app keeps as its routes: without paths, requests are grouped by what is seen of them.
+    return list(dict.fromkeys(path for path, _ in routes(app)))
+
+
+def places(app: Any) -> list[list[Any]]:
+    """Of each route whose function is known, in the same order: its methods (none: all), its path, and the
+    file and first line of the function with its decorators."""
+    return [
+        [
+            sorted(getattr(route, "methods", None) or ()),
+            path,
+            os.path.realpath(code.co_filename),
+            code.co_firstlineno,
+        ]
+        for path, route in routes(app)
+        if (code := code_of(route.endpoint)) is not None
+    ]
+
+
+def routes(app: Any) -> list[tuple[str, Any]]:
+    """The routes that have an endpoint, with their whole paths; none where they are not known."""
+    found: list[tuple[str, Any]] = []
+    # Whatever an app keeps as its routes: without them, requests are grouped by what is seen of them.
     with suppress(Exception):
         found.extend(islice(below(app, "", DEEPEST), MOST))
-    return list(dict.fromkeys(found))
+    return found
 
 
-def below(app: Any, prefix: str, depth: int) -> Iterator[str]:
-    """The paths of an app that is mounted under `prefix`."""
+def code_of(endpoint: Any) -> Any:
+    """The code of the function below partials and decorators; None of what is no function."""
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    with suppress(Exception):
+        endpoint = inspect.unwrap(endpoint)
+    return getattr(getattr(endpoint, "__func__", endpoint), "__code__", None)
+
+
+def below(app: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """The routes of an app that is mounted under `prefix`."""
     if not depth:
         return
     several = getattr(app, "routes", None)
@@ -42,7 +74,7 @@ def below(app: Any, prefix: str, depth: int) -> Iterator[str]:
         if not isinstance(path, str):
             continue
         if getattr(route, "endpoint", None) is not None:
-            yield prefix + path
+            yield prefix + path, route
             continue
         mounted = getattr(getattr(route, "original_route", route), "app", None)
         yield from below(mounted, prefix + path, depth - 1)

@@ -6,7 +6,8 @@ imports only the files beside it from our code.
 
 Exchanges JSON lines with its parent: one on stdout once it accepts requests; then one for every line on
 stdin: to `{"heartbeats": SINCE}` the heartbeats of each worker from that moment on, to `{"modules": true}`
-the paths of the modules that each worker has imported, to `{"routes": true}` the paths of its app's routes.
+the paths of the modules that each worker has imported, to `{"routes": true}` the paths of its app's routes,
+to `{"places": true}` where these routes' functions are.
 It ends when stdin does, since its parent is gone then.
 """
 
@@ -143,6 +144,8 @@ def answer(
         say(parent, {"modules": [origins.modules()]})
     elif "routes" in question:
         say(parent, {"routes": [[path for app in served for path in beside("routes").paths(app)]]})
+    elif "places" in question:
+        say(parent, {"places": [[place for app in served for place in beside("routes").places(app)]]})
     else:
         say(parent, {"heartbeats": [heartbeat.read(question["heartbeats"]) if heartbeat else []]})
 
