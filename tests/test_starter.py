@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from loadtests.errors import Exit
 from loadtests.measure.answers.openapi import Operation, example, operations
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.starter.exploration import Explored, canary_of, unasked
-from loadtests.measure.starter.files import added, locustfile, table
+from loadtests.measure.starter.files import OF_LOCUST, added, locustfile, table, write_new
 from tests.commands import duel_here
 
 FORM = {"required": True, "content": {"multipart/form-data": {}}}
@@ -54,6 +55,13 @@ def only(path: str, method: str = "get", **operation: Any) -> Operation:
                     {"properties": {"b": {"type": "boolean"}}, "required": ["b"]}]}, {"a": 1, "b": True}),
         ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [1, 1]),
         ({"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"]}, {"a": 1}),
+        ({"allOf": [{"type": "string", "enum": ["red"]}]}, "red"),
+        ({"type": "integer", "minimum": 1, "exclusiveMaximum": False, "maximum": 9}, 1),
+        ({"type": "integer", "minimum": 3, "exclusiveMinimum": True}, 4),
+        ({"type": "string", "minLength": 10**11}, "a" * 1000),
+        ({"type": "integer", "minimum": "1"}, "a"),
+        ({"type": {}}, "a"),
+        ({"enum": {"a": 1}}, "a"),
         ({}, "a"),
         (None, "a"),
     ],
@@ -109,6 +117,44 @@ def test_only_reads_that_answered_are_loaded_and_each_other_one_says_why_not(
     assert (why or "") in text
 
 
+def test_an_operation_that_cannot_be_read_does_not_hide_the_others() -> None:
+    found = operations(
+        b'{"paths": {"/ok": {"get": {}}, "/odd": {"get": {"parameters": null}}, "/null": null}}'
+    )
+    assert [one.path for one in found] == ["/ok"]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["x/y\n    import os; os.system('true')  #", 'a"""\nimport os\n"""', "\0", "\ud800", "\\", "\r"],
+)
+def test_nothing_of_a_document_becomes_code(hostile: str, tmp_path: Path) -> None:
+    """An app, and its document, may be a stranger's."""
+    form = {"required": True, "content": {hostile: {}}}
+    several = [
+        unasked(only(f"/{hostile}", "post", requestBody=form, summary=hostile)),
+        found(summary=hostile),
+    ]
+    file = tmp_path / "users.py"
+    write_new(file, locustfile(f"shop:{hostile}", several))
+    tree = ast.parse(file.read_text())
+    assert {type(node) for node in tree.body} == {ast.Expr, ast.ImportFrom, ast.ClassDef}
+    bodies = [node for made in tree.body if isinstance(made, ast.ClassDef) for node in made.body]
+    assert {type(node) for node in bodies} <= {ast.Expr, ast.Assign, ast.FunctionDef}
+    assert [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "os"] == []
+
+
+def test_a_task_has_no_name_that_its_user_has_already() -> None:
+    """A route called `tasks` or `weight` would change the user. Asked of a child, since Locust patches."""
+    program = "from loadtests.load.users import LeanUser; print(*dir(LeanUser))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    names = {name for name in done.stdout.split() if not name.startswith("_")}
+    assert names <= OF_LOCUST
+    for name in ("tasks", "weight", "run"):
+        text = locustfile("shop:app", [found(summary=name.title())])
+        assert f"def request_{name}(self)" in text
+
+
 @pytest.mark.parametrize("title", ["", "class", "3 things", "Łódź", 'say "hi"\\n', "LeanUser"])
 def test_whatever_a_route_is_called_the_locustfile_is_python(title: str) -> None:
     several = [found(summary=title), found(summary=title)]
@@ -129,9 +175,10 @@ def test_a_project_that_has_settings_keeps_them(tmp_path: Path) -> None:
     assert not added(project, settings)
     project.write_text("[project]\nname = 'shop'")
     assert added(project, settings)
-    before = project.read_text()
-    assert not added(project, settings)
-    assert project.read_text() == before
+    for text in (project.read_text(), "tool = {x = {y = 1}}\n", "tool = 1\n", "not toml ["):
+        project.write_text(text)
+        assert not added(project, settings)
+        assert project.read_text() == text
 
 
 def test_an_app_becomes_a_locustfile_and_settings_with_which_it_runs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from loadtests.errors import PlanError
 from loadtests.plan.base.jobs import NO_COMMIT, base_of_event, base_of_job
@@ -90,6 +91,8 @@ EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "merge_group": ("merge_group", {"merge_group": {"base_sha": SHA}}),
 }  # fmt: skip
 """As GitHub writes them, as far as a gate reads them."""
+
+FORCED = {"before": SHA, "forced": True, "repository": {"default_branch": "main"}}
 
 FAKE_DUEL = """#!{python}
 import os, shutil, sys
@@ -268,29 +271,49 @@ def test_two_gates_of_one_pull_request_keep_their_own_comments(rehearsal: Rehear
     job = rehearsal.job("pull_request", comment="true", name="orders 3.13")
     assert job.run() == 0, job.printed
     body = (rehearsal.home / "duel-comment-orders 3.13.md").read_text()
-    assert body.startswith("<!-- fastapi-duel orders 3.13 -->\n###")
+    assert body.startswith("<!-- fastapi-duel orders 3.13 -->\n### orders 3.13: gate passed")
     assert "-X PATCH repos/shop/shop/issues/comments/41" in rehearsal.posted
 
 
 def test_duel_is_installed_into_an_environment_of_its_own(rehearsal: Rehearsal) -> None:
     (rehearsal.duel / "duel").unlink()
-    python = rehearsal.home / "python"
+    python = rehearsal.home / "bin" / "python"
     python.write_text(
         f'#!/bin/sh\necho "$@" >> {rehearsal.home}/python-calls\n'
-        f'case "$*" in *venv*) ln -sf "$0" {rehearsal.duel}/python;; *-c*) echo 3.13.1;; esac\n'
+        f'case "$*" in *venv*) ln -sf "$0" {rehearsal.duel}/python;; esac\n'
     )
     python.chmod(0o755)
-    job = rehearsal.job("push", python=str(python))
+    job = rehearsal.job("push")
     job.run()
     calls = (rehearsal.home / "python-calls").read_text()
-    assert f"-m venv --clear {rehearsal.duel.parent}" in calls
-    assert f"-m pip install --quiet {ROOT}" in calls
+    environment = rehearsal.duel.parent
+    assert f"-m venv --clear {environment}" in calls
+    assert f"-m pip install --quiet --constraint {environment}/versions.txt {ROOT}" in calls
     assert job.steps["Install duel"] == "0"
+    # In the versions that we test with, and their conditions: some are locked for each Python.
+    pinned = [Requirement(line) for line in (environment / "versions.txt").read_text().splitlines()]
+    assert "fastapi" in {one.name for one in pinned}
+    assert all(one.specifier for one in pinned)
+    assert any(one.marker for one in pinned)
+
+
+def test_an_interpreter_that_is_named_comes_before_one_that_is_found(rehearsal: Rehearsal) -> None:
+    (rehearsal.home / "repository" / ".venv").mkdir(parents=True)
+    for named in ("/opt/app/bin/python", ""):
+        rehearsal.job("push", code=2, python=named).run()
+        run = [call for call in rehearsal.calls if call[0] == "run"][-1]
+        assert run[1:5] == (
+            ["--app-dir", ".", "--python", named] if named else ["--app-dir", ".", "--base-ref", "ci"]
+        )
 
 
 def test_a_step_after_a_failed_one_is_skipped_in_the_rehearsal(rehearsal: Rehearsal) -> None:
     """Proof that the runner skips as GitHub does: the judge says always()."""
-    job = rehearsal.job("push", python="/no/such/python")
+    (rehearsal.duel / "duel").unlink()
+    python = rehearsal.home / "bin" / "python"
+    python.write_text('#!/bin/sh\n[ "$2" != venv ]\n')
+    python.chmod(0o755)
+    job = rehearsal.job("push")
     assert job.run() != 0
     assert job.steps["Measure base and head"] == "skipped"
     assert job.steps["Judge"] == "1"
@@ -301,6 +324,8 @@ def test_a_step_after_a_failed_one_is_skipped_in_the_rehearsal(rehearsal: Rehear
     [
         *((name, event, SHA) for name, event in EVENTS.values()),
         ("push", {"before": NO_COMMIT, "repository": {"default_branch": "trunk"}}, "origin/trunk"),
+        ("push", {**FORCED, "ref": "refs/heads/topic"}, "origin/main"),
+        ("push", {**FORCED, "ref": "refs/heads/main"}, None),
         ("workflow_dispatch", {}, None),
         ("pull_request", {"pull_request": "hostile"}, None),
         ("push", {}, None),
@@ -310,15 +335,31 @@ def test_the_base_of_an_event(name: str, event: Mapping[str, Any], base: str | N
     assert base_of_event(name, event) == base
 
 
+def test_a_pull_request_is_compared_with_what_it_was_merged_with() -> None:
+    """Main may have moved on since the event; a branch that is checked out as it is has no such merge."""
+    event = {"pull_request": {"base": {"sha": SHA}, "head": {"sha": "head"}}}
+    assert base_of_event("pull_request", event, ["main-now", "head"]) == "main-now"
+    assert base_of_event("pull_request", event, ["head^", "another"]) == SHA
+
+
 def test_a_job_without_a_base_is_told_to_name_one(tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text("{}")
-    assert base_of_job({"CI_MERGE_REQUEST_DIFF_BASE_SHA": SHA}) == SHA
+    assert base_of_job({"CI_MERGE_REQUEST_DIFF_BASE_SHA": SHA}, ROOT) == SHA
     for variables in (
         {},
         {"GITHUB_EVENT_NAME": "schedule", "GITHUB_EVENT_PATH": str(event)},
         {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": "/nowhere"},
     ):
         with pytest.raises(PlanError) as refused:
-            base_of_job(variables)
+            base_of_job(variables, ROOT)
         assert "--base-ref COMMIT" in refused.value.hint
+
+
+def test_a_name_that_no_artifact_can_have_is_refused_before_anything_is_installed(
+    rehearsal: Rehearsal,
+) -> None:
+    job = rehearsal.job("push", name="services/api")
+    assert job.run() == 2
+    assert "is no name of an artifact" in job.printed
+    assert job.steps["Install duel"] == "skipped"

@@ -83,7 +83,11 @@ def sides(settings: RunSettings, allow_remote: bool) -> dict[str, Any]:
     """The plan's arms, and which is compared with which. Raises PlanError."""
     chosen = swept(arms(settings, settings.arm, allow_remote), settings.sweep)
     if settings.base_ref is not None:
-        ref = base_of_job(os.environ) if settings.base_ref == OF_THIS_JOB else settings.base_ref
+        ref = (
+            base_of_job(os.environ, Path(settings.app_dir))
+            if settings.base_ref == OF_THIS_JOB
+            else settings.base_ref
+        )
         base = resolve(ref, Path(settings.app_dir), settings.base_point)
         pairs, against = paired(chosen, base, settings.base_python)
         check_places(pairs)

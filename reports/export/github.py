@@ -62,7 +62,7 @@ def commands(gate: Gate, place: Callable[[Case], Place | None]) -> str:
 
 
 def annotation(case: Case, place: Place | None) -> str:
-    command = "warning" if case.outcome == "inconclusive" else "error"
+    command = "error" if case.outcome == "regression" else "warning"
     properties = {"title": f"{case.outcome}: {case.name}"}
     if place is not None:
         properties = {"file": place.file, "line": str(place.line), **properties}

@@ -96,7 +96,8 @@ def check_equal(
                     ),
                 )
         expected = expected or answers
-    heads, beginnings = (tuple(sorted(cut[kind])) for kind in ("head", "first-bytes"))
+    # Where one arm's body was cut by its size and another's by time, only the heads are compared.
+    heads, beginnings = (tuple(sorted(one)) for one in (cut["head"], cut["first-bytes"] - cut["head"]))
     return Compared(requests=len(questions), heads=heads, beginnings=beginnings)
 
 

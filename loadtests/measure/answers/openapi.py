@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,6 +13,9 @@ METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 DEEPEST = 6
 """Levels of a schema for which values are made: one may contain itself."""
+
+LONGEST = 1_000
+"""Characters of a text and items of an array, whatever a schema asks for."""
 
 VALUES: Mapping[str, tuple[Any, Any]] = {
     "integer": (1, 999_999), "number": (0.5, -1), "boolean": (True, False), "string": ("a", "1"),
@@ -59,14 +63,17 @@ def operations(body: bytes) -> list[Operation]:
     """What a document lists, in its order; empty where `body` is no such document."""
     try:
         document = json.loads(body)
-        return [
-            operation(document, path, method, item[method], item.get("parameters", ()))
-            for path, item in document["paths"].items()
-            for method in METHODS
-            if method in item
-        ]
+        paths = document["paths"].items()
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
+    found: list[Operation] = []
+    for path, item in paths:
+        for method in METHODS:
+            # One that cannot be read does not hide the others.
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                if method in item:
+                    found.append(operation(document, path, method, item[method], item.get("parameters", ())))
+    return found
 
 
 def operation(
@@ -122,7 +129,15 @@ def referred(document: Mapping[str, Any], reference: str) -> Any:
 
 def example(schema: Any, which: int = 0, beside: Mapping[str, Any] | None = None) -> Any:
     """A value that fits a schema: the document's own example, else the first or the second value of its type.
-    `beside`: what else may hold an example, as a parameter does."""
+    `beside`: what else may hold an example, as a parameter does. A schema that is none gets a text."""
+    try:
+        return fitting(schema, which, beside)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ("a", "1")[which]
+
+
+def fitting(schema: Any, which: int, beside: Mapping[str, Any] | None) -> Any:
+    """The value of `example`; raises where the schema breaks the rules of its own language."""
     schema = schema if isinstance(schema, dict) else {}
     given = next(own_examples(beside or {}, schema), None)
     if which == 0 and given is not None:
@@ -135,6 +150,9 @@ def example(schema: Any, which: int = 0, beside: Mapping[str, Any] | None = None
             return example(choices[0], which)
     if schema.get("allOf"):
         parts = [example(one, which) for one in schema["allOf"]]
+        if not isinstance(parts[0], dict):
+            return parts[0]
+        parts.append(of_type(schema, which) if "properties" in schema else {})
         return {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}
     return of_type(schema, which)
 
@@ -164,7 +182,8 @@ def of_type(schema: Mapping[str, Any], which: int) -> Any:
         needed = [name for name in properties if name in schema.get("required", ())]
         return {name: example(properties[name], which) for name in needed}
     if kind == "array":
-        return [example(schema.get("items"), which) for _ in range(max(1, int(schema.get("minItems", 1))))]
+        count = min(max(1, int(schema.get("minItems", 1))), LONGEST)
+        return [example(schema.get("items"), which) for _ in range(count)]
     if kind == "string":
         return word(schema, which)
     value = VALUES.get(kind, VALUES["string"])[which]
@@ -176,18 +195,23 @@ def number(schema: Mapping[str, Any], value: float, which: int) -> Any:
     if which:
         return value
     step = 1 if schema.get("type") == "integer" else 0.5
-    if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
-        value = schema["exclusiveMinimum"] + step
+    above, below = (bound(schema, end) for end in ("Minimum", "Maximum"))
     value = max(value, schema.get("minimum", value))
-    if "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
-        value = schema["exclusiveMaximum"] - step
-    return min(value, schema.get("maximum", value))
+    value = above + step if above is not None and value <= above else value
+    value = min(value, schema.get("maximum", value))
+    return below - step if below is not None and value >= below else value
+
+
+def bound(schema: Mapping[str, Any], end: str) -> Any:
+    """An exclusive bound; up to OpenAPI 3.0 a boolean says whether the inclusive one is meant so."""
+    found = schema.get(f"exclusive{end}")
+    return (schema.get(end.lower()) if found else None) if isinstance(found, bool) else found
 
 
 def word(schema: Mapping[str, Any], which: int) -> str:
     """A string of the format and length of a schema."""
     value = FORMATS.get(schema.get("format", ""), ("a", "1")[which])
-    return value + "a" * (int(schema.get("minLength", 0)) - len(value))
+    return value + "a" * (min(int(schema.get("minLength", 0)), LONGEST) - len(value))
 
 
 def text(value: Any) -> str:

@@ -40,16 +40,21 @@ def locustfile(app: str, explored: Sequence[Explored]) -> str:
     """A user class for each operation: those that answered, then those that need an eye on them."""
     ordered = sorted(explored, key=lambda one: not one.usable)
     taken: set[str] = set()
-    return HEAD.format(app=app) + "".join(
+    return HEAD.format(app=harmless(app)) + "".join(
         CLASS.format(
             name=class_name(one, taken),
-            title=f"{one.operation.method} {one.operation.path}".replace("\\", "").replace('"', "'"),
-            abstract="" if one.usable else f"\n    abstract = True  # {doubt(one)}\n",
+            title=harmless(f"{one.operation.method} {one.operation.path}"),
+            abstract="" if one.usable else f"\n    abstract = True  # {harmless(doubt(one))}\n",
             task=task_name(one),
             call=call(one),
         )
         for one in ordered
     )
+
+
+def harmless(text: str) -> str:
+    """A text from the document that stays inside a docstring or a comment."""
+    return "".join(sign for sign in text if sign.isprintable() and sign not in '\\"')
 
 
 def doubt(one: Explored) -> str:
@@ -74,6 +79,41 @@ def phrase(status: int) -> str:
         return "unknown"
 
 
+OF_LOCUST = frozenset(
+    {
+        "abstract",
+        "barrier",
+        "client",
+        "context",
+        "environment",
+        "fixed_count",
+        "fullname",
+        "greenlet",
+        "group",
+        "host",
+        "id",
+        "json",
+        "max_wait",
+        "min_wait",
+        "on_start",
+        "on_stop",
+        "pause",
+        "run",
+        "scenario",
+        "start",
+        "stop",
+        "tasks",
+        "timeout",
+        "wait",
+        "wait_function",
+        "wait_time",
+        "weight",
+        "writes",
+    }
+)
+"""Names that a user class has already; a test holds them against Locust's and ours."""
+
+
 def class_name(one: Explored, taken: set[str]) -> str:
     """`ReadArticle`, from the document's title or from method and path; adds it to `taken`."""
     words = words_of(one.operation.title) or words_of(f"{one.operation.method.lower()} {one.operation.path}")
@@ -91,7 +131,8 @@ def task_name(one: Explored) -> str:
     """`read_article`."""
     words = words_of(one.operation.title) or words_of(f"{one.operation.method} {one.operation.path}")
     name = "_".join(words).lower()
-    return name if name.isidentifier() and not keyword.iskeyword(name) else f"request_{name}"
+    usable = name.isidentifier() and not keyword.iskeyword(name) and name not in OF_LOCUST
+    return name if usable else f"request_{name}"
 
 
 def words_of(text: str) -> list[str]:
@@ -104,7 +145,8 @@ def call(one: Explored) -> str:
     question, operation = one.question, one.operation
     arguments = [literal(question.path)]
     if question.body is not None:
-        arguments.append(f"json={question.body!r}")
+        # Through JSON: a number that is none there, such as NaN, has no name in Python either.
+        arguments.append(f"json={json.loads(json.dumps(question.body), parse_constant=lambda _: None)!r}")
     if question.path != operation.path:
         arguments.append(f"name={literal(operation.path)}")
     return f"{operation.method.lower()}({', '.join(arguments)})"
@@ -128,8 +170,9 @@ def toml(value: str | Sequence[str]) -> str:
 def write_new(path: Path, text: str) -> None:
     """Write a file that must not exist. Raises PlanError where it does, CannotWrite."""
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        content = text.encode("utf-8", "replace")
+        with path.open("xb") as file:
+            file.write(content)
     except FileExistsError:
         raise PlanError(f"{path} exists already", hint="name another file with -f, or delete it") from None
     except OSError as error:
@@ -141,10 +184,13 @@ def added(path: Path, text: str) -> bool:
     or has the table. Raises CannotWrite."""
     try:
         before = path.read_text(encoding="utf-8")
-        if "duel" in tomllib.loads(before).get("tool", {}):
+        tool = tomllib.loads(before).get("tool", {})
+        if not isinstance(tool, dict) or "duel" in tool:
             return False
+        more = f"{'' if before.endswith(chr(10)) or not before else chr(10)}\n{text}"
+        tomllib.loads(before + more)  # an inline table cannot be added to
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"{'' if before.endswith(chr(10)) or not before else chr(10)}\n{text}")
+            file.write(more)
     except (FileNotFoundError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
     except OSError as error:

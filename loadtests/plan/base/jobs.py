@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loadtests.errors import PlanError
+from loadtests.plan.base.repository import git
 
 OF_THIS_JOB = "ci"
 """As --base-ref: the base of the job in which duel runs."""
@@ -18,9 +19,9 @@ NO_COMMIT = "0" * 40
 HINT = "name the base: --base-ref COMMIT"
 
 
-def base_of_job(variables: Mapping[str, str]) -> str:
-    """The commit that this job's change is compared with. Raises PlanError outside of a job, and for an event
-    that has no base."""
+def base_of_job(variables: Mapping[str, str], directory: Path) -> str:
+    """The commit that this job's change is compared with; `directory` is in its repository. Raises PlanError
+    outside of a job, and for an event that has no base."""
     gitlab = variables.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or variables.get("CI_COMMIT_BEFORE_SHA")
     if gitlab and gitlab != NO_COMMIT:
         return gitlab
@@ -31,23 +32,31 @@ def base_of_job(variables: Mapping[str, str]) -> str:
         event = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PlanError(f"cannot read the event in {path}", cause=str(error), hint=HINT) from None
-    found = base_of_event(name, event) if isinstance(event, dict) else None
+    parents = git(directory, "rev-parse", "HEAD^@").split()
+    found = base_of_event(name, event, parents) if isinstance(event, dict) else None
     if found is None:
         raise PlanError(f"a job of the event {name!r} has no base", hint=HINT)
     return found
 
 
-def base_of_event(name: str, event: Mapping[str, Any]) -> str | None:
+def base_of_event(name: str, event: Mapping[str, Any], parents: Sequence[str] = ()) -> str | None:
     """The base of a GitHub event: of a pull request its target, of a push the commit before it or, of a new
-    branch, the default branch, of a merge group what it is merged into. None where there is none."""
+    or forced branch, the default branch, of a merge group what it is merged into. None where there is none.
+    `parents`: of the commit that is checked out."""
     match name:
         case "pull_request" | "pull_request_target":
-            return text(event, "pull_request", "base", "sha")
+            # GitHub checks out a merge with the target as it is now. `base.sha` may be older, and what others
+            # have merged since would be taken for a part of the change.
+            merged = len(parents) == 2 and parents[1] == text(event, "pull_request", "head", "sha")
+            return parents[0] if merged else text(event, "pull_request", "base", "sha")
         case "merge_group":
             return text(event, "merge_group", "base_sha")
         case "push":
             before, usual = text(event, "before"), text(event, "repository", "default_branch")
-            return before if before and before != NO_COMMIT else usual and f"origin/{usual}"
+            if before and before != NO_COMMIT and event.get("forced") is not True:
+                return before
+            # A forced push has dropped the commit before it. The default branch itself leaves nothing then.
+            return f"origin/{usual}" if usual and text(event, "ref") != f"refs/heads/{usual}" else None
     return None
 
 
