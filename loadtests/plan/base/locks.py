@@ -95,7 +95,7 @@ class Tree:
 
     def synced_alike(self, lock: PurePosixPath) -> bool:
         """Whether there is one way only to install a lock of uv's: without members of a workspace, and
-        without groups and extras but for development: the head's environment may have them or not."""
+        without groups and extras except for development: the head's environment may have them or not."""
         path = str(lock.with_name("pyproject.toml"))
         try:
             found = tomllib.loads(self.read(path)) if path in self.paths else {}
