@@ -323,9 +323,11 @@ def answering(together: bool) -> Iterator[str]:
     thread = Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     url, loop, over = ready.get(timeout=OWN_BOOT)
-    yield url
-    loop.call_soon_threadsafe(over.set)
-    thread.join()
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
 
 
 @pytest.mark.alone

@@ -11,11 +11,13 @@ import pytest
 from rich.console import Console
 
 from loadtests.errors import Exit, PlanError
+from loadtests.records import Cell, InForce
 from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
 from reports.render import report_directory, terminal
 from reports.runs import check_thresholds
+from reports.wording.advice.portraits import next_text
 from tests import scripted
 from tests.commands import duel_here
 from tests.scripted import Script, Scripted
@@ -89,6 +91,27 @@ def test_each_endpoint_of_a_mix_has_its_own_row_and_their_throughputs_add_up(tmp
     assert sum(row.requests for row in parts) == whole.requests
     total = sum(row.figures["throughput"].ratio for row in parts)
     assert total == pytest.approx(whole.figures["throughput"].ratio, rel=0.01)
+
+
+def test_an_endpoint_that_a_round_lacks_has_no_figures_of_fewer_rounds(tmp_path: Path) -> None:
+    def script(_: str, __: Cell, round: int) -> Scripted:
+        return Scripted(requests=RATES[round], endpoints=("list", "read") if round else ("list",))
+
+    found = seen(tmp_path, script, [("mixed", 64)])
+    rows = {row.endpoint: row for row in found.portraits[0].rows}
+    assert "throughput" in rows["list"].figures
+    assert rows["read"].requests > 0
+    assert rows["read"].figures == {}
+
+
+def test_more_threads_are_those_in_force_and_no_sweep_where_the_app_sets_them(tmp_path: Path) -> None:
+    found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]))
+    (portrait,) = found.portraits
+    assert "--sweep threads=40,80,160" in next_text("more-threads", portrait, found.run)
+    own = found.run.model_copy(update={"in_force": {"app": InForce(workers=1, threads=8)}})
+    assert next_text("more-threads", portrait, own) == (
+        "more threads than the 8 that the app sets itself, as a second --arm"
+    )
 
 
 def test_more_users_are_suggested_at_the_highest_load_alone(tmp_path: Path) -> None:

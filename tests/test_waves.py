@@ -110,9 +110,11 @@ def waiting(seconds: float) -> Iterator[str]:
     thread = Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     url, loop, over = ready.get(timeout=OWN_BOOT)
-    yield url
-    loop.call_soon_threadsafe(over.set)
-    thread.join()
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
 
 
 @pytest.mark.alone

@@ -27,7 +27,7 @@ from loadtests.load.pacing.waits import pause, thinks
 from loadtests.load.trial_load import ScenarioRaised, TrialLoad, arrays, begin_canary, end_canary
 from loadtests.load.user_files import Unusable, canary_user, is_plain
 from loadtests.load.world.fresh import FreshProcess, Job, end_alike
-from loadtests.load.world.locustfile import Scenarios, World, builtin_world, world_of
+from loadtests.load.world.locustfile import Scenarios, World, builtin_world, helpers, world_of
 from loadtests.load.world.messages import MESSAGES, tell
 from loadtests.plan.cells import CANARY
 from loadtests.plan.request import Inquiry, TrialRequest
@@ -128,8 +128,10 @@ def alone(chosen: argparse.Namespace) -> Job:
 
 def introduce(chosen: argparse.Namespace) -> Job:
     """Get ready to tell what there is to run."""
+    before = frozenset(sys.modules)
     found = world(chosen)
-    told = {"ignored": list(found.ignored), "helpers": dict(found.helpers)}
+    beside = helpers(before, chosen.locustfile) if chosen.locustfile else {}
+    told = {"ignored": list(found.ignored), "helpers": beside}
     return lambda _: tell("ready", scenarios=described(found.scenarios), **told)
 
 

@@ -27,6 +27,7 @@ from reports.analysis.reservations import (
 from reports.analysis.rounds.think_time import users_think
 from reports.analysis.signs import Signs
 from reports.analysis.statistics import Interval
+from reports.analysis.verdicts import NOTHING
 
 PortraitWord = Literal["measured", "inconclusive", "failing", "invalid"]
 """`measured`: the primary metric is known to within the margin; `inconclusive`: not yet."""
@@ -149,9 +150,8 @@ def rows_of(run: Run, readings: Readings, cell: Cell, trials: Sequence[Trial]) -
     several = list(map(readings.of, trials))
     endpoints = endpoints_of(several) or [cell.scenario]
     whole = row(endpoints[0], list(map(readings.whole, trials)), run.plan.alpha)
-    parts = [
-        row(name, [one[name] for one in several if name in one], run.plan.alpha) for name in endpoints[1:]
-    ]
+    # A round without an endpoint's requests is a round of it: its figures are not those of fewer rounds.
+    parts = [row(name, [one.get(name, NOTHING) for one in several], run.plan.alpha) for name in endpoints[1:]]
     return (whole, *parts)
 
 

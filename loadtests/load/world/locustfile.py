@@ -7,7 +7,7 @@ import random
 import sys
 import sysconfig
 from argparse import Namespace
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,6 @@ class World:
     environment, Locust's configuration files and `--locust-arg`."""
     ignored: Sequence[dict[str, str]] = ()
     """What the file asks for and does not get here: kind and name of each."""
-    helpers: Mapping[str, str] = field(default_factory=dict)
-    """By path, the digest of what the file imports, without installed packages."""
 
     def environment(self, user: type[User], host: str, users: int, drain: float | None = None) -> Environment:
         """Locust's environment for one user class, with the file's listeners; `init` has not been fired."""
@@ -63,21 +61,19 @@ def builtin_world() -> World:
 def world_of(file: str, arguments: Sequence[str]) -> World:
     """A user's own file, with the words of `--locust-arg`. Raises Unusable, and anything that the file raises
     while it is loaded."""
-    before = set(sys.modules)
     users, shapes = loaded(file)
     options = parsed_options(arguments)
-    unused = [*ignored_shapes(shapes), *ignored_counts(users), *ignored_options(options)]
-    return World(users, options, unused, imported(before, Path(file).resolve()))
+    return World(users, options, [*ignored_shapes(shapes), *ignored_counts(users), *ignored_options(options)])
 
 
-def imported(before: Collection[str], own: Path) -> dict[str, str]:
-    """By path, the digest of the files of all modules that are new since `before`, without the file `own`,
-    installed packages and the standard library."""
+def helpers(before: Collection[str], file: str) -> dict[str, str]:
+    """By path, the digest of what a locustfile has imported: the files of all modules that are new since
+    `before`, without its own, installed packages and the standard library."""
     outside = tuple(
         sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
     )
     files = {getattr(sys.modules[name], "__file__", None) for name in sys.modules.keys() - set(before)}
-    paths = {Path(file) for file in files if file and not file.startswith(outside)} - {own}
+    paths = {Path(file) for file in files if file and not file.startswith(outside)} - {Path(file).resolve()}
     return {str(path): found for path in sorted(paths) if (found := digest(path)) is not None}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from loadtests.records import Arm, Metric, Plan
+from loadtests.records import Metric, Plan, Run
+from reports.advice.cards import in_force
 from reports.advice.costs import Cost
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, Portrait
@@ -34,7 +35,7 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
         lines.append(f"a light request beside the load takes {canary_text(portrait.signs.canary)}")
     lines += cost_text(portrait.cost)
     if portrait.next_step is not None:
-        lines.append(f"try next: {next_text(portrait.next_step, portrait, plan.reference)}")
+        lines.append(f"try next: {next_text(portrait.next_step, portrait, explanations.run)}")
     return lines
 
 
@@ -96,12 +97,15 @@ def row_texts(portrait: Portrait, row: EndpointFigures) -> tuple[str, ...]:
     )
 
 
-def next_text(step: NextStep, portrait: Portrait, arm: Arm) -> str:
+def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
     """The experiment that would tell whether the limit is understood, as a command where there is one."""
+    arm = run.plan.reference
     match step:
         case "more-threads":
-            now = arm.serving.threads
-            return f"more threads: --sweep threads={now},{2 * now},{4 * now}"
+            now, by_app = in_force(run, arm)
+            if by_app:
+                return f"more threads than the {now:g} that the app sets itself, as a second --arm"
+            return f"more threads: --sweep threads={now:g},{2 * now:g},{4 * now:g}"
         case "larger-pool":
             return "a larger connection pool (SQLAlchemy: pool_size) in a second --arm"
         case "shorter-transactions":
