@@ -15,8 +15,9 @@ from shutil import copytree
 from typing import Any
 
 import cli
-from loadtests.measure import bench, rounds, trial
+from loadtests.measure import bench, rounds
 from loadtests.measure.prospects import feasibility
+from loadtests.measure.trials import trial
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.serving import environment
 from loadtests.serving.postgresql import Databases

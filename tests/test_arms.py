@@ -90,7 +90,7 @@ def test_arms_of_different_directories_that_import_the_same_file_are_refused(
     monkeypatch.setenv("PYTHONPATH", str(old))
     with Server(parse_arm(f"before=shop:app,app-dir={old}", "."), shared, "1.0"):
         pass
-    server = Server(parse_arm(f"after=shop:app,app-dir={new}", "."), shared, "1.1")
+    server = Server(parse_arm(f"after=shop:app,app-dir={new}", "."), shared, "1.1").__enter__()
     with pytest.raises(PlanError, match="serve the same code") as refused:
         server.__exit__(None, None, None)
     assert str(old / "shop.py") in refused.value.cause
@@ -108,7 +108,7 @@ def test_a_thin_module_over_a_package_that_both_arms_share_is_refused_as_well(
     arms = [parse_arm(f"{side}=main:app,app-dir={tmp_path / side}", ".") for side in ("before", "after")]
     with Server(arms[0], shared, "1.0"):
         pass
-    server = Server(arms[1], shared, "1.1")
+    server = Server(arms[1], shared, "1.1").__enter__()
     with pytest.raises(PlanError, match="serve the same code") as refused:
         server.__exit__(None, None, None)
     assert "before/src/notes.py" in refused.value.cause

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loadtests.measure.bench import Probe
-from loadtests.records import Calibration, Cell, Footprint, Run, RunDirectory, Settling, Trial
+from loadtests.records import Calibration, Cell, Footprint, Run, RunDirectory, Settling, Slice, Trial
 from loadtests.records.arrays import write_heartbeats
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples
@@ -37,6 +37,8 @@ from tests import scripted
 from tests.scripted import Scripted
 
 WINDOW = 2.0
+
+WINDOWS = (Slice(opened=0.0, window=WINDOW),)
 
 
 def counted(*workers: float, from_the_start: float = 40.0, number: int = 60) -> Heartbeats:
@@ -65,46 +67,48 @@ def requests(rate: float, took: NDArray[np.float64] | float = 0.01) -> Samples:
 
 def test_tasks_that_grow_under_steady_requests_are_piling_up() -> None:
     """200 tasks per second at 400 responses per second: one per two responses."""
-    assert growing(counted(200.0), requests(400.0), WINDOW).get("tasks") == pytest.approx(0.5, rel=0.01)
+    assert growing(counted(200.0), requests(400.0), WINDOWS).get("tasks") == pytest.approx(0.5, rel=0.01)
 
 
 def test_the_tasks_of_all_workers_count() -> None:
-    assert growing(counted(150.0, 50.0), requests(400.0), WINDOW).get("tasks") == pytest.approx(0.5, rel=0.01)
+    assert growing(counted(150.0, 50.0), requests(400.0), WINDOWS).get("tasks") == pytest.approx(
+        0.5, rel=0.01
+    )
 
 
 def test_a_constant_number_of_tasks_is_no_pile_up() -> None:
-    assert growing(counted(0.0, from_the_start=9_000.0), requests(400.0), WINDOW).get("tasks") == 0.0
+    assert growing(counted(0.0, from_the_start=9_000.0), requests(400.0), WINDOWS).get("tasks") == 0.0
 
 
 def test_a_decreasing_number_of_tasks_is_no_pile_up() -> None:
-    assert growing(counted(-100.0, from_the_start=500.0), requests(400.0), WINDOW).get("tasks") == 0.0
+    assert growing(counted(-100.0, from_the_start=500.0), requests(400.0), WINDOWS).get("tasks") == 0.0
 
 
 def test_a_few_tasks_of_the_app_itself_are_no_pile_up() -> None:
-    assert growing(counted(5.0), requests(10.0), WINDOW).get("tasks") == 0.0
+    assert growing(counted(5.0), requests(10.0), WINDOWS).get("tasks") == 0.0
 
 
 def test_fewer_tasks_than_requests_in_flight_are_no_pile_up() -> None:
     """400 requests per second that take 0.5 s: about 200 are in flight, which may all wait for the same pool
     at one count, and none at the next."""
-    assert growing(counted(180.0), requests(400.0, 0.5), WINDOW).get("tasks") == 0.0
+    assert growing(counted(180.0), requests(400.0, 0.5), WINDOWS).get("tasks") == 0.0
 
 
 def test_an_overload_of_unanswered_requests_is_no_pile_up() -> None:
     """Each request takes longer than the previous one, so the number in flight grows."""
     longer = requests(400.0, np.linspace(0.0, 3.0, 1200))
-    assert growing(counted(250.0), longer, WINDOW).get("tasks") is None
+    assert growing(counted(250.0), longer, WINDOWS).get("tasks") is None
 
 
 @pytest.mark.parametrize("beats", [None, counted(200.0, number=12)])
 def test_without_three_counts_there_is_no_result(beats: Heartbeats | None) -> None:
-    assert growing(beats, requests(400.0), WINDOW).get("tasks") is None
+    assert growing(beats, requests(400.0), WINDOWS).get("tasks") is None
 
 
 def test_heartbeats_without_task_counts_give_no_result() -> None:
     beats = counted(200.0)
     assert (
-        growing(replace(beats, tasks=np.full(len(beats), np.nan)), requests(400.0), WINDOW).get("tasks")
+        growing(replace(beats, tasks=np.full(len(beats), np.nan)), requests(400.0), WINDOWS).get("tasks")
         is None
     )
 
@@ -159,7 +163,7 @@ def test_one_round_without_a_pile_up_is_outvoted(tmp_path: Path) -> None:
 def test_each_kind_of_work_is_counted_for_itself(column: str, kind: BacklogKind) -> None:
     """200 per second at 400 responses per second; the tasks stay as they are."""
     steady, more = counted(0.0), counted(200.0)
-    found = growing(replace(steady, **{column: more.tasks}), requests(400.0), WINDOW)
+    found = growing(replace(steady, **{column: more.tasks}), requests(400.0), WINDOWS)
     assert found.pop(kind) == pytest.approx(0.5, rel=0.01)
     assert set(found.values()) == {0.0}
 
@@ -209,7 +213,7 @@ KEPT = {
 
 @pytest.mark.parametrize(("beats", "expected"), KEPT.values(), ids=KEPT)
 def test_what_stays_after_the_load_is_kept(beats: Heartbeats | None, expected: float | None) -> None:
-    found = kept(beats, requests(400.0), WINDOW)
+    found = kept(beats, requests(400.0), WINDOWS)
     assert found == (expected and pytest.approx(expected, rel=0.05))
 
 

@@ -23,9 +23,9 @@ import psutil
 import pytest
 
 from loadtests.errors import ChildFailed
-from loadtests.measure import trial
 from loadtests.measure.bench import Bench
 from loadtests.measure.generator import expect
+from loadtests.measure.trials import underway
 from loadtests.plan.arms import Arm
 from loadtests.plan.request import TrialRequest
 from loadtests.records.directory import RunDirectory
@@ -114,10 +114,10 @@ def in_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[Strike], None]:
     """Does something in every window, with the server under load and what the run keeps open."""
 
     def striking(strike: Strike) -> None:
-        load = trial.load
+        load = underway.load
         loaded: list[tuple[Target, Bench]] = []
 
-        def loading(server: Target, request: TrialRequest, bench: Bench, enough: float) -> trial.Observed:
+        def loading(server: Target, request: TrialRequest, bench: Bench, enough: float) -> underway.Loaded:
             loaded.append((server, bench))
             return load(server, request, bench, enough)
 
@@ -126,8 +126,8 @@ def in_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[Strike], None]:
                 strike(*loaded[-1])
             return expect(child, event, timeout)
 
-        monkeypatch.setattr(trial, "load", loading)
-        monkeypatch.setattr(trial, "expect", expecting)
+        monkeypatch.setattr(underway, "load", loading)
+        monkeypatch.setattr(underway, "expect", expecting)
 
     return striking
 
@@ -257,7 +257,7 @@ def test_an_app_that_does_not_start_is_one_clear_error_within_bounded_time(
 ) -> None:
     environment.boot_timeout = 3.0
     with pytest.raises(ChildFailed, match=message) as caught:
-        Server(Arm(name="a", app=app, app_dir=str(APPS)), environment, "f.1")
+        Server(Arm(name="a", app=app, app_dir=str(APPS)), environment, "f.1").become_ready()
     assert "a.log)" in caught.value.cause
     assert ("--boot-timeout" in caught.value.hint) == (app == "odd:silent")
 

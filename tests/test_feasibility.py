@@ -154,25 +154,23 @@ def slow(throughput: float) -> tuple[Calibration, ...]:
 def test_what_was_announced_stands_while_it_is_right() -> None:
     plan = planned()
     forecast = Forecast(plan, slow(1_000.0), plan.cells)
-    before, one = plan.preparation_seconds, plan.trial_seconds()
+    before, one = plan.preparation_seconds, plan.round_seconds()
     assert forecast.correction(plan.cells, before) is None
-    for arm in ("sync", "async", "sync", "async"):
-        forecast.note(plan.cells[0], arm, one * 1.3)
+    for _ in range(2):
+        forecast.note(plan.cells[0], one * 1.3)
         assert forecast.correction(plan.cells, before) is None
-    assert forecast.round_seconds(plan.cells) == pytest.approx(2 * 1.3 * one)
+    assert forecast.round_seconds(plan.cells) == pytest.approx(1.3 * one)
 
 
 @pytest.mark.parametrize("factor", [3.0, 0.3])
 def test_a_run_that_takes_much_longer_or_shorter_is_corrected_once(factor: float) -> None:
     plan = planned()
     forecast = Forecast(plan, slow(1_000.0), plan.cells)
-    before, one = plan.preparation_seconds, plan.trial_seconds()
-    forecast.note(plan.cells[0], "sync", one * factor)
-    assert forecast.correction(plan.cells, before) is None, "a single arm may be an exception"
-    forecast.note(plan.cells[0], "async", one * factor)
+    before, one = plan.preparation_seconds, plan.round_seconds()
+    forecast.note(plan.cells[0], one * factor)
     found = forecast.correction(plan.cells, before)
     assert found is not None
-    assert found == pytest.approx([before + rounds * 2 * one * factor for rounds in (FIRST_LOOK, LAST_LOOK)])
+    assert found == pytest.approx([before + rounds * one * factor for rounds in (FIRST_LOOK, LAST_LOOK)])
     assert forecast.correction(plan.cells, before) is None
 
 
@@ -182,8 +180,8 @@ def test_slow_answers_are_announced_before_the_first_round() -> None:
     forecast = Forecast(plan, slow(40.0), plan.cells)
     found = forecast.correction(plan.cells, 20.0)
     assert found is not None
-    trial = 3 * 64 / 40 + 5 * 64 / 40 + plans.TRIAL_OVERHEAD
-    assert found == pytest.approx((20.0 + 8 * trial, 20.0 + 40 * trial))
+    round = plans.ROUND_OVERHEAD + 2 * (3 * 64 / 40 + 5 * 64 / 40 + plans.TRIAL_OVERHEAD)
+    assert found == pytest.approx((20.0 + 4 * round, 20.0 + 20 * round))
     assert expected(*found) == "this run takes 2 min 15 s to 9 min 56 s in all, other than announced"
 
 
@@ -194,7 +192,9 @@ def test_cells_are_forecast_by_what_each_of_them_takes() -> None:
     plan = plan.model_copy(update={"locustfile": file})
     forecast = Forecast(plan, (), plan.cells)
     slow_one, fast = (forecast.round_seconds([cell]) for cell in plan.cells)
-    assert (slow_one, fast) == (2 * (5.0 + 10.0 + 1.6), 2 * plan.trial_seconds())
-    for arm in ("sync", "async"):
-        forecast.note(plan.cells[0], arm, slow_one / 2)
+    assert (slow_one, fast) == (
+        plans.ROUND_OVERHEAD + 2 * (5.0 + 10.0 + plans.TRIAL_OVERHEAD),
+        plan.round_seconds(),
+    )
+    forecast.note(plan.cells[0], slow_one)
     assert forecast.round_seconds([plan.cells[1]]) == pytest.approx(fast)

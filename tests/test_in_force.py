@@ -15,6 +15,7 @@ import pytest
 from loadtests.errors import PlanError
 from loadtests.measure import rounds
 from loadtests.measure.in_force import check_in_force, in_force, reported
+from loadtests.measure.watcher import SILENT
 from loadtests.plan.arms import Arm, Serving
 from loadtests.records import Heartbeats, InForce, Run
 from loadtests.serving.environment import ServingEnvironment
@@ -104,7 +105,7 @@ def test_a_run_refuses_it_before_its_calibration(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(rounds, "compare_answers", lambda *given: given[-1](server))
     monkeypatch.setattr(rounds, "in_force", lambda _: InForce(workers=1, threads=100))
     with pytest.raises(PlanError, match="'a-5' asks for threads=5"):
-        rounds.prepared(run, bench, rounds.SILENT)
+        rounds.prepared(run, bench, SILENT)
 
 
 def test_reports_name_the_limit_in_force(tmp_path: Path) -> None:

@@ -388,9 +388,9 @@ def test_an_arm_is_served_by_the_interpreter_and_in_the_directory_it_names(
         pass
     assert (tmp_path / "started").read_text().split() == [str(there)]
     with pytest.raises(ChildFailed, match="cannot be started"):
-        Server(app("counting", python=str(tmp_path / "no-python")), environment, "1.none")
+        Server(app("counting", python=str(tmp_path / "no-python")), environment, "1.none").become_ready()
     with pytest.raises(ChildFailed, match="cannot be started"):
-        Server(app("counting", cwd=str(tmp_path / "nowhere")), environment, "1.nowhere")
+        Server(app("counting", cwd=str(tmp_path / "nowhere")), environment, "1.nowhere").become_ready()
 
 
 def test_the_latency_of_a_first_arrival_includes_what_its_user_does_once(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +10,14 @@ import pytest
 
 from loadtests.measure.bench import Bench
 from loadtests.measure.calibration import work_to_watch
-from loadtests.measure.trial import TrialTask, keep, load, recorded, trial_request
+from loadtests.measure.trials.slices import stints
+from loadtests.measure.trials.trial import judged
+from loadtests.measure.trials.underway import TrialTask, TrialUnderway
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
-from loadtests.records.trial import Trial, TrialFiles
+from loadtests.records.trial import Trial
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target, serve
 from loadtests.system.accounting import Clocks
@@ -112,12 +113,12 @@ def one_trial(
     run: Run, bench: Bench, directory: RunDirectory, server: Target, place: int, attempt: int
 ) -> Trial:
     (cell,) = run.plan.cells
-    task = TrialTask(3 * place + attempt, cell, server.arm, 0, place, 1)
-    request = trial_request(task, run.plan, bench, server.url, directory.path, 0.0)
     enough = work_to_watch(cell, server.arm.name, run.calibrations)
-    observed = load(server, replace(request, canary=None), bench, enough)
-    kept = keep(directory.path, TrialFiles.of(task.number), observed.beats, ())
-    return recorded(task, run.began, observed, {**observed.facts["arrays"], **kept})
+    task = TrialTask(3 * place + attempt, cell, server.arm, 0, place, 1, enough=enough)
+    trial = TrialUnderway(task, run.plan.model_copy(update={"canary": None}), bench, directory.path, server)
+    (stint,) = stints([server.arm], 0)
+    trial.load(stint)
+    return judged(trial, trial.heartbeats(), (), None, None, None).model_copy(update={"faults": ()})
 
 
 @pytest.fixture(scope="module")

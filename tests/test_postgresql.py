@@ -95,7 +95,7 @@ def test_an_arm_on_postgresql_has_its_own_database_and_the_driver_it_names(
             assert server.database_url is not None
             assert urlsplit(server.database_url).path != urlsplit(postgresql.url).path
         with pytest.raises(ChildFailed, match="did not start") as caught:
-            Server(arm, environment, "1.2")
+            Server(arm, environment, "1.2").become_ready()
     assert "no_such_driver" in caught.value.cause
 
 

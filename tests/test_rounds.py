@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.measure.bench import Bench, Probe
 from loadtests.measure.calibration import refusals, window_needed
-from loadtests.measure.trial import has_canary
+from loadtests.measure.trials.underway import has_canary
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.request import TrialRequest
 from loadtests.records import Cell, Load

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.planted import starving
-from loadtests.measure import trial
+from loadtests.measure.trials import underway
 from loadtests.records.directory import RunDirectory
 from loadtests.system.placement import cpus, place
 from tests.commands import DUEL, brisk_here, duel_here, judged_here
@@ -87,7 +87,7 @@ def test_a_generator_starved_of_cpu_makes_the_measurement_invalid(
     """Nine busy processes leave it 10 % of its core, from the first trial on."""
     with ExitStack() as rivals:
         starve = partial(rivals.enter_context, starving())
-        before(trial, "load", always, starve, put=monkeypatch.setattr)
+        before(underway, "load", always, starve, put=monkeypatch.setattr)
         # A server fast enough that its users need more than the remaining 10 %.
         arms = ["--arm", "a=odd:counting", "--arm", "b=odd:counting"]
         done = judged_here("run", *GATES, "-u", "64", "-t", "0.6", "--rounds", "1", *arms, cwd=tmp_path)

@@ -178,7 +178,7 @@ def test_the_scenarios_request_seeded_data() -> None:
 
 def test_an_app_that_dies_on_import_is_reported_with_its_cause(environment: ServingEnvironment) -> None:
     with pytest.raises(ChildFailed) as caught:
-        Server(app("app", "broken"), environment, "s.5")
+        Server(app("app", "broken"), environment, "s.5").become_ready()
     assert "arm 'app' (broken:app) did not start" in str(caught.value)
     assert "a_package_that_nobody_has" in caught.value.cause
     assert "python=PATH" in caught.value.hint
@@ -187,7 +187,7 @@ def test_an_app_that_dies_on_import_is_reported_with_its_cause(environment: Serv
 @pytest.mark.parametrize("target", ["odd:nothing", "odd", "nowhere:app"])
 def test_a_missing_app_is_reported_with_its_cause(environment: ServingEnvironment, target: str) -> None:
     with pytest.raises(ChildFailed) as caught:
-        Server(Arm(name="a", app=target, app_dir=str(APPS)), environment, "s.6")
+        Server(Arm(name="a", app=target, app_dir=str(APPS)), environment, "s.6").become_ready()
     assert target.partition(":")[0] in caught.value.cause
 
 

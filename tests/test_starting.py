@@ -87,7 +87,7 @@ def test_what_is_no_app_is_refused_with_the_way_out(loading: Any, name: str, mes
 
 def test_a_factory_with_an_argument_is_refused_before_any_load(environment: ServingEnvironment) -> None:
     with pytest.raises(ChildFailed, match="did not start") as caught:
-        Server(app("build_app", "starting"), environment, "st.1")
+        Server(app("build_app", "starting"), environment, "st.1").become_ready()
     assert "starting:build_app needs an argument: settings" in caught.value.cause
     assert "def create_app(): return build_app(settings=…)" in caught.value.hint
 
@@ -104,7 +104,7 @@ def test_what_an_app_needs_in_its_environment_is_said(
 ) -> None:
     """Whether it reads it while it is imported or in its lifespan."""
     with pytest.raises(ChildFailed) as caught:
-        Server(app(name, "starting"), environment, "st.2")
+        Server(app(name, "starting"), environment, "st.2").become_ready()
     assert key in caught.value.cause
     assert line in caught.value.cause
     assert f"env.{key}=VALUE" in caught.value.hint

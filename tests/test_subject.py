@@ -19,7 +19,8 @@ import pytest
 
 from loadtests.measure.bench import Bench
 from loadtests.measure.generator import GeneratorOptions, generator
-from loadtests.measure.trial import TrialTask, measure_trial
+from loadtests.measure.trials.trial import measure_round
+from loadtests.measure.trials.underway import TrialTask
 from loadtests.measure.validity import faults
 from loadtests.plan.arms import Arm, Serving
 from loadtests.records import Cell, Fault, FaultKind, Load, ServerEnd, Trial
@@ -198,7 +199,7 @@ def test_a_server_that_does_not_start_in_a_round_is_a_result_of_its_arm(
     plan = scripted.plan(cells=[("ping", 8)])
     task = TrialTask(1, plan.cells[0], app("dying"), 0, 0, 1)
     bench = cast(Bench, SimpleNamespace(environment=environment))
-    trial = measure_trial(task, plan, bench, tmp_path, None, 0.0)
+    (trial,) = measure_round([task], plan, bench, tmp_path)
     assert trial.valid
     assert trial.ended is not None
     assert (trial.ended.during, trial.ended.code) == ("start", 3)
@@ -213,9 +214,8 @@ def test_an_external_server_that_is_gone_is_a_result_of_its_arm(
     plan = scripted.plan(cells=[("ping", 8)])
     with refusing() as url:
         task = TrialTask(1, plan.cells[0], Arm(name="one", app=url), 0, 0, 1)
-        trial = measure_trial(
-            task, plan, cast(Bench, SimpleNamespace(environment=environment)), tmp_path, None, 0.0
-        )
+        bench = cast(Bench, SimpleNamespace(environment=environment))
+        (trial,) = measure_round([task], plan, bench, tmp_path)
     assert (trial.ended, trial.faults) == (ServerEnd(during="start"), ())
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from loadtests.measure.bench import Bench, Probe, UsersSetTheRate
 from loadtests.measure.generator import GeneratorOptions, generator
-from loadtests.measure.trial import TrialTask, trial_request
-from loadtests.measure.turns import Turns, turns
+from loadtests.measure.trials.slices import stints
+from loadtests.measure.trials.turns import Turns, turns
+from loadtests.measure.trials.underway import TrialTask, TrialUnderway
 from loadtests.measure.validity import closed_faults
 from loadtests.plan.building import build_plan
 from loadtests.plan.request import TrialRequest
@@ -304,12 +305,13 @@ def test_without_think_time_the_same_users_are_planned_and_loaded_as_users_who_d
     assert NO_THINK in plan_text(plan)
     bench = Bench(tmp_path, plan=plan)
     bench.scenarios = person
-    task = TrialTask(1, plan.cells[0], plan.arms[0], round=0, place=0, attempt=1)
-    asked = trial_request(task, plan, bench, "http://127.0.0.1:9", tmp_path, 0.02)
+    task = TrialTask(1, plan.cells[0], plan.arms[0], round=0, place=0, attempt=1, turn=0.02)
+    server: Any = SimpleNamespace(url="http://127.0.0.1:9")
+    (stint,) = stints(plan.arms[:1], 0)
+    asked = TrialUnderway(task, plan, bench, tmp_path, server).request(stint)
     assert not asked.pauses
     assert asked.turn == 0.02
     assert not bench.thinks("Person")
     waiting = plan.model_copy(update={"no_think": False})
-    assert trial_request(
-        task, waiting, Bench(tmp_path, plan=waiting), "http://127.0.0.1:9", tmp_path, 0.02
-    ).pauses
+    bench = Bench(tmp_path, plan=waiting)
+    assert TrialUnderway(task, waiting, bench, tmp_path, server).request(stint).pauses

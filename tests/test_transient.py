@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,9 +19,10 @@ from benchmarks import disturbed
 from loadtests.measure import rounds, validity
 from loadtests.measure.bench import Bench, Probe
 from loadtests.measure.calibration import refusals
-from loadtests.measure.rounds import ENOUGH_CEILINGS, MOST_CEILINGS, SILENT, Rounds
-from loadtests.measure.trial import TrialTask
+from loadtests.measure.rounds import ENOUGH_CEILINGS, MOST_CEILINGS, Rounds
+from loadtests.measure.trials.underway import TrialTask
 from loadtests.measure.validity import MOST_ATTEMPTS, calibration_faults, ceiling_faults, near_ceiling
+from loadtests.measure.watcher import SILENT
 from loadtests.plan.plan import Plan
 from loadtests.plan.request import TrialRequest
 from loadtests.records import Calibration, Ceiling, Fault, Run, RunDirectory, Trial
@@ -71,8 +72,17 @@ class Machine:
     """How often it was measured again."""
 
     def measure(
-        self, task: TrialTask, plan: Plan, _: Bench, directory: Path, ceiling: float | None, *__: object
-    ) -> Trial:
+        self,
+        tasks: Sequence[TrialTask],
+        plan: Plan,
+        _: Bench,
+        directory: Path,
+        ceiling: float | None,
+        *__: object,
+    ) -> Generator[Trial]:
+        return (self.trial(task, directory, ceiling) for task in tasks)
+
+    def trial(self, task: TrialTask, directory: Path, ceiling: float | None) -> Trial:
         self.begun += 1
         if self.begun == self.stops:
             raise KeyboardInterrupt
@@ -111,9 +121,11 @@ class Laboratory:
     def carry_out(self, started: tuple[Run, RunDirectory], machine: Machine) -> tuple[Run, Verdict]:
         """The run to its end, and the primary verdict on its first cell."""
         run, directory = started
-        self.patch.setattr(rounds, "measure_trial", machine.measure)
+        self.patch.setattr(rounds, "measure_round", machine.measure)
         nothing = SimpleNamespace(facts=dict)
-        bench = cast(Bench, SimpleNamespace(ceilings=machine.measure_ceiling, environment=nothing))
+        bench = cast(
+            Bench, SimpleNamespace(ceilings=machine.measure_ceiling, environment=nothing, apart=None)
+        )
         readings = Readings(directory)
         run = Rounds(
             run, directory, bench, lambda run: decided(run, readings), SILENT, time.perf_counter()

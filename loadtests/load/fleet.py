@@ -45,7 +45,7 @@ from loadtests.load.world.messages import tell
 from loadtests.plan.request import TrialRequest
 from loadtests.records.arrays import columns, packed, table, unpacked, write_samples
 from loadtests.records.names.grouping import grouped
-from loadtests.records.samples import SAMPLE_ROW, Samples
+from loadtests.records.samples import SAMPLE_ROW, Samples, joined
 
 LOOPBACK = "127.0.0.1"
 
@@ -222,22 +222,18 @@ def named(
 
 def merged(parts: Sequence[Mapping[str, Any]]) -> tuple[Samples, list[str], list[str]]:
     """The samples of all workers in the order of their ends, and the names that they number."""
-    endpoints: dict[str, int] = {}
-    errors: dict[str, int] = {}
-    gathered: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in SAMPLE_ROW.names or ()}
-    for part in parts:
-        found = columns(unpacked(part["samples"], [SAMPLE_ROW], part["rows"]))
-        names = np.array([endpoints.setdefault(name, len(endpoints)) for name in part["endpoints"]] or [0])
-        kinds = np.array([0, *(errors.setdefault(kind, len(errors) + 1) for kind in part["errors"])])
-        found["endpoint"] = names[found["endpoint"]].astype(np.uint16)
-        found["error"] = kinds[found["error"]].astype(np.uint16)
-        for name, pieces in gathered.items():
-            pieces.append(found[name])
-    if not parts:
-        return Samples.none(), [], []
-    whole = {name: np.concatenate(pieces) for name, pieces in gathered.items()}
-    order = np.argsort(whole["end"], kind="stable")
-    return Samples(**{name: column[order] for name, column in whole.items()}), list(endpoints), list(errors)
+    made = [
+        (
+            Samples(**columns(unpacked(part["samples"], [SAMPLE_ROW], part["rows"]))),
+            part["endpoints"],
+            part["errors"],
+        )
+        for part in parts
+    ]
+    whole, endpoints, errors = joined(made)
+    order = np.argsort(whole.end, kind="stable")
+    ordered = {name: getattr(whole, name)[order] for name in SAMPLE_ROW.names or ()}
+    return Samples(**ordered), endpoints, errors
 
 
 class Worker:

@@ -34,7 +34,7 @@ from loadtests.plan.request import LONGEST, TrialRequest
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.run import Calibration, Ceiling
 from loadtests.records.samples import Samples
-from loadtests.records.trial import Resources, Settling
+from loadtests.records.trial import Apart, Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target
 from loadtests.system import accounting
@@ -62,6 +62,10 @@ class Bench:
         """Numbers the loads before and between the trials."""
         self.connections = allow_connections()
         self.names = Names()
+        hooks = options.hooks.before_trial or options.hooks.after_trial
+        # A command may reset what the arms share, which the one that is loaded then must not lose.
+        self.apart: Apart | None = "hooks" if hooks else None
+        """Why the arms of every cell are measured one after another; None where they need not be."""
         self.placement = place(cpus(), self.generator_options.generators)
         self.environment = ServingEnvironment(
             logs,
@@ -270,6 +274,10 @@ class Probe:
         """The requests that ended in the window."""
         found: NDArray[np.bool_] = (self.samples.end >= 0.0) & (self.samples.end < self.window)
         return found
+
+    def lengths(self, samples: Samples) -> float:
+        """Seconds of the only window."""
+        return self.window
 
     @property
     def work_per_request(self) -> float | None:

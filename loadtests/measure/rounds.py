@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any, Protocol
+from contextlib import ExitStack, closing
+from typing import Any
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.measure.answers.equality import check_equal
@@ -20,10 +20,12 @@ from loadtests.measure.calibration import expected_turn, lost_by_head, max_users
 from loadtests.measure.in_force import check_in_force, in_force
 from loadtests.measure.prospects.forecast import Forecast
 from loadtests.measure.runs import check_unchanged, sealed
-from loadtests.measure.trial import TrialTask, measure_trial
+from loadtests.measure.trials.servers import Restless
+from loadtests.measure.trials.trial import measure_round
+from loadtests.measure.trials.underway import TrialTask
 from loadtests.measure.validity import MOST_ATTEMPTS, by_ceiling
+from loadtests.measure.watcher import SILENT, Watcher
 from loadtests.plan.addresses import check_target
-from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell
 from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import BLOCK, Plan
@@ -31,7 +33,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.in_force import InForce
 from loadtests.records.refusals import Refusal, foreseen
 from loadtests.records.run import Calibration, Ceiling, Run
-from loadtests.records.trial import Trial
+from loadtests.records.trial import Apart, Trial
 from loadtests.records.tried import pairs_tried, together
 from loadtests.serving.checkout import checked_out
 from loadtests.serving.server import Target
@@ -43,37 +45,6 @@ ENOUGH_CEILINGS, MOST_CEILINGS = 3, 9
 which a part of a run does not measure it again for a trial that comes near it."""
 
 Decided = Callable[[Run], set[Cell]]
-
-
-class Watcher(Protocol):
-    """Is notified of a run's progress. All calls come from the measuring thread, between windows."""
-
-    def waits(self, other: str, place: int) -> None:
-        """While `other` is measured on this machine, at this place in the queue, counted from 1."""
-
-    def prepares(self, arm: Arm) -> None:
-        """An arm is calibrated."""
-
-    def expects(self, least: float, most: float) -> None:
-        """The run takes much more or less time than was announced: from `least` to `most` seconds in all."""
-
-    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
-
-    def trial_ends(self, run: Run, trial: Trial) -> None: ...
-
-    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None: ...
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    @staticmethod
-    def nothing(*_: Any, **__: Any) -> None: ...
-
-    waits = prepares = expects = trial_begins = trial_ends = round_ends = nothing
-
-
-SILENT = Silent()
 
 
 def carry_out(
@@ -223,6 +194,8 @@ class Rounds:
         self.forecast = Forecast(run.plan, run.calibrations, cells)
         self.before = run
         """The run as an earlier part left it, judged by what is known now."""
+        self.apart: dict[str, Apart] = {}
+        """By cell, why its arms are measured one after another."""
         self.ceilings: list[Ceiling] = []
         """Those that this part has measured for trials that came near them."""
 
@@ -338,26 +311,51 @@ class Rounds:
         return max(0.0, left)
 
     def measure(self, cell: Cell, round: int) -> None:
-        """All arms of a cell, back to back; again, in the same order, for those whose measurement failed."""
-        for place, arm in enumerate(self.plan.order(cell, round)):
-            began = self.elapsed
-            for attempt in range(1, MOST_ATTEMPTS + 1):
-                self.watcher.trial_begins(self.run, cell, arm, round)
-                task = TrialTask(len(self.run.trials) + 1, cell, arm, round, place, attempt)
-                ceiling = self.run.ceiling(cell.scenario)
-                turn = expected_turn(cell, arm.name, self.run.calibrations) or 0.0
-                enough = work_to_watch(cell, arm.name, self.run.calibrations)
-                trial = measure_trial(task, self.plan, self.bench, self.directory.path, ceiling, turn, enough)
-                trial = self.by_best_ceiling(trial)
-                facts = self.bench.environment.facts()
-                self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed, **facts)
-                # After every trial: an interrupted run keeps what it has.
-                self.directory.save(self.run)
-                self.watcher.trial_ends(self.run, trial)
-                if trial.valid or self.held_back(trial):
+        """All arms of a cell, in turns; all of them again where one's measurement failed, since only trials
+        of one moment are compared."""
+        began = self.elapsed
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                counted = self.attempt(cell, round, attempt)
+            except Restless:
+                self.apart[cell.key] = "restless"
+                counted = self.attempt(cell, round, attempt)
+            if counted:
+                break
+        self.forecast.note(cell, self.elapsed - began)
+        self.correct_forecast()
+
+    def attempt(self, cell: Cell, round: int, attempt: int) -> bool:
+        """One attempt at a round, given up at the first arm whose measurement fails if there may be another
+        one. Whether all count. Raises Restless, ChildFailed, CannotWrite."""
+        tasks = [
+            TrialTask(
+                len(self.run.trials) + 1 + place, cell, arm, round, place, attempt,
+                expected_turn(cell, arm.name, self.run.calibrations) or 0.0,
+                work_to_watch(cell, arm.name, self.run.calibrations),
+            )
+            for place, arm in enumerate(self.plan.order(cell, round))
+        ]  # fmt: skip
+        apart = self.apart.get(cell.key, self.bench.apart)
+        ceiling, directory = self.run.ceiling(cell.scenario), self.directory.path
+        counted = True
+        with closing(measure_round(tasks, self.plan, self.bench, directory, ceiling, apart)) as trials:
+            for task in tasks:
+                self.watcher.trial_begins(self.run, cell, task.arm, round)
+                trial = self.keep(next(trials))
+                counted = counted and (trial.valid or self.held_back(trial))
+                if not counted and attempt < MOST_ATTEMPTS:
                     break
-            self.forecast.note(cell, arm.name, self.elapsed - began)
-            self.correct_forecast()
+        return counted
+
+    def keep(self, trial: Trial) -> Trial:
+        """A trial, judged and saved: an interrupted run keeps what it has."""
+        trial = self.by_best_ceiling(by_ceiling(trial, self.run.ceiling(trial.cell.scenario) or 0.0))
+        facts = self.bench.environment.facts()
+        self.run = self.run.with_trial(trial, self.before.elapsed + self.elapsed, **facts)
+        self.directory.save(self.run)
+        self.watcher.trial_ends(self.run, trial)
+        return trial
 
     def held_back(self, trial: Trial) -> bool:
         """Whether the generator held an arm back as it did in the round before: no attempt will do better."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadtests.records.faults import Fault
 from loadtests.records.run import Calibration, Ceiling
@@ -87,6 +88,13 @@ class Loaded(Protocol):
     @property
     def parallel(self) -> bool: ...
 
+    def lengths(self, samples: Samples) -> Length:
+        """Seconds of the window that each sample's times are counted from."""
+
+
+Length = float | NDArray[np.float64]
+"""Seconds of a window: of all requests, or of the slice of each."""
+
 
 def faults(trial: Trial, samples: Samples, ceiling: float | None = None) -> tuple[Fault, ...]:
     """Why a trial does not count: empty when it does.
@@ -102,7 +110,8 @@ def faults(trial: Trial, samples: Samples, ceiling: float | None = None) -> tupl
     if users is not None:
         loop = loop_faults(trial, samples, users)
     else:
-        loop = open_faults(samples, trial.window, trial.arrivals or 0, trial.dropped or 0)
+        lengths = trial.lengths(samples)
+        loop = open_faults(samples, trial.window, trial.arrivals or 0, trial.dropped or 0, lengths)
     return load_faults(trial, samples, loop, ceiling)
 
 
@@ -116,9 +125,10 @@ def load_faults(
 ) -> tuple[Fault, ...]:
     """Why a load of a server does not count. `loop`: the faults of its users or its schedule."""
     ours, host = own_faults(load, samples), host_faults(load.resources)
-    if refused(samples, load.window) > REFUSING:
+    lengths = load.lengths(samples)
+    if refused(samples, lengths) > REFUSING:
         return (*ours, *host)
-    loop = () if failing_time(samples, load.window) > STANDSTILL else loop
+    loop = () if failing_time(samples, lengths) > STANDSTILL else loop
     return (*ours, *generator_faults(load, samples, ceiling), *loop, *host)
 
 
@@ -169,14 +179,14 @@ def socket_faults(errors: Sequence[str], samples: Samples) -> list[Fault]:
     return [Fault(kind="no-sockets", value=lacking)] if lacking else []
 
 
-def refused(samples: Samples, window: float) -> float:
+def refused(samples: Samples, window: Length) -> float:
     """Fraction of the requests that ended in a window with an error as their answer, or at once with none."""
     ended = (samples.end >= 0.0) & (samples.end < window)
     prompt = (samples.status >= 400) | ((samples.status == 0) & (samples.service_time < AT_ONCE))
     return float((ended & ~samples.ok & prompt).sum()) / max(1, int(ended.sum()))
 
 
-def failing_time(samples: Samples, window: float) -> float:
+def failing_time(samples: Samples, window: Length) -> float:
     """Of the time that requests were in flight in a window, the fraction of those that failed, those
     included that were cut off at the end."""
     inside = np.clip(samples.end, 0.0, window) - np.clip(samples.start, 0.0, window)
@@ -194,7 +204,7 @@ def generator_faults(load: Loaded, samples: Samples, ceiling: float | None) -> l
     allowed = max(GENERATOR_LATE, 0.1 * median)
     if lag is not None and lag > allowed:
         found.append(Fault(kind="generator-late", value=lag, limit=allowed))
-    ended = float(((samples.end >= 0.0) & (samples.end < load.window)).sum()) / load.window
+    ended = float(samples.ended_in(0.0, load.lengths(samples)).sum()) / load.window
     return found if ceiling is None else [*found, *near_ceiling(ended, ceiling)]
 
 
@@ -223,13 +233,17 @@ def loop_faults(load: Loaded, samples: Samples, users: int) -> list[Fault]:
     more; those with several requests in flight have no time without one that could be computed."""
     if load.left:
         return [Fault(kind="users-ended", value=load.left, whole=users)]
-    return [] if load.parallel else closed_faults(samples, load.window, users, load.thinks)
+    if load.parallel:
+        return []
+    return closed_faults(samples, load.window, users, load.thinks, load.lengths(samples))
 
 
-def closed_faults(samples: Samples, window: float, users: int, thinks: bool = False) -> list[Fault]:
+def closed_faults(
+    samples: Samples, window: float, users: int, thinks: bool = False, lengths: Length | None = None
+) -> list[Fault]:
     """Little's law: the users' time is the time of their requests and nothing else, N = X (R + Z), and
-    Z = 0 unless they are meant to think."""
-    idle = idle_part(samples, window, users)
+    Z = 0 unless they are meant to think. `lengths`: of the windows, if several make up `window`."""
+    idle = idle_part(samples, window, users, lengths)
     if idle is not None and idle > IDLE and not thinks:
         return [Fault(kind="users-idle", value=idle, limit=IDLE)]
     if idle is not None and idle < -LITTLE:
@@ -237,11 +251,14 @@ def closed_faults(samples: Samples, window: float, users: int, thinks: bool = Fa
     return []
 
 
-def open_faults(samples: Samples, window: float, arrivals: int, dropped: int) -> list[Fault]:
+def open_faults(
+    samples: Samples, window: float, arrivals: int, dropped: int, lengths: Length | None = None
+) -> list[Fault]:
     """Whether the schedule was kept. That a server fell behind it, so that arrivals were dropped, is a
     result; that the generator did is a fault."""
     found = []
-    due = (samples.due >= 0.0) & (samples.due < window)
+    until = window if lengths is None else lengths
+    due = (samples.due >= 0.0) & (samples.due < until)
     late = samples.start[due] - samples.due[due]
     lag = float(np.quantile(late, 0.99)) if len(late) else 0.0
     median = float(np.median(samples.service_time[due])) if len(late) else 0.0
@@ -251,7 +268,7 @@ def open_faults(samples: Samples, window: float, arrivals: int, dropped: int) ->
     missing = arrivals - dropped - int(due.sum())
     if missing > UNSENT * arrivals:
         found.append(Fault(kind="arrivals-missing", value=missing, limit=UNSENT * arrivals, whole=arrivals))
-    made = int(((samples.start >= 0.0) & (samples.start < window)).sum()) + dropped
+    made = int(((samples.start >= 0.0) & (samples.start < until)).sum()) + dropped
     # Two arrivals may lie on the other side of the window's edges.
     off = max(2.0, RATE_OFF * arrivals)
     if abs(made - arrivals) > off:
@@ -259,7 +276,7 @@ def open_faults(samples: Samples, window: float, arrivals: int, dropped: int) ->
     return found
 
 
-def idle_part(samples: Samples, window: float, users: int) -> float | None:
+def idle_part(samples: Samples, window: float, users: int, lengths: Length | None = None) -> float | None:
     """The users' time in the window without a request in flight ÷ their time with one.
 
     In a closed loop without think time only the generator itself can delay the next request after an
@@ -267,6 +284,7 @@ def idle_part(samples: Samples, window: float, users: int) -> float | None:
     so that slow or starved requests at its edges do not look like idleness. None where nothing was in
     flight.
     """
-    inside = np.clip(samples.end, 0.0, window) - np.clip(samples.start, 0.0, window)
+    until = window if lengths is None else lengths
+    inside = np.clip(samples.end, 0.0, until) - np.clip(samples.start, 0.0, until)
     in_flight = float(inside.sum())
     return (users * window - in_flight) / in_flight if in_flight > 0 else None

@@ -211,9 +211,9 @@ class Plan(Frozen):
         """The seed of what the users do and the slow service gives: the same for a round's arms."""
         return Random(f"{self.seed}/trial/{cell.key}/{round}").randrange(2**31)
 
-    def trial_seconds(self) -> float:
-        """What one trial is expected to take, booting and stopping its server included."""
-        return self.warmup + self.window + TRIAL_OVERHEAD
+    def round_seconds(self) -> float:
+        """What a round of a cell is expected to take, booting and stopping the servers included."""
+        return ROUND_OVERHEAD + len(self.arms) * (self.warmup + self.window + TRIAL_OVERHEAD)
 
     @property
     def preparation_seconds(self) -> float:
@@ -223,7 +223,7 @@ class Plan(Frozen):
 
     def expected_seconds(self) -> tuple[float, float]:
         """Shortest and longest time that the run is expected to take, in seconds."""
-        one_round = len(self.cells) * len(self.arms) * self.trial_seconds()
+        one_round = len(self.cells) * self.round_seconds()
         return self.limited(self.preparation_seconds, one_round)
 
     def limited(self, before: float, one_round: float) -> tuple[float, float]:
@@ -237,8 +237,12 @@ class Plan(Frozen):
         return least, most
 
 
-TRIAL_OVERHEAD = 1.6
-"""Seconds to boot and stop a server and to save its samples, as seen on two cores."""
+ROUND_OVERHEAD = 0.9
+"""Seconds until the servers of a round are ready, as seen on two cores."""
+
+TRIAL_OVERHEAD = 0.7
+"""Seconds for an arm's users to connect before each slice and to finish after it, to stop its server and to
+save its samples."""
 
 PREPARATION = 6.0
 """Seconds until the arms are compared and calibrated, besides the calibration of each."""

@@ -34,11 +34,13 @@ from loadtests.records.refusals import MUCH_SLOWER, Refusal, foreseen
 from loadtests.records.run import Calibration, Ceiling, Machine, Run
 from loadtests.records.samples import Samples
 from loadtests.records.trial import (
+    Apart,
     ArrayFile,
     Footprint,
     Resources,
     ServerEnd,
     Settling,
+    Slice,
     Trial,
     TrialArrays,
 )
@@ -46,10 +48,11 @@ from loadtests.records.tried import MOST_LOST, RoundsTried, rounds_tried
 
 __all__ = [
     "BLOCK", "ENOUGH_FOR_P50", "MOST_LOST", "MUCH_SLOWER", "SIZE_FACTOR", "SIZE_SLACK", "AnswerCheck",
-    "AnswerDifference", "AnsweringRoute", "Arm", "ArrayFile", "Calibration", "CannotWrite", "Ceiling", "Cell",
-    "Compared", "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen", "Heartbeats", "Ignored",
+    "AnswerDifference", "AnsweringRoute", "Apart", "Arm", "ArrayFile", "Calibration", "CannotWrite",
+    "Ceiling", "Cell", "Compared", "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen",
+    "Heartbeats", "Ignored",
     "InForce", "Line", "Load", "Machine", "Metric", "Plan", "RecordError", "Refusal", "Resources",
-    "RoundsTried", "Run", "RunDirectory", "Samples", "ServerEnd", "Serving", "Settling", "Trial",
+    "RoundsTried", "Run", "RunDirectory", "Samples", "ServerEnd", "Serving", "Settling", "Slice", "Trial",
     "TrialArrays", "foreseen", "one_line", "read_document", "read_heartbeats", "read_named", "read_samples",
     "rounds_tried", "write_delays", "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from loadtests.records.files import read_part, write_whole, writing
 from loadtests.records.heartbeats import EARLIER_HEARTBEAT_ROW, HEARTBEAT_ROW, Heartbeats
-from loadtests.records.samples import SAMPLE_ROW, Samples
+from loadtests.records.samples import SAMPLE_ROW, SLICED_ROW, Samples
 from loadtests.records.trial import ArrayFile
 
 LARGEST_FILE = 2**31
@@ -35,13 +35,13 @@ DELAY_ROW = np.dtype([("delay", np.float64)])
 
 
 def write_samples(path: Path, samples: Samples) -> ArrayFile:
-    """Save as one table of `SAMPLE_ROW`. Raises OSError."""
-    return write(path, table(samples, SAMPLE_ROW))
+    """Save as one table. Raises OSError."""
+    return write(path, table(samples, SAMPLE_ROW if samples.slice is None else SLICED_ROW))
 
 
 def read_samples(path: Path, file: ArrayFile) -> Samples:
     """Load and check what `write_samples` saved. Raises one of `files.DAMAGE`."""
-    samples = Samples(**columns(read(path, [SAMPLE_ROW], file)))
+    samples = Samples(**columns(read(path, [SAMPLE_ROW, SLICED_ROW], file)))
     finite = np.isfinite(samples.due).all() and np.isfinite(samples.start).all()
     if not (finite and (samples.end >= samples.start).all()):
         raise ValueError("its times are not times")

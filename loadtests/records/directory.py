@@ -101,13 +101,13 @@ class RunDirectory:
             known = (samples.endpoint < max(1, len(trial.endpoints))) & (samples.error <= len(trial.errors))
             if not known.all():
                 raise ValueError("it names endpoints or errors that its trial does not have")
-            return samples
+            return check_slices(samples, trial)
 
     def canary(self, trial: Trial) -> Samples | None:
         """The canary's samples; None where there was none. Raises RecordError."""
         file = trial.arrays.canary
         with reading(self.path / trial.files.canary) as path:
-            return read_samples(path, file) if file is not None else None
+            return check_slices(read_samples(path, file), trial) if file is not None else None
 
     def delays(self, trial: Trial) -> NDArray[np.float64] | None:
         """The delays in seconds that the slow service gave during a trial; None where it was not called.
@@ -121,3 +121,13 @@ class RunDirectory:
         file = trial.arrays.heartbeats
         with reading(self.path / trial.files.heartbeats) as path:
             return read_heartbeats(path, file) if file is not None else None
+
+
+def check_slices(samples: Samples, trial: Trial) -> Samples:
+    """The samples. Raises ValueError where they are of slices that their trial does not have."""
+    if samples.slice is None:
+        if len(trial.slices) > 1:
+            raise ValueError("it does not say which slice a request was made in")
+    elif int(samples.slice.max(initial=0)) >= len(trial.slices):
+        raise ValueError("it names slices that its trial does not have")
+    return samples

@@ -19,7 +19,7 @@ class Heartbeats:
     worker: NDArray[np.float64]
     """Counted from 0."""
     due: NDArray[np.float64]
-    """When the beat was due, from the window's start."""
+    """When the beat was due, from the start of the window, or of the first one of several."""
     lag: NDArray[np.float64]
     """How late it came."""
     tasks: NDArray[np.float64]
@@ -77,9 +77,9 @@ class Heartbeats:
     def __len__(self) -> int:
         return len(self.due)
 
-    def spent(self, total: str, seconds: float) -> float | None:
-        """How much a running total of all workers grew from the window's start on; None where a worker
-        reports none. Interpolated linearly between beats."""
+    def spent(self, total: str, seconds: float, since: float = 0.0) -> float | None:
+        """How much a running total of all workers grew in so many seconds `since` a moment; None where a
+        worker reports none. Interpolated linearly between beats."""
         column: NDArray[np.float64] = getattr(self, total)
         at = self.due + self.lag
         grown = 0.0
@@ -87,7 +87,7 @@ class Heartbeats:
             mine = (self.worker == worker) & np.isfinite(column)
             if int(mine.sum()) < 2:
                 return None
-            start, end = np.interp([0.0, seconds], at[mine], column[mine])
+            start, end = np.interp([since, since + seconds], at[mine], column[mine])
             grown += float(end - start)
         return grown if len(self) else None
 

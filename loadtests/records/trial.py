@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from loadtests.plan.cells import Cell
@@ -14,6 +16,12 @@ from loadtests.records.samples import Samples
 
 Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
 """A count or a time: never negative, never infinite."""
+
+
+Apart = Literal["hooks", "memory", "restless", "earlier"]
+"""Why the servers of a round's arms were started one after another, and not together: commands were run
+before or after each trial, the memory would not have sufficed for all, or one of them worked without load; or
+the run is of a version that always did so."""
 
 
 class Resources(Frozen):
@@ -113,8 +121,17 @@ class TrialFiles(NamedTuple):
         return cls(f"{stem}.npz", f"{stem}.canary.npz", f"{stem}.heartbeats.npz", f"{stem}.delays.npz")
 
 
+class Slice(Frozen):
+    """One of the stretches in which a trial's arm is loaded, while the servers of the others stand idle."""
+
+    opened: Amount
+    """Seconds from the opening of the trial's first window to that of this one."""
+    window: Annotated[Amount, Field(gt=0)]
+    """Seconds that it really lasted."""
+
+
 class Trial(Frozen):
-    """One arm in one cell in one round."""
+    """One arm in one cell in one round: all its slices together."""
 
     number: Annotated[int, Field(ge=1)]
     round: Annotated[int, Field(ge=0)]
@@ -122,6 +139,8 @@ class Trial(Frozen):
     place: Annotated[int, Field(ge=0)]
     """The arm's place in this round's order, from 0."""
     attempt: Annotated[int, Field(ge=1)] = 1
+    apart: Apart | None = "earlier"
+    """Why its server was not started together with those of the round's other arms; None: it was."""
     cell: Cell
     arm: Line
     began: Line
@@ -130,8 +149,10 @@ class Trial(Frozen):
     """Seconds until the server answered."""
     warmup: Amount
     window: Annotated[Amount, Field(gt=0)]
-    """Seconds that the window really lasted."""
+    """Seconds that the window really lasted; of several slices, the sum, as all times and counts are."""
     drain: Amount
+    slices: Annotated[tuple[Slice, ...], Field(max_length=100)] = ()
+    """In the order of time; none: the window is a single one."""
     tail: Amount | None = None
     """Seconds for which a closed loop continued after the window, so that the requests in flight at its end
     were answered under the same load; None where it did not: in open loops, and in earlier versions."""
@@ -177,6 +198,18 @@ class Trial(Frozen):
     def valid(self) -> bool:
         """Whether the measurement counts."""
         return not self.faults
+
+    @property
+    def windows(self) -> tuple[Slice, ...]:
+        """Its slices, or its only one."""
+        return self.slices or (Slice(opened=0.0, window=self.window),)
+
+    def lengths(self, samples: Samples) -> float | NDArray[np.float64]:
+        """Seconds of the window that each sample's times are counted from; a number where there is one."""
+        if samples.slice is None:
+            return self.window
+        found: NDArray[np.float64] = np.array([one.window for one in self.windows])[samples.slice]
+        return found
 
     def requests(self, samples: Samples) -> Samples:
         """Those of its samples that are requests."""

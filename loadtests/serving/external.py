@@ -69,6 +69,10 @@ class ExternalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End its part in a trial: the server goes on."""
         run_after(self.hooks, self.arm, self.logs)
 
     def ended(self) -> ServerEnd | None:

@@ -55,6 +55,8 @@ class Target(Protocol):
 
     def log_tail(self) -> str: ...
 
+    def stop(self) -> None: ...
+
     def __enter__(self) -> Target: ...
 
     def __exit__(
@@ -63,7 +65,8 @@ class Target(Protocol):
 
 
 def serve(arm: Arm, environment: ServingEnvironment, stream: str) -> Target:
-    """An arm to be loaded, ready. Raises DidNotStart, or ChildFailed for what is not the server's doing."""
+    """An arm's server, started. It is ready once it is entered, or has been awaited. Raises DidNotStart, or
+    ChildFailed for what is not the server's doing."""
     if arm.url is not None:
         return ExternalServer(arm, environment)
     checkout = environment.checkout
@@ -85,7 +88,10 @@ class Server:
         run_before(self.hooks, self.prepared, self.logs)
         self.databases = environment.databases
         self.database = environment.databases.fresh() if environment.databases else None
-        began = time.perf_counter()
+        self.stopped = False
+        self.port: int | None = None
+        """Where it accepts requests; None: not yet."""
+        self.began, self.boot = time.perf_counter(), 0.0
         self.child = Child(
             f"arm {arm.name!r}",
             [
@@ -104,23 +110,30 @@ class Server:
             cwd=arm.cwd,
             python=arm.python,
         )
+
+    def become_ready(self) -> None:
+        """Wait until it accepts requests. Stops it, and raises DidNotStart or ChildFailed, where it does not
+        do so in time."""
         try:
-            ready = self.ready(environment.boot_timeout)
+            ready = self.ready(self.environment.boot_timeout)
             self.port = int(ready["ready"])
-            self.boot = time.perf_counter() - began
-            if environment.checkout is not None and not self.check_version() and self.child.alive:
+            self.boot = time.perf_counter() - self.began
+            checked = self.environment.checkout is not None
+            if checked and not self.check_version() and self.child.alive:
                 raise ChildFailed("it did not report its modules")
         except BaseException as failure:
             self.stop()
             if not isinstance(failure, ChildFailed) or isinstance(failure, DidNotStart):
                 raise
             raise ChildFailed(
-                f"arm {arm.name!r} ({arm.app}) did not start: {failure}",
+                f"arm {self.arm.name!r} ({self.arm.app}) did not start: {failure}",
                 cause=failure.cause,
                 hint=failure.hint,
             ) from None
 
     def __enter__(self) -> Self:
+        if self.port is None:
+            self.become_ready()
         return self
 
     def __exit__(
@@ -139,8 +152,9 @@ class Server:
 
     def ready(self, timeout: float) -> dict[str, Any]:
         """The server's first message. Raises DidNotStart."""
+        left = self.began + timeout - time.perf_counter()
         try:
-            return self.child.receive(timeout)
+            return self.child.receive(max(0.001, left))
         except ChildFailed as failure:
             cause, way = why(self.child.log_text(), self.arm.app_dir or str(ROOT))
             hint = failure.hint or way or hint_for(cause, self.arm, slow=isinstance(failure, NoResponse))
@@ -229,6 +243,9 @@ class Server:
                 self.environment.sources.note(self.arm, modules)
 
     def stop(self) -> None:
+        if self.stopped:
+            return
+        self.stopped = True
         self.child.stop()
         if self.databases and self.database:
             self.databases.drop(self.database)

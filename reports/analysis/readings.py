@@ -70,7 +70,10 @@ class Reading:
         return result
 
 
-Counting = Callable[[Samples, float, float], NDArray[np.float64]]
+Length = float | NDArray[np.float64]
+"""Seconds of a window: one for all requests, or for each that of its slice."""
+
+Counting = Callable[[Samples, float, Length], NDArray[np.float64]]
 """What each request counts for between two moments."""
 
 
@@ -87,8 +90,10 @@ def read(
     chosen: NDArray[np.bool_] | None = None,
     dropped: int = 0,
     counted: Counting = Samples.ended_in,
+    lengths: Length | None = None,
 ) -> Reading:
-    """The reading of a trial's samples, or of the `chosen` ones.
+    """The reading of a trial's samples, or of the `chosen` ones, in a `window` of so many seconds, which may
+    be made of several of these `lengths`.
 
     p50, p95 and p99 are response times of the requests that were due in the window, where those that failed
     are infinitely slow; in a closed loop these equal the service times. All percentiles are from the sorted
@@ -96,11 +101,12 @@ def read(
     """
     if chosen is None:
         chosen = np.ones(len(samples), dtype=np.bool_)
+    until = window if lengths is None else lengths
     ok = samples.ok & chosen
-    during = chosen & (samples.start < window) & (samples.end >= 0.0)
-    served = [float(counted(samples, *span)[ok].sum()) for span in ((0.0, window), (0.0, window / 2.0))]
-    inside = np.clip(samples.end, 0.0, window) - np.clip(samples.start, 0.0, window)
-    expected = chosen & (samples.due >= 0.0) & (samples.due < window)
+    during = chosen & (samples.start < until) & (samples.end >= 0.0)
+    served = [float(counted(samples, 0.0, end)[ok].sum()) for end in (until, until / 2.0)]
+    inside = np.clip(samples.end, 0.0, until) - np.clip(samples.start, 0.0, until)
+    expected = chosen & (samples.due >= 0.0) & (samples.due < until)
     due = expected & samples.ok
     failed = int(expected.sum()) - int(due.sum()) + dropped
     latency, service = np.sort(samples.response_time[due]), np.sort(samples.service_time[due])
@@ -123,7 +129,7 @@ def read(
     )
 
 
-def within(samples: Samples, window: float) -> NDArray[np.bool_]:
+def within(samples: Samples, window: Length) -> NDArray[np.bool_]:
     """The successful requests that were due in a window."""
     chosen: NDArray[np.bool_] = samples.ok & (samples.due >= 0.0) & (samples.due < window)
     return chosen
@@ -142,7 +148,7 @@ def growth(sooner: float, whole: float) -> float | None:
     return math.log(later / sooner) if later > 0.0 and sooner > 0.0 else None
 
 
-def unanswered_time(samples: Samples, window: float) -> float | None:
+def unanswered_time(samples: Samples, window: Length) -> float | None:
     """Of the time that requests were in flight in a window, the fraction of those that got no answer; None
     where nothing was in flight."""
     inside = np.clip(samples.end, 0.0, window) - np.clip(samples.start, 0.0, window)
@@ -191,7 +197,7 @@ class Answers:
         return cls(statuses, sizes, counts.astype(np.intp))
 
 
-def answers(samples: Samples, window: float, endpoints: Sequence[str]) -> dict[str, Answers]:
+def answers(samples: Samples, window: Length, endpoints: Sequence[str]) -> dict[str, Answers]:
     """By endpoint, the kinds of a trial's answers."""
     ended = samples.ok & (samples.end >= 0.0) & (samples.end < window)
     found = {}
@@ -215,7 +221,7 @@ class Failed(NamedTuple):
 
 def failed(samples: Samples, trial: Trial) -> Counter[Failed]:
     """The failed requests of a trial, of those that `Reading.failures` counts."""
-    during = ~samples.ok & (samples.start < trial.window) & (samples.end >= 0.0)
+    during = ~samples.ok & (samples.start < trial.lengths(samples)) & (samples.end >= 0.0)
     columns = [
         column[during].astype(np.int64) for column in (samples.endpoint, samples.status, samples.error)
     ]
@@ -238,7 +244,7 @@ class Latencies:
     """The requests that were due in a trial's window, in seconds."""
 
     due: NDArray[np.float64]
-    """When each successful one was due, from the window's start."""
+    """When each successful one was due, from the window's start; several windows count as one."""
     took: NDArray[np.float64]
     """Its response time."""
     failed: int = 0
@@ -266,12 +272,12 @@ class CanarySeen:
         return middle if math.isfinite(middle) else None
 
 
-def canary_seen(samples: Samples | None, window: float) -> CanarySeen | None:
-    """A canary's requests in a window; None without any, or where each was answered with an error: the app
-    has no such route."""
+def canary_seen(samples: Samples | None, trial: Trial) -> CanarySeen | None:
+    """A canary's requests in a trial's window; None without any, or where each was answered with an error:
+    the app has no such route."""
     if samples is None:
         return None
-    due = (samples.due >= 0.0) & (samples.due < window)
+    due = (samples.due >= 0.0) & (samples.due < trial.lengths(samples))
     refused = due & ~samples.ok & (samples.status > 0)
     kept = due & ~refused
     return CanarySeen(samples.response_time[kept], int(refused.sum())) if kept.any() else None
@@ -329,7 +335,7 @@ class Readings:
         """What a trial's canary saw. None where there was no canary, or the app has no such route. Raises
         RecordError."""
         if trial.number not in self._canaries:
-            self._canaries[trial.number] = canary_seen(self.directory.canary(trial), trial.window)
+            self._canaries[trial.number] = canary_seen(self.directory.canary(trial), trial)
         return self._canaries[trial.number]
 
     def heartbeats(self, trial: Trial) -> Heartbeats | None:
@@ -341,12 +347,14 @@ class Readings:
     def _read(self, trial: Trial) -> dict[str, Reading]:
         rows = self.directory.samples(trial)
         samples = trial.requests(rows)
-        due = within(samples, trial.window)
+        lengths, every = trial.lengths(samples), trial.lengths(rows)
+        due = within(samples, lengths)
         counted = counting(trial)
-        whole = read(samples, trial.window, dropped=trial.dropped or 0, counted=counted)
+        whole = read(samples, trial.window, None, trial.dropped or 0, counted, lengths)
         # Keeps 16 bytes per request: reading the file again would take longer than all computations.
-        self._latencies[trial.number] = Latencies(samples.due[due], samples.response_time[due], whole.failed)
-        self._answers[trial.number] = answers(rows, trial.window, trial.endpoints)
+        on_end = samples.since(np.cumsum([0.0, *(one.window for one in trial.windows)]))
+        self._latencies[trial.number] = Latencies(on_end.due[due], samples.response_time[due], whole.failed)
+        self._answers[trial.number] = answers(rows, every, trial.endpoints)
         self._failed[trial.number] = failed(samples, trial)
         if len(trial.endpoints) <= 1:
             readings = {trial.endpoints[0] if trial.endpoints else trial.cell.scenario: whole}
@@ -354,11 +362,12 @@ class Readings:
             readings, took = {ALL: whole}, self._took.setdefault(trial.number, {})
             for number, name in enumerate(trial.endpoints):
                 chosen = rows.endpoint == number
-                readings[name] = read(rows, trial.window, chosen, counted=counted)
-                took[name] = rows.response_time[chosen & within(rows, trial.window)].astype(np.float32)
+                readings[name] = read(rows, trial.window, chosen, 0, counted, every)
+                took[name] = rows.response_time[chosen & within(rows, every)].astype(np.float32)
         beats = self.heartbeats(trial)
-        grown, stays = growing(beats, samples, trial.window), kept(beats, samples, trial.window)
-        waited = unanswered_time(samples, trial.window) if trial.cell.load.rate is None else None
+        on_clock = samples.since([one.opened for one in trial.windows])
+        grown, stays = growing(beats, on_clock, trial.windows), kept(beats, on_clock, trial.windows)
+        waited = unanswered_time(samples, lengths) if trial.cell.load.rate is None else None
         return {
             name: replace(reading, growing=grown, kept=stays, unanswered=waited)
             for name, reading in readings.items()

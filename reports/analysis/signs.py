@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +111,7 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
     cpu = total([trial.resources.server_cpu for trial in trials])
     given = [delays for trial in trials if (delays := directory.delays(trial)) is not None]
     hearts = [(trial, beats) for trial in trials if (beats := readings.heartbeats(trial)) is not None]
+    asking = trials if cell.load.rate is None else []
     return Signs(
         trials=len(trials),
         throughput=ended / window,
@@ -121,28 +122,42 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
         threads=mean_of([trial.resources.server_threads for trial in trials]),
         delay=float(np.median(np.concatenate(given))) if given else None,
         canary=canary(readings, trials),
-        bursts=bursts([asked(readings, trial) for trial in trials]) if cell.load.rate is None else None,
+        bursts=bursts([one for trial in asking for one in asked(readings, trial)]),
         **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
     )
 
 
-def asked(readings: Readings, trial: Trial) -> tuple[NDArray[np.float64], float, float]:
-    """When the successful requests of a window started, its length, and their mean response time."""
-    found = readings.latencies(trial)
-    return found.due, trial.window, float(found.took.mean()) if len(found.took) else 0.0
+def asked(readings: Readings, trial: Trial) -> Iterator[tuple[NDArray[np.float64], float, float]]:
+    """For every window of a trial: when its successful requests started, its length, and their mean response
+    time."""
+    found, begin = readings.latencies(trial), 0.0
+    for one in trial.windows:
+        mine = (found.due >= begin) & (found.due < begin + one.window)
+        took = found.took[mine]
+        yield found.due[mine] - begin, one.window, float(took.mean()) if len(took) else 0.0
+        begin += one.window
+
+
+def inside(trial: Trial, beats: Heartbeats) -> NDArray[np.bool_]:
+    """The beats that were due in one of a trial's windows."""
+    windows = [(beats.due >= one.opened) & (beats.due < one.opened + one.window) for one in trial.windows]
+    found: NDArray[np.bool_] = np.logical_or.reduce(windows)
+    return found
 
 
 def heart_signs(hearts: Sequence[tuple[Trial, Heartbeats]], ended: float) -> dict[str, float | None]:
     """The signs that come from heartbeats."""
-    inside = [(beats.due >= 0.0) & (beats.due < trial.window) for trial, beats in hearts]
+    masks = [inside(trial, beats) for trial, beats in hearts]
 
     def column(name: str) -> NDArray[np.float64]:
         return np.concatenate(
-            [getattr(beats, name)[mask] for (_, beats), mask in zip(hearts, inside, strict=True)]
+            [getattr(beats, name)[mask] for (_, beats), mask in zip(hearts, masks, strict=True)]
         )
 
     def spent(name: str) -> float | None:
-        return total([beats.spent(name, trial.window) for trial, beats in hearts])
+        return total(
+            [beats.spent(name, one.window, one.opened) for trial, beats in hearts for one in trial.windows]
+        )
 
     def per_request(seconds: float | None) -> float | None:
         return seconds / ended if seconds is not None and ended else None

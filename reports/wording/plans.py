@@ -38,7 +38,7 @@ def plan_text(plan: Plan) -> str:
     refused = foreseen(plan)
     lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells
               if cell.key in refused]  # fmt: skip
-    needed = len(plan.cells) * len(plan.arms) * plan.min_rounds * plan.trial_seconds()
+    needed = len(plan.cells) * plan.min_rounds * plan.round_seconds()
     if plan.deadline is not None and needed > plan.deadline:
         lines.append(
             f"{units.span(plan.deadline)} is too short for {plan.min_rounds} rounds of all cells, about "

@@ -57,7 +57,7 @@ def check_time(plan: Plan) -> None:
     if plan.deadline is None:
         return
     available = plan.deadline * OFF - plan.preparation_seconds
-    one_cell = len(plan.arms) * plan.min_rounds * plan.trial_seconds()
+    one_cell = plan.min_rounds * plan.round_seconds()
     if one_cell * len(plan.cells) <= available:
         return
     needed = plan.preparation_seconds + one_cell * len(plan.cells)

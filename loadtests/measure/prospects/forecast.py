@@ -7,43 +7,39 @@ from collections.abc import Iterable, Sequence
 from loadtests.measure.calibration import window_needed
 from loadtests.measure.prospects.feasibility import OFF
 from loadtests.plan.cells import Cell
-from loadtests.plan.plan import TRIAL_OVERHEAD, Plan
+from loadtests.plan.plan import ROUND_OVERHEAD, TRIAL_OVERHEAD, Plan
 from loadtests.plan.request import LONGEST, WARMUP_TURNS, WINDOW_TURNS
 from loadtests.records.run import Calibration
 
 
 class Forecast:
-    """What the trials of a run are expected to take, in seconds, and what was announced of the whole."""
+    """What the rounds of a run are expected to take, in seconds, and what was announced of the whole."""
 
     def __init__(self, plan: Plan, calibrations: Sequence[Calibration], cells: Iterable[Cell]) -> None:
         """`cells`: those that are measured."""
         self.plan = plan
-        self.trials = {
-            (cell.key, arm.name): trial_seconds(plan, cell, arm.name, calibrations)
+        self.rounds = {
+            cell.key: ROUND_OVERHEAD
+            + sum(trial_seconds(plan, cell, arm.name, calibrations) for arm in plan.arms)
             for cell in cells
-            for arm in plan.arms
         }
         self.announced = plan.expected_seconds()
         self.spent = self.expected = 0.0
-        """Of the trials so far, further attempts at one included."""
-        self.measured = 0
+        """Of the rounds so far, further attempts at one included."""
 
-    def note(self, cell: Cell, arm: str, seconds: float) -> None:
-        """What a trial took, with all its attempts."""
+    def note(self, cell: Cell, seconds: float) -> None:
+        """What a round took, with all its attempts."""
         self.spent += seconds
-        self.expected += self.trials[cell.key, arm]
-        self.measured += 1
+        self.expected += self.rounds[cell.key]
 
     def round_seconds(self, cells: Iterable[Cell]) -> float:
-        """Of one round of these cells, by the pace of the trials so far."""
+        """Of one round of these cells, by the pace of the rounds so far."""
         pace = self.spent / self.expected if self.expected else 1.0
-        return pace * sum(self.trials[cell.key, arm.name] for cell in cells for arm in self.plan.arms)
+        return pace * sum(self.rounds[cell.key] for cell in cells)
 
     def correction(self, cells: Iterable[Cell], before: float) -> tuple[float, float] | None:
         """The shortest and longest time of the whole run, if either is off what was announced by more than
         OFF: that is announced from now on; None: it stands. `before`: seconds until the first round."""
-        if 0 < self.measured < len(self.plan.arms):
-            return None
         found = self.plan.limited(before, self.round_seconds(cells))
         off = max(max(now / then, then / now) for now, then in zip(found, self.announced, strict=True))
         if off <= OFF:

@@ -3,13 +3,13 @@ window. Users wait for responses, not for the work an app does afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.records import Heartbeats, Samples
+from loadtests.records import Heartbeats, Samples, Slice
 
 BacklogKind = Literal["tasks", "items", "thread-jobs", "process-jobs", "threads", "processes", "work"]
 """What piles up; `work` is any, by the CPU time that it takes."""
@@ -28,23 +28,24 @@ REST = 2.0
 pool at one count and none at the next, and a line through few counts may exceed their number by half."""
 
 
-def growing(beats: Heartbeats | None, samples: Samples, window: float) -> dict[BacklogKind, float]:
-    """By kind, the growth of unfinished work during a window per response, from least-squares lines through
-    the counts; 0 without growth. A kind is missing where it is unknown: no heartbeats, or the requests in
-    flight grew as well, whose work cannot be distinguished from that of answered requests.
+def growing(beats: Heartbeats | None, samples: Samples, windows: Sequence[Slice]) -> dict[BacklogKind, float]:
+    """By kind, the growth of unfinished work during a trial's windows per response, from least-squares lines
+    through the counts; 0 without growth. A kind is missing where it is unknown: no heartbeats, or the
+    requests in flight grew as well, whose work cannot be distinguished from that of answered requests. The
+    times of `samples` are on the clock of the heartbeats.
     """
     if beats is None:
         return {}
     at = beats.due + beats.lag
-    counted = np.isfinite(beats.tasks) & (at >= 0.0) & (at < window)
+    counted = np.isfinite(beats.tasks) & inside(at, windows)
     flying = in_flight(samples, np.unique(at[counted]))
-    more = growth(np.unique(at[counted]), flying, window)
-    ended = int((samples.ok & (samples.end >= 0.0) & (samples.end < window)).sum())
+    more = growth(np.unique(at[counted]), flying, windows)
+    ended = int((samples.ok & inside(samples.end, windows)).sum())
     if more is None or not ended:
         return {}
     found: dict[BacklogKind, float] = {}
     for kind, column in COLUMNS.items():
-        grown = grown_of_all(beats, counted, at, getattr(beats, column), window)
+        grown = grown_of_all(beats, counted, at, getattr(beats, column), windows)
         if grown is None:
             continue
         usual = float(flying.mean())
@@ -60,25 +61,38 @@ def grown_of_all(
     counted: NDArray[np.bool_],
     at: NDArray[np.float64],
     counts: NDArray[np.float64],
-    window: float,
+    windows: Sequence[Slice],
 ) -> float | None:
     """Growth of the counts of all workers together; None where one of them has too few."""
     grown = 0.0
     for worker in np.unique(beats.worker):
         mine = counted & (beats.worker == worker) & np.isfinite(counts)
-        one = growth(at[mine], counts[mine], window)
+        one = growth(at[mine], counts[mine], windows)
         if one is None:
             return None
         grown += one
     return grown
 
 
-def growth(at: NDArray[np.float64], counts: NDArray[np.float64], window: float) -> float | None:
-    """Growth of counts over a window, by least squares; None for fewer than three points in time."""
+def growth(at: NDArray[np.float64], counts: NDArray[np.float64], windows: Sequence[Slice]) -> float | None:
+    """Growth of counts over all windows, by least squares: one slope, and a level for each window, since a
+    server rests between two. None for fewer than three points in time, or where no window has two."""
     if len(np.unique(at)) < 3:
         return None
-    away = at - at.mean()
-    return float((away * counts).sum() / (away * away).sum()) * window
+    above = below = 0.0
+    for one in windows:
+        mine = inside(at, (one,))
+        away = at[mine] - at[mine].mean() if mine.any() else at[mine]
+        above += float((away * counts[mine]).sum())
+        below += float((away * away).sum())
+    return above / below * sum(one.window for one in windows) if below > 0.0 else None
+
+
+def inside(at: NDArray[np.float64], windows: Sequence[Slice]) -> NDArray[np.bool_]:
+    """Which of the moments lie in one of the windows."""
+    each = [(at >= one.opened) & (at < one.opened + one.window) for one in windows]
+    found: NDArray[np.bool_] = np.logical_or.reduce(each)
+    return found
 
 
 def in_flight(samples: Samples, at: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from loadtests.records import Heartbeats, Samples
+from loadtests.records import Heartbeats, Samples, Slice
+from reports.analysis.backlogs.growth import inside
 
 LEAST_KEPT = 0.1
 """Objects per response from which on a server is said to keep them: one of ten responses may leave work."""
@@ -37,20 +38,24 @@ def keeping(arm: str, kept: Sequence[float | None]) -> KeepsMore | None:
     return KeepsMore(arm, middle) if middle >= LEAST_KEPT else None
 
 
-def kept(beats: Heartbeats | None, samples: Samples, window: float) -> float | None:
+def kept(beats: Heartbeats | None, samples: Samples, windows: Sequence[Slice]) -> float | None:
     """Objects per response that a server keeps; 0 where it keeps none, None where that is unknown.
 
     The number of blocks rises with garbage that is not collected yet, and with requests in flight. So it is
-    the least in each half of the window that counts, and the one at rest after the load, once garbage is
-    collected: the smaller growth of the two. What the garbage of the first half hides is not seen.
+    the least in each half of the windows that counts, and the one at rest after the load, once garbage is
+    collected: the smaller growth of the two. What the garbage of the first half hides is not seen. The times
+    of `samples` are on the clock of the heartbeats.
     """
     if beats is None or not len(beats):
         return None
     at, ended = beats.due + beats.lag, np.sort(samples.end[samples.ok])
+    # How much of the windows had passed at each beat; at rest, none passes.
+    passed = sum(np.clip(at - one.opened, 0.0, one.window) for one in windows)
+    during, middle = inside(at, windows), sum(one.window for one in windows) / 2.0
     growing, staying, between, after = 0.0, 0.0, 0.0, 0.0
     for worker in np.unique(beats.worker):
         mine = (beats.worker == worker) & np.isfinite(beats.blocks)
-        first, second = (mine & (at >= begin) & (at < begin + window / 2.0) for begin in (0.0, window / 2.0))
+        first, second = (mine & during & half for half in (passed < middle, passed >= middle))
         if not first.any() or not second.any():
             return None
         low, high = (np.flatnonzero(half)[beats.blocks[half].argmin()] for half in (first, second))

@@ -1,0 +1,110 @@
+"""The slices of a trial as one: facts, resources, samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from loadtests.measure.trials.underway import Loaded
+from loadtests.records.arrays import read_samples, write_samples
+from loadtests.records.files import writing
+from loadtests.records.samples import Samples, joined
+from loadtests.records.trial import ArrayFile, Resources, Settling, Slice, TrialFiles
+
+SUMS = ("warmup", "window", "drain", "left", "lost", "arrivals", "dropped", "resent")
+"""Facts of which a trial has the sum of its slices'."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All slices of a trial together."""
+
+    facts: dict[str, Any]
+    resources: Resources
+    slices: tuple[Slice, ...]
+    """Empty where there is a single one."""
+
+
+def whole(slices: Sequence[Loaded], directory: Path, files: TrialFiles) -> Whole:
+    """The slices as one; their samples are joined in the trial's `files` in the run's `directory`. Raises
+    CannotWrite."""
+    if len(slices) == 1:
+        return Whole(dict(slices[0].facts), slices[0].resources, ())
+    every = [one.facts for one in slices]
+    facts: dict[str, Any] = {
+        **every[-1],
+        **{name: total([facts.get(name) for facts in every]) for name in SUMS if name in every[-1]},
+        "covering": sorted({name for facts in every for name in facts["covering"]}),
+        "tail": min((facts["tail"] for facts in every if facts.get("tail") is not None), default=None),
+        "thinks": any(facts["thinks"] for facts in every),
+        "parallel": any(facts["parallel"] for facts in every),
+        "names": max((facts["names"] for facts in every if facts["names"] is not None), default=None),
+        "untimed": dict(sum((Counter(facts["untimed"]) for facts in every), Counter())),
+    }
+    samples, facts["endpoints"], facts["errors"] = together(slices, "samples", directory / files.samples)
+    facts["arrays"] = {"samples": samples, "canary": None}
+    if every[-1]["arrays"]["canary"] is not None:
+        facts["arrays"]["canary"], _, _ = together(slices, "canary", directory / files.canary)
+    first = slices[0].opened
+    windows = tuple(Slice(opened=one.opened - first, window=one.facts["window"]) for one in slices)
+    return Whole(facts, used([one.resources for one in slices], [one.window for one in windows]), windows)
+
+
+def together(
+    slices: Sequence[Loaded], kind: Literal["samples", "canary"], path: Path
+) -> tuple[ArrayFile, list[str], list[str]]:
+    """The samples of all slices in one file, and the endpoints and errors that they number."""
+    parts = [(read(one, kind), one.facts["endpoints"], one.facts["errors"]) for one in slices]
+    if kind == "canary":
+        # Its endpoint and its errors have no names.
+        parts = [(samples, ("",), [""] * int(samples.error.max(initial=0))) for samples, _, _ in parts]
+    samples, endpoints, errors = joined(parts)
+    number = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(samples) for samples, _, _ in parts])
+    with writing(path):
+        return write_samples(path, replace(samples, slice=number)), endpoints, errors
+
+
+def read(one: Loaded, kind: Literal["samples", "canary"]) -> Samples:
+    """The samples of a slice, whose file is removed."""
+    path = Path(one.files[kind])
+    samples = read_samples(path, ArrayFile.model_validate(one.facts["arrays"][kind]))
+    path.unlink()
+    return samples
+
+
+def used(parts: Sequence[Resources], windows: Sequence[float]) -> Resources:
+    """What the processes did in all windows. None where one of them does not show it."""
+    settlings = [one.settling for one in parts if one.settling is not None]
+    settled = len(settlings) == len(parts)
+    return parts[-1].model_copy(
+        update={
+            "server_cpu": total([one.server_cpu for one in parts]),
+            "before": parts[0].before,
+            "settling": Settling(
+                seconds=sum(one.seconds for one in settlings),
+                cpu=sum(one.cpu for one in settlings),
+                rested=all(one.rested for one in settlings),
+            ) if settled else None,
+            "generator_cpu": sum(one.generator_cpu for one in parts),
+            "generator_lag": max((one.generator_lag for one in parts if one.generator_lag is not None),
+                                 default=None),
+            "host_steal": mean([one.host_steal for one in parts], windows),
+            "host_foreign": mean([one.host_foreign for one in parts], windows),
+        }
+    )  # fmt: skip
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    """The weighted mean; None where a value is unknown."""
+    known = [value for value in values if value is not None]
+    return float(np.average(known, weights=weights)) if len(known) == len(values) else None

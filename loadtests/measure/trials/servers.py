@@ -1,0 +1,101 @@
+"""The servers of a round's arms, started together, so that the arms are loaded close to one another in time.
+
+A host's speed changes within seconds and hits whatever runs then. The less time passes between the windows of
+two arms, the more of it cancels in their ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from loadtests.plan.arms import Arm
+from loadtests.records.trial import Apart
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.external import DidNotStart
+from loadtests.serving.server import Server, Target, serve
+from loadtests.system.settling import clock_of, settle
+
+
+class Restless(Exception):
+    """A server works although no request is left: no other arm can be loaded beside it."""
+
+
+class RoundServers:
+    """The servers of a round's arms, in the order in which they are loaded first. They start when the first
+    one is taken, all together unless they are to be `apart`. Each is stopped when it is released, or in the
+    end."""
+
+    def __init__(
+        self,
+        environment: ServingEnvironment,
+        arms: Sequence[tuple[Arm, str]],
+        apart: Apart | None = None,
+    ) -> None:
+        """`arms`: each with the name of its requests to the slow service. `apart`: why a server starts only
+        once the one before it has stopped; None where it need not."""
+        self.environment = environment
+        self.left = list(arms)
+        """Those that have not been started."""
+        self.apart = apart
+        self.known: dict[str, Target | DidNotStart] = {}
+        """By arm, the servers that were started and not released, and why others did not start."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self.known:
+            _, server = self.known.popitem()
+            if not isinstance(server, DidNotStart):
+                server.stop()
+
+    def take(self, arm: Arm) -> Target:
+        """The ready server of an arm. Raises DidNotStart, Restless, and ChildFailed for what is not the
+        server's doing."""
+        if arm.name not in self.known:
+            self.start()
+        server = self.known[arm.name]
+        if isinstance(server, DidNotStart):
+            raise server
+        return server
+
+    def release(self, arm: Arm) -> None:
+        """Stop the server of an arm. Raises ChildFailed where its code has changed meanwhile."""
+        server = self.known.pop(arm.name)
+        if not isinstance(server, DidNotStart):
+            server.__exit__(None, None, None)
+
+    def start(self) -> None:
+        """Start all that are left, or the next one where they are to be apart, and wait for them: each boots
+        on the CPUs that the others leave idle."""
+        number = 1 if self.apart else len(self.left)
+        starting, self.left = self.left[:number], self.left[number:]
+        for arm, stream in starting:
+            try:
+                self.known[arm.name] = serve(arm, self.environment, stream)
+            except DidNotStart as failure:
+                self.known[arm.name] = failure
+        for arm, _ in starting:
+            self.known[arm.name] = ready(self.known[arm.name])
+        if number > 1 and not all(map(at_rest, self.known.values())):
+            raise Restless
+
+
+def ready(server: Target | DidNotStart) -> Target | DidNotStart:
+    """A server once it accepts requests, or why it does not. Raises ChildFailed."""
+    if isinstance(server, Server):
+        try:
+            server.become_ready()
+        except DidNotStart as failure:
+            return failure
+    return server
+
+
+def at_rest(server: Target | DidNotStart) -> bool:
+    """Whether a server does nothing without load, as far as that is known."""
+    settling = None if isinstance(server, DidNotStart) else settle(clock_of(server.pid))
+    return settling is None or settling.rested

@@ -1,0 +1,164 @@
+"""A trial while it is measured: its slices, one after another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from loadtests.measure.bench import Bench
+from loadtests.measure.generator import SLACK, expect
+from loadtests.measure.trials.slices import HEAD, HEAD_TURNS, SLICE_TURNS, Stint
+from loadtests.measure.trials.turns import turns
+from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell
+from loadtests.plan.plan import Plan
+from loadtests.plan.request import LONGEST, TrialRequest
+from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.trial import Resources, TrialFiles
+from loadtests.serving.server import Target
+from loadtests.system import accounting
+from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
+
+MOST_WAITING = 2_000
+"""Requests of an open loop that may wait at once; further ones are dropped, and count as failed."""
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """One attempt at one arm's part in a round of a cell."""
+
+    number: int
+    """The trial's number in its run, from 1."""
+    cell: Cell
+    arm: Arm
+    round: int
+    """Counted from 0."""
+    place: int
+    """The arm's place in the round's order, from 0."""
+    attempt: int
+    """Counted from 1."""
+    turn: float = 0.0
+    """See `turns`."""
+    enough: float = ENOUGH
+    """CPU seconds of work after its last response for which its server is observed."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was seen of one slice."""
+
+    opened: float
+    """When its window opened, on perf_counter's clock."""
+    facts: Mapping[str, Any]
+    """What the generator reports besides the samples: `arrays` are the files that it has written."""
+    resources: Resources
+    files: Mapping[str, str]
+    """The paths of the array files, as `arrays` names them."""
+
+
+class TrialUnderway:
+    """An arm's part in a round: its server, and the slices that are done."""
+
+    def __init__(self, task: TrialTask, plan: Plan, bench: Bench, directory: Path, server: Target) -> None:
+        """`directory`: the run's."""
+        self.task, self.plan, self.bench, self.directory = task, plan, bench, directory
+        self.server = server
+        self.began = now()
+        self.done: list[Loaded] = []
+
+    def load(self, stint: Stint) -> None:
+        """One slice. Raises ChildFailed."""
+        request = self.request(stint)
+        self.done.append(load(self.server, request, self.bench, self.task.enough))
+
+    @property
+    def rests(self) -> bool:
+        """Whether the server does nothing after its last slice, as far as that is known."""
+        last = self.done[-1]
+        settling = last.resources.settling
+        return last.facts["drain"] < self.plan.drain and (settling is None or settling.rested)
+
+    def heartbeats(self) -> Heartbeats:
+        """What the server reports of all slices."""
+        first = self.done[0].opened
+        return Heartbeats.of(self.server.heartbeats(first), first)
+
+    def request(self, stint: Stint) -> TrialRequest:
+        """What the generator is asked to do for a slice."""
+        cell, plan, bench, number = self.task.cell, self.plan, self.bench, len(self.done)
+        users = cell.load.users or min(MOST_WAITING, bench.connections or MOST_WAITING)
+        paced = turns(self.task.turn, users, bench.pause(cell.scenario))
+        part = max(SLICE_TURNS, math.ceil(paced.window * stint.part))
+        return TrialRequest(
+            host=self.server.url,
+            scenario=cell.scenario,
+            users=users,
+            turn=paced.seconds,
+            rate=cell.load.rate,
+            arrivals=cell.load.arrivals,
+            warmup=plan.warmup if stint.first else min(plan.warmup, HEAD),
+            warmup_turns=paced.warmup if stint.first else max(paced.warmup, HEAD_TURNS),
+            window=plan.window * stint.part,
+            window_turns=paced.window if stint.whole else part,
+            longest=LONGEST,
+            drain=plan.drain,
+            seed=plan.trial_seed(cell, self.task.round) + number,
+            names=f"{plan.seed}/{self.task.number}" + (f".{number}" if number else ""),
+            samples=self.file("samples", stint),
+            canary=self.file("canary", stint) if has_canary(plan, cell) else None,
+            pauses=not plan.no_think,
+            **bench.names.of(cell.scenario),
+        )
+
+    def file(self, kind: Literal["samples", "canary"], stint: Stint) -> str:
+        """Where the generator writes: to the trial's own file, unless several slices will be joined in it."""
+        if stint.whole:
+            return str(self.directory / getattr(TrialFiles.of(self.task.number), kind))
+        scratch = self.bench.environment.scratch
+        return str(scratch / f"{self.task.number}-{len(self.done)}.{kind}.npz")
+
+
+def now() -> str:
+    """Wall clock, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def has_canary(plan: Plan, cell: Cell) -> bool:
+    """Whether a canary runs beside a cell's load: not beside one user, whose throughput it would share, nor
+    beside requests for the same path."""
+    return plan.canary is not None and cell.load.users != 1 and f"/{cell.scenario}" != plan.canary
+
+
+def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> Loaded:
+    """Have the generator load a server, and read clocks around the window; then wait for the server to come
+    to rest, or to work for `enough` CPU seconds. Raises ChildFailed."""
+    before, watch = footprint(server.pid), accounting.Watch(bench.clocks, server.pid)
+    bench.generator.send(asdict(request))
+    patience = request.warmup + request.window + request.drain + SLACK
+    opened = expect(bench.generator, "opened", patience)["at"]
+    watch.open()
+    expect(bench.generator, "closed", patience)
+    use, end = watch.close(), footprint(server.pid)
+    expect(bench.generator, "drained", patience)
+    settling, after = settle(clock_of(server.pid), enough), footprint(server.pid)
+    facts = expect(bench.generator, "done", patience)
+    bench.names.note(request.scenario, facts)
+    resources = Resources(
+        server_cpu=use.server_cpu,
+        server_rss=end.rss if end else None,
+        server_threads=end.threads if end else None,
+        server_children=end.children if end else None,
+        before=before,
+        after=after,
+        settling=settling,
+        generator_cpu=facts["generator_cpu"],
+        generator_lag=facts["generator_lag"],
+        host_steal=use.host_steal,
+        host_foreign=use.host_foreign,
+    )
+    files = {"samples": request.samples, "canary": request.canary or ""}
+    return Loaded(opened, facts, resources, files)
