@@ -117,7 +117,9 @@ def in_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[Strike], None]:
         load = underway.load
         loaded: list[tuple[Target, Bench]] = []
 
-        def loading(server: Target, request: TrialRequest, bench: Bench, enough: float) -> underway.Loaded:
+        def loading(
+            server: Target, request: TrialRequest, bench: Bench, enough: float
+        ) -> underway.LoadedSlice:
             loaded.append((server, bench))
             return load(server, request, bench, enough)
 

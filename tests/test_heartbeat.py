@@ -14,6 +14,7 @@ from loadtests.plan.arms import BUILT_IN, Arm, Serving
 from loadtests.records.arrays import read_heartbeats, write_heartbeats
 from loadtests.records.directory import RunDirectory
 from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.trial import Slice
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside import heartbeat
 from loadtests.serving.server import Server
@@ -114,7 +115,9 @@ def test_background_tasks_that_pile_up_are_detected(
     these tasks occupy threads, and responses wait for them."""
     load = {"scenario": "background", "users": 128, "warmup": 2.0}
     beats, facts = watched(BUILT_IN[twin], environment, locust, tmp_path / "s.npz", **load)
-    behind = growing(beats, read_samples(tmp_path / "s.npz"), facts["window"]).get("tasks")
+    behind = growing(
+        beats, read_samples(tmp_path / "s.npz"), [Slice(opened=0.0, window=facts["window"])]
+    ).get("tasks")
     assert behind is not None
     assert (behind > 0.5) if left else (behind < 0.05)
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from loadtests.cpus import cpus_flag
@@ -40,9 +41,12 @@ from loadtests.serving.server import Target
 from loadtests.system import accounting
 from loadtests.system.placement import allow_connections, cpus, place
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
-from loadtests.system.settling import ENOUGH, clock_of, settle
+from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
 DEFAULT_OPTIONS = RunOptions()
+
+MOST_MEMORY = 0.5
+"""Fraction of the memory available that the idle servers of all arms may take together."""
 
 ALL_WORK = 3.0
 """CPU seconds of work after a calibration with one user for which its server is observed: as many as two CPUs
@@ -62,10 +66,9 @@ class Bench:
         """Numbers the loads before and between the trials."""
         self.connections = allow_connections()
         self.names = Names()
-        hooks = options.hooks.before_trial or options.hooks.after_trial
-        # A command may reset what the arms share, which the one that is loaded then must not lose.
-        self.apart: Apart | None = "hooks" if hooks else None
-        """Why the arms of every cell are measured one after another; None where they need not be."""
+        self.hooks = bool(options.hooks.before_trial or options.hooks.after_trial)
+        self.memory: dict[str, int] = {}
+        """Bytes that each arm's server needed when it was calibrated."""
         self.placement = place(cpus(), self.generator_options.generators)
         self.environment = ServingEnvironment(
             logs,
@@ -153,6 +156,20 @@ class Bench:
             if users in levels(plan, self.thinks(scenario))
             for attempt in until_undisturbed(partial(once, scenario, users))
         ]
+
+    def note_memory(self, server: Target) -> None:
+        """Remember what an arm's server needs."""
+        found = footprint(server.pid)
+        self.memory.update({server.arm.name: found.rss} if found else {})
+
+    @property
+    def apart(self) -> Apart | None:
+        """Why the arms of every cell are measured one after another; None where they need not be."""
+        if self.hooks:
+            # A command may reset what the arms share: the one that is loaded then must not lose it.
+            return "hooks"
+        needed = sum(self.memory.values())
+        return "memory" if needed > MOST_MEMORY * psutil.virtual_memory().available else None
 
     def thinks(self, scenario: str) -> bool:
         """Whether a scenario's users wait between two tasks."""

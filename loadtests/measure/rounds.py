@@ -121,6 +121,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
         check_in_force(plan.arms, server.arm, found)
         watcher.prepares(server.arm)
         calibrations.extend(bench.calibrations(server, plan))
+        bench.note_memory(server)
         # Again: pools are made, and limits set, by the first requests that need them.
         found = in_force(server) or found
         check_in_force(plan.arms, server.arm, found)
@@ -336,7 +337,7 @@ class Rounds:
             )
             for place, arm in enumerate(self.plan.order(cell, round))
         ]  # fmt: skip
-        apart = self.apart.get(cell.key, self.bench.apart)
+        apart = self.apart.get(cell.key) or self.bench.apart
         ceiling, directory = self.run.ceiling(cell.scenario), self.directory.path
         counted = True
         with closing(measure_round(tasks, self.plan, self.bench, directory, ceiling, apart)) as trials:

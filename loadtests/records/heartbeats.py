@@ -78,8 +78,8 @@ class Heartbeats:
         return len(self.due)
 
     def spent(self, total: str, seconds: float, since: float = 0.0) -> float | None:
-        """How much a running total of all workers grew in so many seconds `since` a moment; None where a
-        worker reports none. Interpolated linearly between beats."""
+        """How much a running total of all workers grew in the `seconds` after a moment; None where a worker
+        reports none. Interpolated linearly between beats."""
         column: NDArray[np.float64] = getattr(self, total)
         at = self.due + self.lag
         grown = 0.0

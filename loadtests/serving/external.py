@@ -72,7 +72,7 @@ class ExternalServer:
         self.stop()
 
     def stop(self) -> None:
-        """End its part in a trial: the server goes on."""
+        """End its part in a trial: the server keeps running."""
         run_after(self.hooks, self.arm, self.logs)
 
     def ended(self) -> ServerEnd | None:

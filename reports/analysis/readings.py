@@ -92,8 +92,8 @@ def read(
     counted: Counting = Samples.ended_in,
     lengths: Length | None = None,
 ) -> Reading:
-    """The reading of a trial's samples, or of the `chosen` ones, in a `window` of so many seconds, which may
-    be made of several of these `lengths`.
+    """The reading of a trial's samples, or of the `chosen` ones, in a `window` of seconds, which may be
+    several, of these `lengths`.
 
     p50, p95 and p99 are response times of the requests that were due in the window, where those that failed
     are infinitely slow; in a closed loop these equal the service times. All percentiles are from the sorted

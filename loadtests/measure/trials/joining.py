@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loadtests.measure.trials.underway import Loaded
+from loadtests.measure.trials.underway import LoadedSlice
 from loadtests.records.arrays import read_samples, write_samples
 from loadtests.records.files import writing
 from loadtests.records.samples import Samples, joined
@@ -30,7 +30,7 @@ class Whole:
     """Empty where there is a single one."""
 
 
-def whole(slices: Sequence[Loaded], directory: Path, files: TrialFiles) -> Whole:
+def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> Whole:
     """The slices as one; their samples are joined in the trial's `files` in the run's `directory`. Raises
     CannotWrite."""
     if len(slices) == 1:
@@ -56,7 +56,7 @@ def whole(slices: Sequence[Loaded], directory: Path, files: TrialFiles) -> Whole
 
 
 def together(
-    slices: Sequence[Loaded], kind: Literal["samples", "canary"], path: Path
+    slices: Sequence[LoadedSlice], kind: Literal["samples", "canary"], path: Path
 ) -> tuple[ArrayFile, list[str], list[str]]:
     """The samples of all slices in one file, and the endpoints and errors that they number."""
     parts = [(read(one, kind), one.facts["endpoints"], one.facts["errors"]) for one in slices]
@@ -69,7 +69,7 @@ def together(
         return write_samples(path, replace(samples, slice=number)), endpoints, errors
 
 
-def read(one: Loaded, kind: Literal["samples", "canary"]) -> Samples:
+def read(one: LoadedSlice, kind: Literal["samples", "canary"]) -> Samples:
     """The samples of a slice, whose file is removed."""
     path = Path(one.files[kind])
     samples = read_samples(path, ArrayFile.model_validate(one.facts["arrays"][kind]))

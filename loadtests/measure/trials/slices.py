@@ -71,7 +71,7 @@ def sweeps(plan: Plan, cell: Cell, turn: float, apart: Apart | None) -> int:
     """How often the arms are loaded in order and in reverse order in a round; 0: each once. `turn`: the
     longest that a user of one of the arms is expected to need for a request, in seconds.
 
-    The users of a locustfile begin anew with every slice, with the accounts and names of the one before, so
+    The users of a locustfile begin again with every slice, with the accounts and names of the one before:
     their windows are never divided. Nor are those of an open loop, which are long and have few requests.
     """
     divisible = plan.locustfile is None and plan.generators == 1 and cell.load.rate is None

@@ -48,7 +48,7 @@ class TrialTask:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedSlice:
     """What was seen of one slice."""
 
     opened: float
@@ -68,7 +68,7 @@ class TrialUnderway:
         self.task, self.plan, self.bench, self.directory = task, plan, bench, directory
         self.server = server
         self.began = now()
-        self.done: list[Loaded] = []
+        self.done: list[LoadedSlice] = []
 
     def load(self, stint: Stint) -> None:
         """One slice. Raises ChildFailed."""
@@ -133,7 +133,7 @@ def has_canary(plan: Plan, cell: Cell) -> bool:
     return plan.canary is not None and cell.load.users != 1 and f"/{cell.scenario}" != plan.canary
 
 
-def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> Loaded:
+def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> LoadedSlice:
     """Have the generator load a server, and read clocks around the window; then wait for the server to come
     to rest, or to work for `enough` CPU seconds. Raises ChildFailed."""
     before, watch = footprint(server.pid), accounting.Watch(bench.clocks, server.pid)
@@ -161,4 +161,4 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         host_foreign=use.host_foreign,
     )
     files = {"samples": request.samples, "canary": request.canary or ""}
-    return Loaded(opened, facts, resources, files)
+    return LoadedSlice(opened, facts, resources, files)

@@ -1,0 +1,161 @@
+"""The slices of a round: in which order the arms are loaded, and what several slices are together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loadtests.measure.trials.slices import SHORTEST, stints, sweeps
+from loadtests.measure.validity import idle_part
+from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.plan import LocustFile
+from loadtests.records.directory import RunDirectory
+from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.samples import Samples, joined
+from loadtests.records.trial import Slice, Trial
+from reports.analysis.backlogs.growth import growing
+from reports.analysis.readings import Readings, read
+from reports.analysis.signs import asked
+from tests import scripted
+from tests.commands import brisk_here
+from tests.scripted import Scripted
+
+ARMS = [Arm(name=name, app="app:app") for name in "abc"]
+
+
+def order(arms: int, times: int) -> list[tuple[str, float]]:
+    return [(one.arm.name, one.part) for one in stints(ARMS[:arms], times)]
+
+
+def test_two_arms_are_loaded_around_each_other() -> None:
+    assert order(2, 1) == [("a", 0.5), ("b", 1.0), ("a", 0.5)]
+    assert order(2, 2) == [("a", 0.25), ("b", 0.5), ("a", 0.5), ("b", 0.5), ("a", 0.25)]
+    assert order(2, 0) == [("a", 1.0), ("b", 1.0)]
+
+
+@pytest.mark.parametrize("arms", [2, 3])
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_every_arm_gets_the_same_time_and_a_linear_drift_cancels(arms: int, times: int) -> None:
+    found = order(arms, times)
+    ends = np.cumsum([part for _, part in found])
+    middles = [end - part / 2.0 for end, (_, part) in zip(ends, found, strict=True)]
+    whole = {name: sum(part for arm, part in found if arm == name) for name, _ in found}
+    assert whole == pytest.approx(dict.fromkeys(whole, 1.0))
+    centres = {
+        name: sum(at * part for at, (arm, part) in zip(middles, found, strict=True) if arm == name)
+        for name in whole
+    }
+    assert centres == pytest.approx(dict.fromkeys(whole, arms / 2.0))
+
+
+def test_the_first_and_the_last_slice_of_an_arm_are_known() -> None:
+    found = [(one.arm.name, one.first, one.last) for one in stints(ARMS[:2], 1)]
+    assert found == [("a", True, False), ("b", True, True), ("a", False, True)]
+
+
+def test_slices_are_as_short_as_the_turns_of_the_users_allow() -> None:
+    plan = scripted.plan().model_copy(update={"window": 5.0})
+    (cell,) = plan.cells
+    assert sweeps(plan, cell, 0.01, None) == int(5.0 / (2.0 * SHORTEST))
+    assert sweeps(plan, cell, 0.5, None) == 1
+    assert sweeps(plan.model_copy(update={"window": 0.2}), cell, 0.01, None) == 1
+
+
+def test_windows_are_whole_where_users_would_begin_again_or_arms_are_apart() -> None:
+    plan = scripted.plan()
+    (cell,) = plan.cells
+    file = LocustFile(file="load.py", digest="0")
+    assert sweeps(plan.model_copy(update={"locustfile": file}), cell, 0.01, None) == 0
+    assert sweeps(plan, cell, 0.01, "hooks") == 0
+    assert sweeps(plan, Cell(scenario="ping", load=Load(rate=10.0, arrivals="constant")), 0.01, None) == 0
+    assert sweeps(plan.model_copy(update={"arms": plan.arms[:1]}), cell, 0.01, None) == 0
+
+
+def steady(rate: float, took: float, window: float, users: int = 8) -> Samples:
+    """Users who ask one request after another, from before a window until after it."""
+    start = np.concatenate([np.arange(-0.3 + took * one / users, window + 0.2, took) for one in range(users)])
+    start = start[: round(rate * 100)] if rate else start
+    n = len(start)
+    return Samples(
+        due=start, start=start, end=start + took, size=np.full(n, 10, np.uint32),
+        endpoint=np.zeros(n, np.uint16), status=np.full(n, 200, np.uint16), error=np.zeros(n, np.uint16),
+    )  # fmt: skip
+
+
+WINDOWS = (Slice(opened=0.0, window=0.5), Slice(opened=4.0, window=1.0))
+
+
+def two_slices() -> tuple[Trial, Samples]:
+    """A trial that served 400 requests a second in its first window, and 200 in its second."""
+    parts = [steady(0.0, 0.02, 0.5), steady(0.0, 0.04, 1.0)]
+    samples, _, _ = joined([(part, ("ping",), ()) for part in parts])
+    number = np.repeat(np.arange(2, dtype=np.uint8), [len(part) for part in parts])
+    trial = scripted.trial(Scripted(), 1, 0, 0, scripted.plan().cells[0], "sync")
+    trial = trial.model_copy(update={"window": 1.5, "slices": WINDOWS})
+    return trial, replace(samples, slice=number)
+
+
+def test_throughput_and_percentiles_are_those_of_all_slices() -> None:
+    trial, samples = two_slices()
+    found = read(samples, trial.window, None, 0, Samples.share_in, trial.lengths(samples))
+    assert found.throughput == pytest.approx((400 * 0.5 + 200 * 1.0) / 1.5, rel=0.01)
+    assert found.p50 == pytest.approx(0.02, rel=0.01) or found.p50 == pytest.approx(0.04, rel=0.01)
+    assert found.in_flight == pytest.approx(8.0)
+
+
+def test_users_of_several_slices_are_never_idle_in_between() -> None:
+    trial, samples = two_slices()
+    assert idle_part(samples, trial.window, 8, trial.lengths(samples)) == pytest.approx(0.0, abs=1e-9)
+
+
+def beats(counts: Any) -> Heartbeats:
+    """Four counts of tasks a second over six seconds."""
+    due = np.arange(0.0, 6.0, 0.25)
+    rows = [[at, 0.0, float(counts(at)), *([0.0] * 21)] for at in due]
+    return Heartbeats.of([rows], 0.0)
+
+
+def test_work_that_piles_up_in_every_slice_is_seen_although_the_server_rests_in_between() -> None:
+    _, samples = two_slices()
+    on_clock = samples.since([one.opened for one in WINDOWS])
+    piling = beats(lambda at: 200.0 * (at if at < 2.0 else at - 4.0 if at > 4.0 else 0.0))
+    grown = growing(piling, on_clock, WINDOWS)["tasks"]
+    assert grown == pytest.approx(200.0 * 1.5 / 400.0, rel=0.1)
+    assert growing(beats(lambda at: 5.0 * (at > 3.0)), on_clock, WINDOWS)["tasks"] == 0.0
+
+
+def test_running_totals_count_within_the_windows_only() -> None:
+    rows = [[at, 0.0, *([0.0] * 12), at * 10.0, *([0.0] * 9)] for at in np.arange(-0.1, 6.0, 0.05)]
+    found = Heartbeats.of([rows], 0.0)
+    spent = [found.spent("cpu", one.window, one.opened) for one in WINDOWS]
+    assert spent == pytest.approx([5.0, 10.0])
+
+
+def test_a_run_divides_its_windows_and_starts_its_servers_together(tmp_path: Path) -> None:
+    """One arm is loaded twice for half a window, around the other's whole one; what is read of both is one
+    trial each."""
+    done = brisk_here(
+        "run", "-s", "sleep", "-u", "8", "-t", "1", "--fixed-rounds", "4", "--arm", "a=sync", "--arm",
+        "b=async", "--canary", "/ping", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (where,) = (tmp_path / "runs").iterdir()
+    directory = RunDirectory(where)
+    run = directory.load()
+    readings = Readings(directory)
+    for trial in run.trials:
+        assert trial.apart is None
+        assert len(trial.slices) == (2 if trial.place == 0 else 0)
+        assert trial.window == pytest.approx(sum(one.window for one in trial.windows))
+        # Between the two slices lies the other arm's.
+        if trial.slices:
+            assert trial.slices[1].opened > trial.slices[0].window + 1.0
+        # Eight users who sleep 20 ms each ask 400 times a second at most, in every slice.
+        assert 150.0 < readings.whole(trial).throughput < 405.0
+        assert all(len(due) > 20 for due, _, _ in asked(readings, trial))
+        assert readings.canary(trial) is not None
