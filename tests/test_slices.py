@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ WINDOWS = (Slice(opened=0.0, window=0.5), Slice(opened=4.0, window=1.0))
 
 
 def two_slices() -> tuple[Trial, Samples]:
-    """A trial that served 400 requests a second in its first window, and 200 in its second."""
+    """A trial that served 400 requests per second in its first window, and 200 in its second one."""
     parts = [steady(0.0, 0.02, 0.5), steady(0.0, 0.04, 1.0)]
     samples, _, _ = joined([(part, ("ping",), ()) for part in parts])
     number = np.repeat(np.arange(2, dtype=np.uint8), [len(part) for part in parts])
@@ -114,7 +115,7 @@ def test_users_of_several_slices_are_never_idle_in_between() -> None:
 
 
 def beats(counts: Any) -> Heartbeats:
-    """Four counts of tasks a second over six seconds."""
+    """Four counts of tasks per second, over six seconds."""
     due = np.arange(0.0, 6.0, 0.25)
     rows = [[at, 0.0, float(counts(at)), *([0.0] * 21)] for at in due]
     return Heartbeats.of([rows], 0.0)
@@ -159,3 +160,29 @@ def test_a_run_divides_its_windows_and_starts_its_servers_together(tmp_path: Pat
         assert 150.0 < readings.whole(trial).throughput < 405.0
         assert all(len(due) > 20 for due, _, _ in asked(readings, trial))
         assert readings.canary(trial) is not None
+
+
+def test_servers_that_cannot_stand_beside_one_another_are_measured_one_after_another(tmp_path: Path) -> None:
+    """Two arms that listen on the same further port: the second one would never start beside the first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "shop.py").write_text(
+        "import socket\n\nfrom fastapi import FastAPI\n\napp = FastAPI()\nown = socket.socket()\n"
+        "own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        f'own.bind(("127.0.0.1", {port}))\nown.listen()\n\n\n@app.get("/")\n'
+        'async def home() -> dict[str, str]:\n    return {"shop": "open"}\n'
+    )
+    (tmp_path / "load.py").write_text(
+        "from locust import task\n\nfrom loadtests.load.users import LeanUser\n\n\nclass Guest(LeanUser):\n"
+        '    @task\n    def home(self) -> None:\n        self.client.get("/")\n'
+    )
+    done = brisk_here(
+        "run", "-f", "load.py", "-u", "2", "-t", "0.2", "--warmup", "0.1", "--fixed-rounds", "4", "--arm",
+        "a=shop:app,threads=10", "--arm", "b=shop:app,threads=20", "--canary", "/", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the arms were measured one after another" in done.stdout
+    assert "a server does not start beside another one" in done.stdout
+    (where,) = (tmp_path / "runs").iterdir()
+    assert {trial.apart for trial in RunDirectory(where).load().trials} == {"conflict"}

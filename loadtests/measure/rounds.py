@@ -20,7 +20,7 @@ from loadtests.measure.calibration import expected_turn, lost_by_head, max_users
 from loadtests.measure.in_force import check_in_force, in_force
 from loadtests.measure.prospects.forecast import Forecast
 from loadtests.measure.runs import check_unchanged, sealed
-from loadtests.measure.trials.servers import Restless
+from loadtests.measure.trials.servers import MustBeApart
 from loadtests.measure.trials.trial import measure_round
 from loadtests.measure.trials.underway import TrialTask
 from loadtests.measure.validity import MOST_ATTEMPTS, by_ceiling
@@ -318,8 +318,8 @@ class Rounds:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
                 counted = self.attempt(cell, round, attempt)
-            except Restless:
-                self.apart[cell.key] = "restless"
+            except MustBeApart as reason:
+                self.apart[cell.key] = reason.why
                 counted = self.attempt(cell, round, attempt)
             if counted:
                 break
@@ -328,7 +328,7 @@ class Rounds:
 
     def attempt(self, cell: Cell, round: int, attempt: int) -> bool:
         """One attempt at a round, given up at the first arm whose measurement fails if there may be another
-        one. Whether all count. Raises Restless, ChildFailed, CannotWrite."""
+        one. Whether all count. Raises MustBeApart, ChildFailed, CannotWrite."""
         tasks = [
             TrialTask(
                 len(self.run.trials) + 1 + place, cell, arm, round, place, attempt,

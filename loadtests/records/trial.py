@@ -18,10 +18,10 @@ Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
 """A count or a time: never negative, never infinite."""
 
 
-Apart = Literal["hooks", "memory", "restless", "earlier"]
+Apart = Literal["hooks", "memory", "conflict", "restless", "earlier"]
 """Why the servers of a round's arms were started one after another, and not together: commands were run
-before or after each trial, the memory would not have sufficed for all, or one of them worked without load; or
-the run is of a version that always did so."""
+before or after each trial, the memory would not have sufficed for all, one of them did not start beside the
+others, or worked without load; or the run is of a version that always did so."""
 
 
 class Resources(Frozen):

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Literal
 from urllib.parse import urlsplit
 
-from loadtests.records import Calibration, Ceiling, Fault, Ignored, Plan, Run, Trial
+from loadtests.records import Apart, Calibration, Ceiling, Cell, Fault, Ignored, Plan, Run, Trial
 from reports.analysis.catalogue import DATABASE, is_twin
 from reports.analysis.rounds.launches import ENOUGH, unseen
 from reports.analysis.thresholds import skipped
@@ -68,6 +68,15 @@ class DatabaseUsed:
     """The database behind the verdicts on database endpoints."""
 
     database: Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """Cells whose arms were measured one after another, each with its server alone: what changes on the host
+    in between does not cancel in their ratios."""
+
+    why: Apart
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,7 @@ Caveat = (
     | HeavyClient
     | ManyNames
     | FewRounds
+    | OneByOne
     | LoadsNotHeeded
     | RowsApart
     | DatabaseUsed
@@ -195,7 +205,13 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
     if not run.complete:
         seen.append(RunInterrupted())
     seen += [*external_servers(run), *unobserved_work(run, found), *heavy_clients(run, found)]
-    seen += [*few_rounds(found), *many_names(run), *loads_not_heeded(run.plan), *rows_apart(run)]
+    seen += [
+        *few_rounds(found),
+        *one_by_one(run),
+        *many_names(run),
+        *loads_not_heeded(run.plan),
+        *rows_apart(run),
+    ]
     twins = any(map(is_twin, run.plan.arms)) and run.plan.locustfile is None
     if twins and any(DATABASE.match(cell.scenario) for cell in run.plan.cells):
         seen.append(DatabaseUsed(run.plan.database))
@@ -266,6 +282,15 @@ def few_rounds(found: Sequence[Verdict]) -> list[Caveat]:
     settled = ("faster", "slower", "equivalent")
     rounds = [one.n for one in found if one.primary and one.verdict in settled and one.n < ENOUGH]
     return [FewRounds(min(rounds), unseen(min(rounds)), ENOUGH)] if rounds else []
+
+
+def one_by_one(run: Run) -> list[Caveat]:
+    """By reason, the cells whose arms were not measured beside one another."""
+    cells: dict[Apart, dict[Cell, None]] = {}
+    for trial in run.trials:
+        if trial.apart is not None and trial.apart != "earlier":
+            cells.setdefault(trial.apart, {})[trial.cell] = None
+    return [OneByOne(why, tuple(found)) for why, found in cells.items()] if not run.plan.alone else []
 
 
 def many_names(run: Run) -> list[Caveat]:

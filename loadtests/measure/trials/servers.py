@@ -18,8 +18,12 @@ from loadtests.serving.server import Server, Target, serve
 from loadtests.system.settling import clock_of, settle
 
 
-class Restless(Exception):
-    """A server works although no request is left: no other arm can be loaded beside it."""
+class MustBeApart(Exception):
+    """The servers of a round cannot run side by side."""
+
+    def __init__(self, why: Apart) -> None:
+        super().__init__(why)
+        self.why: Apart = why
 
 
 class RoundServers:
@@ -54,7 +58,7 @@ class RoundServers:
                 server.stop()
 
     def take(self, arm: Arm) -> Target:
-        """The ready server of an arm. Raises DidNotStart, Restless, and ChildFailed for what is not the
+        """The ready server of an arm. Raises DidNotStart, MustBeApart, and ChildFailed for what is not the
         server's doing."""
         if arm.name not in self.known:
             self.start()
@@ -81,8 +85,11 @@ class RoundServers:
                 self.known[arm.name] = failure
         for arm, _ in starting:
             self.known[arm.name] = ready(self.known[arm.name])
+        if number > 1 and any(isinstance(one, DidNotStart) for one in self.known.values()):
+            # It may start alone: both may need the same port, or lock the same file.
+            raise MustBeApart("conflict")
         if number > 1 and not all(map(at_rest, self.known.values())):
-            raise Restless
+            raise MustBeApart("restless")
 
 
 def ready(server: Target | DidNotStart) -> Target | DidNotStart:

@@ -8,7 +8,7 @@ from typing import Any
 
 from loadtests.measure.bench import Bench
 from loadtests.measure.trials.joining import Whole, whole
-from loadtests.measure.trials.servers import Restless, RoundServers
+from loadtests.measure.trials.servers import MustBeApart, RoundServers
 from loadtests.measure.trials.slices import stints, sweeps
 from loadtests.measure.trials.underway import TrialTask, TrialUnderway, now
 from loadtests.measure.validity import faults
@@ -42,8 +42,7 @@ def measure_round(
     `faults`. `apart`: why the arms are measured one after another, each with its server alone.
 
     A server that does not start, or ends under load, is a result of its arm: each arm was served before the
-    rounds. Raises ChildFailed, CannotWrite, and Restless where the arms have to be apart, and are not. To be
-    closed: then the servers stop.
+    rounds. Raises ChildFailed, CannotWrite, and MustBeApart. To be closed: then the servers stop.
     """
     arms = {task.arm.name: task for task in tasks}
     streams = {task.arm.name: stream(plan, task) for task in tasks}
@@ -71,7 +70,7 @@ def measure_round(
                     delays = bench.environment.delays_given(streams[name])
                     found[name] = judged(trial, beats, delays, ended, ceiling, apart)
                 elif not trial.rests:
-                    raise Restless
+                    raise MustBeApart("restless")
             while arms and next(iter(arms)) in found:
                 yield found[next(iter(arms))]
                 del arms[next(iter(arms))]

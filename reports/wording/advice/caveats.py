@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from loadtests.records import Apart
 from reports.advice.caveats import (
     AheadUnobserved,
     AnswersByOrder,
@@ -15,6 +18,7 @@ from reports.advice.caveats import (
     LoadsNotHeeded,
     ManyNames,
     NoProcessFigures,
+    OneByOne,
     PreparationDisturbed,
     RowsApart,
     RunInterrupted,
@@ -26,6 +30,15 @@ from reports.wording import units
 from reports.wording.faults import faults_text
 from reports.wording.plans import ignored_text, overruled_text
 from reports.wording.units import counted, listed
+
+APART: Mapping[Apart, str] = {
+    "hooks": "--before-trial or --after-trial may reset what they share",
+    "memory": "their servers together would take more than half of the memory available",
+    "conflict": "a server does not start beside another one",
+    "restless": "a server works on without requests",
+    "earlier": "an earlier version always did so",
+}
+"""Why the arms of a cell are not measured beside one another."""
 
 NAMED = 3
 """Groups of requests that are shown."""
@@ -67,6 +80,8 @@ def caveat_text(caveat: Caveat) -> str:
                 f"{rounds} rounds cannot show what happens in one launch of five: with a probability of "
                 f"{unseen:.0%} it happened in none of them: use --rounds {enough} or more"
             )
+        case OneByOne():
+            return one_by_one_text(caveat)
         case ManyNames():
             return names_text(caveat)
         case LoadsNotHeeded(ignored):
@@ -88,6 +103,15 @@ def caveat_text(caveat: Caveat) -> str:
                 "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
                 "use a Linux machine with at least two cores"
             )
+
+
+def one_by_one_text(caveat: OneByOne) -> str:
+    """Why arms were not measured beside one another, and what that means."""
+    return (
+        f"{listed([str(cell) for cell in caveat.cells])}: the arms were measured one after another, each "
+        f"with its server alone, since {APART[caveat.why]}: what changed on this machine meanwhile widens the "
+        "intervals"
+    )
 
 
 def names_text(caveat: ManyNames) -> str:
