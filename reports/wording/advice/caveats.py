@@ -109,8 +109,8 @@ def one_by_one_text(caveat: OneByOne) -> str:
     """Why arms were not measured beside one another, and what that means."""
     return (
         f"{listed([str(cell) for cell in caveat.cells])}: the arms were measured one after another, each "
-        f"with its server alone, since {APART[caveat.why]}: what changed on this machine meanwhile widens the "
-        "intervals"
+        f"with its server alone, since {APART[caveat.why]}: what changed on this machine meanwhile widens "
+        "the intervals"
     )
 
 
