@@ -1,0 +1,44 @@
+"""What Django calls below ASGI: views by their URL patterns; plain ones run in a thread. Middleware by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from .callables import library
+from .found import Found
+
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+
+
+def read_django(app: Any, prefix: str, found: Found) -> None:
+    """Adds what a project calls. `app` knows nothing of it: Django's settings do."""
+    del app
+    conf = importlib.import_module("django.conf")
+    urls = importlib.import_module("django.urls")
+    patterns(urls.get_resolver().url_patterns, prefix + "/", found)
+    for dotted in conf.settings.MIDDLEWARE:
+        if not dotted.startswith("django."):
+            found.unread.append({"name": dotted, "file": None, "line": None, "why": "framework"})
+
+
+def patterns(listed: Sequence[Any], prefix: str, found: Found) -> None:
+    """Adds the views of a list of patterns, and of those included in it."""
+    for one in listed:
+        path = prefix + str(one.pattern)
+        below = getattr(one, "url_patterns", None)
+        if below is not None:
+            patterns(below, path, found)
+            continue
+        view = one.callback
+        kind = getattr(view, "view_class", None)
+        if kind is not None and not library(kind):
+            methods = {name: getattr(kind, name, None) for name in METHODS}
+            found.routes += [
+                {**found.called(method), "path": path, "methods": [name.upper()]}
+                for name, method in methods.items()
+                if method is not None and not library(method)
+            ]
+        elif not library(view):
+            found.routes.append({**found.called(view), "path": path, "methods": []})

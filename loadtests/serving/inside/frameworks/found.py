@@ -1,0 +1,85 @@
+"""What is found in an app: plain data, and the marks that a function leaves in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .callables import FRAMEWORKS, awaits, callee, innermost, library, name, package, place, style
+from .sessions import session
+
+Facts = dict[str, Any]
+
+Read = Callable[[Any, Path], Mapping[str, Any]]
+"""Reads a function: `blocks`, `unread` and `looked_into`."""
+
+NOTHING: Mapping[str, Any] = {"blocks": [], "unread": [], "looked_into": 0}
+
+
+@dataclass
+class Found:
+    """Everything that a framework calls in an app."""
+
+    home: Path
+    read: Read
+    survey: Callable[[Any, str, Found], None]
+    """Adds what lies in an app below a prefix."""
+    routes: list[Facts] = field(default_factory=list)
+    middleware: list[Facts] = field(default_factory=list)
+    handlers: list[Facts] = field(default_factory=list)
+    lifespan: list[Facts] = field(default_factory=list)
+    unread: list[Facts] = field(default_factory=list)
+    frameworks: dict[str, None] = field(default_factory=dict)
+    seen: set[tuple[int, str]] = field(default_factory=set)
+
+    def as_dict(self) -> Facts:
+        parts = ("routes", "middleware", "handlers", "lifespan", "unread")
+        return {"frameworks": list(self.frameworks), **{part: getattr(self, part) for part in parts}}
+
+    def called(self, function: Any, told: str | None = None, runs: str | None = None) -> Facts:
+        """A function that a framework calls. `told`: its style where the framework decides it; `runs`: where
+        it runs, unless its style says so."""
+        kind = told or style(function)
+        where = runs or ("loop" if kind.startswith("async") else "thread")
+        plain = innermost(function)
+        file, line = place(plain, self.home)
+        foreign = library(function)
+        holds, connects = session(plain)
+        return {
+            "name": name(function),
+            "style": kind,
+            "runs": where,
+            "file": file,
+            "line": line,
+            "awaits": awaits(function),
+            "library": foreign,
+            "session": holds,
+            "connects": connects,
+            **(self.foreign(function, where) if foreign else self.read(readable(function), self.home)),
+        }
+
+    def foreign(self, function: Any, where: str) -> Mapping[str, Any]:
+        """A library's function is not read: what it does on the loop is unknown, unless it is a framework's."""
+        if where == "thread" or package(innermost(function)) in FRAMEWORKS:
+            return NOTHING
+        return {**NOTHING, "unread": [self.unknown(function, "library")]}
+
+    def unknown(self, thing: Any, why: str) -> Facts:
+        """Something that is not read. `why`: library, framework, run-time or no-source."""
+        file, line = place(innermost(thing), self.home)
+        return {"name": f"{package(thing)}.{name(thing)}" if library(thing) else name(thing),
+                "file": file, "line": line, "why": why}  # fmt: skip
+
+    def in_front(self, function: Any, prefix: str) -> None:
+        """Middleware: a coroutine, or a plain function that returns one, before every request below a prefix."""
+        if package(innermost(function)) in FRAMEWORKS:
+            return
+        self.middleware.append({**self.called(function, runs="loop"), "before": prefix})
+
+
+def readable(function: Any) -> Any:
+    """What is read of a callable: of a class what makes its objects."""
+    found = callee(function)
+    return found.__init__ if isinstance(found, type) else found

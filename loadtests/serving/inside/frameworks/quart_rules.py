@@ -1,0 +1,37 @@
+"""What Quart calls: views, and what runs before and after them; plain functions run in threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .callables import library
+from .found import Found
+
+AUTOMATIC = {"HEAD", "OPTIONS"}
+
+HOOKS = ("before_request_funcs", "after_request_funcs", "teardown_request_funcs", "before_websocket_funcs")
+
+
+def read_quart(app: Any, prefix: str, found: Found) -> None:
+    """Adds what an app and its blueprints call."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions.get(rule.endpoint)
+        if view is None or library(view):
+            continue
+        socket = bool(getattr(rule, "websocket", False))
+        methods = ["WEBSOCKET"] if socket else sorted(set(rule.methods or ()) - AUTOMATIC)
+        kind = getattr(view, "view_class", None)
+        if kind is not None:
+            found.unread.append(found.unknown(kind, "run-time"))
+            continue
+        found.routes.append({**found.called(view), "path": prefix + str(rule.rule), "methods": methods})
+    for hook in HOOKS:
+        for functions in getattr(app, hook, {}).values():
+            for one in functions:
+                if not library(one):
+                    found.middleware.append({**found.called(one), "before": prefix})
+    for by_code in getattr(app, "error_handler_spec", {}).values():
+        for handlers in by_code.values():
+            for caught, handler in handlers.items():
+                if not library(handler):
+                    found.handlers.append({**found.called(handler), "catches": caught.__name__, "before": prefix})

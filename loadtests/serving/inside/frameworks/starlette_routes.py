@@ -1,0 +1,159 @@
+"""What Starlette and FastAPI call: routes and their dependencies, class endpoints, sockets, middleware, handlers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from types import FunctionType
+from typing import Any
+
+from .callables import FRAMEWORKS, closures, innermost, library, name, own_methods, package, packages
+from .found import Facts, Found
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
+
+SOCKET = ("on_connect", "on_receive", "on_disconnect")
+
+
+def read_starlette(app: Any, prefix: str, found: Found) -> None:
+    """Adds what an app, or a router, calls."""
+    held = vars(app)
+    for one in held.get("user_middleware", ()):
+        listed(one, prefix, found)
+    for caught, handler in held.get("exception_handlers", {}).items():
+        if package(innermost(handler)) not in FRAMEWORKS:
+            found.handlers.append({**found.called(handler), "catches": shown(caught), "before": prefix})
+    if not prefix:  # Starlette runs no lifespan of a mounted app
+        startup(app, found)
+    for route in contexts(app):
+        described(route, prefix, found)
+
+
+def startup(app: Any, found: Found) -> None:
+    """What runs while the app starts and stops."""
+    router = getattr(app, "router", app)
+    calls = (getattr(router, "lifespan_context", None),
+             *getattr(router, "on_startup", ()), *getattr(router, "on_shutdown", ()))  # fmt: skip
+    found.lifespan += [found.called(one, runs="loop") for one in calls if callable(one) and not library(one)]
+
+
+def contexts(app: Any) -> Sequence[Any]:
+    """An app's routes with their prefixes: since FastAPI 0.137 they are a tree."""
+    try:
+        from fastapi.routing import iter_route_contexts  # noqa: PLC0415  # the app may do without FastAPI
+    except ImportError:
+        return list(app.routes)
+    return list(iter_route_contexts(app.routes))
+
+
+def listed(middleware: Any, prefix: str, found: Found) -> None:
+    """Middleware as an app lists it: a class or a factory, and what it is made with."""
+    kind = middleware.cls
+    options = {**getattr(middleware, "kwargs", {}), **getattr(middleware, "options", {})}
+    given = [*getattr(middleware, "args", ()), *options.values()]
+    if not inspect.isclass(kind):
+        # What a factory returns exists only once the app is started: the functions written in it are read there.
+        found.unread.append(found.unknown(kind, "run-time"))
+    elif library(kind):
+        found.unread += [found.unknown(kind, "library")] if package(kind) not in FRAMEWORKS else []
+        for one in given:
+            if inspect.isroutine(one) and not library(one):
+                found.in_front(one, prefix)
+            elif not inspect.isclass(one) and not inspect.isroutine(one) and not library(one):
+                for method in own_methods(type(one)):
+                    found.in_front(method, prefix)
+    else:
+        for method in entered(kind):
+            found.in_front(method, prefix)
+
+
+def entered(kind: type) -> Iterator[Any]:
+    """The methods of a middleware's class that are called for a request, if they are the app's own."""
+    for name in ("__call__", "dispatch") if base(kind) else ("__call__",):
+        method = inspect.getattr_static(kind, name, None)
+        if isinstance(method, FunctionType) and not library(method):
+            yield method
+
+
+def base(kind: type) -> bool:
+    return any(one.__name__ == "BaseHTTPMiddleware" for one in kind.__mro__)
+
+
+def described(route: Any, prefix: str, found: Found) -> None:
+    """Adds a route, or what lies below a mount."""
+    endpoint = getattr(route, "endpoint", None)
+    original = getattr(route, "original_route", route)
+    path = prefix + str(getattr(route, "path", None) or getattr(original, "path", ""))
+    app = getattr(original, "app", None)
+    if endpoint is None:
+        if app is not None:
+            found.survey(app, path, found)
+        return
+    if not callable(endpoint) or package(innermost(endpoint)) in FRAMEWORKS:
+        return  # FastAPI's own pages
+    around(app, endpoint, path, found)
+    dependant = getattr(route, "dependant", None)
+    field = getattr(route, "response_field", None)
+    model = getattr(route, "response_model", None) if field is not None else None
+    needs = list(dependencies(dependant, found, set())) if dependant is not None else []
+    shared = {
+        "path": path,
+        "dependencies": needs,
+        "needs": names(dependant) if dependant is not None else [],
+        "response_model": None if model is None else getattr(model, "__name__", None) or str(model),
+    }
+    found.routes += [{**one, **shared} for one in answers(route, original, endpoint, found)]
+
+
+def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[Facts]:
+    """The functions that answer below a path, each with its methods."""
+    methods = sorted(getattr(route, "methods", None) or ())
+    socket = any("WebSocketRoute" in one.__name__ for one in type(original).__mro__)
+    if not inspect.isclass(endpoint):
+        raw = not methods and not socket  # an ASGI app in a route's place
+        facts = found.called(endpoint, runs="loop" if socket or raw else None)
+        yield {**facts, "methods": ["WEBSOCKET"] if socket else methods}
+        return
+    names = SOCKET if socket else tuple(map(str.lower, METHODS))
+    written = {one: inspect.getattr_static(endpoint, one, None) for one in names}
+    own = {one: method for one, method in written.items() if isinstance(method, FunctionType) and not library(method)}
+    if socket:
+        yield from ({**found.called(method, runs="loop"), "methods": ["WEBSOCKET"]} for method in own.values())
+    elif "starlette" in packages(endpoint):
+        yield from ({**found.called(method), "methods": [one.upper()]} for one, method in own.items())
+    else:
+        found.unread.append(found.unknown(endpoint, "run-time"))
+
+
+def around(app: Any, endpoint: Any, path: str, found: Found) -> None:
+    """What is called in front of one route: its own middleware, and functions of a route's class that wrap its
+    handler."""
+    while app is not None and not inspect.isroutine(app) and not inspect.isclass(app) and app is not endpoint:
+        if not library(app):
+            for method in entered(type(app)):
+                found.in_front(method, path)
+        app = getattr(app, "__dict__", {}).get("app")
+    for function in dict.fromkeys(closures(app, endpoint)):
+        if not library(function):
+            found.in_front(function, path)
+
+
+def dependencies(dependant: Any, found: Found, seen: set[Any]) -> Iterator[Facts]:
+    """What is called before a route, each once where its result is used again."""
+    for one in dependant.dependencies:
+        yield from dependencies(one, found, seen)
+        key = (one.call, getattr(one, "scope", None))
+        if one.call is None or (getattr(one, "use_cache", True) and key in seen):
+            continue
+        seen.add(key)
+        yield {**found.called(one.call), "needs": names(one)}
+
+
+def names(dependant: Any) -> list[str]:
+    """The names of what a function depends on itself."""
+    return [name(one.call) for one in dependant.dependencies if one.call is not None]
+
+
+def shown(caught: Any) -> str:
+    """An exception, or a status."""
+    return getattr(caught, "__name__", None) or str(caught)
