@@ -82,6 +82,8 @@ def main() -> None:
     found = asyncio.run(started(app, loading.interface(app))) if options.start else {}
     # Pools last: reading imports what an app has named, not used.
     described = frameworks.describe(app, home, read)
+    if not any(described[part] for part in ("frameworks", "routes", "middleware")):
+        sys.exit(unknown(options.app, described["unread"]))
     json.dump({**described, "pools": frameworks.pools(), **found}, out)
     out.close()
 
@@ -116,7 +118,9 @@ async def started(app: Any, interface: str) -> dict[str, Any]:
         await told.put(message)
 
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-    life = asyncio.ensure_future(app(scope)(receive, send) if interface == "asgi2" else app(scope, receive, send))
+    life = asyncio.ensure_future(
+        app(scope)(receive, send) if interface == "asgi2" else app(scope, receive, send)
+    )
     await events.put("lifespan.startup")
     answer = asyncio.ensure_future(told.get())
     await asyncio.wait({life, answer}, return_when=asyncio.FIRST_COMPLETED)
@@ -141,6 +145,15 @@ def threads() -> dict[str, int]:
         return {}
     tokens = current_default_thread_limiter().total_tokens
     return {"threads": int(tokens)} if tokens < math.inf else {}
+
+
+def unknown(target: str, unread: list[dict[str, Any]]) -> str:
+    """The error for an app of which nothing was read."""
+    named = unread[0]["name"] if unread else "nothing that has routes"
+    return (
+        f"UnusableApp: {target} is {named}, which duel advise does not look into\n"
+        "hint: it reads apps of FastAPI, Starlette, Litestar, Quart and Django, also below wrappers"
+    )
 
 
 def read(function: Any, home: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from types import FunctionType, MethodType
 from typing import Any
 
 FRAMEWORKS = {
-    "starlette", "fastapi", "litestar", "quart", "django", "asgiref", "uvicorn", "socketio", "engineio", "flask",
+    "starlette", "fastapi", "litestar", "quart", "django", "asgiref", "uvicorn", "socketio", "engineio",
+    "flask",
 }  # fmt: skip
 """Packages whose own functions do not block the loop, as far as their authors know."""
 
@@ -46,7 +47,7 @@ def innermost(function: Any) -> Any:
 
 
 def style(function: Any) -> str:
-    """`async def`, `def`, `async generator`, `generator` or `class`, as FastAPI and Starlette tell them apart."""
+    """`async def`, `def`, `async generator`, `generator` or `class`, as FastAPI distinguishes them."""
     outer = unpartial(function)
     if inspect.isclass(inspect.unwrap(outer)):
         return "class"

@@ -1,4 +1,4 @@
-"""What Django calls below ASGI: views by their URL patterns; plain ones run in a thread. Middleware by name."""
+"""What Django calls below ASGI: views, of which plain ones run in a thread; middleware by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
 def read_django(app: Any, prefix: str, found: Found) -> None:
-    """Adds what a project calls. `app` knows nothing of it: Django's settings do."""
+    """Adds what a project calls. They are in its settings, not in `app`."""
     del app
     conf = importlib.import_module("django.conf")
     urls = importlib.import_module("django.urls")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,10 +39,9 @@ class Found:
         parts = ("routes", "middleware", "handlers", "lifespan", "unread")
         return {"frameworks": list(self.frameworks), **{part: getattr(self, part) for part in parts}}
 
-    def called(self, function: Any, told: str | None = None, runs: str | None = None) -> Facts:
-        """A function that a framework calls. `told`: its style where the framework decides it; `runs`: where
-        it runs, unless its style says so."""
-        kind = told or style(function)
+    def called(self, function: Any, runs: str | None = None) -> Facts:
+        """A function that a framework calls. `runs`: where it runs, unless its style says so."""
+        kind = style(function)
         where = runs or ("loop" if kind.startswith("async") else "thread")
         plain = innermost(function)
         file, line = place(plain, self.home)
@@ -61,7 +61,7 @@ class Found:
         }
 
     def foreign(self, function: Any, where: str) -> Mapping[str, Any]:
-        """A library's function is not read: what it does on the loop is unknown, unless it is a framework's."""
+        """A library's function is not read, which is told where it runs on the loop."""
         if where == "thread" or package(innermost(function)) in FRAMEWORKS:
             return NOTHING
         return {**NOTHING, "unread": [self.unknown(function, "library")]}
@@ -73,7 +73,7 @@ class Found:
                 "file": file, "line": line, "why": why}  # fmt: skip
 
     def in_front(self, function: Any, prefix: str) -> None:
-        """Middleware: a coroutine, or a plain function that returns one, before every request below a prefix."""
+        """Adds middleware: it runs on the loop, even as a plain function that returns a coroutine."""
         if package(innermost(function)) in FRAMEWORKS:
             return
         self.middleware.append({**self.called(function, runs="loop"), "before": prefix})
@@ -82,4 +82,4 @@ class Found:
 def readable(function: Any) -> Any:
     """What is read of a callable: of a class what makes its objects."""
     found = callee(function)
-    return found.__init__ if isinstance(found, type) else found
+    return inspect.getattr_static(found, "__init__") if inspect.isclass(found) else found

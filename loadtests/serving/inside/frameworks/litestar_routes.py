@@ -33,6 +33,7 @@ def described(route: Any, handler: Any, prefix: str, found: Found) -> Facts:
     kind = type(handler).__name__.lower()
     return {
         **found.called(function(handler), runs=where(handler)),
+        "may_be_def": False,
         "path": prefix + str(getattr(route, "path", "")),
         "methods": methods or ["WEBSOCKET" if "websocket" in kind else "ASGI"],
         "dependencies": list(provided(handler, found)),
@@ -49,7 +50,7 @@ def provided(handler: Any, found: Found) -> Iterator[Facts]:
     for one in known.values():
         call = getattr(one, "dependency", one)
         if callable(call) and not library(call):
-            yield found.called(call, runs=where(one))
+            yield {**found.called(call, runs=where(one)), "may_be_def": False}
 
 
 def function(handler: Any) -> Any:

@@ -34,4 +34,6 @@ def read_quart(app: Any, prefix: str, found: Found) -> None:
         for handlers in by_code.values():
             for caught, handler in handlers.items():
                 if not library(handler):
-                    found.handlers.append({**found.called(handler), "catches": caught.__name__, "before": prefix})
+                    found.handlers.append(
+                        {**found.called(handler), "catches": caught.__name__, "before": prefix}
+                    )

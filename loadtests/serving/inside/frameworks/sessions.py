@@ -11,10 +11,10 @@ from typing import Any, get_args
 from .callables import cells, package
 
 DATABASES = {
-    "sqlalchemy", "sqlmodel", "psycopg", "psycopg_pool", "psycopg2", "sqlite3", "pymysql", "MySQLdb", "asyncpg",
-    "aiosqlite", "peewee", "flask_sqlalchemy",
+    "sqlalchemy", "sqlmodel", "psycopg", "psycopg_pool", "psycopg2", "sqlite3", "pymysql", "MySQLdb",
+    "asyncpg",     "aiosqlite", "peewee", "flask_sqlalchemy",
 }  # fmt: skip
-"""Packages whose sessions and connections belong to a database."""
+"""Packages with a database's sessions and connections."""
 
 HANDLES = ("session", "connection", "engine", "pool")
 """Words in the names of their classes."""
@@ -62,7 +62,8 @@ def database(thing: Any) -> bool:
     """Whether something is, or makes, a database's session, connection or engine."""
     kind = thing if inspect.isclass(thing) else type(thing)
     return any(
-        package(one) in DATABASES and any(word in one.__name__.lower() for word in HANDLES) for one in kind.__mro__
+        package(one) in DATABASES and any(word in one.__name__.lower() for word in HANDLES)
+        for one in kind.__mro__
     )
 
 

@@ -1,4 +1,4 @@
-"""What Starlette and FastAPI call: routes and their dependencies, class endpoints, sockets, middleware, handlers."""
+"""What Starlette and FastAPI call: routes and dependencies, classes, sockets, middleware, handlers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
-from .callables import FRAMEWORKS, closures, innermost, library, name, own_methods, package, packages
+from . import callables
+from .callables import FRAMEWORKS, closures, innermost, library, own_methods, package, packages
 from .found import Facts, Found
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
@@ -52,7 +53,7 @@ def listed(middleware: Any, prefix: str, found: Found) -> None:
     options = {**getattr(middleware, "kwargs", {}), **getattr(middleware, "options", {})}
     given = [*getattr(middleware, "args", ()), *options.values()]
     if not inspect.isclass(kind):
-        # What a factory returns exists only once the app is started: the functions written in it are read there.
+        # What a factory returns does not exist before the app serves its first request.
         found.unread.append(found.unknown(kind, "run-time"))
     elif library(kind):
         found.unread += [found.unknown(kind, "library")] if package(kind) not in FRAMEWORKS else []
@@ -80,7 +81,7 @@ def base(kind: type) -> bool:
 
 
 def described(route: Any, prefix: str, found: Found) -> None:
-    """Adds a route, or what lies below a mount."""
+    """Adds a route, or what is mounted there."""
     endpoint = getattr(route, "endpoint", None)
     original = getattr(route, "original_route", route)
     path = prefix + str(getattr(route, "path", None) or getattr(original, "path", ""))
@@ -116,9 +117,15 @@ def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[
         return
     names = SOCKET if socket else tuple(map(str.lower, METHODS))
     written = {one: inspect.getattr_static(endpoint, one, None) for one in names}
-    own = {one: method for one, method in written.items() if isinstance(method, FunctionType) and not library(method)}
+    own = {
+        one: method
+        for one, method in written.items()
+        if isinstance(method, FunctionType) and not library(method)
+    }
     if socket:
-        yield from ({**found.called(method, runs="loop"), "methods": ["WEBSOCKET"]} for method in own.values())
+        yield from (
+            {**found.called(method, runs="loop"), "methods": ["WEBSOCKET"]} for method in own.values()
+        )
     elif "starlette" in packages(endpoint):
         yield from ({**found.called(method), "methods": [one.upper()]} for one, method in own.items())
     else:
@@ -126,8 +133,8 @@ def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[
 
 
 def around(app: Any, endpoint: Any, path: str, found: Found) -> None:
-    """What is called in front of one route: its own middleware, and functions of a route's class that wrap its
-    handler."""
+    """What is called in front of one route: its own middleware, and functions that its class wraps around
+    the handler."""
     while app is not None and not inspect.isroutine(app) and not inspect.isclass(app) and app is not endpoint:
         if not library(app):
             for method in entered(type(app)):
@@ -151,7 +158,7 @@ def dependencies(dependant: Any, found: Found, seen: set[Any]) -> Iterator[Facts
 
 def names(dependant: Any) -> list[str]:
     """The names of what a function depends on itself."""
-    return [name(one.call) for one in dependant.dependencies if one.call is not None]
+    return [callables.name(one.call) for one in dependant.dependencies if one.call is not None]
 
 
 def shown(caught: Any) -> str:

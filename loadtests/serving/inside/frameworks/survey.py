@@ -23,7 +23,7 @@ HARMLESS = {"starlette.staticfiles", "fastapi.openapi", "starlette.middleware.ws
 
 
 def describe(app: Any, home: Path, read: Read) -> Facts:
-    """What is called in `app`, whose own code lies in `home`: routes, middleware, handlers, what is not read."""
+    """What is called in `app`, whose own code lies in `home`, and what is not read."""
     found = Found(home, read, survey)
     survey(app, "", found)
     return found.as_dict()
@@ -55,7 +55,9 @@ def wrapped(wrapper: Any, prefix: str, found: Found, holds: bool) -> None:
     elif not library(wrapper) and holds:
         found.in_front(wrapper, prefix)
     elif not library(wrapper):
-        found.routes.append({**found.called(wrapper, runs="loop"), "path": prefix + "/*", "methods": ["ASGI"]})
+        found.routes.append(
+            {**found.called(wrapper, runs="loop"), "path": prefix + "/*", "methods": ["ASGI"]}
+        )
     elif type(wrapper).__module__ not in HARMLESS and not (holds and package(wrapper) in FRAMEWORKS):
         found.unread.append(found.unknown(wrapper, "library" if holds else "framework"))
 

@@ -42,7 +42,10 @@ class Below:
 def framework(app: Any) -> str | None:
     """The framework that an app belongs to; None where it is not known here."""
     for known, (package, classes) in APPS.items():
-        if any(one.__name__ in classes and one.__module__.partition(".")[0] == package for one in type(app).__mro__):
+        if any(
+            one.__name__ in classes and one.__module__.partition(".")[0] == package
+            for one in type(app).__mro__
+        ):
             return known
     return None
 
