@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .callables import FRAMEWORKS, awaits, callee, innermost, library, name, package, place, style
+from .callables import FRAMEWORKS, awaits, callee, innermost, library, name, package, place, style, unpartial
 from .sessions import session
 
 Facts = dict[str, Any]
@@ -68,9 +68,12 @@ class Found:
 
     def unknown(self, thing: Any, why: str) -> Facts:
         """Something that is not read. `why`: library, framework, run-time or no-source."""
+        known = inspect.isroutine(unpartial(thing)) or inspect.isclass(thing)
+        own = name(thing) if known else type(thing).__qualname__
+        if library(thing):
+            return {"name": f"{package(thing)}.{own}", "file": None, "line": None, "why": why}
         file, line = place(innermost(thing), self.home)
-        return {"name": f"{package(thing)}.{name(thing)}" if library(thing) else name(thing),
-                "file": file, "line": line, "why": why}  # fmt: skip
+        return {"name": own, "file": file, "line": line, "why": why}
 
     def in_front(self, function: Any, prefix: str) -> None:
         """Adds middleware: it runs on the loop, even as a plain function that returns a coroutine."""

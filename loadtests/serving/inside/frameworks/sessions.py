@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import inspect
 from collections.abc import Iterator
@@ -50,7 +51,8 @@ def yielded(function: FunctionType) -> Iterator[Any]:
 
 def mentioned(function: FunctionType) -> Iterator[Any]:
     """The classes and objects of libraries that a function names, in its globals, closure or modules."""
-    values = [function.__globals__.get(name) for name in function.__code__.co_names]
+    loaded = [one.argval for one in dis.get_instructions(function.__code__) if one.opname == "LOAD_GLOBAL"]
+    values = [function.__globals__.get(name) for name in loaded]
     for value in (*values, *cells(function)):
         if inspect.ismodule(value):
             yield from (vars(value).get(name) for name in function.__code__.co_names if name in vars(value))

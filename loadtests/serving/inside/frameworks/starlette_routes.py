@@ -35,7 +35,13 @@ def startup(app: Any, found: Found) -> None:
     router = getattr(app, "router", app)
     calls = (getattr(router, "lifespan_context", None),
              *getattr(router, "on_startup", ()), *getattr(router, "on_shutdown", ()))  # fmt: skip
-    found.lifespan += [found.called(one, runs="loop") for one in calls if callable(one) and not library(one)]
+    for call in calls:
+        # FastAPI keeps the lifespans of an app and its routers in the closure of one of its own.
+        merged = callables.closures(innermost(call), None) if callable(call) else ()
+        written = dict.fromkeys(
+            innermost(one) for one in (call, *merged) if callable(one) and not library(one)
+        )
+        found.lifespan += [found.called(one, runs="loop") for one in written]
 
 
 def contexts(app: Any) -> Sequence[Any]:
@@ -111,9 +117,9 @@ def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[
     methods = sorted(getattr(route, "methods", None) or ())
     socket = any("WebSocketRoute" in one.__name__ for one in type(original).__mro__)
     if not inspect.isclass(endpoint):
-        raw = not methods and not socket  # an ASGI app in a route's place
-        facts = found.called(endpoint, runs="loop" if socket or raw else None)
-        yield {**facts, "methods": ["WEBSOCKET"] if socket else methods}
+        # A route without methods has an ASGI app in its place.
+        told = ["WEBSOCKET"] if socket else methods or ["ASGI"]
+        yield {**found.called(endpoint, runs="loop" if socket or not methods else None), "methods": told}
         return
     names = SOCKET if socket else tuple(map(str.lower, METHODS))
     written = {one: inspect.getattr_static(endpoint, one, None) for one in names}
