@@ -182,7 +182,7 @@ def test_an_unknown_framework_is_named_and_libraries_in_front_of_routes_are_too(
 
     told = coverage_text(coverage(anatomy_of(mine.mixed)))
     assert "blackbird.Recorder (a library's" in told
-    assert "blackbird.Blackbird (not looked into" in told
+    assert "blackbird.Blackbird (its framework is not known" in told
 
 
 def test_a_lambda_is_not_advised_to_be_async_def_without_a_way() -> None:

@@ -111,6 +111,8 @@ def remedy(caller: Caller) -> str:
     waits = "await what waits (its asynchronous form, or anyio.to_thread.run_sync)"
     if caller.style == "def" and caller.role in ("route", "dependency"):
         return "run it in a thread (sync_to_thread=True)"
+    if caller.style == "def" and caller.role == "handler":
+        return "keep what waits out of it"
     if caller.style == "def":
         return "make it `async def`, and " + waits
     return f"use `def`, or {waits}" if caller.may_be_def else waits
@@ -150,7 +152,7 @@ def wedge_remedy(taker: str | None) -> str:
 
 WHY_UNREAD = {
     "library": "a library's",
-    "framework": "not looked into",
+    "framework": "its framework is not known",
     "run-time": "made at run time",
     "no-source": "no source",
 }

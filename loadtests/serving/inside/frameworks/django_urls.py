@@ -16,11 +16,14 @@ def read_django(app: Any, prefix: str, found: Found) -> None:
     """Adds what a project calls. They are in its settings, not in `app`."""
     del app
     conf = importlib.import_module("django.conf")
-    urls = importlib.import_module("django.urls")
+    urls, loading = map(importlib.import_module, ("django.urls", "django.utils.module_loading"))
     patterns(urls.get_resolver().url_patterns, prefix + "/", found)
     for dotted in conf.settings.MIDDLEWARE:
-        if not dotted.startswith("django."):
-            found.unread.append({"name": dotted, "file": None, "line": None, "why": "framework"})
+        # What is not made for coroutines runs in the thread of the view.
+        if not dotted.startswith("django.") and getattr(
+            loading.import_string(dotted), "async_capable", False
+        ):
+            found.unread.append({"name": dotted, "file": None, "line": None, "why": "run-time"})
 
 
 def patterns(listed: Sequence[Any], prefix: str, found: Found) -> None:

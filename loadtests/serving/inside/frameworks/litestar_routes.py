@@ -1,30 +1,65 @@
-"""What Litestar calls: handlers and their dependencies; hooks, guards and middleware by name."""
+"""What Litestar calls: handlers, their dependencies, hooks, guards, middleware, handlers of exceptions."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 from .callables import library
 from .found import Facts, Found
 
+HOOKS = ("guards", "before_request", "after_request")
+
 
 def read_litestar(app: Any, prefix: str, found: Found) -> None:
     """Adds what an app calls."""
+    layers = {id(app): (app, prefix)}
     for route in app.routes:
         handlers = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
-            if handler is not None and not library(function(handler)):
-                found.routes.append(described(route, handler, prefix, found))
-    for kind in ("middleware", "guards", "before_request", "after_request", "after_response"):
-        listed = getattr(app, kind, None) or []
-        for one in listed if isinstance(listed, list | tuple) else [listed]:
-            if not library(one):
-                found.unread.append(found.unknown(one, "framework"))
+            if handler is None or library(below(handler)[0]):
+                continue
+            described_as = described(route, handler, prefix, found)
+            found.routes.append(described_as)
+            for layer in getattr(handler, "ownership_layers", ()):
+                layers.setdefault(id(layer), (layer, described_as["path"]))
+    for layer, path in layers.values():
+        hooks(layer, path, found)
     for caught, handler in (getattr(app, "exception_handlers", None) or {}).items():
         if not library(handler):
             word = getattr(caught, "__name__", None) or str(caught)
-            found.handlers.append({**found.called(handler, runs="loop"), "catches": word, "before": prefix})
+            facts = {**found.called(handler, runs="loop"), "may_be_def": False}
+            found.handlers.append({**facts, "catches": word, "before": prefix})
+
+
+def hooks(layer: Any, prefix: str, found: Found) -> None:
+    """Adds what is called around the handlers of an app, a router, a controller or a single handler."""
+    for hook in HOOKS:
+        for one in listed(layer, hook):
+            call, runs = below(one)
+            if not library(call):
+                found.middleware.append({**found.called(call, runs), "before": prefix})
+    for one in listed(layer, "middleware"):
+        in_front(getattr(one, "middleware", one), prefix, found)
+
+
+def listed(app: Any, attribute: str) -> list[Any]:
+    """What an app has one or several of."""
+    held = getattr(app, attribute, None)
+    if held is None:
+        return []
+    return list(held) if isinstance(held, list | tuple) else [held]
+
+
+def in_front(middleware: Any, prefix: str, found: Found) -> None:
+    """A class of middleware is read; what a factory makes is named."""
+    method = inspect.getattr_static(middleware, "__call__", None) if inspect.isclass(middleware) else None
+    if isinstance(method, FunctionType) and not library(method):
+        found.in_front(method, prefix)
+    else:
+        found.unread.append(found.unknown(middleware, "library" if library(middleware) else "run-time"))
 
 
 def described(route: Any, handler: Any, prefix: str, found: Found) -> Facts:
@@ -32,7 +67,7 @@ def described(route: Any, handler: Any, prefix: str, found: Found) -> Facts:
     methods = sorted(map(str, getattr(handler, "http_methods", None) or ()))
     kind = type(handler).__name__.lower()
     return {
-        **found.called(function(handler), runs=where(handler)),
+        **found.called(*below(handler)),
         "may_be_def": False,
         "path": prefix + str(getattr(route, "path", "")),
         "methods": methods or ["WEBSOCKET" if "websocket" in kind else "ASGI"],
@@ -48,17 +83,14 @@ def provided(handler: Any, found: Found) -> Iterator[Facts]:
     except TypeError:  # since Litestar 3 it is an attribute
         known = getattr(handler, "dependencies", {})
     for one in known.values():
-        call = getattr(one, "dependency", one)
+        call, runs = below(one)
         if callable(call) and not library(call):
-            yield {**found.called(call, runs=where(one)), "may_be_def": False}
+            yield {**found.called(call, runs), "may_be_def": False}
 
 
-def function(handler: Any) -> Any:
-    """The function below a handler."""
-    fn = getattr(handler, "fn", None)
-    return getattr(fn, "value", fn)
-
-
-def where(handler: Any) -> str:
-    threads = bool(getattr(handler, "sync_to_thread", False))
-    return "thread" if threads else "loop"
+def below(one: Any) -> tuple[Any, str]:
+    """The function below a handler, a dependency or a hook, and where it runs."""
+    call = getattr(one, "fn", None) or getattr(one, "dependency", None) or one
+    call = getattr(call, "value", call)
+    threads = type(call).__name__ == "AsyncCallable"
+    return (call.func, "thread") if threads else (call, "loop")
