@@ -126,6 +126,7 @@ async def started(app: Any, interface: str) -> dict[str, Any]:
     await asyncio.wait({life, answer}, return_when=asyncio.FIRST_COMPLETED)
     if not answer.done():
         answer.cancel()
+        life.exception()  # it is retrieved: an app may refuse what it does not know
         return threads()
     if answer.result()["type"] == "lifespan.startup.failed":
         await asyncio.wait({life}, timeout=1)

@@ -184,6 +184,15 @@ def finding_text(found: Finding) -> str:
     return f"{', '.join(found.routes)}: {text.what}: {text.why}; {text.remedy}"
 
 
+def place_text(found: Finding) -> str:
+    """The routes of a finding, with the function in front of or behind them where it is in one."""
+    where = ", ".join(found.routes)
+    match found.problem:
+        case BlocksLoop(caller, _) | ReadsFile(caller, _) if caller.role in ("middleware", "handler"):
+            return f"{where} ({caller.role} {caller.name})"
+    return where
+
+
 def closing(found: Sequence[Finding], covered: Coverage) -> str:
     """What to do first."""
     if not found and covered.unread:
@@ -192,4 +201,4 @@ def closing(found: Sequence[Finding], covered: Coverage) -> str:
         return "nothing to change; to find out which style is faster, measure: duel run --arm … --arm …"
     first = found[0]
     untried = "" if first.weight == "wrong" else " and measure it (duel run --base-ref …): not tried here"
-    return f"first: {', '.join(first.routes)}: {problem_text(first.problem).remedy}{untried}"
+    return f"first: {place_text(first)}: {problem_text(first.problem).remedy}{untried}"

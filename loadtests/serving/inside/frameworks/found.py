@@ -34,6 +34,8 @@ class Found:
     unread: list[Facts] = field(default_factory=list)
     frameworks: dict[str, None] = field(default_factory=dict)
     seen: set[tuple[int, str]] = field(default_factory=set)
+    within: list[int] = field(default_factory=list)
+    """Identities of the apps that are being surveyed, the outermost first."""
 
     def as_dict(self) -> Facts:
         parts = ("routes", "middleware", "handlers", "lifespan", "unread")

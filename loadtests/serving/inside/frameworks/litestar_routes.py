@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from .callables import library
+from .callables import closures, library
 from .found import Facts, Found
 
 HOOKS = ("guards", "before_request", "after_request")
@@ -56,8 +56,12 @@ def listed(app: Any, attribute: str) -> list[Any]:
 def in_front(middleware: Any, prefix: str, found: Found) -> None:
     """A class of middleware is read; what a factory makes is named."""
     method = inspect.getattr_static(middleware, "__call__", None) if inspect.isclass(middleware) else None
-    if isinstance(method, FunctionType) and not library(method):
-        found.in_front(method, prefix)
+    # Litestar wraps the method in a function of its own.
+    written = [
+        one for one in (method, *closures(method, None)) if isinstance(one, FunctionType) and not library(one)
+    ]
+    if written:
+        found.in_front(written[0], prefix)
     else:
         found.unread.append(found.unknown(middleware, "library" if library(middleware) else "run-time"))
 

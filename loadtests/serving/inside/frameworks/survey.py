@@ -31,9 +31,18 @@ def describe(app: Any, home: Path, read: Read) -> Facts:
 
 def survey(app: Any, prefix: str, found: Found) -> None:
     """Adds what lies in an app below a prefix of paths."""
-    if (id(app), prefix) in found.seen:
-        return
+    if (id(app), prefix) in found.seen or id(app) in found.within:
+        return  # what is mounted may refer to the app that it is mounted in
     found.seen.add((id(app), prefix))
+    found.within.append(id(app))
+    try:
+        surveyed(app, prefix, found)
+    finally:
+        found.within.pop()
+
+
+def surveyed(app: Any, prefix: str, found: Found) -> None:
+    """As above, for an app that is not being surveyed."""
     known = framework(app)
     if known is not None:
         found.frameworks.setdefault("FastAPI" if "fastapi" in packages(app) else known)
