@@ -181,7 +181,7 @@ def test_an_unknown_framework_is_named_and_libraries_in_front_of_routes_are_too(
     import mine  # type: ignore[import-not-found]  # noqa: PLC0415  # written by the fixture
 
     told = coverage_text(coverage(anatomy_of(mine.mixed)))
-    assert "blackbird.Recorder (a library's" in told
+    assert "blackbird.Recorder (of a library)" in told
     assert "blackbird.Blackbird (its framework is not known" in told
 
 

@@ -88,8 +88,8 @@ class Called(Frozen):
 
     @property
     def idle(self) -> bool:
-        """Whether it takes a thread though nothing in it seems to wait."""
-        return bool(self.own_hops) and not self.blocks and not self.unread
+        """Whether it is the app's and takes a thread though nothing in it seems to wait."""
+        return bool(self.own_hops) and not self.blocks and not self.unread and not self.library
 
     @property
     def identity(self) -> tuple[str, str | None, int | None]:

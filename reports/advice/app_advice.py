@@ -161,7 +161,7 @@ def coverage(anatomy: Anatomy) -> Coverage:
     unread = [one for called_on_loop in anatomy.called() if called_on_loop.runs == "loop"
               for one in called_on_loop.unread]  # fmt: skip
     return Coverage(
-        sum(one.looked_into for one in called.values()), tuple(dict.fromkeys((*unread, *anatomy.unread)))
+        sum(one.looked_into for one in called.values()), tuple(dict.fromkeys((*anatomy.unread, *unread)))
     )
 
 
@@ -223,7 +223,7 @@ def hopping(route: Route) -> list[Problem]:
     """Dependencies of an asynchronous route that take a thread though nothing in them seems to wait."""
     if route.runs == "thread":
         return []
-    needless = [one for one in route.dependencies if one.idle and not one.session and not one.library]
+    needless = [one for one in route.dependencies if one.idle and not one.session]
     if not needless:
         return []
     return [

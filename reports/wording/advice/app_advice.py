@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -151,7 +152,7 @@ def wedge_remedy(taker: str | None) -> str:
 
 
 WHY_UNREAD = {
-    "library": "a library's",
+    "library": "of a library",
     "framework": "its framework is not known",
     "run-time": "made at run time",
     "no-source": "no source",
@@ -170,12 +171,21 @@ def coverage_text(covered: Coverage) -> str:
     """What was read of what runs on the event loop; "" where that is everything."""
     if not covered.unread:
         return ""
-    more = len(covered.unread) - LISTED
-    names = [unread_text(one) for one in covered.unread[:LISTED]]
-    names += [f"{more} more (--json lists them)"] if more > 0 else []
-    return (
-        f"looked into {covered.looked_into} of {counted(covered.calls, 'call')}; not into: {', '.join(names)}"
-    )
+    names = unread_texts(covered.unread)
+    more = len(names) - LISTED
+    said = ", ".join([*names[:LISTED], *([f"{more} more (--json lists them)"] if more > 0 else [])])
+    return f"looked into {covered.looked_into} of {counted(covered.calls, 'call')}; not into: {said}"
+
+
+def unread_texts(unread: Sequence[UnreadCall]) -> list[str]:
+    """Calls that were not read; several of one library as one."""
+    packages = Counter(one.name.partition(".")[0] for one in unread if one.why == "library")
+    texts = []
+    for one in unread:
+        package = one.name.partition(".")[0]
+        number = packages[package] if one.why == "library" else 1
+        texts.append(unread_text(one) if number == 1 else f"{package} ({number} functions of a library)")
+    return list(dict.fromkeys(texts))
 
 
 def finding_text(found: Finding) -> str:
