@@ -9,7 +9,7 @@ from loadtests.records import Frozen
 
 Style = Literal["def", "async def", "generator", "async generator", "class"]
 
-Role = Literal["route", "socket", "event", "dependency", "middleware", "handler"]
+Role = Literal["route", "socket", "event", "app", "dependency", "middleware", "handler"]
 
 HOPS: Mapping[Style, int] = {"def": 1, "class": 1, "generator": 2, "async def": 0, "async generator": 0}
 """Calls handed to a worker thread: FastAPI runs everything but coroutines in one, classes included; a
@@ -110,7 +110,7 @@ class Route(Called):
     @property
     def role(self) -> Role:
         words: Mapping[tuple[str, ...], Role] = {
-            ("WEBSOCKET",): "socket", ("EVENT",): "event", ("ASGI",): "middleware",
+            ("WEBSOCKET",): "socket", ("EVENT",): "event", ("ASGI",): "app",
         }  # fmt: skip
         return words.get(self.methods, "route")
 
@@ -125,10 +125,10 @@ class InFront(Called):
     """Middleware."""
 
     before: str
-    """The prefix of the routes that it is in front of; "" for all of them."""
+    """The paths of the routes that it is in front of, such as `/v1/*`; "" for all of them."""
 
     def __str__(self) -> str:
-        return f"{self.before}/*" if self.before else "every route"
+        return self.before or "every route"
 
     @property
     def role(self) -> Role:
@@ -142,7 +142,7 @@ class ErrorHandler(Called):
     before: str
 
     def __str__(self) -> str:
-        return f"on {self.catches}" + (f" in {self.before}/*" if self.before else "")
+        return f"on {self.catches}" + (f" in {self.before}" if self.before else "")
 
     @property
     def role(self) -> Role:

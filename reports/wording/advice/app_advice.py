@@ -54,7 +54,7 @@ def problem_text(problem: Problem) -> ProblemText:
             )
         case Wedges(holder, taker, in_flight, connections, threads):
             return ProblemText(
-                f"deadlocks under {in_flight} concurrent requests on {connections} connections "
+                f"deadlocks under {in_flight} concurrent requests on {counted(connections, 'connection')} "
                 f"(possible from {problem.bound} on)",
                 wedge_reason(holder, taker, threads),
                 wedge_remedy(taker),
@@ -96,7 +96,7 @@ def said(caller: Caller, calls: Sequence[Blocks]) -> str:
             return f"{caller.role} {caller.name} ({caller.style}) calls {what}"
         case "dependency":
             return f"{caller.style} calls {what} in its dependency {caller.name}"
-        case "route" | "socket" | "event":
+        case "route" | "socket" | "event" | "app":
             return f"{caller.style} calls {what}"
 
 

@@ -77,11 +77,16 @@ class Found:
         file, line = place(innermost(thing), self.home)
         return {"name": own, "file": file, "line": line, "why": why}
 
-    def in_front(self, function: Any, prefix: str) -> None:
+    def in_front(self, function: Any, paths: str) -> None:
         """Adds middleware: it runs on the loop, even as a plain function that returns a coroutine."""
         if package(innermost(function)) in FRAMEWORKS:
             return
-        self.middleware.append({**self.called(function, runs="loop"), "before": prefix})
+        self.middleware.append({**self.called(function, runs="loop"), "before": paths})
+
+
+def pattern(prefix: str) -> str:
+    """The paths below a prefix; "" for all of an app's."""
+    return f"{prefix}/*" if prefix else ""
 
 
 def readable(function: Any) -> Any:

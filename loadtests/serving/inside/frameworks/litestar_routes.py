@@ -8,14 +8,14 @@ from types import FunctionType
 from typing import Any
 
 from .callables import closures, library
-from .found import Facts, Found
+from .found import Facts, Found, pattern
 
 HOOKS = ("guards", "before_request", "after_request")
 
 
 def read_litestar(app: Any, prefix: str, found: Found) -> None:
     """Adds what an app calls."""
-    layers = {id(app): (app, prefix)}
+    layers = {id(app): (app, pattern(prefix))}
     for route in app.routes:
         handlers = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
@@ -31,18 +31,18 @@ def read_litestar(app: Any, prefix: str, found: Found) -> None:
         if not library(handler):
             word = getattr(caught, "__name__", None) or str(caught)
             facts = {**found.called(handler, runs="loop"), "may_be_def": False}
-            found.handlers.append({**facts, "catches": word, "before": prefix})
+            found.handlers.append({**facts, "catches": word, "before": pattern(prefix)})
 
 
-def hooks(layer: Any, prefix: str, found: Found) -> None:
+def hooks(layer: Any, paths: str, found: Found) -> None:
     """Adds what is called around the handlers of an app, a router, a controller or a single handler."""
     for hook in HOOKS:
         for one in listed(layer, hook):
             call, runs = below(one)
             if not library(call):
-                found.middleware.append({**found.called(call, runs), "before": prefix})
+                found.middleware.append({**found.called(call, runs), "before": paths})
     for one in listed(layer, "middleware"):
-        in_front(getattr(one, "middleware", one), prefix, found)
+        in_front(getattr(one, "middleware", one), paths, found)
 
 
 def listed(app: Any, attribute: str) -> list[Any]:
@@ -53,7 +53,7 @@ def listed(app: Any, attribute: str) -> list[Any]:
     return list(held) if isinstance(held, list | tuple) else [held]
 
 
-def in_front(middleware: Any, prefix: str, found: Found) -> None:
+def in_front(middleware: Any, paths: str, found: Found) -> None:
     """A class of middleware is read; what a factory makes is named."""
     method = inspect.getattr_static(middleware, "__call__", None) if inspect.isclass(middleware) else None
     # Litestar wraps the method in a function of its own.
@@ -61,7 +61,7 @@ def in_front(middleware: Any, prefix: str, found: Found) -> None:
         one for one in (method, *closures(method, None)) if isinstance(one, FunctionType) and not library(one)
     ]
     if written:
-        found.in_front(written[0], prefix)
+        found.in_front(written[0], paths)
     else:
         found.unread.append(found.unknown(middleware, "library" if library(middleware) else "run-time"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .callables import library
-from .found import Found
+from .found import Found, pattern
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
@@ -29,11 +29,11 @@ def read_quart(app: Any, prefix: str, found: Found) -> None:
         for functions in getattr(app, hook, {}).values():
             for one in functions:
                 if not library(one):
-                    found.middleware.append({**found.called(one), "before": prefix})
+                    found.middleware.append({**found.called(one), "before": pattern(prefix)})
     for by_code in getattr(app, "error_handler_spec", {}).values():
         for handlers in by_code.values():
             for caught, handler in handlers.items():
                 if not library(handler):
                     found.handlers.append(
-                        {**found.called(handler), "catches": caught.__name__, "before": prefix}
+                        {**found.called(handler), "catches": caught.__name__, "before": pattern(prefix)}
                     )

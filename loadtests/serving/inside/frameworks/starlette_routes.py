@@ -9,7 +9,7 @@ from typing import Any
 
 from . import callables
 from .callables import FRAMEWORKS, closures, innermost, library, own_methods, package, packages
-from .found import Facts, Found
+from .found import Facts, Found, pattern
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
@@ -20,10 +20,12 @@ def read_starlette(app: Any, prefix: str, found: Found) -> None:
     """Adds what an app, or a router, calls."""
     held = vars(app)
     for one in held.get("user_middleware", ()):
-        listed(one, prefix, found)
+        listed(one, pattern(prefix), found)
     for caught, handler in held.get("exception_handlers", {}).items():
         if package(innermost(handler)) not in FRAMEWORKS:
-            found.handlers.append({**found.called(handler), "catches": shown(caught), "before": prefix})
+            found.handlers.append(
+                {**found.called(handler), "catches": shown(caught), "before": pattern(prefix)}
+            )
     if not prefix:  # Starlette runs no lifespan of a mounted app
         startup(app, found)
     for route in contexts(app):
@@ -53,7 +55,7 @@ def contexts(app: Any) -> Sequence[Any]:
     return list(iter_route_contexts(app.routes))
 
 
-def listed(middleware: Any, prefix: str, found: Found) -> None:
+def listed(middleware: Any, paths: str, found: Found) -> None:
     """Middleware as an app lists it: a class or a factory, and what it is made with."""
     kind = middleware.cls
     options = {**getattr(middleware, "kwargs", {}), **getattr(middleware, "options", {})}
@@ -65,13 +67,13 @@ def listed(middleware: Any, prefix: str, found: Found) -> None:
         found.unread += [found.unknown(kind, "library")] if package(kind) not in FRAMEWORKS else []
         for one in given:
             if inspect.isroutine(one) and not library(one):
-                found.in_front(one, prefix)
+                found.in_front(one, paths)
             elif not inspect.isclass(one) and not inspect.isroutine(one) and not library(one):
                 for method in own_methods(type(one)):
-                    found.in_front(method, prefix)
+                    found.in_front(method, paths)
     else:
         for method in entered(kind):
-            found.in_front(method, prefix)
+            found.in_front(method, paths)
 
 
 def entered(kind: type) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .callables import FRAMEWORKS, library, package, packages
 from .django_urls import read_django
-from .found import Facts, Found, Read
+from .found import Facts, Found, Read, pattern
 from .litestar_routes import read_litestar
 from .quart_rules import read_quart
 from .starlette_routes import read_starlette
@@ -62,7 +62,7 @@ def wrapped(wrapper: Any, prefix: str, found: Found, holds: bool) -> None:
     if server is not None:
         events(server, prefix, found)
     elif not library(wrapper) and holds:
-        found.in_front(wrapper, prefix)
+        found.in_front(wrapper, pattern(prefix))
     elif not library(wrapper):
         found.routes.append(
             {**found.called(wrapper, runs="loop"), "path": prefix + "/*", "methods": ["ASGI"]}
