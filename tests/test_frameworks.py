@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import Depends, FastAPI
 
-from loadtests.serving.inside.describe_app import read
+from loadtests.serving.inside.describe_app import read, started
 from loadtests.serving.inside.frameworks import describe
 from reports.advice.anatomy import Anatomy
 from reports.advice.app_advice import BlocksLoop, Finding, advise, coverage, outcomes
 from reports.exit_codes import exit_code
 from reports.wording.advice.app_advice import closing, coverage_text, finding_text, problem_text
-from tests.apps import entries
+from tests.apps import entries, odd
 from tests.commands import duel_here
 from tests.conftest import APPS
 
@@ -186,8 +191,6 @@ def test_an_unknown_framework_is_named_and_libraries_in_front_of_routes_are_too(
 
 
 def test_a_lambda_is_not_advised_to_be_async_def_without_a_way() -> None:
-    from fastapi import Depends, FastAPI  # noqa: PLC0415  # beside what it is used for
-
     app = FastAPI(dependencies=[Depends(lambda: 1)])
     app.add_api_route("/", _answer)
     (text,) = map(finding_text, advise(anatomy_of(app), 64))
@@ -196,3 +199,28 @@ def test_a_lambda_is_not_advised_to_be_async_def_without_a_way() -> None:
 
 async def _answer() -> int:
     return 1
+
+
+async def _starts(app: Any, interface: str = "asgi3") -> Any:
+    return await started(app, interface, list)
+
+
+def test_a_lifespan_runs_through_wrappers_and_an_app_without_one_has_started() -> None:
+    ran = []
+
+    @contextlib.asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        ran.append("start")
+        current_default_thread_limiter().total_tokens = 7
+        yield
+        ran.append("stop")
+
+    wrapped = entries.Holder(FastAPI(lifespan=life))
+    assert asyncio.run(_starts(wrapped)) == {"pools": [], "threads": 7}
+    assert ran == ["start", "stop"]
+    assert asyncio.run(_starts(odd.failing))["threads"] == 40
+
+
+def test_a_startup_that_fails_is_told_with_its_reason() -> None:
+    with pytest.raises(SystemExit, match="no table called users"):
+        asyncio.run(_starts(odd.dying))

@@ -16,7 +16,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, get_args
@@ -79,7 +79,7 @@ def main() -> None:
     except loading.UnusableApp as error:
         sys.exit(error.lines())
     home = Path(options.app_dir).resolve()
-    found = asyncio.run(started(app, loading.interface(app))) if options.start else {}
+    found = asyncio.run(started(app, loading.interface(app), frameworks.pools)) if options.start else {}
     # Pools last: reading imports what an app has named, not used.
     described = frameworks.describe(app, home, read)
     if not any(described[part] for part in ("frameworks", "routes", "middleware")):
@@ -105,7 +105,7 @@ def beside(name: str) -> ModuleType:
     return module
 
 
-async def started(app: Any, interface: str) -> dict[str, Any]:
+async def started(app: Any, interface: str, pools: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
     """The pools and the thread limit that there are once the app has started, in whatever it is wrapped; an
     app without a lifespan has started already. Raises whatever its start raises."""
     events: asyncio.Queue[str] = asyncio.Queue()
@@ -132,7 +132,7 @@ async def started(app: Any, interface: str) -> dict[str, Any]:
         await asyncio.wait({life}, timeout=1)
         reason = answer.result().get("message") or (life.done() and life.exception()) or "it does not say why"
         sys.exit(f"UnusableApp: the app's startup failed: {str(reason).splitlines()[-1]}")
-    found = {"pools": sys.modules["duel_frameworks"].pools(), **threads()}
+    found = {"pools": pools(), **threads()}
     await events.put("lifespan.shutdown")
     await asyncio.wait({life})
     return found

@@ -109,6 +109,11 @@ def library(thing: Any) -> bool:
     return any(path.is_relative_to(one) for one in STANDARD)
 
 
+def frameworks_own(function: Any) -> bool:
+    """Whether a function is a framework's, such as a page of its documentation or its static files."""
+    return package(innermost(function)) in FRAMEWORKS
+
+
 def own_methods(kind: type) -> Iterator[Callable[..., Any]]:
     """Coroutine functions that a class of the app defines, those of its bases included."""
     for attribute in dict.fromkeys(key for one in kind.__mro__ for key in vars(one)):

@@ -6,10 +6,8 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from .callables import library
+from .callables import frameworks_own, library
 from .found import Found
-
-METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
 def read_django(app: Any, prefix: str, found: Found) -> None:
@@ -37,11 +35,6 @@ def patterns(listed: Sequence[Any], prefix: str, found: Found) -> None:
         view = one.callback
         kind = getattr(view, "view_class", None)
         if kind is not None and not library(kind):
-            methods = {name: getattr(kind, name, None) for name in METHODS}
-            found.routes += [
-                {**found.called(method), "path": path, "methods": [name.upper()]}
-                for name, method in methods.items()
-                if method is not None and not library(method)
-            ]
-        elif not library(view):
+            found.routes += [{**one, "path": path} for one in found.methods(kind)]
+        elif not frameworks_own(view):
             found.routes.append({**found.called(view), "path": path, "methods": []})

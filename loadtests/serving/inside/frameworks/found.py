@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
-from .callables import FRAMEWORKS, awaits, callee, innermost, library, name, package, place, style, unpartial
+from .callables import (
+    awaits,
+    callee,
+    frameworks_own,
+    innermost,
+    library,
+    name,
+    package,
+    place,
+    style,
+    unpartial,
+)
 from .sessions import session
 
 Facts = dict[str, Any]
 
 Read = Callable[[Any, Path], Mapping[str, Any]]
 """Reads a function: `blocks`, `unread` and `looked_into`."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
 NOTHING: Mapping[str, Any] = {"blocks": [], "unread": [], "looked_into": 0}
 
@@ -64,7 +78,7 @@ class Found:
 
     def foreign(self, function: Any, where: str) -> Mapping[str, Any]:
         """A library's function is not read, which is told where it runs on the loop."""
-        if where == "thread" or package(innermost(function)) in FRAMEWORKS:
+        if where == "thread" or frameworks_own(function):
             return NOTHING
         return {**NOTHING, "unread": [self.unknown(function, "library")]}
 
@@ -77,9 +91,16 @@ class Found:
         file, line = place(innermost(thing), self.home)
         return {"name": own, "file": file, "line": line, "why": why}
 
+    def methods(self, kind: type) -> Iterator[Facts]:
+        """The methods of a class of the app that answer requests, each as a route without its path."""
+        for method in METHODS:
+            function = inspect.getattr_static(kind, method.lower(), None)
+            if isinstance(function, FunctionType) and not library(function):
+                yield {**self.called(function), "methods": [method]}
+
     def in_front(self, function: Any, paths: str) -> None:
         """Adds middleware: it runs on the loop, even as a plain function that returns a coroutine."""
-        if package(innermost(function)) in FRAMEWORKS:
+        if frameworks_own(function):
             return
         self.middleware.append({**self.called(function, runs="loop"), "before": paths})
 

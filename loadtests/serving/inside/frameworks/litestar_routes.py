@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from .callables import closures, library
+from .callables import closures, frameworks_own, library
 from .found import Facts, Found, pattern
 
 HOOKS = ("guards", "before_request", "after_request")
@@ -19,7 +19,7 @@ def read_litestar(app: Any, prefix: str, found: Found) -> None:
     for route in app.routes:
         handlers = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
-            if handler is None or library(below(handler)[0]):
+            if handler is None or frameworks_own(below(handler)[0]):
                 continue
             described_as = described(route, handler, prefix, found)
             found.routes.append(described_as)

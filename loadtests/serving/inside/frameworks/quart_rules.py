@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .callables import library
+from .callables import frameworks_own, library
 from .found import Found, pattern
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
@@ -16,20 +16,21 @@ def read_quart(app: Any, prefix: str, found: Found) -> None:
     """Adds what an app and its blueprints call."""
     for rule in app.url_map.iter_rules():
         view = app.view_functions.get(rule.endpoint)
-        if view is None or library(view):
+        if view is None:
             continue
         socket = bool(getattr(rule, "websocket", False))
         methods = ["WEBSOCKET"] if socket else sorted(set(rule.methods or ()) - AUTOMATIC)
         kind = getattr(view, "view_class", None)
-        if kind is not None:
-            found.unread.append(found.unknown(kind, "run-time"))
-            continue
-        found.routes.append({**found.called(view), "path": prefix + str(rule.rule), "methods": methods})
+        if kind is not None and not library(kind):
+            found.routes += [{**one, "path": prefix + str(rule.rule)} for one in found.methods(kind)]
+        elif not frameworks_own(view):
+            found.routes.append({**found.called(view), "path": prefix + str(rule.rule), "methods": methods})
     for hook in HOOKS:
-        for functions in getattr(app, hook, {}).values():
-            for one in functions:
-                if not library(one):
-                    found.middleware.append({**found.called(one), "before": pattern(prefix)})
+        for blueprint, functions in getattr(app, hook, {}).items():
+            before = pattern(prefix) if blueprint is None else f"blueprint {blueprint}"
+            found.middleware += [
+                {**found.called(one), "before": before} for one in functions if not library(one)
+            ]
     for by_code in getattr(app, "error_handler_spec", {}).values():
         for handlers in by_code.values():
             for caught, handler in handlers.items():

@@ -8,10 +8,17 @@ from types import FunctionType
 from typing import Any
 
 from . import callables
-from .callables import FRAMEWORKS, closures, innermost, library, own_methods, package, packages
+from .callables import (
+    FRAMEWORKS,
+    closures,
+    frameworks_own,
+    innermost,
+    library,
+    own_methods,
+    package,
+    packages,
+)
 from .found import Facts, Found, pattern
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
 SOCKET = ("on_connect", "on_receive", "on_disconnect")
 
@@ -22,7 +29,7 @@ def read_starlette(app: Any, prefix: str, found: Found) -> None:
     for one in held.get("user_middleware", ()):
         listed(one, pattern(prefix), found)
     for caught, handler in held.get("exception_handlers", {}).items():
-        if package(innermost(handler)) not in FRAMEWORKS:
+        if not frameworks_own(handler):
             found.handlers.append(
                 {**found.called(handler), "catches": shown(caught), "before": pattern(prefix)}
             )
@@ -98,7 +105,7 @@ def described(route: Any, prefix: str, found: Found) -> None:
         if app is not None:
             found.survey(app, path, found)
         return
-    if not callable(endpoint) or package(innermost(endpoint)) in FRAMEWORKS:
+    if not callable(endpoint) or frameworks_own(endpoint):
         return  # FastAPI's own pages
     around(app, endpoint, path, found)
     dependant = getattr(route, "dependant", None)
@@ -123,19 +130,12 @@ def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[
         told = ["WEBSOCKET"] if socket else methods or ["ASGI"]
         yield {**found.called(endpoint, runs="loop" if socket or not methods else None), "methods": told}
         return
-    names = SOCKET if socket else tuple(map(str.lower, METHODS))
-    written = {one: inspect.getattr_static(endpoint, one, None) for one in names}
-    own = {
-        one: method
-        for one, method in written.items()
-        if isinstance(method, FunctionType) and not library(method)
-    }
     if socket:
-        yield from (
-            {**found.called(method, runs="loop"), "methods": ["WEBSOCKET"]} for method in own.values()
-        )
+        written = [inspect.getattr_static(endpoint, one, None) for one in SOCKET]
+        own = [one for one in written if isinstance(one, FunctionType) and not library(one)]
+        yield from ({**found.called(method, runs="loop"), "methods": ["WEBSOCKET"]} for method in own)
     elif "starlette" in packages(endpoint):
-        yield from ({**found.called(method), "methods": [one.upper()]} for one, method in own.items())
+        yield from found.methods(endpoint)
     else:
         found.unread.append(found.unknown(endpoint, "run-time"))
 
