@@ -56,14 +56,18 @@ def where(app: Any) -> dict[str, str]:
                 "Talk.on_receive": "WEBSOCKET /talk",
                 "with_word": "GET,HEAD /word",
                 "OnOneRoute.__call__": "/threaded",
+                "OnARouter.__call__": "/routed/*",
+                "OnAMount.__call__": "/mounted/*",
                 "Raw.__call__": "ASGI /raw",
             },
         ),
         (
             "routed",
             {
-                "of_the_app": "GET /outer/inner/deep, GET /items, GET /hidden, WEBSOCKET /ws, GET /decorated",
-                "of_the_router": "GET /outer/inner/deep",
+                "of_the_app": "GET /filled-in, GET /outer/inner/deep, GET /items, GET /hidden, "
+                "WEBSOCKET /ws, GET /decorated",
+                "of_the_router": "GET /filled-in, GET /outer/inner/deep",
+                "filled_in": "GET /filled-in",
                 "deep": "GET /outer/inner/deep",
                 "Gatekeeper.__call__": "GET /outer/inner/deep",
                 "timed": "/outer/inner/deep",

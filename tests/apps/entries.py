@@ -19,7 +19,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
-from starlette.routing import Host, Mount, Route, WebSocketRoute
+from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 Send = Callable[[Any], Awaitable[None]]
@@ -67,6 +67,18 @@ class OnOneRoute:
         await self.app(scope, receive, send)
 
 
+class OnARouter(OnOneRoute):
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        time.sleep(0)  # wrong
+        await self.app(scope, receive, send)
+
+
+class OnAMount(OnOneRoute):
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        time.sleep(0)  # wrong
+        await self.app(scope, receive, send)
+
+
 classes = Starlette(
     routes=[
         Mount("/v1", routes=[Route("/reports", Report)]),
@@ -75,6 +87,8 @@ classes = Starlette(
         Route("/threaded", in_a_thread, middleware=[Middleware(OnOneRoute)]),
         Route("/raw", Raw()),
         WebSocketRoute("/talk", Talk),
+        Mount("/routed", Router([Route("/", in_a_thread)], middleware=[Middleware(OnARouter)])),
+        Mount("/mounted", routes=[Route("/", in_a_thread)], middleware=[Middleware(OnAMount)]),
     ]
 )
 
@@ -144,6 +158,21 @@ async def needs(one: Annotated[int, Depends(between)], two: Annotated[int, Depen
     return one + two
 
 
+def abstract() -> int:
+    raise NotImplementedError
+
+
+async def filled_in(_: Annotated[None, Depends(of_the_router)]) -> int:
+    time.sleep(0)  # wrong
+    return 1
+
+
+@routed.get("/filled-in")
+async def with_abstract(one: Annotated[int, Depends(abstract)]) -> int:
+    return one
+
+
+routed.dependency_overrides[abstract] = filled_in
 routed.include_router(router, prefix="/outer")
 routed.add_api_route("/items", View().items)
 

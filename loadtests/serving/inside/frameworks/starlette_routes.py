@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
-from . import callables
 from .callables import (
     FRAMEWORKS,
     closures,
@@ -18,6 +17,7 @@ from .callables import (
     package,
     packages,
 )
+from .dependencies import Overrides, dependencies, needs
 from .found import Facts, Found, pattern
 
 SOCKET = ("on_connect", "on_receive", "on_disconnect")
@@ -28,6 +28,8 @@ def read_starlette(app: Any, prefix: str, found: Found) -> None:
     held = vars(app)
     for one in held.get("user_middleware", ()):
         listed(one, pattern(prefix), found)
+    if "user_middleware" not in held:  # a router has made its own
+        through(held.get("middleware_stack"), pattern(prefix), found)
     for caught, handler in held.get("exception_handlers", {}).items():
         if not frameworks_own(handler):
             found.handlers.append(
@@ -36,7 +38,7 @@ def read_starlette(app: Any, prefix: str, found: Found) -> None:
     if not prefix:  # Starlette runs no lifespan of a mounted app
         startup(app, found)
     for route in contexts(app):
-        described(route, prefix, found)
+        described(route, prefix, found, held.get("dependency_overrides", {}))
 
 
 def startup(app: Any, found: Found) -> None:
@@ -46,7 +48,7 @@ def startup(app: Any, found: Found) -> None:
              *getattr(router, "on_startup", ()), *getattr(router, "on_shutdown", ()))  # fmt: skip
     for call in calls:
         # FastAPI keeps the lifespans of an app and its routers in the closure of one of its own.
-        merged = callables.closures(innermost(call), None) if callable(call) else ()
+        merged = closures(innermost(call), None) if callable(call) else ()
         written = dict.fromkeys(
             innermost(one) for one in (call, *merged) if callable(one) and not library(one)
         )
@@ -95,7 +97,7 @@ def base(kind: type) -> bool:
     return any(one.__name__ == "BaseHTTPMiddleware" for one in kind.__mro__)
 
 
-def described(route: Any, prefix: str, found: Found) -> None:
+def described(route: Any, prefix: str, found: Found, overrides: Overrides) -> None:
     """Adds a route, or what is mounted there."""
     endpoint = getattr(route, "endpoint", None)
     original = getattr(route, "original_route", route)
@@ -111,11 +113,10 @@ def described(route: Any, prefix: str, found: Found) -> None:
     dependant = getattr(route, "dependant", None)
     field = getattr(route, "response_field", None)
     model = getattr(route, "response_model", None) if field is not None else None
-    needs = list(dependencies(dependant, found, set())) if dependant is not None else []
     shared = {
         "path": path,
-        "dependencies": needs,
-        "needs": names(dependant) if dependant is not None else [],
+        "dependencies": dependencies(dependant, found, overrides),
+        "needs": needs(dependant, overrides),
         "response_model": None if model is None else getattr(model, "__name__", None) or str(model),
     }
     found.routes += [{**one, **shared} for one in answers(route, original, endpoint, found)]
@@ -143,30 +144,20 @@ def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[
 def around(app: Any, endpoint: Any, path: str, found: Found) -> None:
     """What is called in front of one route: its own middleware, and functions that its class wraps around
     the handler."""
-    while app is not None and not inspect.isroutine(app) and not inspect.isclass(app) and app is not endpoint:
-        if not library(app):
-            for method in entered(type(app)):
-                found.in_front(method, path)
-        app = getattr(app, "__dict__", {}).get("app")
-    for function in dict.fromkeys(closures(app, endpoint)):
+    handler = through(app, path, found) if app is not endpoint else None
+    for function in dict.fromkeys(closures(handler, endpoint)):
         if not library(function):
             found.in_front(function, path)
 
 
-def dependencies(dependant: Any, found: Found, seen: set[Any]) -> Iterator[Facts]:
-    """What is called before a route, each once where its result is used again."""
-    for one in dependant.dependencies:
-        yield from dependencies(one, found, seen)
-        key = (one.call, getattr(one, "scope", None))
-        if one.call is None or (getattr(one, "use_cache", True) and key in seen):
-            continue
-        seen.add(key)
-        yield {**found.called(one.call), "needs": names(one)}
-
-
-def names(dependant: Any) -> list[str]:
-    """The names of what a function depends on itself."""
-    return [callables.name(one.call) for one in dependant.dependencies if one.call is not None]
+def through(app: Any, paths: str, found: Found) -> Any:
+    """Adds the objects of middleware around something, which it returns."""
+    while not inspect.isroutine(app) and not inspect.isclass(app) and "app" in getattr(app, "__dict__", {}):
+        if not library(app):
+            for method in entered(type(app)):
+                found.in_front(method, paths)
+        app = vars(app)["app"]
+    return app
 
 
 def shown(caught: Any) -> str:
