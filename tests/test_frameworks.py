@@ -97,6 +97,7 @@ def where(app: Any) -> dict[str, str]:
         ),
         ("mounted_sockets", {"said": "EVENT /io/ said", "Room.on_enter": "EVENT /io/room enter"}),
         ("bare", {"bare": "ASGI /*"}),
+        ("made_here", {"defined": "every route"}),
         ("unread", {}),
     ],
 )

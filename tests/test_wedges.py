@@ -59,7 +59,9 @@ async def failures(path: str, in_flight: int) -> int:
 )
 def test_a_route_wedges_exactly_where_advice_says_so(anatomy: Anatomy, path: str, wedges: bool) -> None:
     assert (path in wedged(anatomy, BOUND)) == wedges
-    assert bool(asyncio.run(failures(path, BOUND))) == wedges
+    # At the bound it takes the worst order of events: it comes in nearly every try.
+    tries = 5 if wedges else 1
+    assert any(asyncio.run(failures(path, BOUND)) for _ in range(tries)) == wedges
 
 
 @pytest.mark.parametrize("path", ["/login", "/model", "/connected"])

@@ -324,7 +324,19 @@ async def bare(scope: Any, receive: Any, send: Send) -> None:
     time.sleep(0)  # wrong
 
 
-# What cannot be read is told.
+# Factories of middleware: what they define is read, what they get elsewhere is told.
+
+
+def defines(app: Any) -> Any:
+    async def defined(scope: Any, receive: Any, send: Send) -> None:
+        time.sleep(0)  # wrong
+        await app(scope, receive, send)
+
+    return defined
+
+
+made_here = FastAPI()
+made_here.add_middleware(defines)
 
 
 def made_later(app: Any) -> Any:

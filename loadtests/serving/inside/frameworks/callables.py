@@ -8,7 +8,7 @@ import inspect
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 FRAMEWORKS = {
@@ -130,6 +130,16 @@ def closures(function: Any, skipped: Any, depth: int = 4) -> Iterator[FunctionTy
         if isinstance(held, FunctionType) and held is not skipped:
             yield held
             yield from closures(held, skipped, depth - 1)
+
+
+def written_in(factory: Any) -> Iterator[FunctionType]:
+    """The coroutine functions that a function defines and may return. They can be read, and not called: their
+    closures are empty."""
+    plain = innermost(factory)
+    for code in plain.__code__.co_consts if isinstance(plain, FunctionType) else ():
+        if isinstance(code, CodeType) and code.co_flags & inspect.CO_COROUTINE:
+            empty = tuple(CellType() for _ in code.co_freevars)
+            yield FunctionType(code, plain.__globals__, closure=empty)
 
 
 def cells(function: FunctionType) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from .callables import (
     own_methods,
     package,
     packages,
+    written_in,
 )
 from .dependencies import Overrides, dependencies, needs
 from .found import Facts, Found, pattern
@@ -69,8 +70,12 @@ def listed(middleware: Any, paths: str, found: Found) -> None:
     kind = middleware.cls
     options = {**getattr(middleware, "kwargs", {}), **getattr(middleware, "options", {})}
     given = [*getattr(middleware, "args", ()), *options.values()]
-    if not inspect.isclass(kind):
-        # What a factory returns does not exist before the app serves its first request.
+    if inspect.isroutine(kind) and not library(kind):
+        written = list(written_in(kind))
+        for function in written:
+            found.in_front(function, paths)
+        found.unread += [] if written else [found.unknown(kind, "run-time")]
+    elif not inspect.isclass(kind):
         found.unread.append(found.unknown(kind, "run-time"))
     elif library(kind):
         found.unread += [found.unknown(kind, "library")] if package(kind) not in FRAMEWORKS else []
