@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.measure.answers.equality import check_equal
+from loadtests.measure.answers.equality import check_equal, check_resumable
 from loadtests.measure.answers.inquiries import compare_answers
 from loadtests.measure.answers.questions import fixed_questions
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
@@ -163,7 +163,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 hint="rounds of two different things do not belong to one run: start a new one",
             )
         # Resumed: its rounds are still judged by what was known before the first one.
-        check_equal(plan.arms, bench.environment, questions)
+        check_resumable(plan, bench.environment, questions)
     else:
         if questions:
             equal = check_equal(plan.arms, bench.environment, questions, calibrate)
@@ -354,7 +354,7 @@ class Rounds:
                 # After every trial: an interrupted run keeps what it has.
                 self.directory.save(self.run)
                 self.watcher.trial_ends(self.run, trial)
-                if trial.valid or self.held_back(trial):
+                if trial.valid or self.held_back(trial) or self.late:
                     break
             self.forecast.note(cell, arm.name, self.elapsed - began)
             self.correct_forecast()

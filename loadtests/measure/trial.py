@@ -15,7 +15,7 @@ from loadtests.measure.validity import faults
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell
 from loadtests.plan.plan import Plan
-from loadtests.plan.request import LONGEST, TrialRequest
+from loadtests.plan.request import TrialRequest
 from loadtests.records.arrays import read_samples, write_delays, write_heartbeats, write_samples
 from loadtests.records.files import writing
 from loadtests.records.heartbeats import Heartbeats
@@ -132,7 +132,7 @@ def trial_request(
         warmup_turns=paced.warmup,
         window=plan.window,
         window_turns=paced.window,
-        longest=LONGEST,
+        longest=plan.longest,
         drain=plan.drain,
         seed=plan.trial_seed(cell, task.round),
         names=f"{plan.seed}/{task.number}",

@@ -13,6 +13,7 @@ from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.fields import Frozen, Line, Name, Positive
 from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN
+from loadtests.plan.request import LONGEST
 
 BLOCK = 2
 """Rounds after which the order of the arms is balanced; see `Plan.orders`."""
@@ -210,6 +211,14 @@ class Plan(Frozen):
     def trial_seed(self, cell: Cell, round: int) -> int:
         """The seed of what the users do and the slow service gives: the same for a round's arms."""
         return Random(f"{self.seed}/trial/{cell.key}/{round}").randrange(2**31)
+
+    @property
+    def longest(self) -> float:
+        """Maximum seconds to which a trial's warm-up or window is stretched for its users' requests: as long
+        as the minimum of rounds of one cell fits the time limit with such windows."""
+        if self.deadline is None:
+            return LONGEST
+        return min(LONGEST, self.deadline / (self.min_rounds * len(self.arms)))
 
     def trial_seconds(self) -> float:
         """What one trial is expected to take, booting and stopping its server included."""
