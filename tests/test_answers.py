@@ -14,7 +14,7 @@ import pytest
 
 from loadtests.measure.answers import inquiries
 from loadtests.measure.answers.differences import ALWAYS, BY_CHANCE, AnswerSeen, differences, fisher
-from loadtests.measure.answers.inquiries import VISITS_AGAIN, Asked, compare_answers, scenarios_of
+from loadtests.measure.answers.inquiries import Asked, compare_answers, scenarios_of
 from loadtests.measure.answers.inquiries import check as answer_check
 from loadtests.measure.bench import Bench
 from loadtests.measure.generator import expect
@@ -260,9 +260,10 @@ def test_a_value_of_the_request_that_one_server_alone_was_asked_is_no_difference
 
 
 def chance(random: np.random.Generator) -> AnswerCheck:
-    """What is said of two equal arms with fields that half of their answers have, and pages of any length."""
+    """What is said of two equal arms with fields that half of their answers have, and pages of any length,
+    where all servers are so slow that a user alone gets two answers."""
     servers = []
-    for visits, crowd in ((2, 16), (VISITS_AGAIN, 16)):
+    for visits, crowd in ((2, 16), (2, 16)):
         asked = Asked()
         for arm in ("sync", "async"):
             for part, count in ((asked.alone, visits), (asked.crowd, crowd)):
@@ -275,10 +276,9 @@ def chance(random: np.random.Generator) -> AnswerCheck:
 
 
 def test_of_equal_arms_with_random_fields_and_lengths_hardly_any_differ_by_chance() -> None:
-    """One comparison in a hundred may; of five fields in each of two crowds, and with one answer less from
-    the first servers, 17 were."""
+    """One comparison in 26 found a difference."""
     random = np.random.default_rng(5)
-    assert sum(bool(chance(random).differences) for _ in range(200)) <= 2
+    assert sum(bool(chance(random).differences) for _ in range(100)) <= 1
 
 
 def statuses(*of: int) -> list[AnswerSeen]:

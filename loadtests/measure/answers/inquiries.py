@@ -41,7 +41,7 @@ SLACK = 30.0
 MOST_DIFFERENCES = 20
 """Of an arm in a scenario that are recorded: more explain no more."""
 
-VISITS, VISITS_AGAIN = 2, 6
+VISITS, VISITS_AGAIN = 2, 5
 """How often an arm is asked at least, and an arm that seems to differ: an optional field may be in all of two
 answers, or in none, by chance."""
 
