@@ -166,10 +166,23 @@ def test_a_lock_of_uvs_is_installed_where_there_is_one_way_to_do_so(project: str
             settled(before, after, uv=True)
 
 
+@pytest.mark.parametrize(
+    ("before", "packages"),
+    [
+        ({"pylock.toml": "a"}, "pylock.toml"),
+        ({"pylock.toml": "a", "poetry.lock": "a"}, "pylock.toml"),
+        ({"backend/pylock.web.toml": "a"}, "backend/pylock.web.toml"),
+        ({"pylock.toml": "a", "pylock.dev.toml": "a"}, "pylock.toml"),
+    ],
+)
+def test_a_lock_of_the_standard_is_installed_by_uv(before: Mapping[str, str], packages: str) -> None:
+    assert settled(before, dict.fromkeys(before, "b"), uv=True).packages == {"api-base": packages}
+
+
 def test_a_base_is_served_by_an_environment_that_uv_makes_from_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The project itself is not installed: its code comes from the checkout."""
+    """Its own lock, or one of the standard. The project itself is not installed: its code is the checkout."""
     project = tmp_path / "backend"
     library = project / "libs" / "tally"
     library.mkdir(parents=True)
@@ -192,6 +205,13 @@ def test_a_base_is_served_by_an_environment_that_uv_makes_from_its_lock(
     )
     assert absent.stdout.split() == ["shop"]
     assert Path(python) == tmp_path / "environment" / "bin" / "python"
+    export = ["uv", "export", "-q", "--format", "pylock.toml", "--no-emit-project", "-o", "pylock.toml"]
+    subprocess.run(export, cwd=project, check=True)
+    python = environment(project / "pylock.toml", tmp_path / "other")
+    absent = subprocess.run(
+        [python, "-P", "-c", ABSENT, "tally", "uvicorn", "shop"], capture_output=True, text=True, check=True
+    )
+    assert absent.stdout.split() == ["shop"]
 
 
 def test_what_a_reader_must_know_of_a_base_is_said() -> None:

@@ -91,7 +91,7 @@ def test_the_kinds_of_errors_stand_first_in_every_format(tmp_path: Path) -> None
 
 
 def test_a_comparison_of_two_runs_says_what_failed_in_each(tmp_path: Path) -> None:
-    """Every format of `duel compare`; of a side without failures nothing is said."""
+    """Every format of `duel compare`; a side without failures adds nothing."""
     (tmp_path / "base").mkdir()
     (tmp_path / "head").mkdir()
     sides = []
