@@ -138,7 +138,7 @@ REPORTED = {
     "a handler of errors that blocks for one request in ten": (
         replace(BLOCKED, throughput=900.0, lag=0.03, canary=CanaryTimes(0.5, 0.031, 40)), FEW, ["event-loop"],
     ),
-    # unslothai/unsloth 6465: a coroutine iterates a generator that blocks, 50 ms a request.
+    # unslothai/unsloth 6465: a coroutine iterates a generator that blocks, 50 ms per request.
     "a stream of words that blocks": (
         replace(BLOCKED, throughput=19.6, lag=0.6, canary=CanaryTimes(0.5, 0.7, 9)), FEW, ["event-loop"],
     ),
