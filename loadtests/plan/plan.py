@@ -177,6 +177,14 @@ class Plan(Frozen):
         """The maximum number of rounds, in complete blocks beyond the minimum."""
         return max(self.min_rounds, self.max_rounds // BLOCK * BLOCK)
 
+    @property
+    def longest(self) -> float:
+        """Maximum seconds to which a trial's warm-up or window is stretched for its users' requests: as long
+        as the minimum of rounds of one cell fits the time limit with such windows."""
+        if self.deadline is None:
+            return LONGEST
+        return min(LONGEST, self.deadline / (self.min_rounds * len(self.arms)))
+
     def orders(self, cell: Cell) -> Iterator[tuple[Arm, ...]]:
         """The arms' order in each round: a random one, then its reverse (ABBA or BAAB for two).
 
@@ -211,14 +219,6 @@ class Plan(Frozen):
     def trial_seed(self, cell: Cell, round: int) -> int:
         """The seed of what the users do and the slow service gives: the same for a round's arms."""
         return Random(f"{self.seed}/trial/{cell.key}/{round}").randrange(2**31)
-
-    @property
-    def longest(self) -> float:
-        """Maximum seconds to which a trial's warm-up or window is stretched for its users' requests: as long
-        as the minimum of rounds of one cell fits the time limit with such windows."""
-        if self.deadline is None:
-            return LONGEST
-        return min(LONGEST, self.deadline / (self.min_rounds * len(self.arms)))
 
     def trial_seconds(self) -> float:
         """What one trial is expected to take, booting and stopping its server included."""
