@@ -72,7 +72,8 @@ floors: $(READY)
 		pytest-xdist pyyaml
 	$(BIN)/uv pip install --quiet --python $(FLOORS)/bin/python --no-deps --no-build-isolation --editable .
 	$(FLOORS)/bin/python -m pytest -q -n 2 -o filterwarnings=default $(QUICK:%=tests/test_%.py)
-	$(FLOORS)/bin/duel run -s ping -u 8 -t 0.5 --warmup 0.2 --rounds 4 --max-time 60s --out $(FLOORS)/runs
+	# That other processes disturb it (5) says nothing of the versions.
+	$(FLOORS)/bin/duel run -s ping -u 8 -t 0.5 --warmup 0.2 --rounds 4 --max-time 60s --out $(FLOORS)/runs || [ $$? = 5 ]
 
 lint: $(READY)
 	$(BIN)/ruff check .
