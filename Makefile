@@ -16,12 +16,13 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test quick lint types lock wheel readme schema findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test quick floors lint types lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
 	@echo "make test     set up, then all tests"
 	@echo "make quick    set up, then the tests that load no server (a minute)"
+	@echo "make floors   make quick and a short run with the oldest versions that pyproject.toml allows"
 	@echo "make install  set up only"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench-generator, bench-report, bench-help   how fast the tool itself is"
@@ -59,6 +60,20 @@ QUICK := apps architecture cards comparison config confidence exports gate golde
 	launches mixture naming plan portraits records statistics thresholds twins validity verdicts wording
 quick: $(READY)
 	$(PYTEST) -q -n 2 $(QUICK:%=tests/test_%.py)
+
+# The oldest versions that pyproject.toml allows, in an environment of their own.
+FLOORS := $(VENV)/floors
+floors: $(READY)
+	$(BIN)/python -m venv --clear $(FLOORS)
+	$(BIN)/uv pip compile --quiet --python $(FLOORS)/bin/python --resolution lowest-direct --extra postgres \
+		--output-file $(FLOORS)/versions.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(FLOORS)/bin/python -r $(FLOORS)/versions.txt \
+		blockbuster editables hatchling hypothesis jsonschema junitparser prometheus-client 'pytest>=9' pytest-timeout \
+		pytest-xdist pyyaml
+	$(BIN)/uv pip install --quiet --python $(FLOORS)/bin/python --no-deps --no-build-isolation --editable .
+	$(FLOORS)/bin/python -m pytest -q -n 2 -o filterwarnings=default $(QUICK:%=tests/test_%.py)
+	# That other processes disturb it (5) says nothing of the versions.
+	$(FLOORS)/bin/duel run -s ping -u 8 -t 0.5 --warmup 0.2 --rounds 4 --max-time 60s --out $(FLOORS)/runs || [ $$? = 5 ]
 
 lint: $(READY)
 	$(BIN)/ruff check .

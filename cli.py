@@ -213,7 +213,9 @@ def resume(
 @verb(*FLAGGED)
 def config(settled: Settled, output: "Output") -> None:
     """Show every setting that `duel run` would use, and where it comes from."""
-    output.say("\n".join(settled.lines()))
+    from loadtests.measure.planning import choice_checked
+
+    output.say("\n".join(choice_checked(settled).lines()))
 
 
 @verb("app-dir", "locustfile", "python")

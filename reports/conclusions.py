@@ -141,4 +141,5 @@ def short_of_rounds(run: Run, judged: Sequence[Verdict]) -> set[Cell]:
 
 def side(conclusions: Conclusions) -> Side:
     """A run as one side of a comparison. Raises Incompatible if its cells stopped once decided."""
-    return side_of(conclusions.run, [*conclusions.primaries, *of_mixtures(conclusions.verdicts)])
+    found = [*conclusions.primaries, *of_mixtures(conclusions.verdicts)]
+    return side_of(conclusions.run, found, conclusions.failure_kinds)

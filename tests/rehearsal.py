@@ -35,6 +35,8 @@ class Job:
     inputs: Mapping[str, str]
     commands: Path
     """A directory of commands that come first."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of the job's environment."""
     patience: float = 60.0
     """Seconds that a step may take."""
     steps: dict[str, str] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class Job:
                 "PATH": f"{self.commands}:{os.environ['PATH']}",
                 "GITHUB_EVENT_NAME": self.event, "GITHUB_EVENT_PATH": str(self.home / "event.json"),
                 "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(self.home / "summary"),
-                "GITHUB_REPOSITORY": "shop/shop", "RUNNER_TEMP": str(self.home), **told,
+                "GITHUB_REPOSITORY": "shop/shop", "RUNNER_TEMP": str(self.home), **self.variables, **told,
             },
             capture_output=True, text=True, check=False, timeout=self.patience,
         )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -102,6 +104,18 @@ def test_matplotlib_is_imported_only_by_charts() -> None:
     users = {name for name, path in modules().items() if any("matplotlib" in one for one in imports(path))}
     assert users
     assert all(name.startswith("reports.render.charts.") for name in users)
+
+
+def test_what_only_an_extra_brings_is_imported_where_it_is_needed() -> None:
+    """`pip install fastapi-duel` alone could not run anything: psycopg came with the first import."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {re.split(r"[^\w-]", one)[0] for one in project["optional-dependencies"]["postgres"]}
+    assert extras
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            found = {one.name for one in node.names} if isinstance(node, ast.Import) else set()
+            found |= {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
+            assert not extras & {one.partition(".")[0] for one in found}, name
 
 
 def test_the_command_line_imports_nothing_heavy_before_a_verb_needs_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from loadtests.errors import PlanError
+from loadtests.plan import building
 from loadtests.plan.arms import Arm, parse_arm
 from loadtests.plan.options import Hooks
 from loadtests.plan.plan import Plan
+from loadtests.plan.settings import settle
 from loadtests.records.run import Run
 from loadtests.serving.command import variables
 from loadtests.serving.environment import ServingEnvironment
@@ -79,6 +82,28 @@ def test_the_directory_of_all_apps_is_below_each_working_directory(tmp_path: Pat
     assert parse_arm(f"a=shop:app,cwd={tmp_path}", "src").app_dir == str(tmp_path / "src")
     assert parse_arm(f"a=shop:app,cwd={tmp_path}", "/elsewhere").app_dir == "/elsewhere"
     assert parse_arm(f"a=shop:app,cwd={tmp_path},app-dir=/other", "src").app_dir == "/other"
+
+
+def test_working_directories_that_an_absolute_app_dir_overrules_are_refused_unless_meant(
+    old_and_new: tuple[Path, Path],
+) -> None:
+    old, new = old_and_new
+    both = [f"before=shop:app,cwd={old}", "after=shop:app"]
+
+    def described(*texts: str, app_dir: str = str(new)) -> tuple[Arm, ...]:
+        return building.arms(settle({"app-dir": app_dir}, {}, Path(os.devnull)).settings, texts)
+
+    with pytest.raises(PlanError, match="serve the same code") as refused:
+        described(*both)
+    assert f"imported from {new}, whatever cwd= says" in refused.value.cause
+    for meant in (
+        [f"{text},app-dir={new}" for text in both],
+        [f"{text},cwd={old}" for text in ("before=shop:app", "after=shop:app")],
+        [both[0], "after=other:app"],
+        both[:1],
+    ):
+        assert described(*meant)
+    assert len({arm.app_dir for arm in described(*both, app_dir=".")}) == 2
 
 
 def test_arms_of_different_directories_that_import_the_same_file_are_refused(

@@ -116,9 +116,12 @@ def test_the_packages_of_the_base_are_those_of_its_nearest_lock(
     ("before", "after", "said", "remedy"),
     [
         ({"backend/uv.lock": "a"}, {"backend/uv.lock": "b"}, "that pip does not read: backend/uv.lock",
-         "uv sync --frozen --no-install-workspace --project ../base/backend;"),
+         "uv sync --active --frozen --no-install-workspace --project ../base/backend);"),
         ({"poetry.lock": "a"}, {"poetry.lock": "b"}, "poetry.lock", "poetry install --no-root"),
         ({"pdm.lock": "a"}, {"pdm.lock": "b"}, "pdm.lock", "pdm sync --no-self"),
+        ({"Pipfile.lock": "a"}, {"Pipfile.lock": "b"}, "Pipfile.lock", "cd ../base && pipenv sync"),
+        # uv is not installed.
+        ({"pylock.toml": "a"}, {"pylock.toml": "b"}, "pylock.toml", "uv pip sync ../base/pylock.toml"),
         # The bump is in uv.lock alone: installed from the other file, it would be measured against itself.
         ({UV: "a", PIP: "c"}, {UV: "b", PIP: "c"}, "uv.lock", "uv sync"),
         ({"requirements/a.txt": "a", "requirements/b.txt": "a"},
@@ -133,7 +136,7 @@ def test_packages_that_cannot_be_installed_are_an_error_with_a_way_out(
         settled(before, after)
     assert said in str(refused.value)
     assert remedy in refused.value.hint
-    assert "--base-python PATH" in refused.value.hint
+    assert "--base-python" in refused.value.hint
     # An interpreter settles it, and the difference is said.
     found = settled(before, after, python="/usr/bin/python3")
     assert found.packages == {}
@@ -163,10 +166,23 @@ def test_a_lock_of_uvs_is_installed_where_there_is_one_way_to_do_so(project: str
             settled(before, after, uv=True)
 
 
+@pytest.mark.parametrize(
+    ("before", "packages"),
+    [
+        ({"pylock.toml": "a"}, "pylock.toml"),
+        ({"pylock.toml": "a", "poetry.lock": "a"}, "pylock.toml"),
+        ({"backend/pylock.web.toml": "a"}, "backend/pylock.web.toml"),
+        ({"pylock.toml": "a", "pylock.dev.toml": "a"}, "pylock.toml"),
+    ],
+)
+def test_a_lock_of_the_standard_is_installed_by_uv(before: Mapping[str, str], packages: str) -> None:
+    assert settled(before, dict.fromkeys(before, "b"), uv=True).packages == {"api-base": packages}
+
+
 def test_a_base_is_served_by_an_environment_that_uv_makes_from_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The project itself is not installed: its code comes from the checkout."""
+    """Its own lock, or one of the standard. The project itself is not installed: its code is the checkout."""
     project = tmp_path / "backend"
     library = project / "libs" / "tally"
     library.mkdir(parents=True)
@@ -189,6 +205,13 @@ def test_a_base_is_served_by_an_environment_that_uv_makes_from_its_lock(
     )
     assert absent.stdout.split() == ["shop"]
     assert Path(python) == tmp_path / "environment" / "bin" / "python"
+    export = ["uv", "export", "-q", "--format", "pylock.toml", "--no-emit-project", "-o", "pylock.toml"]
+    subprocess.run(export, cwd=project, check=True)
+    python = environment(project / "pylock.toml", tmp_path / "other")
+    absent = subprocess.run(
+        [python, "-P", "-c", ABSENT, "tally", "uvicorn", "shop"], capture_output=True, text=True, check=True
+    )
+    assert absent.stdout.split() == ["shop"]
 
 
 def test_what_a_reader_must_know_of_a_base_is_said() -> None:
@@ -260,7 +283,7 @@ def test_a_bump_in_a_monorepo_is_not_measured_against_itself(
         assert refused.returncode == 2
         assert "locks other packages than the working tree" in refused.stderr
         assert "backend/uv.lock" in refused.stderr
-        assert "--base-python PATH" in refused.stderr
+        assert "--base-python ../base-env/bin/python" in refused.stderr
     done = duel_here(*words, "--base-python", sys.executable, cwd=monorepo / "backend")
     assert done.returncode == 0, done.stderr
     assert "note: backend/uv.lock differs" in done.stdout

@@ -117,6 +117,53 @@ def test_the_http_client_is_the_limit_when_the_service_is_on_time_and_calls_cost
     assert names(replace(dear, delay=None)) == ["cpu"]
 
 
+BLOCKED = replace(CALM, lag=0.15, late=0.08, cores=0.08, loop_share=0.9, canary=CanaryTimes(0.5, 0.235, 20))
+FEW = replace(KNOWN, users=16, one=ONE.model_copy(update={"service_time": 0.0105, "hops": 0.0}), few=None)
+POOLED = replace(CALM, pool=15.0, pool_full=0.97, pool_wait=0.33, cores=0.15, throughput=148.0, latency=0.43)
+
+REPORTED = {
+    # github.com/ultracookies/ai-algorithm-visualiser: Socket.IO around an app that sleeps on the loop.
+    "a loop that sleeps below a wrapper": (replace(BLOCKED, throughput=98.0), FEW, ["event-loop"]),
+    "a wrapper that computes on the loop": (
+        replace(BLOCKED, throughput=120.0, cores=0.98, cpu=0.0082), FEW, ["event-loop", "cpu"],
+    ),
+    # Litestar's threads are asyncio's own, six on two CPUs: AnyIO's tokens are free, and no limit.
+    "threads of the framework's own": (replace(CALM, throughput=593.0, latency=0.054, cores=0.3), FEW, []),
+    "a pool of four threads of the app's own": (replace(CALM, throughput=396.0, latency=0.04), FEW, []),
+    "a handler of an unknown framework that sleeps": (replace(BLOCKED, throughput=97.0), FEW, ["event-loop"]),
+    # iflytek/astron-agent 813: 7 ms of every request in the middleware.
+    "middleware that blocks": (
+        replace(BLOCKED, throughput=138.0, lag=0.09, canary=CanaryTimes(0.5, 0.11, 20)), FEW, ["event-loop"],
+    ),
+    "a handler of errors that blocks for one request in ten": (
+        replace(BLOCKED, throughput=900.0, lag=0.03, canary=CanaryTimes(0.5, 0.031, 40)), FEW, ["event-loop"],
+    ),
+    # unslothai/unsloth 6465: a coroutine iterates a generator that blocks, 50 ms per request.
+    "a stream of words that blocks": (
+        replace(BLOCKED, throughput=19.6, lag=0.6, canary=CanaryTimes(0.5, 0.7, 9)), FEW, ["event-loop"],
+    ),
+    # fastapi 2302: a thread for every piece; the loop's own part of the work is small.
+    "a stream of 500 thread hops": (
+        replace(CALM, throughput=52.0, cores=0.96, cpu=0.018, lag=0.02, loop_share=0.4),
+        replace(FEW, cpus=2), ["gil"],
+    ),
+    # mem0ai/mem0 6236: the login's session keeps its connection for the whole request.
+    "connections held for the whole request": (POOLED, KNOWN, ["db-pool"]),
+    "connections held by requests that wait for a thread": (
+        replace(POOLED, throughput=2.0, tokens_full=0.99, queued=9.0), KNOWN, ["db-pool"],
+    ),
+    "connections held, and a busy CPU": (replace(POOLED, cores=0.97), KNOWN, ["cpu"]),
+}  # fmt: skip
+"""Signs of apps from public reports, and of others like them; the figures follow from what each does."""
+
+
+@pytest.mark.parametrize(("shown", "known", "limits"), REPORTED.values(), ids=REPORTED)
+def test_the_limit_of_an_app_from_a_public_report_is_named(
+    shown: Signs, known: Known, limits: list[str]
+) -> None:
+    assert names(shown, known) == limits
+
+
 def test_a_lock_is_named_before_the_pool_that_fills_up_because_of_it() -> None:
     waiting = replace(CALM, pool=20.0, pool_full=0.95, pool_wait=0.040, lock_wait=0.010)
     assert names(waiting) == ["db-lock", "db-pool"]

@@ -78,7 +78,7 @@ def test_a_closed_output_pipe_is_no_error(tmp_path: Path, words: list[str]) -> N
     [
         (["run", "--nonsense"], "No such option"),
         (["run", "--quick", "--thorough"], "exclude each other"),
-        (["run", "-s", "posts.red"], "did you mean posts.read"),
+        (["config", "-s", "posts.red"], "did you mean posts.read"),
         (["run", "--quick", "--profile", "default"], "exclude each other"),
         (["run", "--profile", "quik"], "did you mean quick"),
         (["run", "-u", "0"], "users"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.errors import PlanError
+from loadtests.measure.planning import choice_checked
 from loadtests.plan.arms import parse_arm
 from loadtests.plan.building import build_plan
 from loadtests.plan.database_url import checked
@@ -203,6 +204,22 @@ def test_three_arms_are_first_judged_after_four_rounds_as_two_are() -> None:
 def test_an_impossible_plan_is_one_clear_error(flags: dict[str, object], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         plan_of(**flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"scenario": "posts.red"}, "unknown scenario"),
+        ({"profile": "quik"}, "unknown profile"),
+        ({"users": "8", "rate": "5"}, "cannot be mixed"),
+        ({"rounds": "4", "fixed_rounds": "4"}, "exclude each other"),
+    ],
+)
+def test_what_no_run_could_use_is_not_shown_as_its_settings(flags: dict[str, object], message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        choice_checked(settle(flags, {}, NOWHERE))
+    fit = settle({"scenario": "posts.read", "rate": "5"}, {}, NOWHERE)
+    assert choice_checked(fit) == fit
 
 
 def test_a_file_that_is_named_has_our_table(tmp_path: Path) -> None:

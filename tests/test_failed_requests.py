@@ -25,11 +25,13 @@ from reports.analysis.failures.kinds import FailureKind
 from reports.analysis.readings import ALL, Failed, Readings, failed
 from reports.analysis.reservations import RequestsFailed, RequestsUnanswered, RoundsLost
 from reports.analysis.signs import Signs
-from reports.conclusions import Conclusions, conclude
+from reports.conclusions import Conclusions, conclude, side
 from reports.exit_codes import exit_code, outcomes_of
 from reports.export import formats
-from reports.render import markdown, terminal
+from reports.gate.comparison import compare
+from reports.render import changes, markdown, terminal
 from reports.render.html import page
+from reports.render.live import FailuresSeen, Lines, LiveView
 from reports.render.summary import summary
 from reports.wording.bottlenecks import evidence_text
 from reports.wording.failures import MOST_LINES, failure_lines
@@ -86,6 +88,57 @@ def test_the_kinds_of_errors_stand_first_in_every_format(tmp_path: Path) -> None
     exported = formats.Exported(found, None, 0.10)
     for name in ("junit", "comment", "github-summary"):
         assert "600 of 2,000 requests (30%)" in formats.FORMATS[name](exported).replace("\\", ""), name
+
+
+def test_a_comparison_of_two_runs_says_what_failed_in_each(tmp_path: Path) -> None:
+    """Every format of `duel compare`; a side without failures adds nothing."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "head").mkdir()
+    sides = []
+    for name, failures in (("base", 0), ("head", 300)):
+        one = run_of(tmp_path / name, Scripted(requests=1000 + failures, failures=failures))
+        fixed = one.run.plan.model_copy(update={"max_rounds": one.run.plan.min_rounds})
+        sides.append(side(replace(one, run=one.run.model_copy(update={"plan": fixed}))))
+    found = compare(replace(sides[0], run="before", began=None), sides[1], 0.10)
+    line = "ping at 64 users, async, ping: 1,200 of 5,200 requests (23%): status 500, RequestFailed: 500"
+    console = Console(file=StringIO(), width=120, color_system=None)
+    changes.show(console, found)
+    said: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert said.startswith("✗ Requests of the head failed")
+    told = changes.markdown(found)
+    assert line in said
+    assert line in told.replace("\\", "")
+    assert "of the base failed" not in said + told
+    kinds = json.loads(json.dumps(changes.data(found)))["failed_requests"]
+    assert kinds["base"] == []
+    assert [(one["arm"], one["status"], one["count"]) for one in kinds["head"]] == [("async", 500, 1200)]
+
+
+def test_while_a_run_goes_on_each_kind_of_failure_is_said_once(tmp_path: Path) -> None:
+    """By the live view and by the plain lines, with the trial that first shows it."""
+    found = run_of(tmp_path, Scripted(requests=1000, failures=300, endpoints=("cart", "order")))
+    for kind in (Lines, LiveView):
+        console = Console(file=StringIO(), width=150, height=24, color_system=None)
+        watcher = kind(console, found.readings)
+        for trial in found.run.trials:
+            watcher.trial_ends(found.run, trial)
+        said: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+        failed = [line.strip() for line in said.splitlines() if "requests failed: " in line]
+        assert failed == [
+            f"requests failed: ping at 64 users, async, {name}: 150 of 500 requests (30%): status 500, "
+            "RequestFailed: 500"
+            for name in ("cart", "order")
+        ]
+
+
+def test_of_a_run_that_fails_in_very_many_ways_some_are_said(tmp_path: Path) -> None:
+    told = Scripted(requests=1000, failures=300, endpoints=tuple(f"e{number}" for number in range(40)))
+    found = run_of(tmp_path, told)
+    lines = [line for trial in found.run.trials for line in FailuresSeen(found.readings).lines(trial)]
+    seen = FailuresSeen(found.readings)
+    said = [line for trial in found.run.trials for line in seen.lines(trial)]
+    assert len(said) == MOST_LINES + 1 < len(lines)
+    assert said[-1] == "requests failed in further ways"
 
 
 def test_a_run_without_failures_says_nothing_of_them(tmp_path: Path) -> None:

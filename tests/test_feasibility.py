@@ -10,14 +10,18 @@ import pytest
 from loadtests.errors import PlanError
 from loadtests.measure.prospects.feasibility import check_conclusive
 from loadtests.measure.prospects.forecast import Forecast
+from loadtests.measure.prospects.time_limit import STAGES, VISITS, TimeLimit
+from loadtests.measure.validity import until_undisturbed
 from loadtests.plan import plan as plans
 from loadtests.plan.building import build_plan
 from loadtests.plan.cells import ENOUGH_FOR_P50, Cell, Load
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import FIRST_LOOK, LAST_LOOK
+from loadtests.plan.request import LONGEST
 from loadtests.plan.settings import RunSettings
+from loadtests.records.faults import Fault
 from loadtests.records.refusals import foreseen
-from loadtests.records.run import Calibration
+from loadtests.records.run import Calibration, Ceiling
 from reports.analysis.estimates import needed_for
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.silence import NoRequestMade
@@ -112,6 +116,32 @@ def test_a_cell_whose_windows_are_too_short_is_named_in_the_plan_and_the_others_
         "Person at 1 user: not measured: makes about 0 requests in a window of 10 s, since its users wait "
         "about 30 s between two; a median needs 20: use -t 600, or more users (-u)."
     ) in plan_text(plan)
+
+
+@pytest.mark.parametrize("arms", [2, 4])
+@pytest.mark.parametrize("deadline", [45.0, 200.0, 3600.0])
+def test_endless_answers_leave_most_of_the_time_for_the_rounds(deadline: float, arms: int) -> None:
+    """Calibrated and asked before them, they took more than three times the limit, 45 s, by themselves."""
+    plan = scripted.plan([f"arm{number}" for number in range(arms)]).model_copy(update={"deadline": deadline})
+    limit, loads, scenarios = TimeLimit(plan), 2, 1
+    asked = arms * VISITS * scenarios * limit.visit(6.0, scenarios)
+    calibrated = arms * loads * STAGES * limit.stretch(loads)
+    assert asked + calibrated <= deadline / 2
+    # A window that is stretched for slow answers leaves room for the minimum of rounds.
+    assert plan.longest * plan.min_rounds * arms <= deadline
+    unlimited = plan.model_copy(update={"deadline": None})
+    assert (TimeLimit(unlimited).stretch(loads), unlimited.longest) == (LONGEST, LONGEST)
+    assert TimeLimit(unlimited).visit(6.0, 1) == 6.0
+
+
+def test_a_disturbed_calibration_is_repeated_only_while_there_is_time() -> None:
+    late = TimeLimit(planned(deadline=45.0))
+    late.began -= 16.0
+    disturbed = Ceiling(
+        scenario="ping", users=64, rate=1.0, faults=(Fault(kind="steal", value=0.2, limit=0.02),)
+    )
+    for limit, attempts in ((TimeLimit(None), 3), (TimeLimit(planned(deadline=45.0)), 3), (late, 1)):
+        assert len(until_undisturbed(lambda: disturbed, limit.repeatable)) == attempts
 
 
 def test_a_plan_knows_how_long_the_users_of_its_locustfile_wait(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.power import gate_plan, gates
-from loadtests.errors import PlanError
+from loadtests.errors import Exit, PlanError
 from loadtests.measure.calibration import refusals
 from loadtests.measure.rounds import check_fits
 from loadtests.plan.arms import Arm
@@ -17,6 +17,7 @@ from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Outcome
 from reports.conclusions import Conclusions, conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
+from reports.export import formats
 from reports.render import report_directory
 from reports.wording.sentences import sentences
 from tests import scripted
@@ -183,6 +184,30 @@ def test_a_head_whose_server_ended_is_a_regression_with_the_reason(tmp_path: Pat
     found = gate(tmp_path, dying)
     assert found.outcomes == ("regression",)
     assert "worse than base: head: its server ended under load (exit code 3) in 1 of 4" in sentences(found)[0]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["calm", "busy host"])
+def test_a_head_that_no_longer_starts_in_later_rounds_is_a_regression_in_every_export(
+    tmp_path: Path, lost: bool
+) -> None:
+    """Whatever disturbed the other rounds; its trials without requests make up no endpoint beside theirs."""
+    end = ServerEnd(during="start", code=1, log=("RuntimeError: no more starts",))
+
+    def stopping(arm: str, round: int) -> Scripted:
+        if arm == "head" and round >= 2:
+            return Scripted(requests=0, endpoints=(), ended=end)
+        return Scripted(requests=requests(round), endpoints=("/x",), generator_cpu=0.97 if lost else 0.1)
+
+    found = gate(tmp_path, stopping)
+    assert found.outcomes == ("regression",)
+    assert exit_code(outcomes_of(found)) == Exit.GATE
+    assert lost or {one.endpoint for one in found.verdicts} == {"/x"}
+    exported = formats.Exported(found, None, 0.10)
+    assert "outcome=regression" in formats.FORMATS["github-outputs"](exported).splitlines()
+    for name in ("github-annotations", "github-summary", "comment", "junit"):
+        said = formats.FORMATS[name](exported)
+        assert "did not start" in said, name
+        assert "invalid" not in said, name
 
 
 def refusal(base: float, head: float) -> Refusal:

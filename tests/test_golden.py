@@ -1,5 +1,5 @@
-"""Results of the first release for the runs in tests/shapes.py are reproduced to the last digit, except
-where it was wrong."""
+"""Results of the first release for the runs in tests/shapes.py are reproduced to eight digits, except where
+it was wrong. With the oldest numpy and scipy that we allow, the tenth differs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from reports.render.summary import summary
 from tests import shapes
 from tests.conftest import Known
 
-FIRST = json.loads((Path(__file__).parent / "golden" / "shapes.json").read_text(encoding="utf-8"))
+
+def loaded(text: str) -> Any:
+    """A JSON text, with figures of eight digits."""
+    return json.loads(text, parse_float=lambda figure: float(f"{float(figure):.8g}"))
+
+
+FIRST = loaded((Path(__file__).parent / "golden" / "shapes.json").read_text(encoding="utf-8"))
 """Results of `said` by shape; written once by the code of the first release, and never again."""
 
 FAILED = {
-    "users.read@64 ping p50 async/sync": ["failing", 0.8198852505311114],
+    "users.read@64 ping p50 async/sync": ["failing", 0.81988525],
     "users.read@64 ping p95 async/sync": ["failing", None],
 }
 """Where sync fails 22 % of its requests: the first release left them out of its percentiles, and so showed
@@ -26,9 +32,8 @@ the response times of the requests that it chose to answer (×1.00 for both)."""
 
 
 def said(conclusions: Conclusions) -> dict[str, Any]:
-    """The verdicts with ratio, interval, n and p, the advice and the outcomes after a JSON round trip, which
-    preserves floats."""
-    stated = json.loads(json.dumps(summary(conclusions)))
+    """The verdicts with ratio, interval, n and p, the advice and the outcomes after a JSON round trip."""
+    stated = loaded(json.dumps(summary(conclusions)))
     return kept(stated)
 
 

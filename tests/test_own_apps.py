@@ -108,6 +108,18 @@ def test_locusts_own_users_make_load_as_they_do_in_locust(
         assert len(samples) / (facts["warmup"] + facts["window"] + facts["drain"]) <= 400
 
 
+def test_the_weights_of_tasks_are_the_shares_of_their_endpoints(
+    counting: Server, own: Child, tmp_path: Path
+) -> None:
+    facts = loaded(own, counting.url, tmp_path / "s.npz", scenario="Weighted", drain=PATIENT, **CLOSED)
+    samples = read_samples(tmp_path / "s.npz")
+    assert samples.ok.all()
+    assert sorted(facts["endpoints"]) == ["/", "/people"]
+    page = float((samples.endpoint == facts["endpoints"].index("/")).mean())
+    # Of n requests, within five standard errors.
+    assert abs(page - 0.75) < 5 * (0.75 * 0.25 / len(samples)) ** 0.5
+
+
 def test_a_redirect_to_another_machine_is_not_followed(
     environment: ServingEnvironment, own: Child, tmp_path: Path
 ) -> None:
@@ -132,7 +144,16 @@ def test_scenarios_are_selected_by_name_and_a_wrong_name_suggests_the_nearest(
     """They are described before they run."""
     found = known_scenarios(str(LOAD))
     users = found["scenarios"]
-    assert list(users) == ["Stock", "Fast", "Thinker", "Sequence", "Reading", "Wanderer", "Crashing"]
+    assert list(users) == [
+        "Stock",
+        "Fast",
+        "Thinker",
+        "Sequence",
+        "Reading",
+        "Wanderer",
+        "Weighted",
+        "Crashing",
+    ]
     assert {name for name, of in users.items() if of["thinks"]} == {"Thinker"}
     assert {name for name, of in users.items() if not of["plain"]} == {"Sequence"}
     assert users["Stock"]["about"] == "A standard Locust user that logs in first."

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from loadtests.measure.calibration import calibration_users
-from loadtests.measure.generator import GeneratorOptions, generator, known_scenarios
+from loadtests.measure.generator import GeneratorOptions, generator, import_path, known_scenarios
 from loadtests.measure.validity import loop_faults
 from loadtests.plan.cells import Cell
 from loadtests.plan.options import RunOptions, unrecorded
@@ -21,7 +23,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
-from loadtests.system.processes import OWN_BOOT, Child
+from loadtests.system.processes import OWN_BOOT, ROOT, Child
 from reports.advice.caveats import caveats
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.readings import ALL, Readings
@@ -149,6 +151,23 @@ def test_an_option_that_the_file_does_not_have_is_one_clear_error(words: str, tm
         with pytest.raises(Exception, match="ended with exit code 1") as failure:
             child.receive(OWN_BOOT)
         assert "--locust-arg" in str(failure.value.cause)  # type: ignore[attr-defined]  # a ChildFailed
+
+
+def test_a_locustfile_finds_what_it_finds_under_locust_and_shadows_nothing_of_ours(tmp_path: Path) -> None:
+    """A repository with its own package `reports`, whose directory is on the path."""
+    for name in ("reports.py", "loadtests.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')\n")
+    (tmp_path / "shop_data.py").write_text("NAMES = ['Ada']\n")
+    found = import_path({"PYTHONPATH": str(tmp_path)})["PYTHONPATH"].split(os.pathsep)
+    assert found == [str(ROOT), str(tmp_path)]
+    finder = PathFinder.find_spec
+    places = {name: finder(name, found) for name in ("reports", "loadtests", "shop_data")}
+    assert [Path(str(one.origin)).is_relative_to(ROOT) for one in places.values() if one] == [
+        True,
+        True,
+        False,
+    ]
+    assert import_path({})["PYTHONPATH"] == str(ROOT)
 
 
 def test_words_for_the_file_are_not_recorded_and_not_shown() -> None:

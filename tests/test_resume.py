@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure import rounds
+from loadtests.measure.answers import equality
+from loadtests.measure.answers.equality import check_resumable
 from loadtests.measure.bench import DEFAULT_OPTIONS
 from loadtests.measure.planning import planned
 from loadtests.measure.runs import begin, resume, sealed
@@ -21,7 +24,9 @@ from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
 from loadtests.records.files import digest
 from loadtests.records.run import Run
+from loadtests.records.trial import ServerEnd
 from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.external import DidNotStart
 from loadtests.serving.server import serve
 from loadtests.serving.versions import Sources
 from tests import scripted
@@ -204,6 +209,28 @@ def test_a_digest_shows_a_change_and_not_the_value() -> None:
     assert {len(digest) for digest in digests} == {6}
     assert one.changed({"a": SECRET, "c": ""}) == (["b"], ["c"], [])
     assert one.changed({"a": "", "b": SECRET}) == ([], [], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("gone", "gate", "refused"),
+    [("async", True, False), ("sync", True, True), ("async", False, True)],
+    ids=["a head", "a base", "an arm of no gate"],
+)
+def test_that_a_gates_head_no_longer_starts_is_left_to_the_rounds_as_its_result(
+    monkeypatch: pytest.MonkeyPatch, environment: ServingEnvironment, gone: str, gate: bool, refused: bool
+) -> None:
+    """Resuming was an error, after which the action took the first part of the run for all of it: neutral."""
+
+    def only_some_start(arm: Arm, *_: Any) -> Any:
+        if arm.name == gone:
+            raise DidNotStart("no", cause="", hint="", end=ServerEnd(during="start"))
+        return nullcontext(SimpleNamespace(url="http://127.0.0.1:1", arm=arm))
+
+    monkeypatch.setattr(equality, "serve", only_some_start)
+    against = {"gate": True, "against": {"async": "sync"}} if gate else {}
+    plan = scripted.plan().model_copy(update=against)
+    with pytest.raises(DidNotStart) if refused else nullcontext():
+        check_resumable(plan, environment, ())
 
 
 def test_code_that_has_changed_is_refused_and_named(tmp_path: Path, environment: ServingEnvironment) -> None:

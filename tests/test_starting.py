@@ -85,6 +85,13 @@ def test_what_is_no_app_is_refused_with_the_way_out(loading: Any, name: str, mes
     assert hint in caught.value.hint
 
 
+def test_a_factory_reads_what_its_environment_holds_commas_included(
+    loading: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STARTING_ORIGINS", "http://localhost,http://127.0.0.1:5173")
+    assert type(loading.load("starting:needs_variable")).__name__ == "Whole"
+
+
 def test_a_factory_with_an_argument_is_refused_before_any_load(environment: ServingEnvironment) -> None:
     with pytest.raises(ChildFailed, match="did not start") as caught:
         Server(app("build_app", "starting"), environment, "st.1").become_ready()

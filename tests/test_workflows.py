@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 FORCED = {"before": SHA, "forced": True, "repository": {"default_branch": "main"}}
 
-FAKE_DUEL = """#!{python}
+FAKE_DUEL = """
 import os, shutil, sys
 from pathlib import Path
 home = Path(__file__).parent
@@ -163,11 +163,13 @@ def rehearsal(tmp_path: Path) -> Rehearsal:
     for directory in ("bin", "duel-environment/bin"):
         (home / directory).mkdir(parents=True)
     duel, gh = home / "duel-environment" / "bin" / "duel", home / "bin" / "gh"
-    duel.write_text(FAKE_DUEL.format(python=sys.executable))
+    python = duel.with_name("python")
+    duel.write_text(FAKE_DUEL)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     gh.write_text(
         FAKE_GH.format(calls=home / "gh-calls", readonly=home / "readonly", comments=home / "comments")
     )
-    for program in (duel, gh):
+    for program in (duel, gh, python):
         program.chmod(0o755)
     return Rehearsal(home, duel.parent)
 
@@ -287,14 +289,28 @@ def test_duel_is_installed_into_an_environment_of_its_own(rehearsal: Rehearsal) 
     job.run()
     calls = (rehearsal.home / "python-calls").read_text()
     environment = rehearsal.duel.parent
-    assert f"-m venv --clear {environment}" in calls
-    assert f"-m pip install --quiet --constraint {environment}/versions.txt {ROOT}" in calls
+    assert f"-I -m venv --clear {environment}" in calls
+    assert f"-I -m pip install --quiet --constraint {environment}/versions.txt {ROOT}" in calls
     assert job.steps["Install duel"] == "0"
     # In the versions that we test with, and their conditions: some are locked for each Python.
     pinned = [Requirement(line) for line in (environment / "versions.txt").read_text().splitlines()]
     assert "fastapi" in {one.name for one in pinned}
     assert all(one.specifier for one in pinned)
     assert any(one.marker for one in pinned)
+
+
+def test_neither_the_jobs_directory_nor_its_python_path_shadows_a_module_of_duel(
+    rehearsal: Rehearsal,
+) -> None:
+    """A repository may have a cli.py or a package called reports, and put its directory on the path."""
+    (rehearsal.duel / "duel").write_text("from cli import main\nmain()\n")
+    job = replace(rehearsal.job("push", arguments="--rounds=0"), variables={"PYTHONPATH": "."})
+    for name in ("cli.py", "reports.py", "loadtests.py", "venv.py", "pip.py"):
+        (job.repository / name).write_text("raise SystemExit('shadowed')\n")
+    assert job.run() == 2, job.printed
+    assert "--rounds" in job.printed
+    assert job.steps["Install duel"] == "0"
+    assert "shadowed" not in job.printed
 
 
 def test_an_interpreter_that_is_named_comes_before_one_that_is_found(rehearsal: Rehearsal) -> None:
@@ -311,7 +327,7 @@ def test_a_step_after_a_failed_one_is_skipped_in_the_rehearsal(rehearsal: Rehear
     """Proof that the runner skips as GitHub does: the judge says always()."""
     (rehearsal.duel / "duel").unlink()
     python = rehearsal.home / "bin" / "python"
-    python.write_text('#!/bin/sh\n[ "$2" != venv ]\n')
+    python.write_text('#!/bin/sh\n[ "$3" != venv ]\n')
     python.chmod(0o755)
     job = rehearsal.job("push")
     assert job.run() != 0

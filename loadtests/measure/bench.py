@@ -26,6 +26,7 @@ from loadtests.measure.generator import (
     samples_written,
 )
 from loadtests.measure.names import Names
+from loadtests.measure.prospects.time_limit import TimeLimit
 from loadtests.measure.validity import calibration_faults, ceiling_faults, until_undisturbed
 from loadtests.plan.cells import CANARY
 from loadtests.plan.options import RunOptions
@@ -60,6 +61,7 @@ class Bench:
         """`plan`: what will be measured; None for checks that need none."""
         self.generator_options = GeneratorOptions.of(plan, options) if plan else GeneratorOptions()
         self.times = plan.calibration if plan else CalibrationTimes()
+        self.limit = TimeLimit(plan)
         self.pauses = plan is None or not plan.no_think
         """Whether users wait between two tasks, as their `wait_time` says."""
         self.probes = count()
@@ -113,12 +115,14 @@ class Bench:
             for scenario, most in users.items():
                 request = self.request(
                     host, scenario, most, seed, warmup=0.2, warmup_turns=0, window=self.times.ceiling,
-                    window_turns=0, drain=1.0,
+                    window_turns=0, longest=0.0, drain=1.0,
                 )  # fmt: skip
                 # A user's own scenario may read the answer, which is empty here; and one that sleeps in its
                 # tasks shows its own pace, not what the generator can make.
                 with suppress(ScenarioFailed, UsersSetTheRate):
-                    found += until_undisturbed(partial(self.ceiling, request, child.pid))
+                    found += until_undisturbed(
+                        partial(self.ceiling, request, child.pid), self.limit.repeatable
+                    )
         return found
 
     def ceiling(self, request: TrialRequest, null_server: int) -> Ceiling:
@@ -142,19 +146,25 @@ class Bench:
         self.names.add_routes(server.routes())
         last = settle(clock_of(server.pid))
 
-        def once(scenario: str, users: int) -> Calibration:
-            nonlocal last
-            measured = self.calibration(server, scenario, users, plan.seed % 2**31, last)
-            last = measured.after
-            return measured
-
         # One user first: what more of them may leave undone must not count as the work of a request alone.
-        return [
-            attempt
+        every = [
+            (users, scenario)
             for users in calibration_users(plan)
             for scenario in scenarios
             if users in levels(plan, self.thinks(scenario))
-            for attempt in until_undisturbed(partial(once, scenario, users))
+        ]
+        longest = self.limit.stretch(len(every))
+
+        def once(scenario: str, users: int) -> Calibration:
+            nonlocal last
+            measured = self.calibration(server, scenario, users, plan.seed % 2**31, last, longest)
+            last = measured.after
+            return measured
+
+        return [
+            attempt
+            for users, scenario in every
+            for attempt in until_undisturbed(partial(once, scenario, users), self.limit.repeatable)
         ]
 
     def note_memory(self, server: Target) -> None:
@@ -181,14 +191,21 @@ class Bench:
         return found if self.pauses else 0.0
 
     def calibration(
-        self, server: Target, scenario: str, users: int, seed: int, before: Settling | None
+        self,
+        server: Target,
+        scenario: str,
+        users: int,
+        seed: int,
+        before: Settling | None,
+        longest: float = LONGEST,
     ) -> Calibration:
-        """An arm under `users` users of one scenario; `before`: what its server did without load. Raises
-        ChildFailed."""
+        """An arm under `users` users of one scenario; `before`: what its server did without load; `longest`:
+        seconds to which warm-up, window and end may be stretched. Raises ChildFailed."""
         times = self.times
         request = self.request(
             server.url, scenario, users, seed, warmup=times.warmup, warmup_turns=CALIBRATION_WARMUP_TURNS,
-            window=times.window, window_turns=times.turns, drain=5.0,
+            window=times.window, window_turns=times.turns, longest=longest,
+            drain=min(5.0, max(1.0, longest)),
         )  # fmt: skip
         # A request's cost alone includes the work that it leaves for later: wait until all is done, unless
         # the server is never at rest.
@@ -216,12 +233,12 @@ class Bench:
 
     def request(
         self, host: str, scenario: str, users: int, seed: int, *, warmup: float, warmup_turns: int,
-        window: float, window_turns: int, drain: float,
+        window: float, window_turns: int, longest: float, drain: float,
     ) -> TrialRequest:  # fmt: skip
         """A closed loop without a canary and without think time, whose samples are not kept."""
         return TrialRequest(
             host=host, scenario=scenario, users=users, turn=0.0, rate=None, arrivals=None, warmup=warmup,
-            warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=LONGEST, drain=drain,
+            warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=longest, drain=drain,
             seed=seed, names=f"{seed}/probe/{next(self.probes)}",
             samples=str(self.environment.scratch / "probe.npz"), canary=None, pauses=False,
             **self.names.of(scenario),

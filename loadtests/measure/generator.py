@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,13 @@ class GeneratorOptions:
 def generator(logs: Path, placement: placement.Placement, options: GeneratorOptions | None = None) -> Child:
     """The load generator's process, alone or with workers; its first message names its scenarios."""
     arguments = [*(options or GeneratorOptions()).arguments(), *cpus_flag(placement.get("generator", ()))]
-    return Child("the load generator", arguments, logs / "generator.log", env=OUR_PACKAGES)
+    return Child("the load generator", arguments, logs / "generator.log", env=import_path(os.environ))
+
+
+def import_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Our packages first, then what the user's locustfile finds under Locust as well."""
+    ours, theirs = OUR_PACKAGES["PYTHONPATH"], environment.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([ours, theirs] if theirs else [ours])}
 
 
 def known_scenarios(file: str | None = None, locust_args: Sequence[str] = ()) -> Mapping[str, Any]:

@@ -11,9 +11,18 @@ from typing import Any
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.generator import known_scenarios
 from loadtests.plan.arms import Arm
-from loadtests.plan.building import arms, build_plan, described, locustfile
+from loadtests.plan.building import (
+    arms,
+    build_plan,
+    cells,
+    described,
+    loads,
+    locustfile,
+    profile_of,
+    rounds,
+)
 from loadtests.plan.plan import Plan
-from loadtests.plan.settings import RunSettings, settle
+from loadtests.plan.settings import RunSettings, Settled, settle
 from loadtests.system.interpreters import with_servers
 
 
@@ -27,6 +36,17 @@ def plan_of(settings: RunSettings, allow_remote: bool = False) -> Plan:
     """The plan described by the settings, with the scenarios of their locustfile. Raises PlanError."""
     plan = build_plan(settings, own(settings), allow_remote)
     return plan.model_copy(update={"arms": with_servers(plan.arms)})
+
+
+def choice_checked(settled: Settled) -> Settled:
+    """The same settings. Raises PlanError for a profile, a load, a number of rounds or the name of a scenario
+    that `duel run` would refuse. A locustfile is looked into only where scenarios are named."""
+    settings = settled.settings
+    profile = profile_of(settings)
+    told = own(settings) if settings.scenario else None
+    cells(profile, settings.scenario, loads(settings), told["scenarios"] if told else None)
+    rounds(settings, profile)
+    return settled
 
 
 def arms_of(settings: RunSettings, texts: Sequence[str]) -> tuple[Arm, ...]:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.measure.answers.equality import check_equal
+from loadtests.measure.answers.equality import check_equal, check_resumable
 from loadtests.measure.answers.inquiries import compare_answers
 from loadtests.measure.answers.questions import fixed_questions
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
@@ -135,7 +135,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 hint="rounds of two different things do not belong to one run: start a new one",
             )
         # Resumed: its rounds are still judged by what was known before the first one.
-        check_equal(plan.arms, bench.environment, questions)
+        check_resumable(plan, bench.environment, questions)
     else:
         if questions:
             equal = check_equal(plan.arms, bench.environment, questions, calibrate)
@@ -321,7 +321,7 @@ class Rounds:
             except MustBeApart as reason:
                 self.apart[cell.key] = reason.why
                 counted = self.attempt(cell, round, attempt)
-            if counted:
+            if counted or self.late:
                 break
         self.forecast.note(cell, self.elapsed - began)
         self.correct_forecast()
@@ -345,7 +345,7 @@ class Rounds:
                 self.watcher.trial_begins(self.run, cell, task.arm, round)
                 trial = self.keep(next(trials))
                 counted = counted and (trial.valid or self.held_back(trial))
-                if not counted and attempt < MOST_ATTEMPTS:
+                if not counted and attempt < MOST_ATTEMPTS and not self.late:
                     break
         return counted
 

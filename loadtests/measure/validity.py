@@ -144,10 +144,13 @@ def ceiling_faults(load: Loaded, samples: Samples, users: int) -> tuple[Fault, .
 Checked = TypeVar("Checked", Calibration, Ceiling)
 
 
-def until_undisturbed(measure: Callable[[], Checked]) -> list[Checked]:
-    """Measure until nothing disturbs it, at most MOST_ATTEMPTS times: every attempt, the best one last."""
+def until_undisturbed(
+    measure: Callable[[], Checked], repeatable: Callable[[], bool] = lambda: True
+) -> list[Checked]:
+    """Measure until nothing disturbs it, at most MOST_ATTEMPTS times, and not again unless it is
+    `repeatable`: every attempt, the best one last."""
     found = [measure()]
-    while found[-1].faults and len(found) < MOST_ATTEMPTS:
+    while found[-1].faults and len(found) < MOST_ATTEMPTS and repeatable():
         found.append(measure())
     return found
 

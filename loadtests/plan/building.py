@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
     """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
     does not suit one, or one is a server on another machine without `allow_remote`."""
     chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in texts) or built_in_arms()
+    check_own_code(chosen, texts, settings.app_dir)
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
@@ -142,6 +144,22 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
                 hint="add --database postgresql, or leave this arm out",
             )
     return chosen
+
+
+def check_own_code(arms: Sequence[Arm], texts: Sequence[str], app_dir: str) -> None:
+    """Raises PlanError where `cwd=` alone is meant to tell two arms of one app apart, and has no effect on
+    what they import, since an absolute `app_dir` has the code of all."""
+    if not Path(app_dir).is_absolute():
+        return
+    mine = [arm for arm, text in zip(arms, texts, strict=False) if ",app-dir=" not in text]
+    for one, other in combinations(mine, 2):
+        if (one.app, one.app_dir) == (other.app, other.app_dir) and one.cwd != other.cwd:
+            raise PlanError(
+                f"arms {one.name!r} and {other.name!r} work in different directories and serve the same code",
+                cause=f"the app is imported from {app_dir}, whatever cwd= says",
+                hint="name the directory of the app below cwd=, such as --app-dir src, or one for each arm: "
+                f"app-dir=PATH; to measure one code twice, add app-dir={app_dir} to both arms",
+            )
 
 
 def described(settings: RunSettings) -> tuple[Arm, ...]:

@@ -13,6 +13,7 @@ from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.fields import Frozen, Line, Name, Positive
 from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN
+from loadtests.plan.request import LONGEST
 
 BLOCK = 2
 """Rounds after which the order of the arms is balanced; see `Plan.orders`."""
@@ -175,6 +176,14 @@ class Plan(Frozen):
     def most_rounds(self) -> int:
         """The maximum number of rounds, in complete blocks beyond the minimum."""
         return max(self.min_rounds, self.max_rounds // BLOCK * BLOCK)
+
+    @property
+    def longest(self) -> float:
+        """Maximum seconds to which a trial's warm-up or window is stretched for its users' requests: as long
+        as the minimum of rounds of one cell fits the time limit with such windows."""
+        if self.deadline is None:
+            return LONGEST
+        return min(LONGEST, self.deadline / (self.min_rounds * len(self.arms)))
 
     def orders(self, cell: Cell) -> Iterator[tuple[Arm, ...]]:
         """The arms' order in each round: a random one, then its reverse (ABBA or BAAB for two).

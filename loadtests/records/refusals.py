@@ -10,7 +10,6 @@ from pydantic import Field
 from loadtests.plan.cells import ENOUGH_FOR_P50
 from loadtests.plan.fields import Frozen, Line
 from loadtests.plan.plan import Plan
-from loadtests.plan.request import LONGEST
 
 RefusalKind = Literal["window-too-long", "trials-too-long", "too-few-requests"]
 
@@ -58,7 +57,7 @@ def foreseen(plan: Plan) -> dict[str, Refusal]:
         users, rate, pause = cell.load.users, cell.load.rate, pauses.get(cell.scenario)
         if users is not None and pause is not None:
             # A trial's window is stretched for its users.
-            rate, limit = users / pause, max(plan.window, LONGEST)
+            rate, limit = users / pause, max(plan.window, plan.longest)
         else:
             limit, pause = plan.window, None
         if rate is not None and rate * limit < ENOUGH_FOR_P50:

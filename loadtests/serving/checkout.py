@@ -16,12 +16,14 @@ from typing import overload
 from loadtests.errors import PlanError
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.commit import BaseCommit
-from loadtests.plan.base.locks import UV_LOCK
+from loadtests.plan.base.locks import PYLOCK, UV_LOCK, matches
 from loadtests.plan.base.repository import git
 from loadtests.plan.plan import Plan
 
 NEEDED = ("uvicorn", "anyio", "uvloop", "httptools")
 """What serves an app, and must be in its environment, too."""
+
+NO_ENVIRONMENT = "cannot create an environment for the base"
 
 PATIENCE = 900.0
 """Seconds that one command may take."""
@@ -149,8 +151,12 @@ def environment(lock: Path, home: Path, interpreter: str = sys.executable) -> st
         sync = ["uv", "sync", "-q", "--frozen", "--no-install-workspace", "--python", interpreter]
         do(sync, failed, lock.parent, {"UV_PROJECT_ENVIRONMENT": str(home)})
         install = ["uv", "pip", "install", "-q", "--python", str(python)]
+    elif matches(lock.name, (PYLOCK,)):
+        do(["uv", "venv", "-q", "--python", interpreter, str(home)], NO_ENVIRONMENT)
+        install = ["uv", "pip", "install", "-q", "--python", str(python)]
+        do([*install, "-r", lock.name], failed, lock.parent)
     else:
-        do([interpreter, "-m", "venv", str(home)], "cannot create an environment for the base")
+        do([interpreter, "-m", "venv", str(home)], NO_ENVIRONMENT)
         install = [str(python), "-m", "pip", "install", "-q"]
         # In the lock's directory: pip looks there for the paths in it.
         do([*install, "-r", lock.name], failed, lock.parent)

@@ -9,16 +9,18 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urlsplit
 
 import psutil
-import psycopg
 
 from loadtests.cpus import cpus_flag
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.plan.database_url import without_secrets
 from loadtests.system.processes import OUR_PACKAGES, UNSEEN, Child
+
+if TYPE_CHECKING:
+    import psycopg
 
 PREFIX = "duel_"
 """Of the names of a run's databases; nothing else may use it."""

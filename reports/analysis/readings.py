@@ -376,7 +376,9 @@ class Readings:
 
 def endpoints_of(trials: list[dict[str, Reading]]) -> list[str]:
     """`all` first if there are several, then by name. One trial may have reached a single endpoint of them:
-    users who wait for their first answer in vain request no other."""
-    names = {name for trial in trials for name in trial}
+    users who wait for their first answer in vain request no other. One whose server did not start reached
+    none: its reading has the name of the scenario, which is no endpoint if there are others."""
+    names = {name for trial in trials for name, one in trial.items() if one.requests}
+    names = names or {name for trial in trials for name in trial}
     names |= {ALL} if len(names) > 1 else set()
     return sorted(names, key=lambda name: (name != ALL, name))

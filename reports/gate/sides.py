@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.records import Cell, Machine, Metric, RecordError, Refusal, Run
+from reports.analysis.failures.kinds import FailureKind
 from reports.analysis.reservations import NotMeasured
 from reports.analysis.statistics import FIRST_LOOK
 from reports.analysis.verdicts import Verdict, VerdictWord
@@ -78,13 +79,15 @@ class Side:
     setup: Setup
     began: str | None = None
     """Wall clock, ISO 8601 in UTC."""
+    failure_kinds: tuple[FailureKind, ...] = ()
+    """The kinds of its failed requests; a baseline keeps none."""
 
 
-def side_of(run: Run, found: Sequence[Verdict]) -> Side:
-    """A run as one side of a comparison, by its primary verdicts and those on the endpoints of its mixtures.
-    Raises Incompatible if its cells stopped once decided."""
+def side_of(run: Run, found: Sequence[Verdict], kinds: Sequence[FailureKind] = ()) -> Side:
+    """A run as one side of a comparison, by its primary verdicts and those on the endpoints of its mixtures,
+    and the `kinds` of its failed requests. Raises Incompatible if its cells stopped once decided."""
     check_whole(run)
-    return Side(run.id, run.machine, tuple(map(standing, found)), setup_of(run), run.began)
+    return Side(run.id, run.machine, tuple(map(standing, found)), setup_of(run), run.began, tuple(kinds))
 
 
 def check_whole(run: Run) -> None:

@@ -10,13 +10,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports.gate.comparison import Comparison
-from reports.render.markdown import plain
-from reports.render.terminal import say
+from reports.render.markdown import box, plain
+from reports.render.summary import of_failure_kind
+from reports.render.terminal import say, say_list
+from reports.wording.failures import failure_lines
 from reports.wording.gates.changes import HEAD, about, headline, note_text, rows, sentence, warnings
+from reports.wording.vocabulary import VERDICT_MARKS
 
 
 def show(console: Console, comparison: Comparison) -> None:
-    """Headline, sentences, table, warnings."""
+    """What failed, headline, sentences, table, warnings."""
+    for lines in failed(comparison):
+        say_list(console, VERDICT_MARKS["failing"], lines)
     say(console, headline(comparison))
     for change in comparison.changes:
         say(console, f"  {sentence(change, comparison.margin)}")
@@ -33,9 +38,18 @@ def show(console: Console, comparison: Comparison) -> None:
         say(console, f"warning: {line}")
 
 
+def failed(comparison: Comparison) -> list[list[str]]:
+    """The lines on what failed, of the head and of the base."""
+    return [
+        failure_lines(side.failure_kinds, f" of the {name}")
+        for name, side in (("head", comparison.head), ("base", comparison.base))
+    ]
+
+
 def markdown(comparison: Comparison) -> str:
     """For a summary, or a comment on a pull request: the gate first."""
     lines = [f"# {plain(headline(comparison))}", ""]
+    lines += [line for lines in failed(comparison) for line in box(lines)]
     lines += [f"- {plain(sentence(one, comparison.margin))}" for one in comparison.changes]
     lines += ["", f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---|"]
     lines += [f"| {' | '.join(map(plain, row))} |" for row in rows(comparison)]
@@ -55,6 +69,10 @@ def data(comparison: Comparison) -> dict[str, Any]:
         "setups": [asdict(one) for one in comparison.setups],
         "added": [str(one) for one in comparison.added],
         "missing": [str(one) for one in comparison.missing],
+        "failed_requests": {
+            name: [of_failure_kind(kind) for kind in side.failure_kinds]
+            for name, side in (("base", comparison.base), ("head", comparison.head))
+        },
         "changes": [
             {
                 "scenario": one.head.cell.scenario,

@@ -12,11 +12,13 @@ from rich.text import Text
 from loadtests.records import Arm, Cell, Run, Trial
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import portraits
+from reports.analysis.failures.kinds import of_arm
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
 from reports.render.terminal import say, table
 from reports.wording import units
 from reports.wording.advice.portraits import headline
+from reports.wording.failures import MOST_LINES, kind_text
 from reports.wording.faults import faults_text
 from reports.wording.plans import duration_text
 from reports.wording.reservations import server_end_text
@@ -55,6 +57,26 @@ def standing_lines(run: Run, readings: Readings, cells: Collection[Cell]) -> lis
     return [sentence(one, run.plan) for one in found if one.primary and one.cell in cells]
 
 
+class FailuresSeen:
+    """Says each kind of failed requests once, when a trial first shows it."""
+
+    def __init__(self, readings: Readings) -> None:
+        self.readings = readings
+        self.known: set[tuple[object, ...]] = set()
+
+    def lines(self, trial: Trial) -> list[str]:
+        """Of a trial's kinds those that are new, its most frequent ones first, as long as a run has few."""
+        found = []
+        for kind in of_arm(trial.cell, trial.arm, [trial], self.readings):
+            key = (kind.cell, kind.arm, kind.endpoint, kind.status, kind.exception)
+            if key in self.known or len(self.known) > MOST_LINES:
+                continue
+            self.known.add(key)
+            full = len(self.known) > MOST_LINES
+            found.append("requests failed in further ways" if full else f"requests failed: {kind_text(kind)}")
+        return found
+
+
 class WaitingOnly:
     """No progress, but one line where the run has to wait: a silent command would look hung."""
 
@@ -78,6 +100,7 @@ class Lines:
     def __init__(self, console: Console, readings: Readings) -> None:
         self.console = console
         self.readings = readings
+        self.failures = FailuresSeen(readings)
         self.spoken = 0.0
         self.open: list[Cell] | None = None
 
@@ -99,6 +122,8 @@ class Lines:
         where = f"{trial.cell}, {trial.arm}, round {trial.round + 1}"
         for line in trial_lines(trial):
             say(self.console, f"  {where}: {line}")
+        for line in self.failures.lines(trial):
+            say(self.console, f"  {line}")
         if run.elapsed - self.spoken > PATIENCE:
             self.spoken = run.elapsed
             done = counted(len(run.trials), "trial")
@@ -125,6 +150,7 @@ class LiveView:
     def __init__(self, console: Console, readings: Readings) -> None:
         self.console = console
         self.readings = readings
+        self.failures = FailuresSeen(readings)
         self.now = Text("starting")
         self.latest: RenderableType | None = None
         self.progress = Progress(
@@ -181,6 +207,8 @@ class LiveView:
         )
         for line in trial_lines(trial):
             self.console.print(f"{trial.cell}, {trial.arm}: {line}", markup=False)
+        for line in self.failures.lines(trial):
+            self.console.print(line, markup=False)
         self.progress.advance(self.task)
         self.live.update(self.view())
 

@@ -13,16 +13,16 @@ MOST_LINES = 12
 """Kinds of failure that a report lists; all are in the JSON."""
 
 
-def failure_lines(kinds: Sequence[FailureKind]) -> list[str]:
-    """The kinds of failed requests, for the top of every report; the first line says what they are. Empty
-    where none failed."""
+def failure_lines(kinds: Sequence[FailureKind], whose: str = "") -> list[str]:
+    """The kinds of failed requests, for the top of every report; the first line says what they are, and
+    `whose`: such as ` of the head`. Empty where none failed."""
     if not kinds:
         return []
     # Of many, those that concern most of an arm's requests.
     most = sorted(kinds, key=lambda kind: -kind.count / max(1, kind.requests))[:MOST_LINES]
     more = len(kinds) - len(most)
     return [
-        "Requests failed, in all trials together, those that do not count included:",
+        f"Requests{whose} failed, in all trials together, those that do not count included:",
         *(kind_text(kind) for kind in kinds if kind in most),
         *([f"and {units.counted(more, 'more kind')}"] if more else []),
     ]

@@ -69,6 +69,18 @@ class Wanderer(HttpUser):
         self.client.get("/away", name="away")
 
 
+class Weighted(FastHttpUser):
+    """Requests one path three times as often as the other."""
+
+    @task(3)
+    def page(self) -> None:
+        self.client.get("/")
+
+    @task
+    def people(self) -> None:
+        self.client.get("/people")
+
+
 class Crashing(LeanUser):
     @task
     def look(self) -> None:

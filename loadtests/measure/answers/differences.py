@@ -26,12 +26,18 @@ ENOUGH = 5
 LEAST_ANSWERS = 2
 """Answers of each arm from which on those to the same requests are compared."""
 
-UNLIKELY = 0.001
-"""p-value below which a difference between two shares is not chance: an endpoint may have 100 fields."""
+UNLIKELY = 0.0001
+"""p-value below which a difference between two shares is not chance: an app may have a hundred fields that
+some of its answers lack."""
 
-ALWAYS, BY_CHANCE = 1.0, 0.05
+ALWAYS, BY_CHANCE = 1.0, 0.005
 """p-values up to which a field that all answers of one arm have and none of the other's tells them apart: on
-suspicion, and for good. An optional field may do so by chance in three answers each, but not in four."""
+suspicion, and for good. An optional field may do so by chance in five answers each, and hardly in six: where
+half of the answers have it, once in 2,000 times."""
+
+APART = 0.001
+"""The same for sizes, of which every one of an arm's is larger than all of the other's: in seven answers
+each."""
 
 AGAIN = 0.05
 """p-value below which the answers of second servers alone show a difference of two shares, too."""
@@ -68,6 +74,8 @@ class AnswerSeen:
     size: int
     digest: str | None
     text: str | None
+    server: int = 0
+    """Which of its arm's servers gave it, from 0; of several, a value may be that of one process."""
 
     @property
     def request(self) -> str:
@@ -254,7 +262,10 @@ def other_values(ours: Sequence[Read], theirs: Sequence[Read]) -> Iterator[Apart
     enough = min(len(ours), len(theirs)) >= ENOUGH
     groups = [(ours, theirs)] if enough and same(requests, others) else []
     for request in dict.fromkeys(one.answer.request for one in ours if one.answer.method in SAFE):
-        groups.append((to(request, ours), to(request, theirs)))
+        mine, other = to(request, ours), to(request, theirs)
+        # What one of several servers was asked alone may be answered with a value of its process.
+        if servers(mine) == servers(ours) and servers(other) == servers(theirs):
+            groups.append((mine, other))
     for mine, other in groups:
         if min(len(mine), len(other)) < LEAST_ANSWERS:
             continue
@@ -269,6 +280,10 @@ def other_values(ours: Sequence[Read], theirs: Sequence[Read]) -> Iterator[Apart
 def to(request: str, reads: Sequence[Read]) -> Sequence[Read]:
     """The answers to one request."""
     return [one for one in reads if one.answer.request == request]
+
+
+def servers(reads: Sequence[Read]) -> set[int]:
+    return {one.answer.server for one in reads}
 
 
 def constants(reads: Sequence[Read]) -> dict[str, Any]:
@@ -286,9 +301,11 @@ def shown_value(value: Any) -> str:
 
 
 def other_sizes(ours: Sequence[Read], theirs: Sequence[Read]) -> Iterator[Apart]:
-    """Sizes, where every one of an arm's is of another class than every one of the other's."""
+    """Sizes, where every one of an arm's is of another class than every one of the other's, beyond chance."""
     mine, others = (sorted(one.answer.size for one in side) for side in (ours, theirs))
-    if min(len(mine), len(others)) >= ENOUGH and (beyond(mine, others) or beyond(others, mine)):
+    # Of arms whose sizes come from one distribution, those of either are the larger ones once in this many.
+    chance = 2 / math.comb(len(mine) + len(others), len(mine))
+    if chance <= APART and (beyond(mine, others) or beyond(others, mine)):
         has = (str(mine[len(mine) // 2]),), (str(others[len(others) // 2]),)
         yield "size", "", has, (1.0, 1.0)
 

@@ -14,9 +14,12 @@ import httpx
 
 from loadtests.errors import ArmsDiffer, ChildFailed
 from loadtests.measure.answers.questions import Question
+from loadtests.measure.calibration import is_head
 from loadtests.plan.arms import Arm
+from loadtests.plan.plan import Plan
 from loadtests.records.answers import Compared
 from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.external import DidNotStart
 from loadtests.serving.server import Target, serve
 
 HEADERS = ("content-type", "location", "allow")
@@ -99,6 +102,21 @@ def check_equal(
     # Where one arm's body was cut by its size and another's by time, only the heads are compared.
     heads, beginnings = (tuple(sorted(one)) for one in (cut["head"], cut["first-bytes"] - cut["head"]))
     return Compared(requests=len(questions), heads=heads, beginnings=beginnings)
+
+
+def check_resumable(plan: Plan, environment: ServingEnvironment, questions: Sequence[Question]) -> None:
+    """The same of the arms of a run that is resumed. That a gate's head no longer starts, although its base
+    does, is a result: its rounds will say so. Raises ArmsDiffer, ChildFailed."""
+    if not plan.gate:
+        check_equal(plan.arms, environment, questions)
+        return
+    # Bases come first.
+    for arm in plan.arms:
+        try:
+            check_equal([arm], environment, questions)
+        except DidNotStart:
+            if not is_head(plan, arm.name):
+                raise
 
 
 def apart(first: Reply, second: Reply) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
@@ -41,9 +41,12 @@ SLACK = 30.0
 MOST_DIFFERENCES = 20
 """Of an arm in a scenario that are recorded: more explain no more."""
 
-VISITS, VISITS_AGAIN = 2, 4
+VISITS, VISITS_AGAIN = 2, 5
 """How often an arm is asked at least, and an arm that seems to differ: an optional field may be in all of two
 answers, or in none, by chance."""
+
+LEAST_BY_ORDER = 4
+"""Answers of each arm's first server from which on one that the second servers contradict is no chance."""
 
 MOST_USERS, LONGEST_CROWD, SHORTEST_CROWD = 64, 3.0, 1.0
 """Users who ask at once at most, and the seconds that they may take, all scenarios together and each."""
@@ -123,9 +126,10 @@ def shared(first: Answers, again: Answers) -> Answers:
 
 
 def common_to(first: Sequence[AnswerSeen], again: Sequence[AnswerSeen]) -> list[AnswerSeen]:
-    """All of both, of the endpoints that are in both."""
+    """All of both, of the endpoints that are in both, each with its server."""
     both = {one.endpoint for one in first} & {one.endpoint for one in again}
-    return [one for one in (*first, *again) if one.endpoint in both]
+    every = (replace(one, server=number) for number, several in enumerate((first, again)) for one in several)
+    return [one for one in every if one.endpoint in both]
 
 
 def successes(scenarios: Mapping[str, Sequence[AnswerSeen]]) -> dict[str, list[AnswerSeen]]:
@@ -136,7 +140,7 @@ def ask_alone(server: Target, plan: Plan, bench: Bench, visits: int, answers: An
     """Add the answers to one user of each scenario, who visits at least `visits` times; the scenarios whose
     user was cut off. Raises ChildFailed."""
     scenarios, cut = scenarios_of(plan), []
-    longest = max(SHORTEST, LONGEST / len(scenarios))
+    longest = bench.limit.visit(max(SHORTEST, LONGEST / len(scenarios)), len(scenarios))
     for scenario in scenarios:
         inquiry = Inquiry(
             host=server.url, scenario=scenario, seed=seed_of(plan), budget=BUDGET / len(scenarios),
@@ -154,7 +158,7 @@ def ask_as_crowd(server: Target, plan: Plan, bench: Bench, answers: Answers) -> 
         inquiry = Inquiry(
             host=server.url, scenario=scenario, seed=seed_of(plan) + 100, budget=0.0, visits=1,
             users=min(users, MOST_USERS), answers=str(bench.environment.scratch / "answers.json"),
-            longest=max(SHORTEST_CROWD, LONGEST_CROWD / len(planned)),
+            longest=bench.limit.visit(max(SHORTEST_CROWD, LONGEST_CROWD / len(planned)), len(planned)),
         )  # fmt: skip
         add(server, inquiry, bench, answers)
 
@@ -258,7 +262,7 @@ def answered_by_order(plan: Plan, first: Asked, again: Asked) -> set[str]:
             sum(seen.endpoint == one.endpoint for seen in first.alone[arm][one.scenario])
             for arm in (one.reference, one.arm)
         )
-        >= VISITS_AGAIN
+        >= LEAST_BY_ORDER
     }
 
 

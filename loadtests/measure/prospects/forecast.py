@@ -8,7 +8,7 @@ from loadtests.measure.calibration import window_needed
 from loadtests.measure.prospects.feasibility import OFF
 from loadtests.plan.cells import Cell
 from loadtests.plan.plan import ROUND_OVERHEAD, TRIAL_OVERHEAD, Plan
-from loadtests.plan.request import LONGEST, WARMUP_TURNS, WINDOW_TURNS
+from loadtests.plan.request import WARMUP_TURNS, WINDOW_TURNS
 from loadtests.records.run import Calibration
 
 
@@ -52,7 +52,7 @@ def trial_seconds(plan: Plan, cell: Cell, arm: str, calibrations: Sequence[Calib
     """What a trial is expected to take, with warm-up and window stretched for its users' requests."""
     pause = plan.locustfile.pauses.get(cell.scenario, 0.0) if plan.locustfile is not None else 0.0
     turn = (window_needed(cell, arm, calibrations) or 0.0) / WINDOW_TURNS
-    warmup = max(plan.warmup, min(WARMUP_TURNS * turn + pause, LONGEST))
+    warmup = max(plan.warmup, min(WARMUP_TURNS * turn + pause, plan.longest))
     # Each of users who think counts twice.
-    window = max(plan.window, min(WINDOW_TURNS * turn + 2 * pause, LONGEST))
+    window = max(plan.window, min(WINDOW_TURNS * turn + 2 * pause, plan.longest))
     return warmup + window + TRIAL_OVERHEAD

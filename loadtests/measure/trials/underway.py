@@ -16,7 +16,7 @@ from loadtests.measure.trials.turns import turns
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell
 from loadtests.plan.plan import Plan
-from loadtests.plan.request import LONGEST, TrialRequest
+from loadtests.plan.request import TrialRequest
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.trial import Resources, TrialFiles
 from loadtests.serving.server import Target
@@ -104,7 +104,7 @@ class TrialUnderway:
             warmup_turns=paced.warmup if stint.first else max(paced.warmup, HEAD_TURNS),
             window=plan.window * stint.part,
             window_turns=paced.window if stint.whole else part,
-            longest=LONGEST,
+            longest=plan.longest,
             drain=plan.drain,
             seed=plan.trial_seed(cell, self.task.round) + number,
             names=f"{plan.seed}/{self.task.number}" + (f".{number}" if number else ""),

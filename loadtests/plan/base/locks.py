@@ -29,20 +29,20 @@ REQUIREMENTS = (
 )  # fmt: skip
 """Names of the files that pip reads."""
 
-UV_LOCK = "uv.lock"
+UV_LOCK, PYLOCK = "uv.lock", "pylock*.toml"
 
 BY_TOOL: Mapping[str, str] = {
-    UV_LOCK: "uv sync --frozen --no-install-workspace --project {there}",
+    UV_LOCK: "uv sync --active --frozen --no-install-workspace --project {there}",
     "poetry.lock": "poetry install --no-root --directory {there}",
     "pdm.lock": "pdm sync --no-self --project {there}",
-    "Pipfile.lock": "pipenv sync (in {there})",
-    "pylock*.toml": "uv pip sync (in {there})",
+    "Pipfile.lock": "cd {there} && pipenv sync",
+    PYLOCK: "uv pip sync {there}/{name}",
 }
-"""Names of the other locks, and what makes an environment from one, without the app itself: it comes from the
-checkout."""
+"""Names of the other locks, and what installs one into the active environment, without the app itself: it
+comes from the checkout."""
 
-USUAL = ("requirements.lock", "requirements.txt")
-"""What an app is installed from, where a directory has several files that pip reads."""
+USUAL = ("requirements.lock", "requirements.txt", "pylock.toml")
+"""What an app is installed from, where a directory has several files that pip or uv reads."""
 
 DEVELOPMENT = re.compile(
     r"(^|[-_./])(dev|develop\w*|tests?|docs?|lint\w*|typing|ci|tools?|bench\w*)([-_./]|$)"
@@ -163,10 +163,16 @@ def compared(
         own = [name for name in changed if not DEVELOPMENT.search(name)]
         if own and python is None:
             packages[f"{arm.name}-base"] = installable(
-                own, before, after, base, uv and UV_LOCK in before and base_tree.synced_alike(before[UV_LOCK])
+                own, before, after, base, by_uv(base_tree, before) if uv else ()
             )
     served = set(packages.values())
     return base.model_copy(update={"packages": packages, "unlike": tuple(sorted(unlike - served))})
+
+
+def by_uv(tree: Tree, locks: Mapping[str, PurePosixPath]) -> list[str]:
+    """Names of those locks that uv installs without being told how."""
+    one_way = UV_LOCK in locks and tree.synced_alike(locks[UV_LOCK])
+    return [PYLOCK, *([UV_LOCK] if one_way else [])]
 
 
 def home(arm: Arm, base: BaseCommit) -> PurePosixPath:
@@ -188,10 +194,10 @@ def installable(
     before: Mapping[str, PurePosixPath],
     after: Mapping[str, PurePosixPath],
     base: BaseCommit,
-    uv: bool,
+    by_uv: Sequence[str],
 ) -> str:
-    """Which of the changed locks pip, or `uv`, installs the base's packages from. Raises PlanError where it
-    is none of them, or not one alone."""
+    """Which of the changed locks pip or uv installs the base's packages from; `by_uv`: names of those that uv
+    reads. Raises PlanError where it is none of them, or not one alone."""
     either = f"; with --base-python {sys.executable} both sides get the packages of that interpreter"
     if not before:
         raise PlanError(
@@ -199,20 +205,19 @@ def installable(
             hint="install those of the base into an environment, and pass its interpreter: "
             f"--base-python PATH{either}",
         )
-    readable = (*REQUIREMENTS, *([UV_LOCK] if uv else []))
-    known = [name for name in changed if name in before and matches(name, readable)]
+    known = [name for name in changed if name in before and matches(name, (*REQUIREMENTS, *by_uv))]
     usual = [name for name in USUAL if name in known]
     if usual or len(known) == 1:
         return str(before[(usual or known)[0]])
     names = [str(before.get(name) or after[name]) for name in changed]
     tool = next((BY_TOOL[kind] for name in changed for kind in BY_TOOL if fnmatchcase(name, kind)), None)
     path = PurePosixPath("../base", before.get(changed[0], PurePosixPath()).parent)
-    command = f"pip install -r {path / changed[0]}" if tool is None else tool.format(there=path)
+    command = (tool or "pip install -r {there}/{name}").format(there=path, name=changed[0])
     what = "in several files" if known else "in a format that pip does not read"
     raise PlanError(
         f"the base locks other packages than the working tree, {what}: {', '.join(names)}",
-        hint=f"git worktree add ../base {base.revision}; {command}; then pass the interpreter of that "
-        f"environment: --base-python PATH{either}",
+        hint=f"git worktree add ../base {base.revision}; python3 -m venv ../base-env; "
+        f"(. ../base-env/bin/activate && {command}); then pass --base-python ../base-env/bin/python{either}",
     )
 
 
