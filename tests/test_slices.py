@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.measure.trials.servers import RoundServers
 from loadtests.measure.trials.slices import SHORTEST, stints, sweeps
 from loadtests.measure.validity import idle_part
 from loadtests.plan.arms import Arm
@@ -19,12 +21,15 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples, joined
 from loadtests.records.trial import Slice, Trial
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.system.placement import boot_places, cpus, place
 from reports.analysis.backlogs.growth import growing
 from reports.analysis.readings import Readings, read
 from reports.analysis.signs import asked
 from tests import scripted
 from tests.commands import brisk_here
 from tests.scripted import Scripted
+from tests.serving import app
 
 ARMS = [Arm(name=name, app="app:app") for name in "abc"]
 
@@ -186,3 +191,25 @@ def test_servers_that_cannot_stand_beside_one_another_are_measured_one_after_ano
     assert "a server does not start beside another one" in done.stdout
     (where,) = (tmp_path / "runs").iterdir()
     assert {trial.apart for trial in RunDirectory(where).load().trials} == {"conflict"}
+
+
+def test_servers_boot_on_different_cpus_and_serve_from_the_same_ones(
+    environment: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all of their threads; the number of CPUs that a library may count never changes."""
+    placement = place(cpus())
+    monkeypatch.setattr(environment, "placement", placement)
+    places = boot_places(placement)
+    assert {len(one) for one in places} == {len(placement["server"])}
+    arms = [(app("counting").model_copy(update={"name": name}), f"9.{name}") for name in "ab"]
+    with RoundServers(environment, arms) as servers:
+        taken = [servers.take(arm) for arm, _ in arms]
+        threads = [int(one) for server in taken for one in os.listdir(f"/proc/{server.pid}/task")]
+        assert len(threads) > 2
+        assert {tuple(os.sched_getaffinity(one)) for one in threads} == {placement["server"]}
+
+
+def test_other_placements_boot_servers_where_they_serve() -> None:
+    assert boot_places({}) == [()]
+    assert boot_places({"server": (0, 1), "generator": (2,), "others": (3,)}) == [(0, 1), (2, 3)]
+    assert boot_places({"server": (0,), "generator": (1,), "others": (1,)}) == [(0,), (1,)]

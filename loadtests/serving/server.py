@@ -18,6 +18,7 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart, ExternalServer
 from loadtests.serving.hooks import run_after, run_before
 from loadtests.serving.versions import Modules, Version
+from loadtests.system.placement import move
 from loadtests.system.processes import ROOT, Child, NoResponse
 from loadtests.system.tracebacks import why
 
@@ -64,20 +65,28 @@ class Target(Protocol):
     ) -> None: ...
 
 
-def serve(arm: Arm, environment: ServingEnvironment, stream: str) -> Target:
-    """An arm's server, started. It is ready once it is entered, or has been awaited. Raises DidNotStart, or
-    ChildFailed for what is not the server's doing."""
+def serve(
+    arm: Arm, environment: ServingEnvironment, stream: str, boot: tuple[int, ...] | None = None
+) -> Target:
+    """An arm's server, started. It is ready once it is entered, or has been awaited. `boot`: the CPUs that it
+    starts on, before it moves to its own. Raises DidNotStart, or ChildFailed for what is not the server's
+    doing."""
     if arm.url is not None:
         return ExternalServer(arm, environment)
     checkout = environment.checkout
-    return Server(checkout.located(arm) if checkout else arm, environment, stream)
+    return Server(checkout.located(arm) if checkout else arm, environment, stream, boot)
 
 
 class Server:
     """One arm, served by its own process on its own copy of the data."""
 
-    def __init__(self, arm: Arm, environment: ServingEnvironment, stream: str) -> None:
+    def __init__(
+        self, arm: Arm, environment: ServingEnvironment, stream: str, boot: tuple[int, ...] | None = None
+    ) -> None:
         self.arm = arm
+        self.cpus = environment.placement.get("server", ())
+        boot = self.cpus if boot is None else boot
+        self.moves = boot != self.cpus
         self.environment = environment
         self.hooks, self.logs = environment.hooks, environment.logs
         self.data = Path(tempfile.mkdtemp(prefix="data-", dir=environment.scratch))
@@ -95,7 +104,7 @@ class Server:
         self.child = Child(
             f"arm {arm.name!r}",
             [
-                *serve_arguments(arm, environment.placement.get("server", ())),
+                *serve_arguments(arm, boot),
                 *redirected(arm, environment.checkout),
             ],
             log=environment.logs / f"{arm.name}.log",
@@ -116,6 +125,8 @@ class Server:
         do so in time."""
         try:
             ready = self.ready(self.environment.boot_timeout)
+            if self.moves:
+                move(self.pid, self.cpus)
             self.port = int(ready["ready"])
             self.boot = time.perf_counter() - self.began
             checked = self.environment.checkout is not None

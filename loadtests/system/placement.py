@@ -7,6 +7,8 @@ import resource
 from collections.abc import Mapping
 from contextlib import suppress
 
+from loadtests.system.processes import family
+
 FILES_BESIDES = 192
 """Files that a process holds besides its users' connections, the canary's included."""
 
@@ -37,3 +39,20 @@ def place(available: tuple[int, ...], generators: int = 1) -> Placement:
     server = available[: 2 if len(available) >= 4 else 1]
     rest = available[len(server) :]
     return {"server": server, "generator": rest[:generators], "others": rest[generators:] or rest[:1]}
+
+
+def boot_places(placement: Placement) -> list[tuple[int, ...]]:
+    """Where servers that start together boot in turn, while nothing else runs: on the server's CPUs, and on as
+    many others, since libraries count the CPUs when they are imported."""
+    server = placement.get("server", ())
+    others = [cpu for role in ("generator", "others") for cpu in placement.get(role, ())]
+    rest = tuple(dict.fromkeys(others))[: len(server)]
+    return [server, rest] if len(rest) == len(server) > 0 else [server]
+
+
+def move(pid: int, cpus: tuple[int, ...]) -> None:
+    """Have a process and those that it has started run on these CPUs, all their threads."""
+    for process in family(pid):
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{process.pid}/task"):
+                os.sched_setaffinity(int(thread), cpus)

@@ -15,6 +15,7 @@ from loadtests.records.trial import Apart
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart
 from loadtests.serving.server import Server, Target, serve
+from loadtests.system.placement import boot_places
 from loadtests.system.settling import clock_of, settle
 
 
@@ -74,13 +75,14 @@ class RoundServers:
             server.__exit__(None, None, None)
 
     def start(self) -> None:
-        """Start all that are left, or the next one where they are to be apart, and wait for them: each boots
-        on the CPUs that the others leave idle."""
+        """Start all that are left, or the next one where they are to be apart, and wait for them."""
         number = 1 if self.apart else len(self.left)
         starting, self.left = self.left[:number], self.left[number:]
-        for arm, stream in starting:
+        places = boot_places(self.environment.placement)
+        for place, (arm, stream) in enumerate(starting):
+            boot = places[place % len(places)]
             try:
-                self.known[arm.name] = serve(arm, self.environment, stream)
+                self.known[arm.name] = serve(arm, self.environment, stream, boot)
             except DidNotStart as failure:
                 self.known[arm.name] = failure
         for arm, _ in starting:
