@@ -42,8 +42,8 @@ def place(available: tuple[int, ...], generators: int = 1) -> Placement:
 
 
 def boot_places(placement: Placement) -> list[tuple[int, ...]]:
-    """Where servers that start together boot in turn, while nothing else runs: on the server's CPUs, and on as
-    many others, since libraries count the CPUs when they are imported."""
+    """Where servers that start together boot in turn, while nothing else runs: on the server's CPUs, and on
+    as many others, since libraries count the CPUs when they are imported."""
     server = placement.get("server", ())
     others = [cpu for role in ("generator", "others") for cpu in placement.get(role, ())]
     rest = tuple(dict.fromkeys(others))[: len(server)]
