@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -46,6 +47,9 @@ class Target(Protocol):
         """How it ended by itself, if it did."""
 
     def heartbeats(self, since: float) -> list[list[list[float]]]: ...
+
+    def held(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What held the event loop of each worker: see `Watchdog.read`; none where that is not known."""
 
     def routes(self) -> list[str]:
         """The paths of its app's routes, as `/items/{item_id}`; none where they are not known."""
@@ -176,6 +180,10 @@ class Server:
         has ended or does not respond: its failed requests show that."""
         return self.ask("heartbeats", since)
 
+    def held(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What held the event loop of each worker between two moments, on perf_counter's clock."""
+        return [found for found in self.ask("held", (since, until)) if found is not None]
+
     def routes(self) -> list[str]:
         """The paths of the app's routes, in the order in which it tries them."""
         return next(iter(self.ask("routes", True)), [])
@@ -187,7 +195,7 @@ class Server:
             for methods, path, file, line in next(iter(self.ask("places", True)), [])
         ]
 
-    def ask(self, kind: str, question: float | bool) -> list[Any]:
+    def ask(self, kind: str, question: float | bool | Sequence[float]) -> list[Any]:
         """What every worker answers; nothing from a server that has ended or does not respond."""
         deadline = time.monotonic() + HEARTBEAT_TIMEOUT
         try:

@@ -1,0 +1,253 @@
+"""What holds the event loop: stacks of its thread, taken while the loop is late.
+
+A thread looks every 20 ms whether the loop runs a callback. If it does, the loop is asked to give a sign, and
+5 ms later, beyond what the idle loop takes, it should have come. Where it has not, the loop is late: the
+stack of its thread is looked at, and again every 20 ms until the sign comes. A loop that is punctual is asked
+at most 50 times a second, and its stack is not read.
+
+A loop is late because of one callback that runs for long, or because of many that queue. Told apart they are
+by two looks: while the sign is out no task can run more than twice, so the task that runs now and ran when
+the loop was asked has held it in between.
+
+Loaded by serve.py from its own directory: only the standard library, none of our packages. References to
+frames never outlive a look: they would keep alive what the app has in its variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import sys
+import time
+from collections.abc import Sequence
+from math import inf
+from statistics import median
+from threading import Thread, get_ident
+from time import perf_counter, process_time, sleep
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+if TYPE_CHECKING:
+    from loadtests.serving.inside.stacks import Stacks
+
+EVERY = 0.02
+"""Seconds between two looks."""
+
+LATE = 0.005
+"""Seconds beyond the idle loop's lateness from which on a loop is late."""
+
+SWITCH = 0.005
+"""Seconds for which a thread that computes in Python may keep the GIL."""
+
+ASKED = 10
+"""Times that the loop is asked before the load: the median is its idle lateness."""
+
+KEPT = 12_000
+"""Looks at a late loop that are kept: four minutes of one that always is."""
+
+HALF = 0.5
+"""Fraction of the time from which on a thread has computed rather than waited."""
+
+MOST_LINES = 40
+"""Lines that are told."""
+
+QUEUE, CONTENDED, UNKNOWN = -1.0, -2.0, -3.0
+"""In place of a place: the loop was between two callbacks; other threads computed while its own waited, for
+the GIL or for something else; it is not kept."""
+
+FIELDS = ("at", "seconds", "place", "held", "cpu", "over", "length")
+"""Of a look, in seconds: when; for how long it stands; the number of the place; 1 where one callback has held
+the loop since the last look, else 0; CPU time of the loop's thread, in how much time; how long that callback
+has been seen to run."""
+
+
+class Step(NamedTuple):
+    """A callback that runs: its task, or else the identity of its outermost frame."""
+
+    task: ref[Any] | None
+    frame: int
+
+
+class Clock(NamedTuple):
+    """Moments on three clocks, in seconds."""
+
+    at: float
+    loop: float
+    """CPU time of the loop's thread."""
+    process: float
+    """CPU time of all threads."""
+
+
+class Watchdog:
+    """Watches the running loop once `start` is called there; `read` may be called from any thread. `every`:
+    seconds between two looks."""
+
+    def __init__(self, stacks: Stacks, every: float = EVERY) -> None:
+        self.stacks = stacks
+        self.every = every
+        self.idle = 0.0
+        """Lateness of the idle loop."""
+        self.sign = 0.0
+        """When the loop gave the sign that it was asked for; 0.0 while that is out."""
+        self.number = 0
+        # Pages that are never written to take no memory.
+        self.looks = memoryview(mmap.mmap(-1, 8 * len(FIELDS) * KEPT)).cast("d")
+
+    def start(self) -> None:
+        """Begin to watch the running loop."""
+        self.loop = asyncio.get_running_loop()
+        self.thread = get_ident()
+        clock = getattr(time, "pthread_getcpuclockid", None)
+        self.cpu_clock: int | None = None if clock is None else clock(self.thread)
+        self.stacks.leave_out(sys._getframe())
+        Thread(target=self.watch, daemon=True, name="duel-watchdog").start()
+
+    def watch(self) -> None:
+        try:
+            self.idle = min(LATE, median([self.lateness() for _ in range(ASKED)]))
+            self.last = self.now()
+            self.stood = self.last.at
+            while True:
+                self.check()
+        except RuntimeError:
+            # The loop is closed.
+            return
+
+    def lateness(self) -> float:
+        """Of the loop, which has nothing to do yet. Raises RuntimeError once it is closed."""
+        sleep(self.every)
+        asked = perf_counter()
+        self.ask()
+        sleep(LATE)
+        return (self.sign or perf_counter()) - asked
+
+    def ask(self) -> None:
+        """Ask the loop for a sign. Raises RuntimeError once it is closed."""
+        self.sign = 0.0
+        self.loop.call_soon_threadsafe(self.give_sign)
+
+    def give_sign(self) -> None:
+        self.sign = perf_counter()
+
+    def now(self) -> Clock:
+        loop = 0.0 if self.cpu_clock is None else time.clock_gettime(self.cpu_clock)
+        return Clock(perf_counter(), loop, process_time())
+
+    def check(self) -> None:
+        """Whether the loop is punctual; where it is not, look at it until it is. Raises RuntimeError once it
+        is closed."""
+        before, due = self.last, self.last.at + self.every
+        sleep(max(0.0, due - perf_counter()))
+        self.last = self.now()
+        step, since = self.step(), self.last.at
+        if step is None:
+            self.stood = since
+            return
+        if since - due > LATE + SWITCH + self.idle and self.computed(before, self.last):
+            # Nothing in Python keeps the GIL for so long: one call did, and has just ended.
+            since = before.at
+            self.look(before, step, since)
+        self.ask()
+        sleep(LATE + self.idle)
+        if self.sign:
+            self.stood = perf_counter()
+        while not self.sign:
+            before, self.last = self.last, self.now()
+            step, since = self.look(before, step, since)
+            sleep(self.every)
+            if self.loop.is_closed():
+                return
+
+    def step(self) -> Step | None:
+        """The callback that runs now; None where the loop is idle."""
+        frame = sys._current_frames().get(self.thread)
+        if frame is None or self.stacks.idle(frame):
+            return None
+        return self.step_of(frame)
+
+    def step_of(self, frame: FrameType) -> Step:
+        task = asyncio.current_task(self.loop)
+        if task is not None:
+            return Step(ref(task), 0)
+        root = self.stacks.root(frame)
+        # A mark, as another frame may have the same address later. It is of use to debuggers only.
+        root.f_trace_lines = False
+        return Step(None, id(root))
+
+    def same(self, step: Step, frame: FrameType) -> bool:
+        """Whether that callback still runs."""
+        if step.task is not None:
+            task = step.task()
+            return task is not None and asyncio.current_task(self.loop) is task
+        root = self.stacks.root(frame)
+        return id(root) == step.frame and not root.f_trace_lines
+
+    def computed(self, before: Clock, now: Clock) -> bool:
+        """Whether the loop's thread had the CPU for most of the time."""
+        return now.loop - before.loop >= HALF * (now.at - before.at)
+
+    def look(self, before: Clock, step: Step | None, since: float) -> tuple[Step | None, float]:
+        """Look at a loop that is late, and ran `step` when it was looked at before; that began at `since` or
+        earlier. What runs now, and since when it surely does."""
+        now, place, held = self.last, QUEUE, False
+        frame = sys._current_frames().get(self.thread)
+        if frame is None or self.stacks.idle(frame):
+            step = None
+        else:
+            held = step is not None and self.same(step, frame)
+            found = self.stacks.place(frame)
+            place = UNKNOWN if found is None else float(found)
+            step = step if held else self.step_of(frame)
+        if not held:
+            since = now.at
+        over, cpu = now.at - before.at, now.loop - before.loop
+        if now.process - before.process - cpu > HALF * over and not self.computed(before, now):
+            place, held = CONTENDED, False
+        start = self.number % KEPT * len(FIELDS)
+        row = (now.at, now.at - self.stood, place, float(held), cpu, over, now.at - since)
+        for field, value in enumerate(row):
+            self.looks[start + field] = value
+        self.number += 1
+        self.stood = now.at
+        return step, since
+
+    def read(self, since: float, until: float = inf) -> dict[str, Any]:
+        """The looks at a late loop between two moments (perf_counter's clock): how many (`looks`), the
+        seconds that they stand for (`late`), those of them where other threads computed (`contended`), and
+        `lines`: see `lines_of`. To be asked without load: it reads sources."""
+        rows = [self.row(number) for number in range(max(0, self.number - KEPT), self.number)]
+        rows = [row for row in rows if since <= row[0] < until]
+        places = self.stacks.places
+        return {
+            "looks": len(rows),
+            "late": sum(row[1] for row in rows),
+            "contended": sum(row[1] for row in rows if row[2] == CONTENDED),
+            "lines": lines_of([(self.stacks.told(places[int(row[2])]), row) for row in rows if row[2] >= 0]),
+        }
+
+    def row(self, number: int) -> tuple[float, ...]:
+        """A look: see FIELDS."""
+        start = number % KEPT * len(FIELDS)
+        return tuple(self.looks[start : start + len(FIELDS)])
+
+
+def lines_of(looks: Sequence[tuple[dict[str, Any], tuple[float, ...]]]) -> list[dict[str, Any]]:
+    """By line, call and route: `file`, `shown` (the same, as it is imported), `line`, `function`, `call`
+    (None: it computes by itself), `own` (whether it is the app's own code), `route`; `count` of the looks
+    that saw it, `seconds` that they stand for, `held`: at how many of them one callback had run for as long
+    as a loop may be late; `longest`, in seconds, that one was seen to run; `cpu`: seconds of CPU time of the
+    loop's thread in `over` seconds. Those that take most come first."""
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for place, (_, seconds, _, held, cpu, over, length) in looks:
+        line = lines.setdefault(
+            tuple(place.values()),
+            {**place, "count": 0, "seconds": 0.0, "held": 0, "longest": 0.0, "cpu": 0.0, "over": 0.0},
+        )
+        line["count"] += 1
+        line["seconds"] += seconds
+        line["held"] += int(held)
+        line["longest"] = max(line["longest"], length)
+        line["cpu"] += cpu
+        line["over"] += over
+    return sorted(lines.values(), key=lambda line: -line["seconds"])[:MOST_LINES]
