@@ -1,6 +1,6 @@
-"""What the heartbeat inside the server costs: `make bars-long`.
+"""What the heartbeat and the watchdog inside the server cost: `make bars-long`.
 
-One app in one process alternates slices of a hundredth of a second with and without heartbeats, in random
+One app in one process alternates slices of a hundredth of a second with and without them, in random
 order within a pair: between fresh processes the throughput varies by 10 to 20 %, which hides a cost of 1 %,
 while two consecutive slices run under the same conditions. Requests go through uvicorn's protocol on
 connections without sockets, whose time would only reduce the share. Target: a throughput loss estimated at
@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from time import perf_counter
+from threading import Lock
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ from uvicorn.server import ServerState
 from benchmarks.duels import write_figures
 from loadtests.serving.inside.heartbeat import BEAT, Heartbeat
 from loadtests.serving.inside.pending import Pending
+from loadtests.serving.inside.routes import endpoints
+from loadtests.serving.inside.stacks import Stacks
+from loadtests.serving.inside.watchdog import Watchdog
 from loadtests.system.fingerprint import fingerprint
 from loadtests.system.placement import cpus, place
 from shared_models import seed
@@ -64,11 +68,49 @@ class Switched(Heartbeat):
             self.loop.call_later(BEAT, self.beat)
 
 
+class Leashed(Watchdog):
+    """A watchdog for which time stands still while it is switched off: its thread waits for a lock then."""
+
+    on = True
+    away = 0.0
+    """Seconds for which it was off."""
+    resting = False
+    waiting = False
+
+    def __init__(self, stacks: Stacks) -> None:
+        super().__init__(stacks)
+        self.stop, self.go = Lock(), Lock()
+        self.stop.acquire()
+        self.go.acquire()
+
+    def moment(self) -> float:  # type: ignore[override]  # perf_counter, without the time that it was off
+        return perf_counter() - self.away
+
+    def rest(self, seconds: float) -> None:  # type: ignore[override]  # sleeps, and waits while it is off
+        until = self.moment() + seconds
+        self.resting = True
+        while self.stop.acquire(timeout=max(0.0, until - self.moment())):
+            began, self.waiting = perf_counter(), True
+            self.go.acquire()
+            self.away += perf_counter() - began
+            self.waiting, self.resting = False, True
+
+    def turn(self, on: bool) -> None:
+        """Switch, and come back once the thread sleeps."""
+        if on == self.on:
+            return
+        self.on, self.resting = on, False
+        (self.go if on else self.stop).release()
+        while not (self.resting if on else self.waiting):
+            sleep(0.0001)
+
+
 @dataclass
 class Switch:
-    """Installs the heartbeat's hooks, and restores the original functions."""
+    """Installs the heartbeat's hooks, and restores the original functions; lets the watchdog loose, or not."""
 
     heart: Switched
+    dog: Leashed
 
     def __post_init__(self) -> None:
         self.plain = (to_thread.run_sync, Pool.connect, QueuePool._do_get)
@@ -81,6 +123,7 @@ class Switch:
         """The hooks in each engine's dialect."""
 
     def turn(self, on: bool) -> None:
+        self.dog.turn(on)
         self.heart.on = on
         hop, connect, get = self.watched if on else self.plain
         to_thread.run_sync = hop
@@ -146,13 +189,15 @@ async def seconds(connections: Sequence[TimedConnection], request: bytes, each: 
 
 
 async def differences(style: str, path: str, settings: Settings) -> list[float]:
-    """Log ratios of the time without heartbeats to the time with them, one per pair of slices."""
+    """Log ratios of the time without heartbeats and watchdog to the time with them, one per pair of slices."""
     app = import_module(f"{style}_app.main").create_app(settings)
     heart = Switched(Pending())
-    switch = Switch(heart)
+    dog = Leashed(Stacks(None, endpoints(app)))
+    switch = Switch(heart, dog)
     random = Random(1)
     async with app.router.lifespan_context(app) as state:
         heart.start()
+        dog.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 100)  # as serve.py does
@@ -194,7 +239,7 @@ def main() -> None:
             good = lost <= ESTIMATE and bound <= BOUND
             met = met and good
             print(
-                f"{style} {path}: heartbeats cost {lost:.2%}, at most {bound:.2%} ({len(logs)} pairs)",
+                f"{style} {path}: heartbeats and watchdog cost {lost:.2%}, at most {bound:.2%} ({len(logs)} pairs)",
                 flush=True,
             )
             figures.append({"style": style, "path": path, "lost": lost, "bound": bound, "pairs": len(logs)})

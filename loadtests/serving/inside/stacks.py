@@ -221,7 +221,13 @@ def written(code: CodeType, instruction: int, position: tuple[int | None, ...]) 
     nothing, or there is no source."""
     opcode = dis.opname[code.co_code[instruction]] if 0 <= instruction < len(code.co_code) else ""
     line, last, begin, end = position
-    if not opcode.startswith("CALL") or line is None or last is None or begin is None or end is None:
+    if (
+        not opcode.startswith(("CALL", "PRECALL"))
+        or line is None
+        or last is None
+        or begin is None
+        or end is None
+    ):
         return None
     text = [source.encode() for source in linecache.getlines(code.co_filename)[line - 1 : last]]
     if not text:

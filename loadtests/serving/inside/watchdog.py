@@ -83,6 +83,9 @@ class Watchdog:
     """Watches the running loop once `start` is called there; `read` may be called from any thread. `every`:
     seconds between two looks."""
 
+    moment = staticmethod(perf_counter)
+    rest = staticmethod(sleep)
+
     def __init__(self, stacks: Stacks, every: float = EVERY) -> None:
         self.stacks = stacks
         self.every = every
@@ -116,10 +119,10 @@ class Watchdog:
 
     def lateness(self) -> float:
         """Of the loop, which has nothing to do yet. Raises RuntimeError once it is closed."""
-        sleep(self.every)
+        self.rest(self.every)
         asked = perf_counter()
         self.ask()
-        sleep(LATE)
+        self.rest(LATE)
         return (self.sign or perf_counter()) - asked
 
     def ask(self) -> None:
@@ -132,32 +135,40 @@ class Watchdog:
 
     def now(self) -> Clock:
         loop = 0.0 if self.cpu_clock is None else time.clock_gettime(self.cpu_clock)
-        return Clock(perf_counter(), loop, process_time())
+        return Clock(self.moment(), loop, process_time())
 
     def check(self) -> None:
         """Whether the loop is punctual; where it is not, look at it until it is. Raises RuntimeError once it
         is closed."""
         before, due = self.last, self.last.at + self.every
-        sleep(max(0.0, due - perf_counter()))
+        self.rest(max(0.0, due - self.moment()))
         self.last = self.now()
-        step, since = self.step(), self.last.at
+        waited, step = self.last.at - due, self.step()
+        if waited > LATE + self.idle and self.kept_from_us(before, waited):
+            # Late already: its thread computed, and did not give the GIL away. Nothing in Python keeps that
+            # for longer than a switch takes: one call did, and has just ended.
+            step = self.look(before._replace(at=due), due, waited > LATE + SWITCH + self.idle, step)
         if step is None:
-            self.stood = since
+            self.stood = self.last.at
             return
-        if since - due > LATE + SWITCH + self.idle and self.computed(before, self.last):
-            # Nothing in Python keeps the GIL for so long: one call did, and has just ended.
-            since = before.at
-            self.look(before, step, since)
         self.ask()
-        sleep(LATE + self.idle)
+        self.rest(LATE + self.idle)
         if self.sign:
-            self.stood = perf_counter()
+            self.stood = self.moment()
+        since = due if waited > LATE + self.idle else self.last.at
         while not self.sign:
             before, self.last = self.last, self.now()
-            step, since = self.look(before, step, since)
-            sleep(self.every)
+            held = self.runs(step)
+            since = since if held else self.last.at
+            step = self.look(before, since, held, step if held else self.step())
+            self.rest(self.every)
             if self.loop.is_closed():
                 return
+
+    def kept_from_us(self, before: Clock, waited: float) -> bool:
+        """Whether the loop's thread, and no other one, computed while this thread waited for the GIL."""
+        loop = self.last.loop - before.loop
+        return loop >= HALF * waited > self.last.process - before.process - loop
 
     def step(self) -> Step | None:
         """The callback that runs now; None where the loop is idle."""
@@ -175,42 +186,38 @@ class Watchdog:
         root.f_trace_lines = False
         return Step(None, id(root))
 
-    def same(self, step: Step, frame: FrameType) -> bool:
+    def runs(self, step: Step | None) -> bool:
         """Whether that callback still runs."""
+        if step is None:
+            return False
         if step.task is not None:
             task = step.task()
             return task is not None and asyncio.current_task(self.loop) is task
+        frame = sys._current_frames().get(self.thread)
+        if frame is None or self.stacks.idle(frame):
+            return False
         root = self.stacks.root(frame)
         return id(root) == step.frame and not root.f_trace_lines
 
-    def computed(self, before: Clock, now: Clock) -> bool:
-        """Whether the loop's thread had the CPU for most of the time."""
-        return now.loop - before.loop >= HALF * (now.at - before.at)
-
-    def look(self, before: Clock, step: Step | None, since: float) -> tuple[Step | None, float]:
-        """Look at a loop that is late, and ran `step` when it was looked at before; that began at `since` or
-        earlier. What runs now, and since when it surely does."""
-        now, place, held = self.last, QUEUE, False
-        frame = sys._current_frames().get(self.thread)
-        if frame is None or self.stacks.idle(frame):
-            step = None
-        else:
-            held = step is not None and self.same(step, frame)
-            found = self.stacks.place(frame)
+    def look(self, before: Clock, since: float, held: bool, step: Step | None) -> Step | None:
+        """Look at a loop that is late and runs `step`, surely so since `since`. `held`: whether that one
+        callback has made it late; `before`: from when its CPU time counts. Returns `step`."""
+        now, place = self.last, QUEUE
+        if step is not None:
+            frame = sys._current_frames().get(self.thread)
+            found = None if frame is None or self.stacks.idle(frame) else self.stacks.place(frame)
+            del frame
             place = UNKNOWN if found is None else float(found)
-            step = step if held else self.step_of(frame)
-        if not held:
-            since = now.at
         over, cpu = now.at - before.at, now.loop - before.loop
-        if now.process - before.process - cpu > HALF * over and not self.computed(before, now):
+        if now.process - before.process - cpu > HALF * over > cpu:
             place, held = CONTENDED, False
         start = self.number % KEPT * len(FIELDS)
-        row = (now.at, now.at - self.stood, place, float(held), cpu, over, now.at - since)
+        row = (now.at, now.at - self.stood, place, float(held), min(cpu, over), over, now.at - since)
         for field, value in enumerate(row):
             self.looks[start + field] = value
         self.number += 1
         self.stood = now.at
-        return step, since
+        return step
 
     def read(self, since: float, until: float = inf) -> dict[str, Any]:
         """The looks at a late loop between two moments (perf_counter's clock): how many (`looks`), the
