@@ -86,7 +86,7 @@ class Leashed(Watchdog):
     def moment(self) -> float:  # type: ignore[override]  # perf_counter, without the time that it was off
         return perf_counter() - self.away
 
-    def rest(self, seconds: float) -> None:  # type: ignore[override]  # sleeps, and waits while it is off
+    def rest(self, seconds: float) -> None:
         until = self.moment() + seconds
         self.resting = True
         while self.stop.acquire(timeout=max(0.0, until - self.moment())):
@@ -107,7 +107,7 @@ class Leashed(Watchdog):
 
 @dataclass
 class Switch:
-    """Installs the heartbeat's hooks, and restores the original functions; lets the watchdog loose, or not."""
+    """Installs the heartbeat's hooks, and restores the original functions; lets the watchdog run, or not."""
 
     heart: Switched
     dog: Leashed
@@ -189,7 +189,7 @@ async def seconds(connections: Sequence[TimedConnection], request: bytes, each: 
 
 
 async def differences(style: str, path: str, settings: Settings) -> list[float]:
-    """Log ratios of the time without heartbeats and watchdog to the time with them, one per pair of slices."""
+    """Log ratios of the time without heartbeats and watchdog to the time with them, one per pair."""
     app = import_module(f"{style}_app.main").create_app(settings)
     heart = Switched(Pending())
     dog = Leashed(Stacks(None, endpoints(app)))
@@ -239,7 +239,8 @@ def main() -> None:
             good = lost <= ESTIMATE and bound <= BOUND
             met = met and good
             print(
-                f"{style} {path}: heartbeats and watchdog cost {lost:.2%}, at most {bound:.2%} ({len(logs)} pairs)",
+                f"{style} {path}: heartbeats and watchdog cost {lost:.2%}, at most {bound:.2%} "
+                f"({len(logs)} pairs)",
                 flush=True,
             )
             figures.append({"style": style, "path": path, "lost": lost, "bound": bound, "pairs": len(logs)})
