@@ -38,7 +38,7 @@ from loadtests.serving.inside.heartbeat import BEAT, Heartbeat
 from loadtests.serving.inside.pending import Pending
 from loadtests.serving.inside.routes import endpoints
 from loadtests.serving.inside.stacks import Stacks
-from loadtests.serving.inside.watchdog import Watchdog
+from loadtests.serving.inside.watchdog import LoopWatchdog
 from loadtests.system.fingerprint import fingerprint
 from loadtests.system.placement import cpus, place
 from shared_models import seed
@@ -68,7 +68,7 @@ class Switched(Heartbeat):
             self.loop.call_later(BEAT, self.beat)
 
 
-class Leashed(Watchdog):
+class Leashed(LoopWatchdog):
     """A watchdog for which time stands still while it is switched off: its thread waits for a lock then."""
 
     on = True
@@ -83,7 +83,7 @@ class Leashed(Watchdog):
         self.stop.acquire()
         self.go.acquire()
 
-    def moment(self) -> float:  # type: ignore[override]  # perf_counter, without the time that it was off
+    def moment(self) -> float:
         return perf_counter() - self.away
 
     def rest(self, seconds: float) -> None:

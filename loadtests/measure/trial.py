@@ -18,7 +18,7 @@ from loadtests.plan.plan import Plan
 from loadtests.plan.request import LONGEST, TrialRequest
 from loadtests.records.arrays import read_samples, write_delays, write_heartbeats, write_samples
 from loadtests.records.files import writing
-from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.heartbeats import Heartbeats, LoopHolds
 from loadtests.records.samples import Samples
 from loadtests.records.trial import (
     ArrayFile,
@@ -65,6 +65,8 @@ class Observed:
     beats: Heartbeats
     ended: ServerEnd | None
     """How the server ended, if it did."""
+    held: LoopHolds | None = None
+    """What held its event loops; None where that is not known."""
 
 
 def measure_trial(
@@ -157,11 +159,12 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
     patience = request.warmup + request.window + request.drain + SLACK
     opened = expect(bench.generator, "opened", patience)["at"]
     watch.open()
-    expect(bench.generator, "closed", patience)
+    closed = expect(bench.generator, "closed", patience)["at"]
     use, end = watch.close(), footprint(server.pid)
     expect(bench.generator, "drained", patience)
     settling, after = settle(clock_of(server.pid), enough), footprint(server.pid)
     beats = Heartbeats.of(server.heartbeats(opened), opened)
+    held = LoopHolds.of(server.held(opened, closed))
     facts = expect(bench.generator, "done", patience)
     bench.names.note(request.scenario, facts)
     resources = Resources(
@@ -177,7 +180,7 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         host_steal=use.host_steal,
         host_foreign=use.host_foreign,
     )
-    return Observed(server.boot, facts, resources, beats, server.ended())
+    return Observed(server.boot, facts, resources, beats, server.ended(), held)
 
 
 def keep(
@@ -222,6 +225,7 @@ def recorded(task: TrialTask, began: str, observed: Observed, arrays: Mapping[st
         covering=tuple(facts["covering"]),
         untimed=facts["untimed"],
         client=facts["client"],
+        held=observed.held,
         resources=observed.resources,
         arrays=TrialArrays.model_validate(arrays),
     )

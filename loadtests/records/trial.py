@@ -8,12 +8,10 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field
 
 from loadtests.plan.cells import Cell
-from loadtests.plan.fields import Frozen, Line
+from loadtests.plan.fields import Amount, Frozen, Line
 from loadtests.records.faults import Fault
+from loadtests.records.heartbeats import LoopHolds
 from loadtests.records.samples import Samples
-
-Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
-"""A count or a time: never negative, never infinite."""
 
 
 class Resources(Frozen):
@@ -168,6 +166,9 @@ class Trial(Frozen):
     have times of their own, and are no requests."""
     untimed: Mapping[Line, Annotated[int, Field(ge=0)]] = {}
     """By name, how many rows without a response time the window had, such as messages a server pushed."""
+    held: LoopHolds | None = None
+    """What held its event loops during the window; None where that is not known: external servers, servers
+    without heartbeats, and earlier versions."""
     resources: Resources
     arrays: TrialArrays
     faults: tuple[Fault, ...] = ()

@@ -49,7 +49,7 @@ class Target(Protocol):
     def heartbeats(self, since: float) -> list[list[list[float]]]: ...
 
     def held(self, since: float, until: float) -> list[dict[str, Any]]:
-        """What held the event loop of each worker: see `Watchdog.read`; none where that is not known."""
+        """What held the event loop of each worker: see `LoopWatchdog.read`; none where that is not known."""
 
     def routes(self) -> list[str]:
         """The paths of its app's routes, as `/items/{item_id}`; none where they are not known."""

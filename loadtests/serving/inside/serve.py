@@ -35,7 +35,7 @@ from anyio.to_thread import current_default_thread_limiter
 
 if TYPE_CHECKING:
     from loadtests.serving.inside.heartbeat import Heartbeat
-    from loadtests.serving.inside.watchdog import Watchdog
+    from loadtests.serving.inside.watchdog import LoopWatchdog
 
 
 GRACE = 2.0
@@ -51,7 +51,7 @@ class AnnouncingServer(uvicorn.Server):
         options: argparse.Namespace,
         parent: int,
         heartbeat: Heartbeat | None,
-        watchdog: Watchdog | None,
+        watchdog: LoopWatchdog | None,
     ) -> None:
         super().__init__(config)
         self.parent = parent
@@ -147,7 +147,7 @@ def answer(
     heartbeat: Heartbeat | None,
     origins: Any,
     served: Sequence[Any],
-    watchdogs: Sequence[Watchdog],
+    watchdogs: Sequence[LoopWatchdog],
 ) -> None:
     """What the parent asks for, as a list with one member: see `supervise`. `served` and `watchdogs`: the app
     and what watches its loop, once it is there."""
@@ -164,7 +164,7 @@ def answer(
         say(parent, {"heartbeats": [heartbeat.read(question["heartbeats"]) if heartbeat else []]})
 
 
-def watchdogs_of(app: Any, options: argparse.Namespace) -> list[Watchdog]:
+def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
     """What watches the app's loop, and knows its routes and its own code; nothing without heartbeats."""
     if options.heartbeats == "off":
         return []
@@ -173,7 +173,7 @@ def watchdogs_of(app: Any, options: argparse.Namespace) -> list[Watchdog]:
     package = hasattr(top, "__path__") and file is not None
     own = os.path.join(os.path.dirname(file), "") if package and file is not None else file
     stacks = beside("stacks").Stacks(own, beside("routes").endpoints(app))
-    return [beside("watchdog").Watchdog(stacks, options.look_every)]
+    return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
 
 
 def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.instead:
         origins.Redirect(*options.instead).install()
     served: list[Any] = []
-    watchdogs: list[Watchdog] = []
+    watchdogs: list[LoopWatchdog] = []
     if not options.alone:
         listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs))
     if options.app_dir:

@@ -82,12 +82,9 @@ class Clock(NamedTuple):
     """CPU time of all threads."""
 
 
-class Watchdog:
+class LoopWatchdog:
     """Watches the running loop once `start` is called there; `read` may be called from any thread. `every`:
     seconds from one check to the next."""
-
-    moment = staticmethod(perf_counter)
-    rest = staticmethod(sleep)
 
     def __init__(self, stacks: Stacks, every: float = EVERY) -> None:
         self.stacks = stacks
@@ -108,6 +105,12 @@ class Watchdog:
         self.cpu_clock: int | None = None if clock is None else clock(self.thread)
         self.stacks.leave_out(sys._getframe())
         Thread(target=self.watch, daemon=True, name="duel-watchdog").start()
+
+    def moment(self) -> float:
+        return perf_counter()
+
+    def rest(self, seconds: float) -> None:
+        sleep(seconds)
 
     def watch(self) -> None:
         try:
@@ -233,7 +236,10 @@ class Watchdog:
             "looks": len(rows),
             "late": sum(row[1] for row in rows),
             "contended": sum(row[1] for row in rows if row[2] == CONTENDED),
-            "lines": lines_of([(self.stacks.told(places[int(row[2])]), row) for row in rows if row[2] >= 0]),
+            "lines": lines_of(
+                [(self.stacks.told(places[int(row[2])]), row) for row in rows if row[2] >= 0],
+                timed=self.cpu_clock is not None,
+            ),
         }
 
     def row(self, number: int) -> tuple[float, ...]:
@@ -242,12 +248,12 @@ class Watchdog:
         return tuple(self.looks[start : start + len(FIELDS)])
 
 
-def lines_of(looks: Sequence[tuple[dict[str, Any], tuple[float, ...]]]) -> list[dict[str, Any]]:
+def lines_of(looks: Sequence[tuple[dict[str, Any], tuple[float, ...]]], timed: bool) -> list[dict[str, Any]]:
     """By line, call and route: `file`, `shown` (the same, as it is imported), `line`, `function`, `call`
     (None: it computes by itself), `own` (whether it is the app's own code), `route`; `count` of the looks
     that saw it, `seconds` that they stand for, `held`: at how many of them one callback had run for as long
     as a loop may be late; `longest`, in seconds, that one was seen to run; `cpu`: seconds of CPU time of the
-    loop's thread in `over` seconds. Those that take most come first."""
+    loop's thread in `over` seconds, None unless it is `timed`. Those that take most come first."""
     lines: dict[tuple[Any, ...], dict[str, Any]] = {}
     for place, (_, seconds, _, held, cpu, over, length) in looks:
         line = lines.setdefault(
@@ -260,4 +266,5 @@ def lines_of(looks: Sequence[tuple[dict[str, Any], tuple[float, ...]]]) -> list[
         line["longest"] = max(line["longest"], length)
         line["cpu"] += cpu
         line["over"] += over
-    return sorted(lines.values(), key=lambda line: -line["seconds"])[:MOST_LINES]
+    most = sorted(lines.values(), key=lambda line: -line["seconds"])[:MOST_LINES]
+    return most if timed else [{**line, "cpu": None} for line in most]
