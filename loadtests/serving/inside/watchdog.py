@@ -125,7 +125,7 @@ class LoopWatchdog:
 
     def lateness(self) -> float:
         """Of the loop, which has nothing to do yet. Raises RuntimeError once it is closed."""
-        self.rest(self.every)
+        self.rest(LATE)
         asked = perf_counter()
         self.ask()
         self.rest(LATE)
