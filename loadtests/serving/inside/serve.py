@@ -258,7 +258,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--heartbeats", choices=("on", "off"), default="on", help="whether the server records heartbeats"
     )
     parser.add_argument(
-        "--look-every", type=float, default=0.05, help="seconds between two checks whether the loop is late"
+        "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)

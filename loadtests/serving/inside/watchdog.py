@@ -1,9 +1,10 @@
 """What holds the event loop: stacks of its thread, taken while the loop is late.
 
-A thread looks every 50 ms whether the loop runs a callback. If it does, the loop is asked to give a sign, and
-5 ms later, beyond what the idle loop takes, it should have come. Where it has not, the loop is late: the
-stack of its thread is looked at, and again every 20 ms until the sign comes. The stack of a punctual loop is
-not read, and it is asked seldom: each time that a thread wakes up costs up to 70 µs in a virtual machine.
+A thread checks every 100 ms whether the loop runs a callback. If it does, the loop is asked to give a sign,
+and 5 ms later, beyond what the idle loop takes, it should have come. Where it has not, the loop is late: the
+stack of its thread is looked at, and again every 20 ms until it is punctual for some time. The stack of a
+punctual loop is not read, and it is asked seldom: each time that a thread wakes up costs up to 70 µs in a
+virtual machine.
 
 A loop is late because of one callback that runs for long, or because of many that queue. Told apart they are
 by two looks: while the sign is out no task can run more than twice, so the task that runs now and ran when
@@ -31,11 +32,14 @@ from weakref import ref
 if TYPE_CHECKING:
     from loadtests.serving.inside.stacks import Stacks
 
-EVERY = 0.05
+EVERY = 0.1
 """Seconds from one check of a punctual loop to the next."""
 
 AGAIN = 0.02
-"""Seconds between two looks at a late one."""
+"""The same for one that was late at one of the last checks."""
+
+CALM = 5
+"""Checks in a row after which a punctual loop is checked less often."""
 
 LATE = 0.005
 """Seconds beyond the idle loop's lateness from which on a loop is late."""
@@ -94,6 +98,12 @@ class LoopWatchdog:
         self.sign = 0.0
         """When the loop gave the sign that it was asked for; 0.0 while that is out."""
         self.number = 0
+        self.stood = 0.0
+        """When it was last seen whether the loop is late."""
+        self.seen: int | None = None
+        """Where the look of that moment is; None where it was punctual."""
+        self.calm = CALM
+        """How often in a row it has been punctual."""
         # Pages that are never written to take no memory.
         self.looks = memoryview(mmap.mmap(-1, 8 * len(FIELDS) * KEPT)).cast("d")
 
@@ -146,30 +156,44 @@ class LoopWatchdog:
     def check(self) -> None:
         """Whether the loop is punctual; where it is not, look at it until it is. Raises RuntimeError once it
         is closed."""
-        before, due = self.last, self.last.at + self.every
+        before = self.last
+        due = before.at + (self.every if self.calm >= CALM else min(self.every, AGAIN))
         self.rest(max(0.0, due - self.moment()))
         self.last = self.now()
         waited, step = self.last.at - due, self.step()
-        if waited > LATE + self.idle and self.kept_from_us(before, waited):
+        kept = waited > LATE + self.idle and self.kept_from_us(before, waited)
+        if kept:
             # Late already: its thread computed, and did not give the GIL away. Nothing in Python keeps that
             # for longer than a switch takes: one call did, and has just ended.
-            step = self.look(before._replace(at=due), due, waited > LATE + SWITCH + self.idle, step)
+            self.look(before._replace(at=due), due, waited > LATE + SWITCH + self.idle, step)
+        elif step is None:
+            self.stand(self.last.at, None)
         if step is None:
-            self.stood = self.last.at
             return
         self.ask()
         self.rest(LATE + self.idle)
-        if self.sign:
-            self.stood = self.moment()
-        since = due if waited > LATE + self.idle else self.last.at
+        if self.sign and not kept:
+            self.stand(self.moment(), None)
+        since = due if kept else self.last.at
         while not self.sign:
             before, self.last = self.last, self.now()
             held = self.runs(step)
             since = since if held else self.last.at
-            step = self.look(before, since, held, step if held else self.step())
+            step = step if held else self.step()
+            self.look(before, since, held, step)
             self.rest(min(self.every, AGAIN))
             if self.loop.is_closed():
                 return
+
+    def stand(self, at: float, seen: int | None) -> float:
+        """Now the loop is punctual (`seen` is None), or late, with a look at that place among the looks kept.
+        What was found stands for half of the time before it and after it; returns the former, in seconds."""
+        half = (at - self.stood) / 2
+        if self.seen is not None:
+            self.looks[self.seen + 1] += half
+        self.stood, self.seen = at, seen
+        self.calm = self.calm + 1 if seen is None else 0
+        return half
 
     def kept_from_us(self, before: Clock, waited: float) -> bool:
         """Whether the loop's thread, and no other one, computed while this thread waited for the GIL."""
@@ -205,9 +229,9 @@ class LoopWatchdog:
         root = self.stacks.root(frame)
         return id(root) == step.frame and not root.f_trace_lines
 
-    def look(self, before: Clock, since: float, held: bool, step: Step | None) -> Step | None:
+    def look(self, before: Clock, since: float, held: bool, step: Step | None) -> None:
         """Look at a loop that is late and runs `step`, surely so since `since`. `held`: whether that one
-        callback has made it late; `before`: from when its CPU time counts. Returns `step`."""
+        callback has made it late; `before`: from when its CPU time counts."""
         now, place = self.last, QUEUE
         if step is not None:
             frame = sys._current_frames().get(self.thread)
@@ -218,12 +242,11 @@ class LoopWatchdog:
         if now.process - before.process - cpu > HALF * over > cpu:
             place, held = CONTENDED, False
         start = self.number % KEPT * len(FIELDS)
-        row = (now.at, now.at - self.stood, place, float(held), min(cpu, over), over, now.at - since)
+        seconds = self.stand(now.at, start)
+        row = (now.at, seconds, place, float(held), min(cpu, over), over, now.at - since)
         for field, value in enumerate(row):
             self.looks[start + field] = value
         self.number += 1
-        self.stood = now.at
-        return step
 
     def read(self, since: float, until: float = inf) -> dict[str, Any]:
         """The looks at a late loop between two moments (perf_counter's clock): how many (`looks`), the
