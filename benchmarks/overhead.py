@@ -71,7 +71,7 @@ class Switched(Heartbeat):
 
 
 class Leashed(LoopWatchdog):
-    """A watchdog for which time stands still while it is switched off: its thread waits for a lock then."""
+    """A watchdog that can be paused: its thread waits for a lock then, and its clock stops."""
 
     on = True
     away = 0.0

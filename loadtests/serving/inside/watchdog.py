@@ -6,9 +6,9 @@ stack of its thread is looked at, and again every 20 ms until it is punctual for
 punctual loop is not read, and it is asked seldom: each time that a thread wakes up costs up to 70 µs in a
 virtual machine.
 
-A loop is late because of one callback that runs for long, or because of many that queue. Told apart they are
-by two looks: while the sign is out no task can run more than twice, so the task that runs now and ran when
-the loop was asked has held it in between.
+A loop is late because of one callback that runs for long, or because of many that queue. What runs when the
+loop is asked and at the look tells them apart: until the sign comes no task runs more than twice, so that a
+task that is there both times has held the loop in between.
 
 Loaded by serve.py from its own directory: only the standard library, none of our packages. References to
 frames never outlive a look: they would keep alive what the app has in its variables.
@@ -133,7 +133,7 @@ class LoopWatchdog:
         return perf_counter()
 
     def rest(self, seconds: float) -> float:
-        """Sleep; returns for how many seconds longer than that it took to go on."""
+        """Sleep; returns for how many seconds longer than that it took to continue."""
         until = self.moment() + seconds
         sleep(seconds)
         return self.moment() - until
@@ -247,7 +247,7 @@ class LoopWatchdog:
         return id(root) == step.frame and not root.f_trace_lines
 
     def look(self, before: Clock, since: float, held: bool, step: Step | None, waited: float) -> None:
-        """Look at a loop that is late and runs `step`, surely so since `since`. `held`: whether that one
+        """Look at a loop that is late and has run `step` since `since` or longer. `held`: whether that one
         callback has made it late; `before`: from when its CPU time counts; `waited`: how long the GIL was not
         to be had."""
         now, place = self.last, QUEUE
@@ -272,7 +272,7 @@ class LoopWatchdog:
 
     def read(self, since: float, until: float = inf) -> dict[str, Any]:
         """The looks at a late loop between two moments (perf_counter's clock): how many (`looks`), the
-        seconds that they stand for (`late`), those of them that are CONTENDED and UNPLACED, and `lines`: see
+        seconds that these represent (`late`), those of them that are CONTENDED and UNPLACED, and `lines`: see
         `lines_of`. To be asked without load: it reads sources."""
         rows = [self.row(number) for number in range(max(0, self.number - KEPT), self.number)]
         rows = [row for row in rows if since <= row[0] < until]
@@ -297,7 +297,7 @@ class LoopWatchdog:
 def lines_of(looks: Sequence[tuple[dict[str, Any], tuple[float, ...]]], timed: bool) -> list[dict[str, Any]]:
     """By line, call and route: `file`, `shown` (the same, as it is imported), `line`, `function`, `call`
     (None: it computes by itself), `own` (whether it is the app's own code), `route`; `count` of the looks
-    that saw it, `seconds` that they stand for, `held`: at how many of them one callback had run for as long
+    that saw it, `seconds` that these represent, `held`: at how many of them one callback had run for as long
     as a loop may be late; `longest`, in seconds, that one was seen to run; `cpu`: seconds of CPU time of the
     loop's thread in `over` seconds, without those in which other processes had the CPU; None unless it is
     `timed`. Those that take most come first."""
