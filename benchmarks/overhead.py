@@ -71,7 +71,7 @@ class Switched(Heartbeat):
 
 
 class Leashed(LoopWatchdog):
-    """A watchdog for which time stands still while it is switched off: its thread waits for a lock then."""
+    """A watchdog that can be paused: its thread waits for a lock then, and its clock stops."""
 
     on = True
     away = 0.0
@@ -88,7 +88,7 @@ class Leashed(LoopWatchdog):
     def moment(self) -> float:
         return perf_counter() - self.away
 
-    def rest(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> float:
         until = self.moment() + seconds
         self.resting = True
         while self.stop.acquire(timeout=max(0.0, until - self.moment())):
@@ -96,6 +96,7 @@ class Leashed(LoopWatchdog):
             self.go.acquire()
             self.away += perf_counter() - began
             self.waiting, self.resting = False, True
+        return self.moment() - until
 
     def turn(self, on: bool) -> None:
         """Switch, and come back once the thread sleeps."""

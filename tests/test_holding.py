@@ -153,6 +153,14 @@ def test_what_computes_is_one_function_and_not_its_lines() -> None:
     assert found.part == pytest.approx(0.8)
 
 
+def test_computing_at_lines_that_were_not_seen_was_at_those_that_were() -> None:
+    found = told(changed(cpu=0.4, over=0.4, seconds=0.3), changed(line=50, seconds=0.2))
+    assert found.held is not None
+    more = found.held.model_copy(update={"unplaced": 0.3})
+    parts = {one.line: one.part for one in holders([found.model_copy(update={"held": more})])}
+    assert parts == {41: pytest.approx(0.6), 50: pytest.approx(0.2)}
+
+
 def test_neither_is_said_where_the_thread_used_half_of_a_cpu_or_that_is_not_known() -> None:
     assert [one.computes for one in holders([told(changed(cpu=0.3))])] == [None]
     assert [one.computes for one in holders([told(changed(cpu=None))])] == [None]

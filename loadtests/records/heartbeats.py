@@ -132,6 +132,7 @@ class HoldingLine(Frozen):
     cpu: Amount | None = None
     """CPU seconds of the loop's thread, in `over` seconds; None where the platform does not show them."""
     over: Amount
+    """Seconds that were observed for `cpu`, without those in which the thread waited for a CPU."""
 
 
 class LoopHolds(Frozen):
@@ -143,6 +144,8 @@ class LoopHolds(Frozen):
     """Seconds that the looks stand for."""
     contended: Amount
     """Those of them in which other threads computed while the loop's own waited: what for is not known."""
+    unplaced: Amount = 0.0
+    """Those of them in which the loop's thread computed, at lines that were not seen."""
     lines: Annotated[tuple[HoldingLine, ...], Field(max_length=2_000)] = ()
     """Of each worker those that took most, one after the other."""
 
@@ -156,5 +159,6 @@ class LoopHolds(Frozen):
             looks=sum(told["looks"] for told in workers),
             late=sum(told["late"] for told in workers),
             contended=sum(told["contended"] for told in workers),
+            unplaced=sum(told["unplaced"] for told in workers),
             lines=tuple(HoldingLine(**line) for told in workers for line in told["lines"]),
         )

@@ -6,9 +6,9 @@ stack of its thread is looked at, and again every 20 ms until it is punctual for
 punctual loop is not read, and it is asked seldom: each time that a thread wakes up costs up to 70 µs in a
 virtual machine.
 
-A loop is late because of one callback that runs for long, or because of many that queue. Told apart they are
-by two looks: while the sign is out no task can run more than twice, so the task that runs now and ran when
-the loop was asked has held it in between.
+A loop is late because of one callback that runs for long, or because of many that queue. What runs when the
+loop is asked and at the look tells them apart: until the sign comes no task runs more than twice, so that a
+task that is there both times has held the loop in between.
 
 Loaded by serve.py from its own directory: only the standard library, none of our packages. References to
 frames never outlive a look: they would keep alive what the app has in its variables.
@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from statistics import median
-from threading import Thread, get_ident
+from threading import Thread, get_ident, get_native_id
 from time import perf_counter, process_time, sleep
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,9 +61,15 @@ HALF = 0.5
 MOST_LINES = 40
 """Lines that are told."""
 
-QUEUE, CONTENDED, UNKNOWN = -1.0, -2.0, -3.0
+AT_ONCE = 0.001
+"""Seconds in which a thread that wakes up gets the GIL where no other one has it."""
+
+QUEUE, CONTENDED, UNKNOWN, UNPLACED = -1.0, -2.0, -3.0, -4.0
 """In place of a place: the loop was between two callbacks; other threads computed while its own waited, for
-the GIL or for something else; it is not kept."""
+the GIL or for something else; it is not kept; the loop's thread computed and gave the GIL away by itself, as
+when it sends an answer: where it computed before that is not known."""
+
+ALMOST = 0.9
 
 FIELDS = ("at", "seconds", "place", "held", "cpu", "over", "length")
 """Of a look, in seconds: when; for how long it stands; the number of the place; 1 where one callback has held
@@ -84,6 +92,8 @@ class Clock(NamedTuple):
     """CPU time of the loop's thread."""
     process: float
     """CPU time of all threads."""
+    ready: float
+    """Time for which the loop's thread has waited for a CPU; 0.0 where the platform does not show it."""
 
 
 class LoopWatchdog:
@@ -113,14 +123,20 @@ class LoopWatchdog:
         self.thread = get_ident()
         clock = getattr(time, "pthread_getcpuclockid", None)
         self.cpu_clock: int | None = None if clock is None else clock(self.thread)
+        self.schedule: int | None = None
+        with suppress(OSError):
+            self.schedule = os.open(f"/proc/self/task/{get_native_id()}/schedstat", os.O_RDONLY)
         self.stacks.leave_out(sys._getframe())
         Thread(target=self.watch, daemon=True, name="duel-watchdog").start()
 
     def moment(self) -> float:
         return perf_counter()
 
-    def rest(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> float:
+        """Sleep; returns for how many seconds longer than that it took to continue."""
+        until = self.moment() + seconds
         sleep(seconds)
+        return self.moment() - until
 
     def watch(self) -> None:
         try:
@@ -151,7 +167,8 @@ class LoopWatchdog:
 
     def now(self) -> Clock:
         loop = 0.0 if self.cpu_clock is None else time.clock_gettime(self.cpu_clock)
-        return Clock(self.moment(), loop, process_time())
+        ready = 0.0 if self.schedule is None else int(os.pread(self.schedule, 100, 0).split()[1]) / 1e9
+        return Clock(self.moment(), loop, process_time(), ready)
 
     def check(self) -> None:
         """Whether the loop is punctual; where it is not, look at it until it is. Raises RuntimeError once it
@@ -165,13 +182,13 @@ class LoopWatchdog:
         if kept:
             # Late already: its thread computed, and did not give the GIL away. Nothing in Python keeps that
             # for longer than a switch takes: one call did, and has just ended.
-            self.look(before._replace(at=due), due, waited > LATE + SWITCH + self.idle, step)
+            self.look(before._replace(at=due), due, waited > LATE + SWITCH + self.idle, step, waited)
         elif step is None:
             self.stand(self.last.at, None)
         if step is None:
             return
         self.ask()
-        self.rest(LATE + self.idle)
+        waited = self.rest(LATE + self.idle)
         if self.sign and not kept:
             self.stand(self.moment(), None)
         since = due if kept else self.last.at
@@ -180,8 +197,8 @@ class LoopWatchdog:
             held = self.runs(step)
             since = since if held else self.last.at
             step = step if held else self.step()
-            self.look(before, since, held, step)
-            self.rest(min(self.every, AGAIN))
+            self.look(before, since, held, step, waited)
+            waited = self.rest(min(self.every, AGAIN))
             if self.loop.is_closed():
                 return
 
@@ -229,18 +246,23 @@ class LoopWatchdog:
         root = self.stacks.root(frame)
         return id(root) == step.frame and not root.f_trace_lines
 
-    def look(self, before: Clock, since: float, held: bool, step: Step | None) -> None:
-        """Look at a loop that is late and runs `step`, surely so since `since`. `held`: whether that one
-        callback has made it late; `before`: from when its CPU time counts."""
+    def look(self, before: Clock, since: float, held: bool, step: Step | None, waited: float) -> None:
+        """Look at a loop that is late and has run `step` since `since` or longer. `held`: whether that one
+        callback has made it late; `before`: from when its CPU time counts; `waited`: how long the GIL was not
+        to be had."""
         now, place = self.last, QUEUE
         if step is not None:
             frame = sys._current_frames().get(self.thread)
             found = None if frame is None or self.stacks.idle(frame) else self.stacks.place(frame)
             del frame
             place = UNKNOWN if found is None else float(found)
-        over, cpu = now.at - before.at, now.loop - before.loop
+        # Without the time for which other processes had the CPU.
+        over = max(1e-9, now.at - before.at - (now.ready - before.ready))
+        cpu = now.loop - before.loop
         if now.process - before.process - cpu > HALF * over > cpu:
             place, held = CONTENDED, False
+        elif cpu >= HALF * over and (step is None or AT_ONCE < waited < ALMOST * SWITCH):
+            place, held = UNPLACED, False
         start = self.number % KEPT * len(FIELDS)
         seconds = self.stand(now.at, start)
         row = (now.at, seconds, place, float(held), min(cpu, over), over, now.at - since)
@@ -250,8 +272,8 @@ class LoopWatchdog:
 
     def read(self, since: float, until: float = inf) -> dict[str, Any]:
         """The looks at a late loop between two moments (perf_counter's clock): how many (`looks`), the
-        seconds that they stand for (`late`), those of them where other threads computed (`contended`), and
-        `lines`: see `lines_of`. To be asked without load: it reads sources."""
+        seconds that these represent (`late`), those of them that are CONTENDED and UNPLACED, and `lines`: see
+        `lines_of`. To be asked without load: it reads sources."""
         rows = [self.row(number) for number in range(max(0, self.number - KEPT), self.number)]
         rows = [row for row in rows if since <= row[0] < until]
         places = self.stacks.places
@@ -259,6 +281,7 @@ class LoopWatchdog:
             "looks": len(rows),
             "late": sum(row[1] for row in rows),
             "contended": sum(row[1] for row in rows if row[2] == CONTENDED),
+            "unplaced": sum(row[1] for row in rows if row[2] == UNPLACED),
             "lines": lines_of(
                 [(self.stacks.told(places[int(row[2])]), row) for row in rows if row[2] >= 0],
                 timed=self.cpu_clock is not None,
@@ -274,9 +297,10 @@ class LoopWatchdog:
 def lines_of(looks: Sequence[tuple[dict[str, Any], tuple[float, ...]]], timed: bool) -> list[dict[str, Any]]:
     """By line, call and route: `file`, `shown` (the same, as it is imported), `line`, `function`, `call`
     (None: it computes by itself), `own` (whether it is the app's own code), `route`; `count` of the looks
-    that saw it, `seconds` that they stand for, `held`: at how many of them one callback had run for as long
+    that saw it, `seconds` that these represent, `held`: at how many of them one callback had run for as long
     as a loop may be late; `longest`, in seconds, that one was seen to run; `cpu`: seconds of CPU time of the
-    loop's thread in `over` seconds, None unless it is `timed`. Those that take most come first."""
+    loop's thread in `over` seconds, without those in which other processes had the CPU; None unless it is
+    `timed`. Those that take most come first."""
     lines: dict[tuple[Any, ...], dict[str, Any]] = {}
     for place, (_, seconds, _, held, cpu, over, length) in looks:
         line = lines.setdefault(

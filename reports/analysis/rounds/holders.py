@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loadtests.records import HoldingLine, Trial
 
 ENOUGH = 10
-"""Looks at a line, below which nothing is said of it."""
+"""Looks at a line, below which it is not named."""
 
 NOTICED = 0.05
 """Fraction of the time, below which a line is not named."""
@@ -64,7 +64,12 @@ def holders(trials: Sequence[Trial]) -> tuple[Holder, ...]:
         # What computes is spread over the lines of its function.
         where = (lines[0].file, lines[0].function) if computing(lines) else key
         groups.setdefault(where, []).extend(lines)
-    found = [holder(lines, time) for lines in groups.values() if proved(lines)]
+    known = sum(line.seconds for lines in groups.values() if computing(lines) for line in lines)
+    # What computed at lines that were not seen did so at the same ones as what was seen.
+    more = 1.0 + sum(held.unplaced for held in told) / known if known else 1.0
+    found = [
+        holder(lines, time / more if computing(lines) else time) for lines in groups.values() if proved(lines)
+    ]
     found = [one for one in found if one.part >= NOTICED]
     return tuple(sorted(found, key=lambda one: -one.part)[:MOST])
 
@@ -90,7 +95,7 @@ def proved(lines: Sequence[HoldingLine]) -> bool:
 
 
 def holder(lines: Sequence[HoldingLine], time: float) -> Holder:
-    """Lines that are one, in so many seconds of all windows and workers."""
+    """Lines that count as one; `time`: seconds of all windows and workers together."""
     most = max(lines, key=lambda line: line.seconds)
     routes: dict[str | None, float] = {}
     for line in lines:
