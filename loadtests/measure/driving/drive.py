@@ -1,5 +1,5 @@
-"""Starts an app as a run does, asks each of its routes a few times, one request at a time, and keeps what held
-its event loop meanwhile: as nothing else runs then, a late loop is late because of that request."""
+"""Starts an app as a run does, asks each of its routes a few times, one request at a time, and keeps what
+held its event loop meanwhile: as nothing else runs then, a late loop is late because of that request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -19,9 +19,12 @@ from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answere
 from loadtests.measure.answers.openapi import Operation, operations
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.driving.targets import DOCUMENTS, Shown, Unasked, targets
-from loadtests.plan.arms import Arm
+from loadtests.measure.planning import arms_of
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.settings import RunSettings, Settled
 from loadtests.records import LoopHolds
 from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.inspection import inspect_alone
 from loadtests.serving.server import Target, serve
 
 LOOK_EVERY = 0.002
@@ -33,8 +36,8 @@ READY, ALONE = 0.2, 0.3
 app does without being asked is looked at."""
 
 VISITS, LEAST = 6, 3
-"""Requests to a route, and the minimum for one that is slow. The first one imports, connects and fills caches:
-what only that one does is not what requests wait for."""
+"""Requests to a route, and the minimum for one that is slow. The first one imports, connects and fills
+caches: what only that one does is not what requests wait for."""
 
 BUDGET = 2.0
 """Seconds for one route, after which it gets no more than `LEAST` requests."""
@@ -58,6 +61,16 @@ class Options:
     writes: bool = False
     """Whether requests that write are sent, too."""
 
+    @classmethod
+    def by(cls, settled: Settled, drive: bool, paths: Sequence[str], writes: bool) -> Self | None:
+        """By the settings and flags of `duel advise`; None without a flag that asks for it. The locustfile of
+        a project's settings is for its runs."""
+        own = settled.origins.get("locustfile") == "flag"
+        if not (drive or paths or writes or own):
+            return None
+        settings = settled.settings
+        return cls(paths, settings.locustfile if own else None, settings.locust_arg, writes)
+
 
 @dataclass
 class Asked:
@@ -74,6 +87,18 @@ class Asked:
 
     def plain(self) -> dict[str, Any]:
         return {**asdict(self), "visits": [one.model_dump(mode="json") for one in self.visits]}
+
+
+def survey(
+    target: str, settings: RunSettings, start: bool, options: Options | None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """An app as `inspect_alone` describes it, and as `drive` found it; without `options` it is not driven.
+    Raises PlanError."""
+    told = inspect_alone(target, settings.app_dir, settings.python, start)
+    if options is None:
+        return told, None
+    (arm,) = arms_of(settings, [target if target in BUILT_IN else f"app={target}"])
+    return told, drive(arm, told["routes"], options)
 
 
 def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> dict[str, Any]:

@@ -148,4 +148,3 @@ def matches(path: str, requested: str) -> bool:
         pattern += re.escape(path[at : one.start()]) + (".+" if kind == "path" else "[^/]+")
         at = one.end()
     return re.fullmatch(pattern + re.escape(path[at:]), urlsplit(requested).path) is not None
-
