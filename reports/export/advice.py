@@ -44,7 +44,7 @@ def exported(advice: Advice, format: AdviceFormat) -> str:
     """The findings with their places in the repository, in the format of a service."""
     found = located(advice, repository(Path.cwd()))
     notes = list(limits(advice))
-    return sarif.text(found, notes) if format == "sarif" else annotations(found, notes)
+    return sarif.text(found, notes) if format == "sarif" else workflow_commands(found, notes)
 
 
 def limits(advice: Advice) -> Iterator[str]:
@@ -55,7 +55,7 @@ def limits(advice: Advice) -> Iterator[str]:
         yield reach_text(advice.driven)
 
 
-def annotations(found: Sequence[Located], notes: Sequence[str]) -> str:
+def workflow_commands(found: Sequence[Located], notes: Sequence[str]) -> str:
     """Workflow commands, the most severe first; GitHub shows ten of a kind; all are in
     the log."""
     lines = [*(annotation(one) for one in found), *(notice(note) for note in notes)]

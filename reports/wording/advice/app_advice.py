@@ -195,7 +195,8 @@ def unread_texts(unread: Sequence[UnreadCall]) -> list[str]:
 def finding_text(found: Finding) -> str:
     """A finding in one line, with its routes."""
     text = problem_text(found.problem)
-    seen = "".join(f", {seen_text(line)}" for line in found.seen) if found.evidence == "both" else ""
+    alone = isinstance(found.problem, BlocksLoop | ReadsFile) and len(found.problem.calls) == 1
+    seen = "".join(f", {seen_text(line, alone)}" for line in found.seen) if found.evidence == "both" else ""
     return f"{', '.join(found.routes)}: {text.what}{seen}: {text.why}; {text.remedy}"
 
 

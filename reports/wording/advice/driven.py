@@ -25,11 +25,12 @@ WHY_MISSED: Mapping[Missed, str] = {
 }
 
 
-def seen_text(line: SeenLine) -> str:
-    """`time.sleep holds the event loop for at least 7.50 ms (5 of 5 requests), waiting`."""
+def seen_text(line: SeenLine, named: bool = False) -> str:
+    """`time.sleep holds the event loop for at least 7.50 ms (5 of 5 requests), waiting`; with `which` where
+    the call was `named` just before."""
     how = {True: ", computing", False: ", waiting", None: ""}[line.computes]
     often = f" ({line.requests} of {counted(line.of, 'request')})" if line.routes else ""
-    return f"{line.what} holds the event loop for at least {duration(line.seconds)}{often}{how}"
+    return f"{'which' if named else line.what} holds the event loop for at least {duration(line.seconds)}{often}{how}"
 
 
 def seen_remedy(line: SeenLine) -> str:
