@@ -266,6 +266,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
+
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
     if options.fd is None:
@@ -282,8 +283,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = sys.argv[1:] if arguments is None else arguments
         words = [word for word in chosen if word != "--alone"]
         supervise(options.workers, listener, words, watched=not options.alone)
-    if options.look_every < sys.getswitchinterval():
-        sys.setswitchinterval(options.look_every)  # what computes keeps the GIL from who looks at it
     parent = take_stdout()
     heartbeat: Heartbeat | None = None
     if options.heartbeats == "on":

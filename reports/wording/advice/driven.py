@@ -30,7 +30,8 @@ def seen_text(line: SeenLine, named: bool = False) -> str:
     the call was `named` just before."""
     how = {True: ", computing", False: ", waiting", None: ""}[line.computes]
     often = f" ({line.requests} of {counted(line.of, 'request')})" if line.routes else ""
-    return f"{'which' if named else line.what} holds the event loop for at least {duration(line.seconds)}{often}{how}"
+    what = "which" if named else line.what
+    return f"{what} holds the event loop for at least {duration(line.seconds)}{often}{how}"
 
 
 def seen_remedy(line: SeenLine) -> str:
