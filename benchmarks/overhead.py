@@ -1,9 +1,10 @@
-"""What the heartbeat inside the server costs: `make bars-long`.
+"""What the heartbeat and the watchdog inside the server cost: `make bars-long`.
 
-One app in one process alternates slices of a hundredth of a second with and without heartbeats, in random
+One app in one process alternates slices of a hundredth of a second with and without them, in random
 order within a pair: between fresh processes the throughput varies by 10 to 20 %, which hides a cost of 1 %,
 while two consecutive slices run under the same conditions. Requests go through uvicorn's protocol on
-connections without sockets, whose time would only reduce the share. Target: a throughput loss estimated at
+connections without sockets, whose time would only reduce the share. `python -m benchmarks.overhead watchdog`
+measures one of the two, while the other one is always on. Target: a throughput loss estimated at
 1 % or less, with a one-sided 95 % bound of 2 % or less, from at least 40 pairs.
 """
 
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from time import perf_counter
+from threading import Lock
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,9 @@ from uvicorn.server import ServerState
 from benchmarks.duels import write_figures
 from loadtests.serving.inside.heartbeat import BEAT, Heartbeat
 from loadtests.serving.inside.pending import Pending
+from loadtests.serving.inside.routes import endpoints
+from loadtests.serving.inside.stacks import Stacks
+from loadtests.serving.inside.watchdog import LoopWatchdog
 from loadtests.system.fingerprint import fingerprint
 from loadtests.system.placement import cpus, place
 from shared_models import seed
@@ -43,6 +48,7 @@ from shared_models.settings import Settings
 CELLS = (("sync", "/ping"), ("sync", "/posts/17"), ("async", "/ping"), ("async", "/posts/17"))
 HOOKED = ("do_execute", "do_executemany", "do_execute_no_params")
 """A dialect's methods that the heartbeat replaces."""
+PARTS = ("heartbeat", "watchdog")
 AT_ONCE = 8
 TURN = 0.01
 """Approximate seconds per slice."""
@@ -64,11 +70,52 @@ class Switched(Heartbeat):
             self.loop.call_later(BEAT, self.beat)
 
 
+class Leashed(LoopWatchdog):
+    """A watchdog that can be paused: its thread waits for a lock then, and its clock stops."""
+
+    on = True
+    away = 0.0
+    """Seconds for which it was off."""
+    resting = False
+    waiting = False
+
+    def __init__(self, stacks: Stacks) -> None:
+        super().__init__(stacks)
+        self.stop, self.go = Lock(), Lock()
+        self.stop.acquire()
+        self.go.acquire()
+
+    def moment(self) -> float:
+        return perf_counter() - self.away
+
+    def rest(self, seconds: float) -> float:
+        until = self.moment() + seconds
+        self.resting = True
+        while self.stop.acquire(timeout=max(0.0, until - self.moment())):
+            began, self.waiting = perf_counter(), True
+            self.go.acquire()
+            self.away += perf_counter() - began
+            self.waiting, self.resting = False, True
+        return self.moment() - until
+
+    def turn(self, on: bool) -> None:
+        """Switch, and come back once the thread sleeps."""
+        if on == self.on:
+            return
+        self.on, self.resting = on, False
+        (self.go if on else self.stop).release()
+        while not (self.resting if on else self.waiting):
+            sleep(0.0001)
+
+
 @dataclass
 class Switch:
-    """Installs the heartbeat's hooks, and restores the original functions."""
+    """Installs the heartbeat's hooks, and restores the original functions; lets the watchdog run, or not."""
 
     heart: Switched
+    dog: Leashed
+    parts: Sequence[str]
+    """What is switched; the rest is always on."""
 
     def __post_init__(self) -> None:
         self.plain = (to_thread.run_sync, Pool.connect, QueuePool._do_get)
@@ -81,6 +128,9 @@ class Switch:
         """The hooks in each engine's dialect."""
 
     def turn(self, on: bool) -> None:
+        if "watchdog" in self.parts:
+            self.dog.turn(on)
+        on = on or "heartbeat" not in self.parts
         self.heart.on = on
         hop, connect, get = self.watched if on else self.plain
         to_thread.run_sync = hop
@@ -145,14 +195,16 @@ async def seconds(connections: Sequence[TimedConnection], request: bytes, each: 
     return perf_counter() - began
 
 
-async def differences(style: str, path: str, settings: Settings) -> list[float]:
-    """Log ratios of the time without heartbeats to the time with them, one per pair of slices."""
+async def differences(style: str, path: str, settings: Settings, parts: Sequence[str] = PARTS) -> list[float]:
+    """Log ratios of the time without heartbeats and watchdog to the time with them, one per pair."""
     app = import_module(f"{style}_app.main").create_app(settings)
     heart = Switched(Pending())
-    switch = Switch(heart)
+    dog = Leashed(Stacks(None, endpoints(app)))
+    switch = Switch(heart, dog, parts)
     random = Random(1)
     async with app.router.lifespan_context(app) as state:
         heart.start()
+        dog.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 100)  # as serve.py does
@@ -179,6 +231,7 @@ async def differences(style: str, path: str, settings: Settings) -> list[float]:
 
 
 def main() -> None:
+    parts = sys.argv[1:] or PARTS
     placement = place(cpus())
     if placement:
         os.sched_setaffinity(0, placement["server"])
@@ -187,18 +240,19 @@ def main() -> None:
         seed.build(Path(directory))
         for style, path in CELLS:
             settings = Settings(data=directory)
-            logs = uvloop.run(differences(style, path, settings))
+            logs = uvloop.run(differences(style, path, settings, parts))
             lost = 1.0 - math.exp(float(np.mean(logs)))
             error = float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
             bound = 1.0 - math.exp(float(np.mean(logs)) - float(stdtrit(len(logs) - 1, 0.95)) * error)
             good = lost <= ESTIMATE and bound <= BOUND
             met = met and good
             print(
-                f"{style} {path}: heartbeats cost {lost:.2%}, at most {bound:.2%} ({len(logs)} pairs)",
+                f"{style} {path}: {' and '.join(parts)} cost {lost:.2%}, at most {bound:.2%} "
+                f"({len(logs)} pairs)",
                 flush=True,
             )
             figures.append({"style": style, "path": path, "lost": lost, "bound": bound, "pairs": len(logs)})
-    write_figures("overhead", fingerprint(placement), {"figures": figures})
+    write_figures("overhead", fingerprint(placement), {"parts": list(parts), "figures": figures})
     sys.exit(0 if met else 1)
 
 

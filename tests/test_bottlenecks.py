@@ -16,6 +16,7 @@ from loadtests.records.run import Calibration
 from loadtests.records.trial import Resources, Trial
 from reports.analysis.bottlenecks import bottlenecks, of_trials
 from reports.analysis.bounds import Bound, Known, Prediction, bounds, predicted
+from reports.analysis.rounds.holders import holders
 from reports.analysis.signs import CANARY_PARTS, CanaryTimes, Signs
 from reports.analysis.statistics import percentile
 from reports.wording.bottlenecks import evidence_text
@@ -257,6 +258,8 @@ def test_a_planted_bottleneck_is_named_first(one: Planted, tmp_path: Path) -> No
     assert run.trials[-1].valid, run.trials[-1].faults
     assert found, "nothing was named"
     assert found[0][0] in one.names, found
+    if one.names == ["event-loop"]:
+        assert holders(run.trials[-1:])[0].what == "spin"
 
 
 def test_percentiles_of_the_canary_are_limited_by_its_samples() -> None:

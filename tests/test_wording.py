@@ -31,6 +31,7 @@ from reports.analysis.backlogs.judgement import Backlog
 from reports.analysis.bottlenecks import Bottleneck, Evidence
 from reports.analysis.bounds import Name
 from reports.analysis.reservations import Reservation
+from reports.analysis.rounds.holders import Holder
 from reports.analysis.selftest import KnownAnswer
 from reports.analysis.signs import CanaryTimes
 from reports.analysis.statistics import Interval, ShareDifference
@@ -59,6 +60,7 @@ EXAMPLES: Mapping[Any, Any] = {
     float: 0.3, int: 3, bool: True, str: "async", Verdict: VERDICT, Interval: Interval(0.9, 0.8, 1.0, 4),
     Caller: Caller("middleware", "Audit.__call__", "async def", may_be_def=False),
     CanaryTimes: CanaryTimes(0.95, 1.6, 200), Blocks: Blocks(what="time.sleep", file="app.py", line=7),
+    Holder: Holder("/notes/a.py", "notes/a.py", 41, "requests.get", True, "GET /notes", 2, 0.8, 70, False),
     Fault: Fault(kind="steal", value=0.3, limit=0.02), type(None): None,
     ServerEnd: ServerEnd(during="load", code=-9, log=("Killed",)),
     ShareDifference: ShareDifference(0.009, 0.007, 0.011),

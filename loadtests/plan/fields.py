@@ -29,6 +29,9 @@ Line = Annotated[str, AfterValidator(one_line)]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
+"""A count or a time: never negative, never infinite."""
+
 
 class Frozen(BaseModel):
     """Plain data that does not change and knows all its fields."""

@@ -1,13 +1,16 @@
-"""Heartbeats: what a server process reports of itself."""
+"""What a server process reports of itself: heartbeats, and what held its event loop."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from loadtests.plan.fields import Amount, Frozen, Line
 
 
 @dataclass(frozen=True)
@@ -99,3 +102,64 @@ EARLIER_HEARTBEAT_ROW = np.dtype(
     [(name, np.float64) for name in HEARTBEAT_ROW.names or () if name != "blocks"]
 )
 """As versions up to 1.0 kept it."""
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class HoldingLine(Frozen):
+    """A line of code that the event loop's thread was at while the loop was late."""
+
+    file: Line
+    shown: Line
+    """The same, from the directory that it is imported from."""
+    line: Count
+    function: Line
+    call: Line | None = None
+    """What the line calls; None where it computes by itself, or that is not known."""
+    own: bool
+    """Whether it is the app's own code: a library's where no line of the app was running."""
+    route: Line | None = None
+    """As `GET /items/{item_id}`; None where that is not known."""
+    count: Count
+    """Looks at which it was seen."""
+    seconds: Amount
+    """That these stand for."""
+    held: Count
+    """Those of them at which one callback had held the loop for 5 ms or more."""
+    longest: Amount
+    """Seconds for which one callback was seen to hold the loop."""
+    cpu: Amount | None = None
+    """CPU seconds of the loop's thread, in `over` seconds; None where the platform does not show them."""
+    over: Amount
+    """Seconds that were observed for `cpu`, without those in which the thread waited for a CPU."""
+
+
+class LoopHolds(Frozen):
+    """What held the event loops of all workers during a window, in looks at late loops, 50 per second."""
+
+    workers: Annotated[int, Field(ge=1)]
+    looks: Count
+    late: Amount
+    """Seconds that the looks stand for."""
+    contended: Amount
+    """Those of them in which other threads computed while the loop's own waited: what for is not known."""
+    unplaced: Amount = 0.0
+    """Those of them in which the loop's thread computed, at lines that were not seen."""
+    lines: Annotated[tuple[HoldingLine, ...], Field(max_length=2_000)] = ()
+    """Of each worker those that took most, one after the other."""
+
+    @classmethod
+    def of(cls, *windows: Sequence[Mapping[str, Any]]) -> Self | None:
+        """From what each worker's watchdog told of every window; None where none did."""
+        workers = [told for window in windows for told in window]
+        if not workers:
+            return None
+        return cls(
+            workers=max(map(len, windows)),
+            looks=sum(told["looks"] for told in workers),
+            late=sum(told["late"] for told in workers),
+            contended=sum(told["contended"] for told in workers),
+            unplaced=sum(told["unplaced"] for told in workers),
+            lines=tuple(HoldingLine(**line) for told in workers for line in told["lines"]),
+        )

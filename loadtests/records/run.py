@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
-from loadtests.plan.fields import Frozen, Line
+from loadtests.plan.fields import Amount, Frozen, Line
 from loadtests.plan.options import Inputs, Sealed
 from loadtests.plan.plan import Plan
 from loadtests.records.answers import AnswerCheck
 from loadtests.records.faults import Fault
 from loadtests.records.in_force import InForce
 from loadtests.records.refusals import Refusal
-from loadtests.records.trial import Amount, Settling, Trial
+from loadtests.records.trial import Settling, Trial
 
 MOST_ROWS = 250_000
 """Rows per second of load that one generator's trials can leave, in all their files together: five times the

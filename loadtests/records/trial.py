@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from loadtests.plan.cells import Cell
-from loadtests.plan.fields import Frozen, Line
+from loadtests.plan.fields import Amount, Frozen, Line
 from loadtests.records.faults import Fault
+from loadtests.records.heartbeats import LoopHolds
 from loadtests.records.samples import Samples
-
-Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
-"""A count or a time: never negative, never infinite."""
-
 
 Apart = Literal["hooks", "memory", "conflict", "restless", "earlier"]
 """Why the servers of a round's arms were started one after another, and not together: commands were run
@@ -189,6 +186,9 @@ class Trial(Frozen):
     have times of their own, and are no requests."""
     untimed: Mapping[Line, Annotated[int, Field(ge=0)]] = {}
     """By name, how many rows without a response time the window had, such as messages a server pushed."""
+    held: LoopHolds | None = None
+    """What held its event loops during the window; None where that is not known: external servers, servers
+    without heartbeats, and earlier versions."""
     resources: Resources
     arrays: TrialArrays
     faults: tuple[Fault, ...] = ()

@@ -6,7 +6,7 @@ import socket
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import psutil
@@ -83,6 +83,10 @@ class ExternalServer:
 
     def heartbeats(self, since: float) -> list[list[list[float]]]:
         """None: none of our code runs inside that server."""
+        return []
+
+    def held(self, since: float, until: float) -> list[dict[str, Any]]:
+        """None, for the same reason."""
         return []
 
     def routes(self) -> list[str]:

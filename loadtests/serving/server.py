@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -47,6 +48,9 @@ class Target(Protocol):
         """How it ended by itself, if it did."""
 
     def heartbeats(self, since: float) -> list[list[list[float]]]: ...
+
+    def held(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What held the event loop of each worker: see `LoopWatchdog.read`; none where that is not known."""
 
     def routes(self) -> list[str]:
         """The paths of its app's routes, as `/items/{item_id}`; none where they are not known."""
@@ -106,6 +110,7 @@ class Server:
             [
                 *serve_arguments(arm, boot),
                 *redirected(arm, environment.checkout),
+                *looking(environment),
             ],
             log=environment.logs / f"{arm.name}.log",
             env={
@@ -201,6 +206,10 @@ class Server:
         has ended or does not respond: its failed requests show that."""
         return self.ask("heartbeats", since)
 
+    def held(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What held the event loop of each worker between two moments, on perf_counter's clock."""
+        return [found for found in self.ask("held", (since, until)) if found is not None]
+
     def routes(self) -> list[str]:
         """The paths of the app's routes, in the order in which it tries them."""
         return next(iter(self.ask("routes", True)), [])
@@ -212,7 +221,7 @@ class Server:
             for methods, path, file, line in next(iter(self.ask("places", True)), [])
         ]
 
-    def ask(self, kind: str, question: float | bool) -> list[Any]:
+    def ask(self, kind: str, question: float | bool | Sequence[float]) -> list[Any]:
         """What every worker answers; nothing from a server that has ended or does not respond."""
         deadline = time.monotonic() + HEARTBEAT_TIMEOUT
         try:
@@ -271,6 +280,11 @@ def redirected(arm: Arm, checkout: BaseCheckout | None) -> list[str]:
     if checkout is None or arm.name not in checkout.arms:
         return []
     return ["--instead", checkout.base.repository, str(checkout.path)]
+
+
+def looking(environment: ServingEnvironment) -> list[str]:
+    """Flags of serve.py that say how often the event loop is checked."""
+    return [] if environment.look_every is None else ["--look-every", str(environment.look_every)]
 
 
 def hint_for(cause: str, arm: Arm, slow: bool) -> str:

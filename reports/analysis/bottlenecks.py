@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from loadtests.records import MOST_LOST, Fault, Trial
 from reports.analysis.bounds import NEAR, Known, Name
+from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.waits import Ahead, Convoy, IdleWait, SlowAlone, convoy, idle_wait, slow_alone
 
@@ -60,6 +61,8 @@ class LoopLate:
     """p90 delay of the heartbeats, in seconds."""
     canary: CanaryTimes | None
     """None where no light request was sent beside the load."""
+    holder: Holder | None = None
+    """The line of code that holds it most; None where none was seen often enough."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +257,8 @@ def event_loop(signs: Signs, known: Known, busy: bool) -> list[Bottleneck]:
     usual = known.idle.service_time if known.idle and known.idle.service_time else 0.0
     if signs.canary is not None and signs.canary.response_time - usual <= LATE:
         return []
-    return [Bottleneck("event-loop", LoopLate(computes=busy, lag=signs.lag, canary=signs.canary))]
+    holder = next(iter(signs.holders), None)
+    return [Bottleneck("event-loop", LoopLate(busy, signs.lag, signs.canary, holder))]
 
 
 def short_turns(signs: Signs, known: Known, lag: float) -> bool:

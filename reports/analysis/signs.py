@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from loadtests.records import Cell, Heartbeats, Run, Trial
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.bursts import Bursts, bursts
+from reports.analysis.rounds.holders import Holder, holders
 from reports.analysis.statistics import percentile
 
 CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
@@ -66,6 +67,8 @@ class Signs:
     canary: CanaryTimes | None
     bursts: Bursts | None = None
     """How the users of a closed loop ask; None in an open loop."""
+    holders: tuple[Holder, ...] = ()
+    """The lines of code that held the event loop most."""
     lag: float | None = None
     """p90 delay of the heartbeats, in seconds."""
     late: float | None = None
@@ -122,6 +125,7 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
         threads=mean_of([trial.resources.server_threads for trial in trials]),
         delay=float(np.median(np.concatenate(given))) if given else None,
         canary=canary(readings, trials),
+        holders=holders(trials),
         bursts=bursts([one for trial in asking for one in asked(readings, trial)]),
         **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from reports.advice.cards import Card
 from reports.advice.portraits import Portrait
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
+from reports.analysis.bottlenecks import Bottleneck, LoopLate
 from reports.analysis.bounds import known, predicted
 from reports.analysis.failures.kinds import FailureKind
 from reports.analysis.mixtures.figures import ComparedEndpoint
@@ -15,7 +16,7 @@ from reports.analysis.thresholds import Judgement
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.wording.advice.cards import card_advice, card_reason, note_text
-from reports.wording.bottlenecks import evidence_text
+from reports.wording.bottlenecks import evidence_text, holder_text
 from reports.wording.gates.notes import gate_note_text
 from reports.wording.refusals import refusal_text
 from reports.wording.reservations import clients_text, reservation_text
@@ -173,12 +174,21 @@ def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
             }
             for row in portrait.rows
         ],
-        "bottlenecks": [{"name": limit.name, "evidence": evidence_text(limit.evidence)} for limit in limits],
+        "bottlenecks": list(map(of_limit, limits)),
         "neighbours": asdict(canary) if canary else None,
         "costs": asdict(portrait.cost),
         "next": portrait.next_step,
         "warnings": [reservation_text(one) for one in portrait.reservations],
     }
+
+
+def of_limit(limit: Bottleneck) -> dict[str, Any]:
+    """What limits an arm; of an event loop also the line of code that holds it."""
+    found: dict[str, Any] = {"name": limit.name, "evidence": evidence_text(limit.evidence)}
+    if isinstance(limit.evidence, LoopLate):
+        holder = limit.evidence.holder
+        found["held_by"] = {**asdict(holder), "text": holder_text(holder)} if holder is not None else None
+    return found
 
 
 def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | None) -> dict[str, Any]:
@@ -187,10 +197,7 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | No
     bounds: dict[str, Any] = dict.fromkeys(verdict.values)
     if verdict.primary:
         for arm in verdict.values:
-            limits[arm] = [
-                {"name": limit.name, "evidence": evidence_text(limit.evidence)}
-                for limit in conclusions.explanations.of(verdict.cell, arm)[1]
-            ]
+            limits[arm] = list(map(of_limit, conclusions.explanations.of(verdict.cell, arm)[1]))
             bound = predicted(known(conclusions.run, verdict.cell, arm))
             bounds[arm] = asdict(bound) if bound else None
     return {

@@ -16,6 +16,7 @@ from reports.analysis.bottlenecks import (
     ThinkTime,
     TokensExhausted,
 )
+from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import CanaryTimes
 from reports.analysis.waits import MOST, Convoy, IdleWait, Observed, SlowAlone
 from reports.wording import units
@@ -23,6 +24,27 @@ from reports.wording.faults import fault_text
 
 SHOWN = 0.1
 """Fraction of a wait below which its part is not mentioned."""
+
+
+def limit_text(limit: Bottleneck) -> str:
+    """`event-loop: notes/main.py:41 requests.get holds it 83% of the time (…)`: what limits an arm, with the
+    evidence."""
+    evidence = evidence_text(limit.evidence)
+    if isinstance(limit.evidence, LoopLate) and limit.evidence.holder is not None:
+        return f"{limit.name}: {holder_text(limit.evidence.holder)} ({evidence})"
+    return f"{limit.name} ({evidence})"
+
+
+def holder_text(holder: Holder) -> str:
+    """`notes/main.py:41 requests.get holds it 83% of the time, waiting (GET /notes/{id}; 412 looks)`."""
+    does = "computes on it" if holder.computes else "holds it"
+    waits = ", waiting" if holder.computes is False else ""
+    others = f" and {units.counted(holder.routes - 1, 'other route')}" if holder.routes > 1 else ""
+    where = f"{holder.route}{others}; " if holder.route is not None else ""
+    return (
+        f"{holder.shown}:{holder.line} {holder.what} {does} {holder.part:.0%} of the time{waits} "
+        f"({where}{units.counted(holder.looks, 'look')})"
+    )
 
 
 def evidence_text(evidence: Evidence) -> str:

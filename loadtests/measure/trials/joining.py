@@ -13,6 +13,7 @@ import numpy as np
 from loadtests.measure.trials.underway import LoadedSlice
 from loadtests.records.arrays import read_samples, write_samples
 from loadtests.records.files import writing
+from loadtests.records.heartbeats import LoopHolds
 from loadtests.records.samples import Samples, joined
 from loadtests.records.trial import ArrayFile, Resources, Settling, Slice, TrialFiles
 
@@ -28,13 +29,16 @@ class Whole:
     resources: Resources
     slices: tuple[Slice, ...]
     """Empty where there is a single one."""
+    held: LoopHolds | None = None
+    """What held the server's event loops; None where that is not known."""
 
 
 def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> Whole:
     """The slices as one; their samples are joined in the trial's `files` in the run's `directory`. Raises
     CannotWrite."""
+    held = LoopHolds.of(*(one.held for one in slices))
     if len(slices) == 1:
-        return Whole(dict(slices[0].facts), slices[0].resources, ())
+        return Whole(dict(slices[0].facts), slices[0].resources, (), held)
     every = [one.facts for one in slices]
     facts: dict[str, Any] = {
         **every[-1],
@@ -52,7 +56,9 @@ def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> 
         facts["arrays"]["canary"], _, _ = together(slices, "canary", directory / files.canary)
     first = slices[0].opened
     windows = tuple(Slice(opened=one.opened - first, window=one.facts["window"]) for one in slices)
-    return Whole(facts, used([one.resources for one in slices], [one.window for one in windows]), windows)
+    return Whole(
+        facts, used([one.resources for one in slices], [one.window for one in windows]), windows, held
+    )
 
 
 def together(

@@ -161,6 +161,7 @@ def recorded(
         covering=tuple(facts["covering"]),
         untimed=facts["untimed"],
         client=facts["client"],
+        held=one.held,
         resources=one.resources,
         arrays=TrialArrays.model_validate(arrays),
     )

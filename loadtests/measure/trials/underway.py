@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,8 @@ class LoadedSlice:
     resources: Resources
     files: Mapping[str, str]
     """The paths of the array files, as `arrays` names them."""
+    held: Sequence[Mapping[str, Any]]
+    """What each worker's watchdog tells of the window."""
 
 
 class TrialUnderway:
@@ -141,10 +143,11 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
     patience = request.warmup + request.window + request.drain + SLACK
     opened = expect(bench.generator, "opened", patience)["at"]
     watch.open()
-    expect(bench.generator, "closed", patience)
+    closed = expect(bench.generator, "closed", patience)["at"]
     use, end = watch.close(), footprint(server.pid)
     expect(bench.generator, "drained", patience)
     settling, after = settle(clock_of(server.pid), enough), footprint(server.pid)
+    held = server.held(opened, closed)
     facts = expect(bench.generator, "done", patience)
     bench.names.note(request.scenario, facts)
     resources = Resources(
@@ -161,4 +164,4 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         host_foreign=use.host_foreign,
     )
     files = {"samples": request.samples, "canary": request.canary or ""}
-    return LoadedSlice(opened, facts, resources, files)
+    return LoadedSlice(opened, facts, resources, files, held)

@@ -30,12 +30,16 @@ def places(app: Any) -> list[list[Any]]:
     """Of each route whose function is known, in the same order: its methods (none: all), its path, and the
     file and first line of the function with its decorators."""
     return [
-        [
-            sorted(getattr(route, "methods", None) or ()),
-            path,
-            os.path.realpath(code.co_filename),
-            code.co_firstlineno,
-        ]
+        [methods, path, os.path.realpath(code.co_filename), code.co_firstlineno]
+        for methods, path, _, code in endpoints(app)
+    ]
+
+
+def endpoints(app: Any) -> list[tuple[list[str], str, Any, Any]]:
+    """Of each route whose function is known: its methods (none: all), its path, what the route calls, and
+    the function's code."""
+    return [
+        (sorted(getattr(route, "methods", None) or ()), path, route.endpoint, code)
         for path, route in routes(app)
         if (code := code_of(route.endpoint)) is not None
     ]

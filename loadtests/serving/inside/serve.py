@@ -7,7 +7,8 @@ imports only the files beside it from our code.
 Exchanges JSON lines with its parent: one on stdout once it accepts requests; then one for every line on
 stdin: to `{"heartbeats": SINCE}` the heartbeats of each worker from that moment on, to `{"modules": true}`
 the paths of the modules that each worker has imported, to `{"routes": true}` the paths of its app's routes,
-to `{"places": true}` where these routes' functions are.
+to `{"places": true}` where these routes' functions are, to `{"held": [SINCE, UNTIL]}` what held its event
+loop in that time.
 It ends when stdin does, since its parent is gone then.
 """
 
@@ -34,6 +35,7 @@ from anyio.to_thread import current_default_thread_limiter
 
 if TYPE_CHECKING:
     from loadtests.serving.inside.heartbeat import Heartbeat
+    from loadtests.serving.inside.watchdog import LoopWatchdog
 
 
 GRACE = 2.0
@@ -49,6 +51,7 @@ class AnnouncingServer(uvicorn.Server):
         options: argparse.Namespace,
         parent: int,
         heartbeat: Heartbeat | None,
+        watchdog: LoopWatchdog | None,
     ) -> None:
         super().__init__(config)
         self.parent = parent
@@ -56,6 +59,7 @@ class AnnouncingServer(uvicorn.Server):
         self.freeze: bool = options.gc == "freeze"
         self.gc_threshold: int | None = options.gc_threshold
         self.heartbeat = heartbeat
+        self.watchdog = watchdog
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         current_default_thread_limiter().total_tokens = self.threads
@@ -69,6 +73,8 @@ class AnnouncingServer(uvicorn.Server):
             gc.set_threshold(self.gc_threshold)
         if self.heartbeat is not None:
             self.heartbeat.start()
+        if self.watchdog is not None:
+            self.watchdog.start()
         if sockets:
             say_ready(self.parent, sockets[0])
 
@@ -115,7 +121,8 @@ def listen_to_parent(receive: Callable[[bytes], None]) -> None:
 
 def listen(host: str, port: int, backlog: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small answers at once only from sockets whose protocol is known to be TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(backlog)
@@ -135,10 +142,15 @@ def beside(name: str) -> Any:
 
 
 def answer(
-    line: bytes, parent: int, heartbeat: Heartbeat | None, origins: Any, served: Sequence[Any]
+    line: bytes,
+    parent: int,
+    heartbeat: Heartbeat | None,
+    origins: Any,
+    served: Sequence[Any],
+    watchdogs: Sequence[LoopWatchdog],
 ) -> None:
-    """What the parent asks for, as a list with one member: see `supervise`. `served`: the app, once it is
-    there."""
+    """What the parent asks for, as a list with one member: see `supervise`. `served` and `watchdogs`: the app
+    and what watches its loop, once it is there."""
     question = json.loads(line)
     if "modules" in question:
         say(parent, {"modules": [origins.modules()]})
@@ -146,8 +158,22 @@ def answer(
         say(parent, {"routes": [[path for app in served for path in beside("routes").paths(app)]]})
     elif "places" in question:
         say(parent, {"places": [[place for app in served for place in beside("routes").places(app)]]})
+    elif "held" in question:
+        say(parent, {"held": [watchdog.read(*question["held"]) for watchdog in watchdogs] or [None]})
     else:
         say(parent, {"heartbeats": [heartbeat.read(question["heartbeats"]) if heartbeat else []]})
+
+
+def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
+    """What watches the app's loop, and knows its routes and its own code; nothing without heartbeats."""
+    if options.heartbeats == "off":
+        return []
+    top = sys.modules.get(options.app.partition(":")[0].partition(".")[0])
+    file = getattr(top, "__file__", None)
+    package = hasattr(top, "__path__") and file is not None
+    own = os.path.join(os.path.dirname(file), "") if package and file is not None else file
+    stacks = beside("stacks").Stacks(own, beside("routes").endpoints(app))
+    return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
 
 
 def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
@@ -231,6 +257,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--heartbeats", choices=("on", "off"), default="on", help="whether the server records heartbeats"
     )
+    parser.add_argument(
+        "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
+    )
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
 
@@ -263,8 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.instead:
         origins.Redirect(*options.instead).install()
     served: list[Any] = []
+    watchdogs: list[LoopWatchdog] = []
     if not options.alone:
-        listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served))
+        listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs))
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
     loading = beside("loading")
@@ -273,6 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except loading.UnusableApp as error:
         sys.exit(error.lines())
     served.append(app)
+    watchdogs += watchdogs_of(app, options)
     config = uvicorn.Config(
         app,
         interface=loading.interface(app),
@@ -286,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout_keep_alive=options.keep_alive,
         timeout_graceful_shutdown=round(GRACE),
     )
-    server = AnnouncingServer(config, options, parent, heartbeat)
+    server = AnnouncingServer(config, options, parent, heartbeat, next(iter(watchdogs), None))
     try:
         server.run(sockets=[listener])
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -21,7 +21,7 @@ from reports.advice.cards import (
     ThreadsUntried,
 )
 from reports.wording import units
-from reports.wording.bottlenecks import canary_text, evidence_text
+from reports.wording.bottlenecks import canary_text, limit_text
 from reports.wording.gates.notes import gate_figures
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import OUTCOMES
@@ -78,7 +78,7 @@ def card_title(card: Card, run: Run) -> str:
 def card_reason(card: Card) -> str:
     """What limits each arm: the leading bottleneck of each, with its evidence."""
     limited = [
-        f"{arm} is limited by {limits[0].name} ({evidence_text(limits[0].evidence)})"
+        f"{arm} is limited by {limit_text(limits[0])}"
         for arm in (card.verdict.reference, card.arm)
         if (limits := card.limits[arm])
     ]

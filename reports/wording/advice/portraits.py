@@ -10,8 +10,10 @@ from reports.advice.cards import in_force
 from reports.advice.costs import Cost
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, Portrait
+from reports.analysis.rounds.holders import Holder
 from reports.wording import units
-from reports.wording.bottlenecks import canary_text, evidence_text
+from reports.wording.bottlenecks import canary_text
+from reports.wording.bottlenecks import limit_text as limit_words
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import PORTRAIT_MARKS
 
@@ -62,7 +64,7 @@ def limit_text(portrait: Portrait, explanations: Explanations) -> str:
     _, limits = explanations.of(portrait.cell, portrait.arm)
     if not limits:
         return "no bottleneck identified"
-    return f"limited by {limits[0].name} ({evidence_text(limits[0].evidence)})"
+    return f"limited by {limit_words(limits[0])}"
 
 
 def cost_text(cost: Cost) -> list[str]:
@@ -97,6 +99,14 @@ def row_texts(portrait: Portrait, row: EndpointFigures) -> tuple[str, ...]:
     )
 
 
+def off_the_loop(holder: Holder) -> str:
+    """Where the work of a line that holds the event loop may go."""
+    where = f"{holder.what} ({holder.shown}:{holder.line}) off the event loop, in a second --arm"
+    if holder.computes:
+        return f"{where}: in a process, or as `def`, on threads"
+    return f"{where}: an async client, or a thread (`def`, asyncio.to_thread)"
+
+
 def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
     """The experiment that would tell whether the limit is understood, as a command where there is one."""
     arm = run.plan.reference
@@ -111,6 +121,9 @@ def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
         case "shorter-transactions":
             return "shorter transactions, which hold their locks for less time"
         case "find-the-call":
+            holder = next(iter(portrait.signs.holders), None) if portrait.signs is not None else None
+            if holder is not None:
+                return off_the_loop(holder)
             app = arm.app if arm.url is None else "module:attribute"
             return f"`duel advise {app}`, which names calls that block the event loop"
         case "another-client":
