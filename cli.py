@@ -361,8 +361,7 @@ def advise(
     from reports.advice.seen import Advice
     from reports.export.advice import deliver
 
-    options = Options.by(settled, drive, path or (), writes)
-    told, driven = survey(target, settled.settings, start, options)
+    told, driven = survey(target, settled.settings, start, Options.by(settled, drive, path or (), writes))
     advice = Advice.of(told, driven, users, Path(settled.settings.app_dir).resolve())
     raise typer.Exit(deliver(advice, output, format, strict))
 

@@ -57,7 +57,8 @@ VERDICT = Verdict(
 )  # fmt: skip
 
 EXAMPLES: Mapping[Any, Any] = {
-    float: 0.3, int: 3, bool: True, str: "async", Verdict: VERDICT, Interval: Interval(0.9, 0.8, 1.0, 4),
+    float: 0.3, int: 3, bool: True, str: "async", Verdict: VERDICT, Cell: VERDICT.cell,
+    Interval: Interval(0.9, 0.8, 1.0, 4),
     Caller: Caller("middleware", "Audit.__call__", "async def", may_be_def=False),
     CanaryTimes: CanaryTimes(0.95, 1.6, 200), Blocks: Blocks(what="time.sleep", file="app.py", line=7),
     Holder: Holder("/notes/a.py", "notes/a.py", 41, "requests.get", True, "GET /notes", 2, 0.8, 70, False),

@@ -56,9 +56,8 @@ def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> 
         facts["arrays"]["canary"], _, _ = together(slices, "canary", directory / files.canary)
     first = slices[0].opened
     windows = tuple(Slice(opened=one.opened - first, window=one.facts["window"]) for one in slices)
-    return Whole(
-        facts, used([one.resources for one in slices], [one.window for one in windows]), windows, held
-    )
+    resources = used([one.resources for one in slices], [one.window for one in windows])
+    return Whole(facts, resources, windows, held)
 
 
 def together(
