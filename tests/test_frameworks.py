@@ -13,8 +13,9 @@ import pytest
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
 
-from loadtests.serving.inside.describe_app import read, started
+from loadtests.serving.inside.describe_app import started
 from loadtests.serving.inside.frameworks import describe
+from loadtests.serving.inside.reading import read
 from reports.advice.anatomy import Anatomy
 from reports.advice.app_advice import BlocksLoop, Finding, advise, coverage, outcomes
 from reports.exit_codes import exit_code

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from anyio.to_thread import current_default_thread_limiter
 
-from loadtests.serving.inside.describe_app import read
 from loadtests.serving.inside.frameworks import describe
+from loadtests.serving.inside.reading import read
 from reports.advice.anatomy import Anatomy, Pool
 from reports.advice.app_advice import HoldsConnection, MayWedge, Wedges, advise
 from reports.wording.advice.app_advice import problem_text

@@ -151,7 +151,7 @@ class LoopHolds(Frozen):
 
     @classmethod
     def of(cls, *windows: Sequence[Mapping[str, Any]]) -> Self | None:
-        """From what each worker's watchdog told of every window; None where none did."""
+        """From what each worker's watchdog saw in every window; None where there was none."""
         workers = [told for window in windows for told in window]
         if not workers:
             return None

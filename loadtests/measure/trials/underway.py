@@ -59,7 +59,7 @@ class LoadedSlice:
     files: Mapping[str, str]
     """The paths of the array files, as `arrays` names them."""
     held: Sequence[Mapping[str, Any]]
-    """What each worker's watchdog tells of the window."""
+    """What each worker's watchdog saw in the window."""
 
 
 class TrialUnderway:

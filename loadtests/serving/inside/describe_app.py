@@ -7,61 +7,16 @@ imports only the file beside it from our code. Only facts: `reports.advice` judg
 from __future__ import annotations
 
 import argparse
-import ast
 import asyncio
 import importlib.util
-import inspect
 import json
 import math
 import os
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any, get_args
-
-BLOCKS = {
-    "time.sleep": "time.sleep",
-    "os.system": "os.system", "os.popen": "os.popen", "posix.system": "os.system",
-    "io.open": "open", "_io.open": "open",
-    "urllib.request.urlopen": "urllib.request.urlopen",
-    "socket.create_connection": "socket.create_connection",
-    "sqlite3.connect": "sqlite3.connect", "_sqlite3.connect": "sqlite3.connect",
-    "hashlib.scrypt": "hashlib.scrypt", "_hashlib.scrypt": "hashlib.scrypt",
-}  # fmt: skip
-"""Functions that block their thread while they wait, by their own module and qualified name."""
-
-BLOCKING_PACKAGES = {"requests", "psycopg2", "pymysql", "MySQLdb", "pymongo", "smtplib", "ftplib", "paramiko"}
-"""Packages all of whose calls block."""
-
-BLOCKING_MEMBERS = {
-    "subprocess": {"run", "call", "check_call", "check_output", "getoutput"},
-    "httpx": {"get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "Client"},
-    "redis": {"Redis", "StrictRedis", "from_url"},
-    "psycopg": {"connect", "Connection"},
-    "shutil": {"copy", "copyfile", "copytree", "move", "rmtree"},
-}
-"""Calls of these packages that block, by top-level package."""
-
-FILE_METHODS = {"read_text", "read_bytes", "write_text", "write_bytes"}
-"""Methods of any object that read or write a file."""
-
-SESSION_METHODS = {
-    "execute",
-    "scalars",
-    "scalar",
-    "get",
-    "get_one",
-    "commit",
-    "flush",
-    "refresh",
-    "rollback",
-    "merge",
-}
-
-DEPTH = 4
-"""How far calls into the app's own functions are followed."""
+from types import ModuleType
+from typing import Any
 
 
 def main() -> None:
@@ -73,7 +28,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.path.insert(0, options.app_dir)
-    loading, frameworks = beside("loading.py"), beside("frameworks")
+    loading, frameworks, reading = map(beside, ("loading.py", "frameworks", "reading"))
     try:
         app = loading.load(options.app)
     except loading.UnusableApp as error:
@@ -81,7 +36,7 @@ def main() -> None:
     home = Path(options.app_dir).resolve()
     found = asyncio.run(started(app, loading.interface(app), frameworks.pools)) if options.start else {}
     # Pools last: reading imports what an app has named, not used.
-    described = frameworks.describe(app, home, read)
+    described = frameworks.describe(app, home, reading.read)
     if not any(described[part] for part in ("frameworks", "routes", "middleware")):
         sys.exit(unknown(options.app, described["unread"]))
     json.dump({**described, "pools": frameworks.pools(), **found}, out)
@@ -155,129 +110,6 @@ def unknown(target: str, unread: list[dict[str, Any]]) -> str:
         f"UnusableApp: {target} is {named}, which duel advise does not look into\n"
         "hint: it reads apps of FastAPI, Starlette, Litestar, Quart and Django, also below wrappers"
     )
-
-
-def read(function: Any, home: Path) -> dict[str, Any]:
-    """What a function does that blocks its thread."""
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    found = blocking(plain, home, DEPTH, set()) if isinstance(plain, FunctionType) else []
-    return {"blocks": found, "unread": [], "looked_into": 1}
-
-
-def place(function: Any, home: Path) -> tuple[str | None, int | None]:
-    """File, relative to the app's directory if it is inside, and line."""
-    try:
-        file = Path(inspect.getsourcefile(function) or "").resolve()
-        line = inspect.getsourcelines(function)[1]
-    except (OSError, TypeError):
-        return None, None
-    return (str(file.relative_to(home)) if file.is_relative_to(home) else str(file)), line
-
-
-def blocking(function: FunctionType, home: Path, depth: int, seen: set[Any]) -> list[dict[str, Any]]:
-    """The calls in a function that keep its thread while they wait, those in the app's own functions that it
-    calls directly among them."""
-    seen.add(function)
-    try:
-        lines, first = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
-        return []
-    file, _ = place(function, home)
-    sessions = session_parameters(function)
-    found = []
-    for call in calls(tree.body[0]):
-        target = resolved(call.func, function)
-        what = name_of_blocking(target) or method_that_blocks(call.func, sessions)
-        if what is not None:
-            found.append({"what": what, "file": file, "line": first + call.lineno - 1})
-        elif isinstance(target, FunctionType) and depth and target not in seen and own(target, home):
-            found += blocking(target, home, depth - 1, seen)
-    return found
-
-
-def calls(function: ast.AST) -> Iterator[ast.Call]:
-    """The calls that a function makes itself and does not await; not those of functions defined in it, which
-    may be run elsewhere."""
-    waiting: list[ast.AST] = list(ast.iter_child_nodes(function))
-    while waiting:
-        node = waiting.pop(0)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.Await) and isinstance(node.value, ast.Call):
-            waiting += [*node.value.args, *(word.value for word in node.value.keywords), node.value.func]
-            continue
-        if isinstance(node, ast.AsyncWith):
-            # `async with client.stream(…)` does not block: what enters is awaited.
-            waiting += node.body
-            continue
-        if isinstance(node, ast.Call):
-            yield node
-        waiting += ast.iter_child_nodes(node)
-
-
-def resolved(node: ast.AST, function: FunctionType) -> Any:
-    """What a dotted name stands for in a function, looked up in modules and classes only, where that has
-    no side effect; None where it is not known."""
-    if isinstance(node, ast.Name):
-        if node.id in function.__code__.co_varnames:
-            return None
-        builtins = function.__globals__.get("__builtins__", {})
-        known = builtins if isinstance(builtins, dict) else vars(builtins)
-        return function.__globals__.get(node.id, known.get(node.id))
-    if isinstance(node, ast.Attribute):
-        base = resolved(node.value, function)
-        if isinstance(base, ModuleType) or inspect.isclass(base):
-            return inspect.getattr_static(base, node.attr, None)
-    return None
-
-
-def name_of_blocking(target: Any) -> str | None:
-    """The name under which a callable is known to block."""
-    if target is None or inspect.iscoroutinefunction(target):
-        return None
-    module, name = getattr(target, "__module__", None) or "", getattr(target, "__qualname__", "")
-    package = module.partition(".")[0]
-    if f"{module}.{name}" in BLOCKS:
-        return BLOCKS[f"{module}.{name}"]
-    if package in BLOCKING_PACKAGES or name in BLOCKING_MEMBERS.get(package, ()):
-        return f"{package}.{name}"
-    return None
-
-
-def method_that_blocks(func: ast.AST, sessions: set[str]) -> str | None:
-    """A method of a synchronous session among the parameters, or one that reads or writes a file."""
-    if not isinstance(func, ast.Attribute):
-        return None
-    if func.attr in FILE_METHODS:
-        return func.attr
-    if isinstance(func.value, ast.Name) and func.value.id in sessions and func.attr in SESSION_METHODS:
-        return f"{func.value.id}.{func.attr} of a synchronous Session"
-    return None
-
-
-def session_parameters(function: FunctionType) -> set[str]:
-    """Parameters that are sessions of SQLAlchemy's synchronous kind."""
-    try:
-        from sqlalchemy.orm import Session  # noqa: PLC0415  # and without SQLAlchemy
-    except ImportError:
-        return set()
-    found = set()
-    try:
-        hints = inspect.get_annotations(function, eval_str=True)
-    except Exception:  # evaluating an app's annotations may raise anything
-        return set()
-    for name, hint in hints.items():
-        kinds = [hint, *get_args(hint)]
-        if any(inspect.isclass(kind) and issubclass(kind, Session) for kind in kinds):
-            found.add(name)
-    return found
-
-
-def own(function: FunctionType, home: Path) -> bool:
-    """Whether a function is the app's, and not a library's."""
-    path = Path(function.__code__.co_filename)
-    return path.is_relative_to(home) and "site-packages" not in path.parts
 
 
 if __name__ == "__main__":

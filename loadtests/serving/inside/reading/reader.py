@@ -1,0 +1,199 @@
+"""From a function that a framework calls on the event loop to the blocking calls that it reaches."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any
+
+from .calls import Calls
+from .scope import Scope, annotated, definition, parameters
+from .values import (
+    PLAIN,
+    Instance,
+    Iterated,
+    Local,
+    Thing,
+    Unknown,
+    Value,
+    full,
+    function_below,
+    hinted,
+    one_of,
+    own_code,
+)
+from .walk import Walk
+
+DEEPEST = 60
+"""Functions that may be on the way to a call. Recursion ends long before."""
+
+MOST = 20_000
+"""Functions that are read for one entry: a program that calls everything from everywhere ends there."""
+
+
+class Reader:
+    """What is found from one entry on."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.blocks: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.unread: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.judged: set[tuple[str, int, int]] = set()
+        self.way: list[tuple[Any, ...]] = []
+        """The functions that are being read, the entry first, by what identifies them."""
+        self.chain: list[dict[str, Any]] = []
+        self.done: dict[tuple[Any, ...], Value] = {}
+        """What functions return that have been read, by the values that they were given."""
+        self.calls = Calls(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "blocks": list(self.blocks.values()),
+            "unread": list(self.unread.values()),
+            "looked_into": max(1, len(self.judged)),
+        }
+
+    def where(self, file: str) -> str:
+        """A file, relative to the app's directory if it is inside."""
+        path = Path(file).resolve()
+        return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
+
+    def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None:
+        """Note a call that blocks, once for each place."""
+        line = getattr(node, "lineno", None)
+        place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind}
+        self.blocks.setdefault((what, scope.file, line), {**place, "chain": list(self.chain[1:])})
+
+    def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None:
+        """Note a call that could not be followed."""
+        line = getattr(node, "lineno", None)
+        found = {"name": text, "file": self.where(scope.file), "line": line, "why": why}
+        self.unread.setdefault((text, scope.file, line), found)
+
+    def judge(self, node: ast.AST, scope: Scope) -> None:
+        """Count a call that was looked at."""
+        self.judged.add((scope.file, getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
+
+    def run(self, function: FunctionType, arguments: dict[str, Value]) -> Value:
+        """Read a function of the app as if it were called with these arguments; what it returns or yields."""
+        node = definition(function)
+        if node is None:
+            return PLAIN
+        outer = Scope(node, function, None, {})
+        return self.enter(Scope(node, function, None, self.filled(function, arguments)), outer)
+
+    def run_local(self, local: Local, arguments: dict[str, Value]) -> Value:
+        """The same for a function that a function defines."""
+        given = {one.arg: arguments.get(one.arg, PLAIN) for one in parameters(local.node)}
+        scope = Scope(local.node, local.scope.function, local.scope, given)
+        return self.enter(scope, scope)
+
+    def enter(self, scope: Scope, _: Scope) -> Value:
+        node = scope.node
+        identity = (scope.file, node.lineno, node.col_offset, *map(marked, scope.values.values()))
+        if identity in self.done:
+            return self.done[identity]
+        if identity in self.way or len(self.way) >= DEEPEST or len(self.done) > MOST:
+            return PLAIN
+        name = getattr(node, "name", "<lambda>")
+        self.way.append(identity)
+        self.chain.append({"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno})
+        try:
+            found = Walk(self, scope).body()
+        finally:
+            self.way.pop()
+            self.chain.pop()
+        self.done[identity] = found
+        return found
+
+    def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]:
+        """The values of all parameters: given, injected by the framework, or as annotated."""
+        node = definition(function)
+        if node is None:
+            return arguments
+        hints, found = annotated(function), dict(arguments)
+        defaults = inspect.signature(function, follow_wrapped=False).parameters
+        for one in parameters(node):
+            if one.arg in found:
+                continue
+            hint = hints.get(one.arg)
+            default = defaults[one.arg].default if one.arg in defaults else inspect.Parameter.empty
+            injected = self.injected(hint, default)
+            if injected is not None:
+                found[one.arg] = injected
+            elif hint is not None:
+                found[one.arg] = hinted(hint)
+            else:
+                found[one.arg] = self.unnamed(one.arg, default)
+        return found
+
+    @staticmethod
+    def unnamed(name: str, default: Any) -> Value:
+        """A parameter without an annotation."""
+        simple = default is not inspect.Parameter.empty and (default is None or callable(default) is False)
+        return PLAIN if simple else Unknown(name)
+
+    def injected(self, hint: Any, default: Any) -> Value | None:
+        """What FastAPI's `Depends` gives a parameter: what its function yields or returns; None without."""
+        for one in (default, *getattr(hint, "__metadata__", ())):
+            if type(one).__name__ not in ("Depends", "Security"):
+                continue
+            function = getattr(one, "dependency", None)
+            made = hinted(hint) if function is None else self.calls.result_alone(Thing(function))
+            hinted_value = hinted(hint)
+            return made if made is not PLAIN and not isinstance(made, Unknown) else hinted_value
+        return None
+
+
+def marked(values: list[Value]) -> Any:
+    """What tells two calls of a function apart: the objects and functions that it is given."""
+    value = one_of(values)
+    if isinstance(value, Thing):
+        return id(value.thing)
+    if isinstance(value, Instance):
+        return value.kind
+    if isinstance(value, Local):
+        return value.node.lineno, value.node.col_offset
+    if isinstance(value, Iterated):
+        function = value.function
+        return id(function.node if isinstance(function, Local) else function)
+    return type(value).__name__
+
+
+def shown(scope: Scope, name: str) -> str:
+    """A function's name with that of its class."""
+    full_name = str(scope.function.__qualname__).rpartition("<locals>.")[2]
+    return full_name if full_name.rpartition(".")[2] == name else name
+
+
+def read(function: Any, home: Path) -> dict[str, Any]:
+    """What a function does that blocks its thread, what it calls that could not be read, and how many calls
+    were looked at. Nothing is called but imports that the function would make itself."""
+    reader, limit = Reader(home), sys.getrecursionlimit()
+    owner: dict[str, Value] = {}
+    plain = function_below(function)
+    if isinstance(plain, MethodType):
+        first = next(iter(inspect.signature(plain.__func__, follow_wrapped=False).parameters), "self")
+        owner = {first: Thing(plain.__self__)}
+        plain = plain.__func__
+    if not isinstance(plain, FunctionType):
+        return {"blocks": [], "unread": [], "looked_into": 0}
+    if plain.__qualname__.endswith(".__init__") and not owner:
+        owner = {"self": PLAIN}
+    sys.setrecursionlimit(max(limit, 10_000))
+    try:
+        if own_code(plain.__code__):
+            reader.run(plain, dict(owner))
+        else:
+            # A library's decorator around a function of the app: what it calls is in its closure.
+            reader.calls.wrapped(Thing(plain))
+    except RecursionError:
+        reader.unread[("recursion",)] = {
+            "name": full(plain), "file": None, "line": None, "why": "too deep",
+        }  # fmt: skip
+    finally:
+        sys.setrecursionlimit(limit)
+    return reader.as_dict()

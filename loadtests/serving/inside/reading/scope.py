@@ -1,0 +1,152 @@
+"""The names of a function and their values."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Mapping
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from .values import PLAIN, Thing, Unknown, Value, hinted, one_of
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+MISSING = object()
+
+
+@cache
+def parsed(file: str) -> ast.Module | None:
+    """The syntax tree of a file; None where there is none."""
+    try:
+        with open(file, encoding="utf-8") as source:
+            return ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+@cache
+def definition(function: FunctionType) -> Definition | None:
+    """Where a function is written; None where its source is not there."""
+    code = function.__code__
+    tree = parsed(code.co_filename)
+    kinds = (ast.Lambda,) if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree) if tree is not None else ():
+        if not isinstance(node, Definition) or not isinstance(node, kinds):
+            continue
+        named = getattr(node, "name", code.co_name) == code.co_name
+        if named and code.co_firstlineno in (node.lineno, first_line(node)):
+            return node
+    return written(function) if tree is None else None
+
+
+def first_line(node: Definition) -> int:
+    """With its decorators."""
+    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+    return min([node.lineno, *(one.lineno for one in decorators)])
+
+
+def written(function: FunctionType) -> Definition | None:
+    """The same from what `inspect` finds, as in a notebook."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    ast.increment_lineno(tree, first - 1)
+    found = tree.body[0]
+    return found if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef) else None
+
+
+class Scope:
+    """The names that one call of a function sees."""
+
+    def __init__(
+        self, node: Definition, function: FunctionType, outer: Scope | None, arguments: Mapping[str, Value]
+    ) -> None:
+        """`function`: the one whose globals are seen; `outer`: of the function that `node` is written in."""
+        self.node, self.function, self.outer = node, function, outer
+        self.values: dict[str, list[Value]] = {name: [value] for name, value in arguments.items()}
+        self.returns: list[Value] = []
+        self.yields: list[Value] = []
+
+    @property
+    def file(self) -> str:
+        return self.function.__code__.co_filename
+
+    def put(self, name: str, value: Value) -> None:
+        known = self.values.setdefault(name, [])
+        if value is not PLAIN or not known:
+            known.append(value)
+
+    def look_up(self, name: str) -> Value:
+        """The value of a name."""
+        if name in self.values:
+            return one_of(self.values[name])
+        if self.outer is not None:
+            return self.outer.look_up(name)
+        free = self.function.__code__.co_freevars
+        if name in free and self.function.__closure__:
+            try:
+                return Thing(self.function.__closure__[free.index(name)].cell_contents)
+            except ValueError:  # not assigned yet
+                return Unknown(name)
+        found = self.function.__globals__.get(name, getattr(builtins, name, MISSING))
+        return Unknown(name) if found is MISSING else Thing(found)
+
+    def bring_in(self, node: ast.Import | ast.ImportFrom) -> None:
+        """An import inside a function: the app would do the same when it runs."""
+        for alias in node.names:
+            if isinstance(node, ast.Import):
+                whole = module(alias.name)
+                top = module(alias.name.partition(".")[0])
+                self.put(alias.asname or alias.name.partition(".")[0], whole if alias.asname else top)
+                continue
+            package = self.function.__globals__.get("__package__") or ""
+            name = "." * node.level + (node.module or "")
+            parent = module(name, package if node.level else None)
+            known = getattr(parent.thing, alias.name, MISSING) if isinstance(parent, Thing) else MISSING
+            self.put(
+                alias.asname or alias.name,
+                Thing(known) if known is not MISSING else module(f"{name}.{alias.name}", package),
+            )
+
+
+def module(name: str, package: str | None = None) -> Value:
+    """A module by name, imported if need be; Plain where it cannot be."""
+    if name in sys.modules:
+        return Thing(sys.modules[name])
+    try:
+        return Thing(importlib.import_module(name, package))
+    except Exception:  # what an app would import may raise anything
+        return PLAIN
+
+
+def parameters(node: Definition) -> list[ast.arg]:
+    """In the order in which positional arguments fill them, those by keyword last."""
+    arguments = node.args
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
+def bound(node: Definition, positional: list[Value], keywords: Mapping[str, Value]) -> dict[str, Value]:
+    """The values of a call's arguments by parameter."""
+    names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+    return {**dict(zip(names, positional, strict=False)), **keywords}
+
+
+def annotated(function: FunctionType) -> dict[str, Any]:
+    """A function's annotations, evaluated; nothing where that fails."""
+    try:
+        return inspect.get_annotations(function, eval_str=True)
+    except Exception:  # evaluating an app's annotations may raise anything
+        return {}
+
+
+def returned(function: Any) -> Value:
+    """What a library's function says that it returns."""
+    return hinted(annotated(function).get("return")) if isinstance(function, FunctionType) else PLAIN
