@@ -39,6 +39,8 @@ class AskedRoute(Frozen):
         """Why its function may not have run; None where it has. An error of its own is status 500."""
         if not self.status:
             return "no-answer"
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED and not self.request.startswith(("GET ", "HEAD ")):
+            return "writes"
         return "refused" if HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
