@@ -43,6 +43,9 @@ caches: what only that one does is not what requests wait for."""
 BUDGET = 2.0
 """Seconds for one route, after which it gets no more than `LEAST` requests."""
 
+ENDLESS = 0.5
+"""Seconds for which a body is read: a stream may have no end."""
+
 LONGEST = 120.0
 """Seconds after which no further route is asked."""
 
@@ -168,7 +171,7 @@ def reply(client: httpx.Client, question: Question, server: Target) -> Reply:
     """An answer; nothing where the app breaks the connection. Raises ChildFailed where its server has
     ended."""
     try:
-        return answered(client, question, server)
+        return answered(client, question, server, ENDLESS)
     except ChildFailed:
         if server.ended() is not None:
             raise

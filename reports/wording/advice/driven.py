@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from reports.advice.driven import Driven, Missed, SeenLine
-from reports.wording.units import counted, duration
+from reports.wording.units import counted, duration, listed
 
 LISTED = 4
 """Routes that were not reached for one reason, named in the terminal."""
@@ -50,12 +50,5 @@ def reach_text(driven: Driven) -> str:
     for name, why, status in missed:
         reason = f"{status}: {WHY_MISSED[why]}" if why == "refused" else WHY_MISSED[why]
         reasons.setdefault(reason, []).append(name)
-    told = "; ".join(f"{listed(names)} ({reason})" for reason, names in reasons.items())
+    told = "; ".join(f"{listed(names, LISTED)} ({reason})" for reason, names in reasons.items())
     return f"{said}; not reached: {told}" if missed else said
-
-
-def listed(names: Sequence[str]) -> str:
-    """`GET /a, GET /b and 3 others (--json lists them)`."""
-    more = len(names) - LISTED
-    others = f" and {counted(more, 'other')}" if more > 0 else ""
-    return ", ".join(names[:LISTED]) + others
