@@ -356,12 +356,13 @@ def advise(
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.measure.driving.drive import Options, survey
-    from reports.advice.seen import Advice
-    from reports.export.advice import deliver
+    from reports.advice.seen import AppAdvice
+    from reports.export.advice import check_stdout, deliver
 
+    check_stdout(output, format)
     options = Options.by(settled, drive, path or (), writes)
     told, driven = survey(target, settled.settings, start, options)
-    advice = Advice.of(told, driven, users, Path(settled.settings.app_dir).resolve())
+    advice = AppAdvice.of(told, driven, users, Path(settled.settings.app_dir).resolve())
     raise typer.Exit(deliver(advice, output, format, strict))
 
 

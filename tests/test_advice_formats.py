@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from reports.advice.seen import Advice
+from reports.advice.seen import AppAdvice
 from reports.export import advice as exporting
 from reports.export import sarif
 from reports.export.located import located, repository
@@ -22,7 +21,7 @@ BLOCKING = {"what": "time.sleep", "file": "shop/slow.py", "line": 12, "chain": [
 ]}  # fmt: skip
 
 
-def advice(home: Path, line: int = 12, **changes: Any) -> Advice:
+def advice(home: Path, line: int = 12, **changes: Any) -> AppAdvice:
     """An app with a route that blocks, one in which nothing waits, and code that could not be read."""
     route = {
         "name": "read", "style": "async def", "runs": "loop", "file": "shop/main.py", "line": 3,
@@ -34,7 +33,7 @@ def advice(home: Path, line: int = 12, **changes: Any) -> Advice:
         "name": "ping", "style": "def", "runs": "thread", "file": "shop/main.py", "line": 30,
         "path": "/ping: 100%", "methods": ["GET"], "looked_into": 1,
     }  # fmt: skip
-    return Advice.of({"routes": [{**route, **changes}, idle]}, None, 64, home)
+    return AppAdvice.of({"routes": [{**route, **changes}, idle]}, None, 64, home)
 
 
 def test_each_line_is_an_annotation_at_its_file_in_the_repository(tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ def test_sarif_names_the_line_the_way_to_it_and_what_was_not_read(tmp_path: Path
 
 
 def test_a_fingerprint_stays_when_the_line_moves_and_differs_for_another_call(tmp_path: Path) -> None:
-    def prints(one: Advice) -> list[str]:
+    def prints(one: AppAdvice) -> list[str]:
         results = sarif.log(located(one, tmp_path), [])["runs"][0]["results"]
         return [result["partialFingerprints"][sarif.FINGERPRINT] for result in results]
 
@@ -109,8 +108,3 @@ def test_the_pre_commit_hook_runs_a_command_that_is_installed() -> None:
     assert f"{program} = " in scripts
     assert duel_here(verb, "--help", cwd=ROOT).returncode == 0
     assert hook["pass_filenames"] is False
-
-
-@pytest.mark.parametrize("name", ["error", "warning", "notice"])
-def test_every_level_of_an_annotation_is_one_that_github_knows(name: str) -> None:
-    assert name in exporting.COMMANDS.values()

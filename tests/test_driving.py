@@ -157,7 +157,8 @@ def test_paths_are_filled_whatever_framework_they_are_written_for() -> None:
     """Starlette, Litestar, Quart and Django."""
     routes = [
         route("/a/{n:int}", "GET", "HEAD"), route("/b/{key:uuid}", "GET"), route("/c/<int:n>/<name>", "GET"),
-        route("/d/<path:rest>"), route("/e/(?P<year>[0-9]{4})/"), route("/f", "POST"), route("/g", "WEBSOCKET"),
+        route("/d/<path:rest>"), route("/e/(?P<year>[0-9]{4})/"), route("/f", "POST"),
+        route("/g", "WEBSOCKET"),
     ]  # fmt: skip
     found = targets(routes, [], [], writes=False)
     assert [str(one.question) for one in found.asked] == [
@@ -176,7 +177,9 @@ def test_examples_of_the_document_and_given_paths_come_first() -> None:
             "/a/{name}": {"get": {"parameters": [
                 {"name": "name", "in": "path", "schema": {"type": "string", "example": "ada"}},
             ]}},
-            "/b": {"post": {"requestBody": {"content": {"application/json": {"schema": {"example": {"x": 1}}}}}}},
+            "/b": {"post": {"requestBody": {"content": {
+                "application/json": {"schema": {"example": {"x": 1}}},
+            }}}},
         }
     }  # fmt: skip
     listed = operations(json.dumps(document).encode())

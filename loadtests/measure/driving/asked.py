@@ -15,7 +15,7 @@ AFTER = 0.02
 
 
 @dataclass
-class Asked:
+class DrivenRoute:
     """A route with its answers, as `reports.advice.driven` reads it."""
 
     name: str

@@ -18,7 +18,7 @@ from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered, ask
 from loadtests.measure.answers.openapi import Operation, operations
 from loadtests.measure.answers.questions import Question
-from loadtests.measure.driving.asked import Asked, held_during
+from loadtests.measure.driving.asked import DrivenRoute, held_during
 from loadtests.measure.driving.targets import DOCUMENTS, Shown, Targets, targets
 from loadtests.measure.driving.users import ask_as_users
 from loadtests.measure.planning import arms_of
@@ -137,7 +137,7 @@ def published(server: Target, routes: Sequence[Mapping[str, Any]]) -> list[Opera
     return []
 
 
-def ask_targets(server: Target, found: Targets) -> list[Asked]:
+def ask_targets(server: Target, found: Targets) -> list[DrivenRoute]:
     """Ask what there is to ask, while there is time. Raises ChildFailed."""
     asked, until = [], time.monotonic() + LONGEST
     limits = httpx.Limits(max_keepalive_connections=0)
@@ -150,9 +150,9 @@ def ask_targets(server: Target, found: Targets) -> list[Asked]:
     return asked
 
 
-def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> Asked:
+def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> DrivenRoute:
     """Ask one route, first once without a look at its loop. Raises ChildFailed."""
-    found = Asked(one.name, str(one.question))
+    found = DrivenRoute(one.name, str(one.question))
 
     def ask_it() -> None:
         found.status = send(one.question).status

@@ -17,8 +17,8 @@ READS = ("GET", "HEAD")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 NO_REQUEST = ("EVENT", "ASGI")
-"""What stands for the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose
-own routes are listed."""
+"""In place of the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose own
+routes are listed."""
 
 DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json")
 """Where frameworks publish their OpenAPI document."""

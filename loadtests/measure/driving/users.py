@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure.driving.asked import Asked, held_during
+from loadtests.measure.driving.asked import DrivenRoute, held_during
 from loadtests.measure.driving.targets import NO_REQUEST, Unasked, label, matches, plain
 from loadtests.measure.generator import GeneratorOptions, expect, generator
 from loadtests.plan.building import locustfile
@@ -27,10 +27,10 @@ LONGEST, SLACK = 6.0, 30.0
 
 def ask_as_users(
     server: Target, routes: Sequence[Mapping[str, Any]], file: str, locust_args: Sequence[str], logs: Path
-) -> tuple[list[Asked], dict[str, Unasked]]:
+) -> tuple[list[DrivenRoute], dict[str, Unasked]]:
     """The routes that the users of each scenario request, and those that they do not. Raises PlanError where
     the file cannot be used, ChildFailed."""
-    found: dict[str, Asked] = {}
+    found: dict[str, DrivenRoute] = {}
     chosen = locustfile(file)
     options = GeneratorOptions(
         locustfile=chosen.file if chosen else file, canary=None, locust_args=locust_args
@@ -66,7 +66,7 @@ def ask_as_users(
 
 
 def note(
-    found: dict[str, Asked],
+    found: dict[str, DrivenRoute],
     routes: Sequence[Mapping[str, Any]],
     users: str,
     answers: Sequence[Mapping[str, Any]],
@@ -77,7 +77,7 @@ def note(
     for answer in answers:
         requested[route_of(answer["method"], answer["path"], routes)] = answer
     for name, answer in requested.items():
-        one = found.setdefault(name, Asked(name, f"{answer['method']} {answer['path']}"))
+        one = found.setdefault(name, DrivenRoute(name, f"{answer['method']} {answer['path']}"))
         one.status = answer["status"]
     if held is None:
         return
@@ -87,12 +87,12 @@ def note(
         alone = next(iter(requested)) if len(requested) == 1 else users
         lines.setdefault(own or alone, []).append(line)
     for name, mine in lines.items():
-        visits = found.setdefault(name, Asked(name, users)).visits
+        visits = found.setdefault(name, DrivenRoute(name, users)).visits
         visits.append(held.model_copy(update={"lines": tuple(mine)}))
 
 
 def route_of(method: str, path: str, routes: Sequence[Mapping[str, Any]]) -> str:
-    """The label of the route that answers a request; the request itself where none is known to."""
+    """The label of the first route that matches a request; the request itself where none does."""
     for one in routes:
         if (method in one["methods"] or not one["methods"]) and matches(str(one["path"]), path):
             return label(one)
