@@ -137,7 +137,7 @@ def test_lines_are_pooled_over_rounds_workers_and_routes() -> None:
     ("line", "why"),
     [
         (changed(count=ENOUGH - 1), "seen too seldom"),
-        (changed(held=3), "many short callbacks, none of which held the loop"),
+        (changed(held=1), "many short callbacks, none of which held the loop"),
         (changed(seconds=0.04), "too little of the time"),
     ],
 )
