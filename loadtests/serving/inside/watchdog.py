@@ -62,7 +62,7 @@ MOST_LINES = 40
 """Lines that are told."""
 
 AT_ONCE = 0.001
-"""Seconds in which a thread that wakes up gets the GIL where no other one has it."""
+"""Seconds within which a thread that wakes up gets the GIL unless another one has it."""
 
 QUEUE, CONTENDED, UNKNOWN, UNPLACED = -1.0, -2.0, -3.0, -4.0
 """In place of a place: the loop was between two callbacks; other threads computed while its own waited, for
@@ -198,7 +198,7 @@ class LoopWatchdog:
             since = since if held else self.last.at
             step = step if held else self.step()
             self.look(before, since, held, step, waited)
-            # In pairs: of two looks that are near to each other the second shows whether a callback lasts.
+            # In pairs: the second one of a pair shows whether a callback lasts.
             soon = not soon
             waited = self.rest(min(self.every, LATE if soon else 2 * AGAIN - LATE))
             if self.loop.is_closed():
@@ -264,7 +264,7 @@ class LoopWatchdog:
         # Without the time for which other processes had the CPU.
         over = max(1e-9, now.at - before.at - (now.ready - before.ready))
         cpu = now.loop - before.loop
-        if now.process - before.process - cpu > HALF * over > cpu:
+        if self.cpu_clock is not None and now.process - before.process - cpu > HALF * over > cpu:
             place, held = CONTENDED, False
         elif cpu >= HALF * over and gave:
             place, held = UNPLACED, False
