@@ -164,6 +164,9 @@ def test_paths_are_filled_whatever_framework_they_are_written_for() -> None:
     assert [str(one.question) for one in found.asked] == [
         "GET /a/1", "GET /b/00000000-0000-4000-8000-000000000001", "GET /c/1/1", "GET /d/a",
     ]  # fmt: skip
+    given = targets(routes, [], ["/e/2026/"], writes=False)
+    assert "GET /e/2026/" in map(str, (one.question for one in given.asked))
+    assert not any(one.startswith("ANY /e/") for one in given.left)
     assert found.left == {
         "ANY /e/(?P<year>[0-9]{4})/": "pattern",
         "POST /f": "writes",

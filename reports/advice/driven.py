@@ -86,8 +86,8 @@ class SeenLine:
     computes: bool | None
     """False: it waits; None where neither is clear."""
     seconds: float
-    """Median over the requests at which it was seen, of the time for which one callback was seen to run; it
-    may have run for up to 10 ms longer."""
+    """Median over the requests at which it was seen, of the time for which one callback was seen to run: a
+    lower bound."""
     requests: int
     """At which it was seen."""
     of: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports.advice.anatomy import Anatomy, Step
+from reports.advice.anatomy import Anatomy, ChainStep
 from reports.advice.app_advice import BlocksLoop, Finding, HoldsLoop, ReadsFile
 from reports.advice.seen import AppAdvice, at_line
 from reports.export.places import Place
@@ -74,7 +74,7 @@ def chain_end(chain: Sequence[tuple[str, Place]]) -> Place | None:
     return chain[-1][1] if chain else None
 
 
-def steps(chain: Sequence[Step], home: Path, root: Path) -> Iterator[tuple[str, Place]]:
+def steps(chain: Sequence[ChainStep], home: Path, root: Path) -> Iterator[tuple[str, Place]]:
     for step in chain:
         place = place_of(step.file, step.line, home, root)
         if place is not None:

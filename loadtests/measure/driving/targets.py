@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -147,6 +148,11 @@ def plain(path: str) -> str:
 
 def matches(path: str, requested: str) -> bool:
     """Whether a route's path is that of a request."""
+    if PATTERN.search(PARAMETER.sub("", path)):
+        with suppress(re.error):
+            whole = re.compile(path.replace("^", "").removesuffix("$"))
+            return whole.fullmatch(urlsplit(requested).path) is not None
+        return False
     at, pattern = 0, ""
     for one in PARAMETER.finditer(path):
         kind = next(iter(parameters(one[0])))[1]
