@@ -15,12 +15,17 @@ import pytest
 
 from loadtests.measure.answers.openapi import operations
 from loadtests.measure.driving import users
+from loadtests.measure.driving.drive import Options
 from loadtests.measure.driving.targets import targets
+from loadtests.plan.settings import settle
 from loadtests.records import LoopHolds
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside.guarded import reads_only
 from loadtests.serving.server import Server
+from reports.advice.anatomy import Blocks
+from reports.advice.app_advice import Caller, Finding, ReadsFile
 from reports.advice.driven import AskedRoute, Driven, seen_lines
+from reports.advice.seen import with_seen
 from reports.wording.advice.driven import reach_text
 from tests.apps import driven
 from tests.commands import duel_here
@@ -234,3 +239,24 @@ def test_users_of_a_locustfile_are_asked_instead(
         found, left = users.ask_as_users(server, routes, str(file), (), tmp_path)
     assert {one.name: one.status for one in found} == {"GET /light": 200, "GET /waits/{item_id}": 200}
     assert left == {"GET /dark": "not-requested"}
+
+
+def test_what_was_seen_to_wait_is_wrong_and_what_computes_is_to_be_minded(tmp_path: Path) -> None:
+    """A file that is read at once may stay; one that was seen to hold the loop may not."""
+    call = Blocks(what="read_text", file="main.py", line=41, kind="file")
+    read = Finding(("GET /notes/{id}",), ReadsFile(Caller("route", "read", "async def", True), (call,)))
+    waits = changed(file=str((tmp_path / "main.py").resolve()), longest=0.02)
+    computes = changed(file="/lib.py", line=9, call=None, longest=0.02, cpu=0.8)
+    ran = Driven(asked=(asked([waits, computes], [waits, computes]),))
+    found = with_seen([read], ran, tmp_path)
+    assert [(one.weight, one.evidence) for one in found] == [("wrong", "both"), ("mind", "seen")]
+    assert read.weight == "mind"
+
+
+def test_the_locustfile_of_a_project_is_for_its_runs(tmp_path: Path) -> None:
+    config = tmp_path / "duel.toml"
+    config.write_text('[tool.duel]\nlocustfile = "users.py"\n')
+    in_file, flag = settle({}, {}, config), settle({"locustfile": "mine.py"}, {}, config)
+    assert Options.by(in_file, False, (), False) is None
+    assert Options.by(in_file, True, (), False) == Options()
+    assert Options.by(flag, False, (), False) == Options(locustfile="mine.py")
