@@ -179,8 +179,7 @@ def run(
         output.show(plan.model_dump_json(indent=2) + "\n", lambda _: output.say(text))
         return
     output.note(plan_text(plan))
-    started = begin(plan, Path(settled.settings.out))
-    finish(*carry_on(started, chosen, output), output, strict)
+    finish(*carry_on(begin(plan, Path(settled.settings.out)), chosen, output), output, strict)
 
 
 @verb(*RENEWABLE, json=True, progress=True)
@@ -358,11 +357,12 @@ def advise(
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.measure.driving.drive import Options, survey
-    from reports.advice.seen import Advice
-    from reports.export.advice import deliver
+    from reports.advice.seen import AppAdvice
+    from reports.export.advice import check_stdout, deliver
 
+    check_stdout(output, format)
     told, driven = survey(target, settled.settings, start, Options.by(settled, drive, path or (), writes))
-    advice = Advice.of(told, driven, users, Path(settled.settings.app_dir).resolve())
+    advice = AppAdvice.of(told, driven, users, Path(settled.settings.app_dir).resolve())
     raise typer.Exit(deliver(advice, output, format, strict))
 
 

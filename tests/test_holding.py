@@ -25,6 +25,7 @@ from reports.analysis.rounds.holders import ENOUGH, Holder, holders
 from reports.conclusions import Conclusions, conclude
 from reports.render.summary import summary
 from reports.wording.advice.cards import card_reason
+from reports.wording.advice.portraits import off_the_loop
 from reports.wording.bottlenecks import limit_text
 from tests import scripted
 from tests.scripted import Scripted
@@ -137,7 +138,7 @@ def test_lines_are_pooled_over_rounds_workers_and_routes() -> None:
     ("line", "why"),
     [
         (changed(count=ENOUGH - 1), "seen too seldom"),
-        (changed(held=3), "many short callbacks, none of which held the loop"),
+        (changed(held=1), "many short callbacks, none of which held the loop"),
         (changed(seconds=0.04), "too little of the time"),
     ],
 )
@@ -183,6 +184,15 @@ def test_the_line_is_said_where_the_event_loop_is_the_limit(limited: Conclusions
     assert said in card_reason(limited.cards[0])
     (found,) = summary(limited)["verdicts"][0]["bottlenecks"]["async"]
     assert (found["held_by"]["line"], found["held_by"]["part"]) == (41, pytest.approx(0.8))
+
+
+def test_the_next_step_is_to_take_the_line_off_the_loop() -> None:
+    """Of an app by itself: in place of `duel advise`, which would look for the line."""
+    (holder,) = holders([told(LINE)])
+    assert off_the_loop(holder) == (
+        "requests.get (notes/main.py:41) off the event loop, in a second --arm: an async client, or a thread "
+        "(`def`, asyncio.to_thread)"
+    )
 
 
 def test_further_routes_are_counted() -> None:

@@ -110,7 +110,7 @@ class Server:
             [
                 *serve_arguments(arm, boot),
                 *redirected(arm, environment.checkout),
-                *looking(environment),
+                *environment.serve_flags,
             ],
             log=environment.logs / f"{arm.name}.log",
             env={
@@ -280,11 +280,6 @@ def redirected(arm: Arm, checkout: BaseCheckout | None) -> list[str]:
     if checkout is None or arm.name not in checkout.arms:
         return []
     return ["--instead", checkout.base.repository, str(checkout.path)]
-
-
-def looking(environment: ServingEnvironment) -> list[str]:
-    """Flags of serve.py that say how often the event loop is checked."""
-    return [] if environment.look_every is None else ["--look-every", str(environment.look_every)]
 
 
 def hint_for(cause: str, arm: Arm, slow: bool) -> str:

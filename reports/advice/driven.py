@@ -39,6 +39,8 @@ class AskedRoute(Frozen):
         """Why its function may not have run; None where it has. An error of its own is status 500."""
         if not self.status:
             return "no-answer"
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED and not self.request.startswith(("GET ", "HEAD ")):
+            return "writes"
         return "refused" if HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
@@ -84,8 +86,8 @@ class SeenLine:
     computes: bool | None
     """False: it waits; None where neither is clear."""
     seconds: float
-    """Median over the requests at which it was seen, of the time for which one callback surely ran on; it may
-    have held the loop longer by up to 5 ms."""
+    """Median over the requests at which it was seen, of the time for which one callback was seen to run: a
+    lower bound."""
     requests: int
     """At which it was seen."""
     of: int

@@ -22,7 +22,7 @@ from reports.advice.driven import Driven, SeenLine, routes_of, seen_lines
 
 
 @dataclass(frozen=True)
-class Advice:
+class AppAdvice:
     """An app, and what to change in it."""
 
     anatomy: Anatomy
@@ -36,7 +36,7 @@ class Advice:
     def of(
         cls, told: Mapping[str, Any], driven: Mapping[str, Any] | None, in_flight: int, home: Path
     ) -> Self:
-        """From what loadtests tells of an app; see `advise`."""
+        """From the facts about an app, as loadtests collects them; see `advise`."""
         anatomy = Anatomy.model_validate(told)
         found = advise(anatomy, in_flight)
         if driven is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtests.errors import Exit, PlanError
 from reports.advice.app_advice import Weight, coverage
-from reports.advice.seen import Advice
+from reports.advice.seen import AppAdvice
 from reports.exit_codes import exit_code
 from reports.export import sarif
 from reports.export.github import MESSAGE, PROPERTY, escaped
@@ -21,13 +21,8 @@ from reports.wording.advice.driven import reach_text
 COMMANDS: Mapping[Weight, str] = {"wrong": "error", "mind": "warning", "consider": "notice"}
 
 
-def deliver(advice: Advice, output: Output, format: AdviceFormat, strict: bool) -> Exit:
-    """Write the findings; the exit code of the worst. Raises PlanError where two outputs need stdout."""
-    if output.json == "-" and format not in ("text", "json"):
-        raise PlanError(
-            f"--json - and --format {format} both write to stdout",
-            hint="write the JSON to a file: --json FILE",
-        )
+def deliver(advice: AppAdvice, output: Output, format: AdviceFormat, strict: bool) -> Exit:
+    """Write the findings; the exit code of the worst."""
     as_json = rendering.as_json(advice.anatomy, advice.found, advice.driven)
     code = exit_code(advice.outcomes(), strict)
     if format == "text":
@@ -40,14 +35,23 @@ def deliver(advice: Advice, output: Output, format: AdviceFormat, strict: bool) 
     return output.deliver(code, as_json, lambda _: print_text(text))
 
 
-def exported(advice: Advice, format: AdviceFormat) -> str:
+def check_stdout(output: Output, format: AdviceFormat) -> None:
+    """Raises PlanError where two outputs need stdout."""
+    if output.json == "-" and format not in ("text", "json"):
+        raise PlanError(
+            f"--json - and --format {format} both write to stdout",
+            hint="write the JSON to a file: --json FILE",
+        )
+
+
+def exported(advice: AppAdvice, format: AdviceFormat) -> str:
     """The findings with their places in the repository, in the format of a service."""
     found = located(advice, repository(Path.cwd()))
     notes = list(limits(advice))
     return sarif.text(found, notes) if format == "sarif" else workflow_commands(found, notes)
 
 
-def limits(advice: Advice) -> Iterator[str]:
+def limits(advice: AppAdvice) -> Iterator[str]:
     """What was not read, and which routes were not asked."""
     if text := coverage_text(coverage(advice.anatomy)):
         yield text

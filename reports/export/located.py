@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports.advice.anatomy import Anatomy, Step
+from reports.advice.anatomy import Anatomy, ChainStep
 from reports.advice.app_advice import BlocksLoop, Finding, HoldsLoop, ReadsFile
-from reports.advice.seen import Advice, at_line
+from reports.advice.seen import AppAdvice, at_line
 from reports.export.places import Place
 from reports.wording.advice.app_advice import finding_text
 from reports.wording.advice.rules import Rule, rule_of
@@ -30,12 +30,12 @@ class Located:
     """The functions of the repository that lead there."""
 
 
-def located(advice: Advice, root: Path) -> list[Located]:
+def located(advice: AppAdvice, root: Path) -> list[Located]:
     """The findings, in their order; files are named from `root`."""
     return [one for finding in advice.found for one in lines_of(finding, advice, root)]
 
 
-def lines_of(finding: Finding, advice: Advice, root: Path) -> Iterator[Located]:
+def lines_of(finding: Finding, advice: AppAdvice, root: Path) -> Iterator[Located]:
     problem, routes = finding.problem, ", ".join(finding.routes)
     match problem:
         case BlocksLoop(_, calls) | ReadsFile(_, calls):
@@ -61,7 +61,7 @@ def item(
     finding: Finding,
     about: str,
     place: Place | None,
-    advice: Advice,
+    advice: AppAdvice,
     root: Path,
     chain: tuple[tuple[str, Place], ...] = (),
 ) -> Located:
@@ -74,7 +74,7 @@ def chain_end(chain: Sequence[tuple[str, Place]]) -> Place | None:
     return chain[-1][1] if chain else None
 
 
-def steps(chain: Sequence[Step], home: Path, root: Path) -> Iterator[tuple[str, Place]]:
+def steps(chain: Sequence[ChainStep], home: Path, root: Path) -> Iterator[tuple[str, Place]]:
     for step in chain:
         place = place_of(step.file, step.line, home, root)
         if place is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -18,11 +18,12 @@ from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered, ask
 from loadtests.measure.answers.openapi import Operation, operations
 from loadtests.measure.answers.questions import Question
-from loadtests.measure.driving.targets import DOCUMENTS, Shown, Unasked, targets
+from loadtests.measure.driving.asked import DrivenRoute, held_during
+from loadtests.measure.driving.targets import DOCUMENTS, Shown, Targets, targets
+from loadtests.measure.driving.users import ask_as_users
 from loadtests.measure.planning import arms_of
 from loadtests.plan.arms import BUILT_IN, Arm
 from loadtests.plan.settings import RunSettings, Settled
-from loadtests.records import LoopHolds
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inspection import inspect_alone
 from loadtests.serving.server import Target, serve
@@ -42,8 +43,8 @@ caches: what only that one does is not what requests wait for."""
 BUDGET = 2.0
 """Seconds for one route, after which it gets no more than `LEAST` requests."""
 
-AFTER = 0.02
-"""Seconds for what an app does after its answer, such as background tasks."""
+ENDLESS = 0.5
+"""Seconds for which a body is read: a stream may have no end."""
 
 LONGEST = 120.0
 """Seconds after which no further route is asked."""
@@ -59,7 +60,7 @@ class Options:
     """Whose users' requests are sent in place of the routes' examples."""
     locust_args: Sequence[str] = ()
     writes: bool = False
-    """Whether requests that write are sent, too."""
+    """Whether requests that write are sent, too; the server refuses them otherwise."""
 
     @classmethod
     def by(cls, settled: Settled, drive: bool, paths: Sequence[str], writes: bool) -> Self | None:
@@ -71,22 +72,9 @@ class Options:
         settings = settled.settings
         return cls(paths, settings.locustfile if own else None, settings.locust_arg, writes)
 
-
-@dataclass
-class Asked:
-    """A route with its answers, as `reports.advice.driven` reads it."""
-
-    name: str
-    """As `GET /items/{item_id}`."""
-    request: str
-    """As it was sent."""
-    status: int = 0
-    """Of the last answer; 0 where none came in time."""
-    visits: list[LoopHolds] = field(default_factory=list)
-    """What held the loops during each request but the first."""
-
-    def plain(self) -> dict[str, Any]:
-        return {**asdict(self), "visits": [one.model_dump(mode="json") for one in self.visits]}
+    def serve_flags(self) -> list[str]:
+        """Of serve.py."""
+        return ["--look-every", str(LOOK_EVERY), *([] if self.writes else ["--reads-only"])]
 
 
 def survey(
@@ -102,82 +90,89 @@ def survey(
 
 
 def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> dict[str, Any]:
-    """Ask every route of an app that `options` allow; `routes`: as `inspection` describes them. Returns what
-    `reports.advice.driven.Driven` reads. Raises PlanError where the app does not start."""
-    with served(arm) as server:
-        since = time.perf_counter()
-        time.sleep(ALONE)
-        alone = LoopHolds.of(server.held(since, time.perf_counter()))
-        found = targets(routes, published(server, routes), options.paths, options.writes)
-        left: dict[str, Unasked] = dict(found.left)
-        asked, until = [], time.monotonic() + LONGEST
-        with httpx.Client(
-            base_url=server.url, timeout=PATIENCE, limits=httpx.Limits(max_keepalive_connections=0)
-        ) as client:
-            for one in found.asked:
-                if time.monotonic() > until:
-                    left[one.name] = "time"
-                    continue
-                asked.append(visited(one, server, lambda question: reply(client, question, server)))
+    """Ask every route of an app that `options` allow; `routes`: as `inspect_alone` describes them. Returns
+    what `reports.advice.driven.Driven` reads. Raises PlanError where the app does not start."""
+    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, served(arm, Path(logs), options) as server:
+        time.sleep(READY)
+        alone = held_during(server, lambda: time.sleep(ALONE))
+        if options.locustfile is None:
+            found = targets(routes, published(server, routes), options.paths, options.writes)
+            asked = ask_targets(server, found)
+        else:
+            found = targets((), (), options.paths, writes=False)
+            requested, left = ask_as_users(
+                server, routes, options.locustfile, options.locust_args, Path(logs)
+            )
+            asked = [*requested, *ask_targets(server, found)]
+            found.left.update(left)
     return {
         "asked": [one.plain() for one in asked],
-        "left": left,
+        "left": found.left,
         "alone": None if alone is None else alone.model_dump(mode="json"),
     }
 
 
 @contextmanager
-def served(arm: Arm) -> Iterator[Target]:
+def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
     """The app, served as in a run, with a watchdog that looks often. Raises PlanError."""
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="duel-logs-") as logs,
-            ServingEnvironment(Path(logs), {}, look_every=LOOK_EVERY) as environment,
+            ServingEnvironment(logs, {}, serve_flags=options.serve_flags()) as environment,
             serve(arm, environment, "drive") as server,
         ):
-            time.sleep(READY)
             yield server
     except ChildFailed as failure:
-        # Nothing was measured: what does not start is the argument.
+        # Nothing was measured: what does not start, or ends when it is asked, is the argument.
         raise PlanError(str(failure), cause=failure.cause, hint=failure.hint) from None
 
 
 def published(server: Target, routes: Sequence[Mapping[str, Any]]) -> list[Operation]:
-    """The operations of the app's OpenAPI documents; none where it has no such document."""
-    own = [str(one["path"]) for one in routes if str(one["path"]).endswith("openapi.json")]
-    questions = [Question("GET", path) for path in dict.fromkeys((*own, *server_paths(server), *DOCUMENTS))]
-    for document in ask(server, questions):
+    """The operations of the app's OpenAPI document; none where it has no such document."""
+    paths = [*(str(one["path"]) for one in routes), *server.routes()]
+    own = [path for path in paths if path.endswith("openapi.json")]
+    for path in dict.fromkeys((*own, *DOCUMENTS)):
+        (document,) = ask(server, [Question("GET", path)])
         if document.status == HTTPStatus.OK and (listed := operations(document.body)):
             return listed
     return []
 
 
-def server_paths(server: Target) -> Iterable[str]:
-    """Where the running app says that its document is."""
-    return (path for path in server.routes() if path.endswith("openapi.json"))
+def ask_targets(server: Target, found: Targets) -> list[DrivenRoute]:
+    """Ask what there is to ask, while there is time. Raises ChildFailed."""
+    asked, until = [], time.monotonic() + LONGEST
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+        for one in found.asked:
+            if time.monotonic() > until:
+                found.left[one.name] = "time"
+                continue
+            asked.append(visited(one, server, lambda question: reply(client, question, server)))
+    return asked
 
 
-def reply(client: httpx.Client, question: Question, server: Target) -> Reply:
-    """An answer, also where the app breaks the connection. Raises ChildFailed where its server has ended."""
-    try:
-        return answered(client, question, server)
-    except ChildFailed:
-        if server.ended() is not None:
-            raise
-        return NOTHING
-
-
-def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> Asked:
+def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> DrivenRoute:
     """Ask one route, first once without a look at its loop. Raises ChildFailed."""
-    found = Asked(one.name, str(one.question))
+    found = DrivenRoute(one.name, str(one.question))
+
+    def ask_it() -> None:
+        found.status = send(one.question).status
+
     began = time.monotonic()
     for number in range(VISITS):
         if number >= LEAST and time.monotonic() - began > BUDGET:
             break
-        since = time.perf_counter()
-        found.status = send(one.question).status
-        time.sleep(AFTER)
-        held = LoopHolds.of(server.held(since, time.perf_counter()))
+        held = held_during(server, ask_it)
         if number and held is not None:
             found.visits.append(held)
     return found
+
+
+def reply(client: httpx.Client, question: Question, server: Target) -> Reply:
+    """An answer; nothing where the app breaks the connection. Raises ChildFailed where its server has
+    ended."""
+    try:
+        return answered(client, question, server, ENDLESS)
+    except ChildFailed:
+        if server.ended() is not None:
+            raise
+        return NOTHING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ READS = ("GET", "HEAD")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 NO_REQUEST = ("EVENT", "ASGI")
-"""What stands for the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose
-own routes are listed."""
+"""In place of the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose own
+routes are listed."""
 
 DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json")
 """Where frameworks publish their OpenAPI document."""
@@ -66,33 +67,38 @@ def targets(
     by_route = routed(routes, paths)
     for route in routes:
         path, methods = str(route["path"]), tuple(route["methods"])
-        label = f"{','.join(methods) or 'ANY'} {path}"
+        name = label(route)
         if methods in ((one,) for one in NO_REQUEST):
             continue
         wanted = sendable(methods or ("GET",), writes)
         if not wanted:
-            found.left[label] = "socket" if methods == ("WEBSOCKET",) else "writes"
+            found.left[name] = "socket" if methods == ("WEBSOCKET",) else "writes"
         for method in methods or ("GET",):
             operation = known.pop((method, plain(path)), None)
             if method not in wanted:
                 continue
             if method == "GET" and path in by_route:
-                found.asked += [Shown(label, Question("GET", one)) for one in by_route[path]]
+                found.asked += [Shown(name, Question("GET", one)) for one in by_route[path]]
             elif operation is not None:
-                found.asked.append(Shown(label, question(operation)))
+                found.asked.append(Shown(name, question(operation)))
             elif PATTERN.search(PARAMETER.sub("", path)):
-                found.left[label] = "pattern"
+                found.left[name] = "pattern"
             else:
-                found.asked.append(Shown(label, Question(method, filled(path))))
+                found.asked.append(Shown(name, Question(method, filled(path))))
     for (method, _), operation in known.items():
-        label = f"{method} {operation.path}"
+        name = f"{method} {operation.path}"
         if sendable((method,), writes):
-            found.asked.append(Shown(label, question(operation)))
+            found.asked.append(Shown(name, question(operation)))
         elif method in WRITES:
-            found.left[label] = "writes"
+            found.left[name] = "writes"
     of_routes = [one for several in by_route.values() for one in several]
     found.asked += [Shown(f"GET {one}", Question("GET", one)) for one in paths if one not in of_routes]
     return found
+
+
+def label(route: Mapping[str, Any]) -> str:
+    """How a route is called in reports: `GET,HEAD /items/{item_id}`."""
+    return f"{','.join(route['methods']) or 'ANY'} {route['path']}"
 
 
 def routed(routes: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dict[str, list[str]]:
@@ -142,6 +148,11 @@ def plain(path: str) -> str:
 
 def matches(path: str, requested: str) -> bool:
     """Whether a route's path is that of a request."""
+    if PATTERN.search(PARAMETER.sub("", path)):
+        with suppress(re.error):
+            whole = re.compile(path.replace("^", "").removesuffix("$"))
+            return whole.fullmatch(urlsplit(requested).path) is not None
+        return False
     at, pattern = 0, ""
     for one in PARAMETER.finditer(path):
         kind = next(iter(parameters(one[0])))[1]

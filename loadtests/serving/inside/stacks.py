@@ -88,6 +88,12 @@ class Stacks:
         code = frame.f_code
         return id(code) in self.outer or (code.co_name == "select" and self.kind(code) == "standard")
 
+    def transfers(self, frame: FrameType) -> bool:
+        """Whether asyncio sends or receives just now, without the GIL."""
+        return (
+            frame.f_code.co_filename.endswith("selector_events.py") and self.kind(frame.f_code) == "standard"
+        )
+
     def root(self, frame: FrameType) -> FrameType:
         """The outermost frame of the callback."""
         while (outer := frame.f_back) is not None and id(outer.f_code) not in self.outer:

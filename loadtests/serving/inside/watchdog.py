@@ -2,12 +2,12 @@
 
 A thread checks every 100 ms whether the loop runs a callback. If it does, the loop is asked to give a sign,
 and 5 ms later, beyond what the idle loop takes, it should have come. Where it has not, the loop is late: the
-stack of its thread is looked at, and again every 20 ms until it is punctual for some time. The stack of a
-punctual loop is not read, and it is asked seldom: each time that a thread wakes up costs up to 70 µs in a
+stack of its thread is looked at, and again 50 times a second until it is punctual for some time. The stack of
+a punctual loop is not read, and it is asked seldom: each time that a thread wakes up costs up to 70 µs in a
 virtual machine.
 
 A loop is late because of one callback that runs for long, or because of many that queue. What runs when the
-loop is asked and at the look tells them apart: until the sign comes no task runs more than twice, so that a
+loop is asked and 5 ms later tells them apart: until the sign comes no task runs more than twice, so that a
 task that is there both times has held the loop in between.
 
 Loaded by serve.py from its own directory: only the standard library, none of our packages. References to
@@ -62,7 +62,7 @@ MOST_LINES = 40
 """Lines that are told."""
 
 AT_ONCE = 0.001
-"""Seconds in which a thread that wakes up gets the GIL where no other one has it."""
+"""Seconds within which a thread that wakes up gets the GIL unless another one has it."""
 
 QUEUE, CONTENDED, UNKNOWN, UNPLACED = -1.0, -2.0, -3.0, -4.0
 """In place of a place: the loop was between two callbacks; other threads computed while its own waited, for
@@ -191,14 +191,16 @@ class LoopWatchdog:
         waited = self.rest(LATE + self.idle)
         if self.sign and not kept:
             self.stand(self.moment(), None)
-        since = due if kept else self.last.at
+        since, soon = due if kept else self.last.at, True
         while not self.sign:
             before, self.last = self.last, self.now()
             held = self.runs(step)
             since = since if held else self.last.at
             step = step if held else self.step()
             self.look(before, since, held, step, waited)
-            waited = self.rest(min(self.every, AGAIN))
+            # In pairs: the second one of a pair shows whether a callback lasts.
+            soon = not soon
+            waited = self.rest(min(self.every, LATE if soon else 2 * AGAIN - LATE))
             if self.loop.is_closed():
                 return
 
@@ -250,18 +252,21 @@ class LoopWatchdog:
         """Look at a loop that is late and has run `step` since `since` or longer. `held`: whether that one
         callback has made it late; `before`: from when its CPU time counts; `waited`: how long the GIL was not
         to be had."""
-        now, place = self.last, QUEUE
-        if step is not None:
-            frame = sys._current_frames().get(self.thread)
-            found = None if frame is None or self.stacks.idle(frame) else self.stacks.place(frame)
-            del frame
+        now, place, gave = self.last, QUEUE, AT_ONCE < waited < ALMOST * SWITCH
+        frame = sys._current_frames().get(self.thread)
+        if frame is None or self.stacks.idle(frame):
+            gave = True
+        else:
+            gave = gave or self.stacks.transfers(frame)
+            found = self.stacks.place(frame)
             place = UNKNOWN if found is None else float(found)
+        del frame
         # Without the time for which other processes had the CPU.
         over = max(1e-9, now.at - before.at - (now.ready - before.ready))
         cpu = now.loop - before.loop
-        if now.process - before.process - cpu > HALF * over > cpu:
+        if self.cpu_clock is not None and now.process - before.process - cpu > HALF * over > cpu:
             place, held = CONTENDED, False
-        elif cpu >= HALF * over and (step is None or AT_ONCE < waited < ALMOST * SWITCH):
+        elif cpu >= HALF * over and gave:
             place, held = UNPLACED, False
         start = self.number % KEPT * len(FIELDS)
         seconds = self.stand(now.at, start)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reports.advice.driven import Driven, Missed, SeenLine
-from reports.wording.units import counted, duration
+from reports.wording.units import counted, duration, listed
 
-LISTED = 8
-"""Routes that were not reached, named in the terminal."""
+LISTED = 4
+"""Routes that were not reached for one reason, named in the terminal."""
 
 SEEN_WHY = "no other request is answered meanwhile"
 
 EVIDENCE: Mapping[str, str] = {"read": "read", "seen": "seen", "both": "read and seen"}
 
 WHY_MISSED: Mapping[Missed, str] = {
-    "writes": "it writes: --writes asks it",
+    "writes": "not sent without --writes",
     "socket": "WebSocket",
-    "pattern": "its path is a pattern: pass --path",
+    "pattern": "a pattern in place of a path: pass --path",
     "time": "no time was left",
-    "not-requested": "the locustfile does not request it",
+    "not-requested": "not in the locustfile",
     "refused": "pass --path with values that exist",
     "no-answer": "no answer in time",
 }
@@ -42,15 +42,13 @@ def seen_remedy(line: SeenLine) -> str:
 
 
 def reach_text(driven: Driven) -> str:
-    """Which routes were asked, and which were not reached."""
+    """Which routes were asked, and which were not reached, by reason."""
     missed = driven.missed
-    names = [missed_text(*one) for one in missed[:LISTED]]
-    more = [f"{len(missed) - LISTED} more (--json lists them)"] if len(missed) > LISTED else []
     whole = counted(len(driven.reached) + len(missed), "route")
     said = f"asked {len(driven.reached)} of {whole}, one request at a time"
-    return f"{said}; not reached: {', '.join([*names, *more])}" if missed else said
-
-
-def missed_text(name: str, why: Missed, status: int) -> str:
-    """`GET /items/{item_id} (404: pass --path with values that exist)`."""
-    return f"{name} ({f'{status}: ' if status else ''}{WHY_MISSED[why]})"
+    reasons: dict[str, list[str]] = {}
+    for name, why, status in missed:
+        reason = f"{status}: {WHY_MISSED[why]}" if why == "refused" else WHY_MISSED[why]
+        reasons.setdefault(reason, []).append(name)
+    told = "; ".join(f"{listed(names, LISTED)} ({reason})" for reason, names in reasons.items())
+    return f"{said}; not reached: {told}" if missed else said

@@ -12,8 +12,7 @@ from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, Portrait
 from reports.analysis.rounds.holders import Holder
 from reports.wording import units
-from reports.wording.bottlenecks import canary_text
-from reports.wording.bottlenecks import limit_text as limit_words
+from reports.wording.bottlenecks import canary_text, limit_text
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import PORTRAIT_MARKS
 
@@ -32,7 +31,7 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     lines = [headline(portrait, plan), *map(reservation_text, portrait.reservations)]
     if portrait.word == "invalid":
         return lines  # its reservations say why, and what to do
-    lines.append(limit_text(portrait, explanations))
+    lines.append(limitation(portrait, explanations))
     if portrait.signs is not None and portrait.signs.canary is not None:
         lines.append(f"a light request beside the load takes {canary_text(portrait.signs.canary)}")
     lines += cost_text(portrait.cost)
@@ -59,12 +58,12 @@ def headline(portrait: Portrait, plan: Plan) -> str:
     return f"{where}: {', '.join(said)}, n = {portrait.n}{unsure}"
 
 
-def limit_text(portrait: Portrait, explanations: Explanations) -> str:
+def limitation(portrait: Portrait, explanations: Explanations) -> str:
     """What limits the arm, with the evidence."""
     _, limits = explanations.of(portrait.cell, portrait.arm)
     if not limits:
         return "no bottleneck identified"
-    return f"limited by {limit_words(limits[0])}"
+    return f"limited by {limit_text(limits[0])}"
 
 
 def cost_text(cost: Cost) -> list[str]:
