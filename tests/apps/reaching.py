@@ -398,6 +398,11 @@ async def fine_async_lock() -> None:
         await asyncio.wait_for(asyncio.Event().wait(), 1.0)
 
 
+async def fine_middleware(call_next, app, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # as people write it
+    await call_next(scope)
+    await app(scope, receive, send)
+
+
 async def fine_text() -> str:
     return ", ".join(str(one).strip() for one in range(3)).replace("a", "b")
 
