@@ -106,7 +106,8 @@ def test_the_line_that_waits_is_named_with_its_call_and_its_route(loaded: Loaded
 def test_a_function_that_computes_is_told_as_computing(loaded: Loaded) -> None:
     if loaded.server.arm.serving.workers > 1:
         pytest.skip("two workers share a CPU")
-    (first, *_) = holders([loaded.held("/computes", 4)[0]])
+    # Longer: at half of the looks its thread has just come to send an answer, which shows no line.
+    (first, *_) = holders([loaded.held("/computes", 4, seconds=2.0)[0]])
     assert (Path(first.shown).name, first.what, first.route) == ("holding.py", "price", "GET /computes")
     assert first.computes is True
 
