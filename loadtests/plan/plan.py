@@ -249,7 +249,7 @@ class Plan(Frozen):
 ROUND_OVERHEAD = 0.9
 """Seconds until the servers of a round are ready, as seen on two cores."""
 
-TRIAL_OVERHEAD = 0.7
+TRIAL_OVERHEAD = 0.5
 """Seconds for an arm's users to connect before each slice and to finish after it, to stop its server and to
 save its samples."""
 

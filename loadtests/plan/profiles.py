@@ -84,8 +84,8 @@ PROFILES: Mapping[str, Profile] = {
             ("ping", USERS), ("posts.read", USERS), ("upstream", 1), ("upstream", 8), ("upstream", USERS),
             ("python", USERS), ("mixed", USERS),
         ),
-        warmup=0.6,
-        window=1.0,
+        warmup=0.4,
+        window=1.4,
         max_time=180.0,
     ),
     "default": Profile(

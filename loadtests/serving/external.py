@@ -71,6 +71,12 @@ class ExternalServer:
     ) -> None:
         self.stop()
 
+    def check_sources(self) -> None:
+        """Nothing is known of its code."""
+
+    def ask_to_end(self) -> None:
+        """It is not ours to end."""
+
     def stop(self) -> None:
         """End its part in a trial: the server keeps running."""
         run_after(self.hooks, self.arm, self.logs)

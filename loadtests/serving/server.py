@@ -60,6 +60,11 @@ class Target(Protocol):
 
     def log_tail(self) -> str: ...
 
+    def check_sources(self) -> None:
+        """Raises ChildFailed where its code has changed since an earlier server imported it."""
+
+    def ask_to_end(self) -> None: ...
+
     def stop(self) -> None: ...
 
     def __enter__(self) -> Target: ...
@@ -261,6 +266,10 @@ class Server:
         if checkout is None or self.arm.name not in checkout.arms:
             for modules in found:
                 self.environment.sources.note(self.arm, modules)
+
+    def ask_to_end(self) -> None:
+        """Have it begin to stop, without waiting."""
+        self.child.ask_to_end()
 
     def stop(self) -> None:
         if self.stopped:

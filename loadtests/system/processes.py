@@ -94,6 +94,8 @@ class Child:
             raise AssertionError("Popen was given pipes")
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._pending = b""
+        self._started: list[psutil.Process] | None = None
+        """What it had started when it was asked to end; None: it was not."""
 
     def __enter__(self) -> Self:
         return self
@@ -172,11 +174,19 @@ class Child:
         except OSError:
             return ""
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, once, and do not wait: `stop` does."""
+        if self._started is None:
+            # Known now: they lose their parent with it.
+            self._started = family(self.pid)[1:]
+            if self.alive:
+                self._process.send_signal(signal.SIGTERM)
+
     def stop(self, grace: float = 4.0) -> None:
         """End the child and what it started: SIGTERM, then SIGKILL after `grace` seconds."""
-        started = family(self.pid)[1:]
+        self.ask_to_end()
+        started = self._started or []
         if self.alive:
-            self._process.send_signal(signal.SIGTERM)
             try:
                 self._process.wait(grace)
             except subprocess.TimeoutExpired:

@@ -29,8 +29,8 @@ class MustBeApart(Exception):
 
 class RoundServers:
     """The servers of a round's arms, in the order in which they are loaded first. They start when the first
-    one is taken, all together unless they are to be `apart`. Each is stopped when it is released, or in the
-    end."""
+    one is taken, all together unless they are to be `apart`. They are stopped when they are released, or in
+    the end."""
 
     def __init__(
         self,
@@ -53,10 +53,7 @@ class RoundServers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self.known:
-            _, server = self.known.popitem()
-            if not isinstance(server, DidNotStart):
-                server.stop()
+        self.stop(list(self.known))
 
     def take(self, arm: Arm) -> Target:
         """The ready server of an arm. Raises DidNotStart, MustBeApart, and ChildFailed for what is not the
@@ -68,11 +65,25 @@ class RoundServers:
             raise server
         return server
 
-    def release(self, arm: Arm) -> None:
-        """Stop the server of an arm. Raises ChildFailed where its code has changed meanwhile."""
-        server = self.known.pop(arm.name)
-        if not isinstance(server, DidNotStart):
-            server.__exit__(None, None, None)
+    def release(self, names: Sequence[str]) -> None:
+        """Stop the servers of some arms. Raises ChildFailed where the code of one has changed meanwhile."""
+        try:
+            for name in names:
+                server = self.known[name]
+                if not isinstance(server, DidNotStart):
+                    # Again: the first requests may have imported more.
+                    server.check_sources()
+        finally:
+            self.stop(names)
+
+    def stop(self, names: Sequence[str]) -> None:
+        """Stop the servers of some arms: all are asked to end before the first one is waited for."""
+        servers = [self.known.pop(name) for name in names]
+        running = [server for server in servers if not isinstance(server, DidNotStart)]
+        for server in running:
+            server.ask_to_end()
+        for server in running:
+            server.stop()
 
     def start(self) -> None:
         """Start all that are left, or the next one where they are to be apart, and wait for them."""

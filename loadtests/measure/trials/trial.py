@@ -66,14 +66,18 @@ def measure_round(
                 ended = trial.server.ended()
                 if stint.last or ended:
                     beats = trial.heartbeats()
-                    servers.release(stint.arm)
                     delays = bench.environment.delays_given(streams[name])
                     found[name] = judged(trial, beats, delays, ended, ceiling, apart)
+                    if apart or not trial.rests:
+                        # Nothing of it may disturb the next arm.
+                        servers.release([name])
                 elif not trial.rests:
                     raise MustBeApart("restless")
-            while arms and next(iter(arms)) in found:
+            while apart and arms and next(iter(arms)) in found:
                 yield found[next(iter(arms))]
                 del arms[next(iter(arms))]
+        servers.release(list(servers.known))
+    yield from (found[name] for name in arms)
 
 
 def stream(plan: Plan, task: TrialTask) -> str:
