@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 from types import FunctionType, ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .program import Program
 from .scope import Scope, definition, parameters, returned
 from .values import (
     PLAIN,
@@ -29,16 +30,16 @@ from .values import (
 )
 from .what_blocks import DEEP, METHODS
 
-if TYPE_CHECKING:
-    from .reader import Reader
-
 ABSENT = object()
+
+DEEPEST_ASIDE = 40
+"""Functions on the way to an attribute that a class gives itself."""
 
 
 class Attributes:
     """Looks attributes up."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Program) -> None:
         self.reader = reader
 
     def attribute(self, base: Value, node: ast.Attribute, scope: Scope) -> Value:
@@ -142,12 +143,8 @@ class Attributes:
 
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
         """An expression's value, without noting what it calls: it ran when the object was made."""
-        from .reader import Reader  # noqa: PLC0415  # they refer to each other
-        from .walk import Walk  # noqa: PLC0415  # as above
-
-        aside = Reader(self.reader.home)
-        aside.way = list(self.reader.way)
-        return Walk(aside, scope).value(node) if len(aside.way) < 40 else PLAIN
+        aside = self.reader.aside()
+        return aside.value(node, scope) if len(aside.way) < DEEPEST_ASIDE else PLAIN
 
     def item(self, base: Value, node: ast.Subscript) -> Value:
         """What a subscript is: of a known dict or list its item; of a client's, more of the client."""

@@ -6,9 +6,10 @@ import ast
 import functools
 import inspect
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .attributes import Attributes
+from .program import Body
 from .scope import Scope, annotated, bound, definition, returned
 from .values import (
     ORDINARY,
@@ -46,14 +47,11 @@ from .what_blocks import (
     SESSION_NAMES,
 )
 
-if TYPE_CHECKING:
-    from .walk import Walk
-
 
 class Calls(Attributes):
     """Decides on calls and `with` blocks."""
 
-    def call(self, node: ast.Call, walk: Walk) -> Value:
+    def call(self, node: ast.Call, walk: Body) -> Value:
         """Judge a call, with those in its arguments."""
         scope = walk.scope
         base = None
@@ -77,7 +75,7 @@ class Calls(Attributes):
         return one_of(found)
 
     def call_one(
-        self, function: Value, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Walk
+        self, function: Value, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Body
     ) -> Value:
         scope = walk.scope
         match function:
@@ -104,7 +102,7 @@ class Calls(Attributes):
         if last not in ORDINARY and last != "call_next" and given != ["scope", "receive", "send"]:
             self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
 
-    def by_name(self, node: ast.Call, walk: Walk, base: Value) -> bool:
+    def by_name(self, node: ast.Call, walk: Body, base: Value) -> bool:
         """Whether a method blocks whose object is not known, by its name: it reads a file, or belongs to a
         session whose type is not said."""
         func = node.func
@@ -133,7 +131,7 @@ class Calls(Attributes):
                     self.follow(one)
 
     def call_known(
-        self, thing: Any, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Walk
+        self, thing: Any, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Body
     ) -> Value:
         scope, below = walk.scope, function_below(thing)
         if isinstance(below, functools.partial):
@@ -316,11 +314,7 @@ class Calls(Attributes):
             return self.result_alone(BoundTo(below.__func__, Thing(below.__self__)))
         if isinstance(below, FunctionType) and own_code(below.__code__):
             # What a dependency does is a finding of its own.
-            from .reader import Reader  # noqa: PLC0415  # they refer to each other
-
-            aside = Reader(self.reader.home)
-            aside.way = list(self.reader.way)
-            found = aside.run(below, {})
+            found = self.reader.aside().run(below, {})
             hint = hinted(annotated(below).get("return"))
             return found if not isinstance(found, Plain | Unknown) else hint
         return returned(below)
@@ -388,6 +382,6 @@ def library(value: BoundTo | Local) -> bool:
     )
 
 
-def awaited(node: ast.Call, walk: Walk) -> bool:
+def awaited(node: ast.Call, walk: Body) -> bool:
     """Whether a call is awaited in its own line."""
     return any(isinstance(one, ast.Await) and one.value is node for one in ast.walk(walk.scope.node))

@@ -56,6 +56,16 @@ class Reader:
             "looked_into": max(1, len(self.judged)),
         }
 
+    def aside(self) -> Reader:
+        """The same program, of which nothing is noted."""
+        other = Reader(self.home)
+        other.way = list(self.way)
+        return other
+
+    def value(self, node: ast.AST, scope: Scope) -> Value:
+        """The value of an expression."""
+        return Walk(self.calls, scope).value(node)
+
     def where(self, file: str) -> str:
         """A file, relative to the app's directory if it is inside."""
         path = Path(file).resolve()
@@ -102,7 +112,7 @@ class Reader:
         self.way.append(identity)
         self.chain.append({"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno})
         try:
-            found = Walk(self, scope).body()
+            found = Walk(self.calls, scope).body()
         finally:
             self.way.pop()
             self.chain.pop()

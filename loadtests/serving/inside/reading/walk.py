@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
 
+from .calls import Calls
 from .scope import Scope
 from .values import PLAIN, Iterated, Local, Thing, Unknown, Value, each, hinted, one_of
-
-if TYPE_CHECKING:
-    from .reader import Reader
 
 
 class Walk(ast.NodeVisitor):
     """One call of a function."""
 
-    def __init__(self, reader: Reader, scope: Scope) -> None:
-        self.reader, self.scope, self.calls = reader, scope, reader.calls
+    def __init__(self, calls: Calls, scope: Scope) -> None:
+        self.calls, self.scope = calls, scope
 
     def body(self) -> Value:
         """Read it; what it returns or yields."""

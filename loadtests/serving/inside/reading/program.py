@@ -1,0 +1,46 @@
+"""What the parts of a reading need of one another."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from types import FunctionType
+from typing import Any, Protocol
+
+from .scope import Scope
+from .values import Local, Value
+
+
+class Body(Protocol):
+    """The body of a function that is being read."""
+
+    scope: Scope
+
+    def value(self, node: ast.AST | None) -> Value: ...
+
+    def iterate(self, value: Value) -> Value: ...
+
+
+class Program(Protocol):
+    """The program that is being read, from one entry on."""
+
+    home: Path
+    way: list[tuple[Any, ...]]
+
+    def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None: ...
+
+    def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None: ...
+
+    def judge(self, node: ast.AST, scope: Scope) -> None: ...
+
+    def run(self, function: FunctionType, arguments: dict[str, Value]) -> Value: ...
+
+    def run_local(self, local: Local, arguments: dict[str, Value]) -> Value: ...
+
+    def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]: ...
+
+    def aside(self) -> Program:
+        """The same program, of which nothing is noted: what it does has happened, or is found elsewhere."""
+
+    def value(self, node: ast.AST, scope: Scope) -> Value:
+        """The value of an expression."""
