@@ -41,7 +41,7 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target
 from loadtests.system import accounting
 from loadtests.system.placement import allow_connections, cpus, place
-from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, UNSEEN, Child
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
 DEFAULT_OPTIONS = RunOptions()
@@ -178,8 +178,10 @@ class Bench:
         if self.hooks:
             # A command may reset what the arms share: the one that is loaded then must not lose it.
             return "hooks"
-        needed = sum(self.memory.values())
-        return "memory" if needed > MOST_MEMORY * psutil.virtual_memory().available else None
+        needed, available = sum(self.memory.values()), None
+        with suppress(*UNSEEN):
+            available = psutil.virtual_memory().available
+        return "memory" if available is not None and needed > MOST_MEMORY * available else None
 
     def thinks(self, scenario: str) -> bool:
         """Whether a scenario's users wait between two tasks."""

@@ -177,10 +177,12 @@ class Server:
         try:
             return self.child.receive(max(0.001, left))
         except ChildFailed as failure:
+            slow = isinstance(failure, NoResponse)
+            said = f"{self.child.name}: no response within {timeout:g} s" if slow else str(failure)
             cause, way = why(self.child.log_text(), self.arm.app_dir or str(ROOT))
-            hint = failure.hint or way or hint_for(cause, self.arm, slow=isinstance(failure, NoResponse))
+            hint = failure.hint or way or hint_for(cause, self.arm, slow=slow)
             raise DidNotStart(
-                f"arm {self.arm.name!r} ({self.arm.app}) did not start: {failure}",
+                f"arm {self.arm.name!r} ({self.arm.app}) did not start: {said}",
                 cause=f"{cause or 'no message'} (from {self.child.log})",
                 hint=hint,
                 end=self.end("start"),

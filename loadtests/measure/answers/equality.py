@@ -143,14 +143,13 @@ def ask(server: Target, questions: Sequence[Question]) -> list[Reply]:
         ]
 
 
-def answered(
-    client: httpx.Client, question: Question, server: Target, longest: float = LONGEST_BODY
-) -> Reply:
-    """One answer, whose body is read for no more than `longest` seconds. Raises ChildFailed."""
+def answered(client: httpx.Client, question: Question, server: Target, longest: float | None = None) -> Reply:
+    """One answer, whose body is read for no more than `longest` seconds, by default LONGEST_BODY. Raises
+    ChildFailed."""
     try:
         with client.stream(question.method, question.path, json=question.body) as response:
             headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
-            read, body = read_body(response, longest)
+            read, body = read_body(response, LONGEST_BODY if longest is None else longest)
             return Reply(response.status_code, headers, body, read)
     except httpx.ReadTimeout:
         return NOTHING

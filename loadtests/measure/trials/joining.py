@@ -37,7 +37,7 @@ def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> 
     """The slices as one; their samples are joined in the trial's `files` in the run's `directory`. Raises
     CannotWrite."""
     held = LoopHolds.of(*(one.held for one in slices))
-    if len(slices) == 1:
+    if len(slices) == 1 and slices[0].files["samples"] == str(directory / files.samples):
         return Whole(dict(slices[0].facts), slices[0].resources, (), held)
     every = [one.facts for one in slices]
     facts: dict[str, Any] = {
@@ -54,9 +54,11 @@ def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> 
     facts["arrays"] = {"samples": samples, "canary": None}
     if every[-1]["arrays"]["canary"] is not None:
         facts["arrays"]["canary"], _, _ = together(slices, "canary", directory / files.canary)
+    # A server that has ended gets no further slice.
+    several = slices if len(slices) > 1 else ()
     first = slices[0].opened
-    windows = tuple(Slice(opened=one.opened - first, window=one.facts["window"]) for one in slices)
-    resources = used([one.resources for one in slices], [one.window for one in windows])
+    windows = tuple(Slice(opened=one.opened - first, window=one.facts["window"]) for one in several)
+    resources = used([one.resources for one in slices], [one.facts["window"] for one in slices])
     return Whole(facts, resources, windows, held)
 
 
@@ -69,9 +71,11 @@ def together(
         # Its endpoint and its errors have no names.
         parts = [(samples, ("",), [""] * int(samples.error.max(initial=0))) for samples, _, _ in parts]
     samples, endpoints, errors = joined(parts)
-    number = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(samples) for samples, _, _ in parts])
+    if len(parts) > 1:
+        lengths = [len(part) for part, _, _ in parts]
+        samples = replace(samples, slice=np.repeat(np.arange(len(parts), dtype=np.uint8), lengths))
     with writing(path):
-        return write_samples(path, replace(samples, slice=number)), endpoints, errors
+        return write_samples(path, samples), endpoints, errors
 
 
 def read(one: LoadedSlice, kind: Literal["samples", "canary"]) -> Samples:
