@@ -62,6 +62,11 @@ def test_a_planted_doubling_is_found_and_the_directory_contains_everything_for_t
     run = RunDirectory(where).load()
     assert run.complete
     assert {trial.arm for trial in run.trials} == {"fast", "slow"}
+    # The servers start together; the first arm is loaded before and after the other one.
+    for trial in run.trials:
+        assert (trial.apart, len(trial.slices)) == (None, 0 if trial.place else 2)
+        assert trial.window == pytest.approx(sum(one.window for one in trial.windows))
+        assert not trial.slices or trial.slices[1].opened > 2 * trial.slices[0].window
     moved = where.rename(tmp_path / "elsewhere")
     again = duel_here("report", str(moved), "--json", "-", cwd=tmp_path)
     assert again.stdout == done.stdout

@@ -11,23 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.measure.trials.servers import RoundServers
+from loadtests.measure.trials.servers import MustBeApart, RoundServers
 from loadtests.measure.trials.slices import SHORTEST, stints, sweeps
 from loadtests.measure.validity import idle_part
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import LocustFile
-from loadtests.records.directory import RunDirectory
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples, joined
 from loadtests.records.trial import Slice, Trial
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.system.placement import boot_places, cpus, place
+from reports.advice.caveats import one_by_one
 from reports.analysis.backlogs.growth import growing
-from reports.analysis.readings import Readings, read
-from reports.analysis.signs import asked
+from reports.analysis.readings import read
+from reports.wording.advice.caveats import caveat_text
 from tests import scripted
-from tests.commands import brisk_here
 from tests.scripted import Scripted
 from tests.serving import app
 
@@ -142,55 +141,39 @@ def test_running_totals_count_within_the_windows_only() -> None:
     assert spent == pytest.approx([5.0, 10.0])
 
 
-def test_a_run_divides_its_windows_and_starts_its_servers_together(tmp_path: Path) -> None:
-    """One arm is loaded twice for half a window, around the other's whole one; what is read of both is one
-    trial each."""
-    done = brisk_here(
-        "run", "-s", "sleep", "-u", "8", "-t", "1", "--fixed-rounds", "4", "--arm", "a=sync", "--arm",
-        "b=async", "--canary", "/ping", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (where,) = (tmp_path / "runs").iterdir()
-    directory = RunDirectory(where)
-    run = directory.load()
-    readings = Readings(directory)
-    for trial in run.trials:
-        assert trial.apart is None
-        assert len(trial.slices) == (2 if trial.place == 0 else 0)
-        assert trial.window == pytest.approx(sum(one.window for one in trial.windows))
-        # Between the two slices lies the other arm's.
-        if trial.slices:
-            assert trial.slices[1].opened > trial.slices[0].window + 1.0
-        # Eight users who sleep 20 ms each ask 400 times a second at most, in every slice.
-        assert 150.0 < readings.whole(trial).throughput < 405.0
-        assert all(len(due) > 20 for due, _, _ in asked(readings, trial))
-        assert readings.canary(trial) is not None
-
-
-def test_servers_that_cannot_stand_beside_one_another_are_measured_one_after_another(tmp_path: Path) -> None:
-    """Two arms that listen on the same further port: the second one would never start beside the first."""
+def test_servers_that_cannot_run_side_by_side_are_told_from_those_that_do_not_start(
+    environment: ServingEnvironment, tmp_path: Path
+) -> None:
+    """Two arms that listen on the same further port: the second one does not start beside the first, which
+    starts alone."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (tmp_path / "shop.py").write_text(
-        "import socket\n\nfrom fastapi import FastAPI\n\napp = FastAPI()\nown = socket.socket()\n"
-        "own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
-        f'own.bind(("127.0.0.1", {port}))\nown.listen()\n\n\n@app.get("/")\n'
-        'async def home() -> dict[str, str]:\n    return {"shop": "open"}\n'
+    (tmp_path / "greedy.py").write_text(
+        "import socket\n\n\nasync def app(scope, receive, send):\n    raise NotImplementedError\n\n\n"
+        f'own = socket.socket()\nown.bind(("127.0.0.1", {port}))\nown.listen()\n'
     )
-    (tmp_path / "load.py").write_text(
-        "from locust import task\n\nfrom loadtests.load.users import LeanUser\n\n\nclass Guest(LeanUser):\n"
-        '    @task\n    def home(self) -> None:\n        self.client.get("/")\n'
+    arms = [(Arm(name=name, app="greedy:app", app_dir=str(tmp_path)), f"9.{name}") for name in "ab"]
+    with RoundServers(environment, arms) as servers, pytest.raises(MustBeApart) as reason:
+        servers.take(arms[0][0])
+    assert reason.value.why == "conflict"
+    with RoundServers(environment, arms, apart="conflict") as servers:
+        for arm, _ in arms:
+            servers.take(arm)
+            servers.release([arm.name])
+
+
+def test_a_report_says_which_arms_were_measured_one_after_another_and_why(tmp_path: Path) -> None:
+    run, _ = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted())
+    assert one_by_one(run) == [], "earlier versions always did so"
+    run = run.model_copy(
+        update={"trials": tuple(one.model_copy(update={"apart": "hooks"}) for one in run.trials)}
     )
-    done = brisk_here(
-        "run", "-f", "load.py", "-u", "2", "-t", "0.2", "--warmup", "0.1", "--fixed-rounds", "4", "--arm",
-        "a=shop:app,threads=10", "--arm", "b=shop:app,threads=20", "--canary", "/", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "the arms were measured one after another" in done.stdout
-    assert "a server does not start beside another one" in done.stdout
-    (where,) = (tmp_path / "runs").iterdir()
-    assert {trial.apart for trial in RunDirectory(where).load().trials} == {"conflict"}
+    (found,) = one_by_one(run)
+    assert caveat_text(found).startswith(
+        "ping at 64 users: the arms were measured one after another, each with its server alone, since "
+        "--before-trial or --after-trial may reset what they share"
+    )
 
 
 def test_servers_boot_on_different_cpus_and_serve_from_the_same_ones(
