@@ -4,7 +4,9 @@ ruff's rules flake8-async ASYNC210, 212, 220 to 222, 230, 240, 250 and 251, and 
 1.5 patches. What both leave out was added from the packages' own documentation: database drivers and
 sessions, password hashes, SDKs. Asynchronous halves of a package (`redis.asyncio`, `AsyncMongoClient`,
 `psycopg.AsyncConnection`) are classes of their own and are not in these tables, nor are exceptions, value
-types and constructors of clients that connect with their first call.
+types and constructors of clients that connect with their first call. Left out of theirs are single system
+calls about a file (`os.stat`, `os.path.exists`, `Path.unlink` and the like): they take microseconds, and a hop
+to a thread and back takes longer.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ HTTP = "get post put patch delete head options request"
 
 FUNCTIONS: dict[str, tuple[str, Kind]] = {
     "time.sleep": ("time.sleep", "waits"),
-    **{f"posix.{name}": (f"os.{name}", "waits") for name in ("system", "wait", "waitpid", "wait3", "wait4")},
+    **{f"posix.{name}": (f"os.{name}", "waits") for name in
+       ("system", "wait", "waitid", "waitpid", "wait3", "wait4")},
+    **{f"os.{name}": (f"os.{name}", "waits") for name in ("spawnl", "spawnv", "spawnlp", "spawnvp")},
     "os.popen": ("os.popen", "waits"),
     **{f"subprocess.{name}": (f"subprocess.{name}", "waits") for name in
        ("run", "call", "check_call", "check_output", "getoutput", "getstatusoutput")},
@@ -45,24 +49,28 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
     **{f"shutil.{name}": (f"shutil.{name}", "file") for name in
        ("copy", "copy2", "copyfile", "copyfileobj", "copytree", "move", "rmtree", "make_archive",
         "unpack_archive")},
+    **{f"posix.{name}": (f"os.{name}", "file") for name in ("listdir", "scandir")},
+    "glob.glob": ("glob.glob", "file"), "io.open_code": ("open", "file"),
     "os.walk": ("os.walk", "file"), "os.fsync": ("os.fsync", "file"), "posix.fsync": ("os.fsync", "file"),
 }  # fmt: skip
 """Functions by their own module and qualified name: how they are called, and what keeps the thread."""
 
 CONSTRUCTORS: dict[str, str] = {
-    "pymysql.connections.Connection": "pymysql.connect",
+    "pymysql.connections.Connection": "pymysql.connect", "subprocess.Popen": "subprocess.Popen",
     "smtplib.SMTP": "smtplib.SMTP", "smtplib.SMTP_SSL": "smtplib.SMTP_SSL", "ftplib.FTP": "ftplib.FTP",
     "ftplib.FTP_TLS": "ftplib.FTP_TLS", "kafka.producer.kafka.KafkaProducer": "kafka.KafkaProducer",
     "kafka.consumer.group.KafkaConsumer": "kafka.KafkaConsumer",
 }  # fmt: skip
-"""Classes whose objects connect when they are made."""
+"""Classes whose objects connect when they are made, or start a process."""
 
 SESSION = (
     "execute exec scalar scalars get get_one query commit flush refresh rollback merge bulk_save_objects "
     "bulk_insert_mappings begin_nested"
 )
 
-SOCKET = "connect accept recv recvfrom recv_into send sendall sendto"
+SOCKET = (
+    "connect accept recv recvfrom recv_into recvfrom_into recvmsg send sendall sendto read write do_handshake"
+)
 
 CURSOR = "execute executemany executescript fetchone fetchmany fetchall"
 
@@ -131,7 +139,7 @@ METHODS: dict[str, tuple[str, str, Kind]] = {
     "argon2._password_hasher.PasswordHasher": ("argon2.PasswordHasher", "hash verify", "computes"),
     "argon2.PasswordHasher": ("argon2.PasswordHasher", "hash verify", "computes"),
     "passlib.context.CryptContext": ("CryptContext", "hash verify encrypt verify_and_update", "computes"),
-    "pathlib.Path": ("Path", "read_text read_bytes write_text write_bytes open", "file"),
+    "pathlib.Path": ("Path", "read_text read_bytes write_text write_bytes open iterdir glob rglob", "file"),
 }  # fmt: skip
 """Methods by the class that defines or inherits them: the class as people call it, its methods (`*`: all but
 MAKING), and what keeps the thread."""
