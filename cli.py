@@ -348,17 +348,19 @@ def advise(
     start: Annotated[
         bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 4 if something could not be read")] = False,
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
     from loadtests.serving.inspection import inspect_alone
     from reports.advice import app_advice
+    from reports.advice.anatomy import Anatomy
     from reports.exit_codes import exit_code
     from reports.render import app_advice as rendering
 
     told = inspect_alone(target, settled.settings.app_dir, settled.settings.python, start)
-    anatomy = app_advice.Anatomy.model_validate(told)
+    anatomy = Anatomy.model_validate(told)
     found = app_advice.advise(anatomy, users)
-    code, text = exit_code({one.weight for one in found}), rendering.as_json(anatomy, found)
+    code, text = exit_code(app_advice.outcomes(anatomy, found), strict), rendering.as_json(anatomy, found)
     raise typer.Exit(output.deliver(code, text, lambda console: rendering.show(console, anatomy, found)))
 
 

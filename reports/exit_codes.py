@@ -10,12 +10,12 @@ from reports.conclusions import Conclusions
 
 def exit_code(outcomes: Collection[str], strict: bool = False) -> Exit:
     """The exit code of the worst of `outcomes`: words of verdicts, thresholds, changes and
-    findings. `strict`: undecided ones count, too."""
+    findings. `strict`: undecided ones count, too, and code that could not be read."""
     if not {"regression", "missed", "wrong"}.isdisjoint(outcomes):
         return Exit.GATE
     if "invalid" in outcomes:
         return Exit.INVALID
-    open = not {"inconclusive", "different"}.isdisjoint(outcomes)
+    open = not {"inconclusive", "different", "unread"}.isdisjoint(outcomes)
     return Exit.INCONCLUSIVE if strict and open else Exit.DONE
 
 

@@ -20,7 +20,8 @@ from loadtests.records import (
     ServerEnd,
 )
 from loadtests.records.refusals import RefusalKind
-from reports.advice.app_advice import Blocks, Problem, Weight
+from reports.advice.anatomy import Blocks
+from reports.advice.app_advice import Caller, Problem, Weight
 from reports.advice.cards import Advice, AdviceKind, Note
 from reports.advice.caveats import Caveat
 from reports.advice.portraits import PortraitWord
@@ -57,6 +58,7 @@ VERDICT = Verdict(
 
 EXAMPLES: Mapping[Any, Any] = {
     float: 0.3, int: 3, bool: True, str: "async", Verdict: VERDICT, Interval: Interval(0.9, 0.8, 1.0, 4),
+    Caller: Caller("middleware", "Audit.__call__", "async def", may_be_def=False),
     CanaryTimes: CanaryTimes(0.95, 1.6, 200), Blocks: Blocks(what="time.sleep", file="app.py", line=7),
     Holder: Holder("/notes/a.py", "notes/a.py", 41, "requests.get", True, "GET /notes", 2, 0.8, 70, False),
     Fault: Fault(kind="steal", value=0.3, limit=0.02), type(None): None,

@@ -1,129 +1,68 @@
 """What to change first in an app, from its structure alone, without any load. All of it is data:
 `reports/wording` makes the sentences.
 
-Everything here follows from how FastAPI calls a function; the effect of a change is unknown until it is
+Everything here follows from how a framework calls a function; the effect of a change is unknown until it is
 measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtests.records import Frozen
+from reports.advice.anatomy import THREADS, Anatomy, Blocks, Called, Role, Route, Style, UnreadCall
 
 Weight = Literal["wrong", "mind", "consider"]
 
-Style = Literal["def", "async def", "generator", "async generator", "class"]
-
-HOPS: Mapping[Style, int] = {"def": 1, "class": 1, "generator": 2, "async def": 0, "async generator": 0}
-"""Calls handed to a worker thread: FastAPI runs everything but coroutines in one, classes included; a
-generator takes two, one to enter and one to exit."""
-
-THREADS = 40
-"""Tokens of AnyIO's limiter, unless an app changes them."""
-
-FILES = frozenset({"open", "read_text", "read_bytes", "write_text", "write_bytes"})
-"""Calls that read or write a file: for a small one, faster on the loop than a hop to a thread and back."""
+Evidence = Literal["read", "seen"]
+"""Whether a finding was read in the code or seen while the app ran."""
 
 
-class Blocks(Frozen):
-    """A call that blocks its thread while it waits."""
+@dataclass(frozen=True)
+class Caller:
+    """The function that a problem is in, as far as its remedy depends on it."""
 
-    what: str
-    file: str | None
-    line: int | None
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.file}:{self.line})"
-
-
-class Called(Frozen):
-    """A route's function, or one of its dependencies."""
-
+    role: Role
     name: str
     style: Style
-    file: str | None
-    line: int | None
-    session: bool
-    blocks: tuple[Blocks, ...]
-
-
-class Route(Called):
-    """A route and its dependencies."""
-
-    path: str
-    methods: tuple[str, ...]
-    response_model: str | None
-    dependencies: tuple[Called, ...]
-
-    def __str__(self) -> str:
-        return f"{','.join(self.methods) or 'ANY'} {self.path}"
-
-    @property
-    def sync(self) -> bool:
-        return self.style == "def"
-
-    @property
-    def hops(self) -> int:
-        """Calls handed to worker threads per request; a `def` route also validates its response in one."""
-        own = 1 + (self.response_model is not None) if self.sync else 0
-        return own + sum(HOPS[one.style] for one in self.dependencies)
-
-
-class Pool(Frozen):
-    """A pool of database connections."""
-
-    kind: str
-    size: int | None
-    overflow: int | None
-    """None: unlimited."""
-
-    @property
-    def most(self) -> int | None:
-        """Maximum number of connections; None: unlimited or unknown."""
-        return None if self.size is None or self.overflow is None else self.size + self.overflow
-
-
-class Anatomy(Frozen):
-    """An app, as loadtests/serving/inspection.py describes it."""
-
-    routes: tuple[Route, ...]
-    pools: tuple[Pool, ...]
-    threads: int = THREADS
-    """Tokens of AnyIO's limiter: AnyIO's default where the app was not started."""
+    may_be_def: bool
+    """It could be a plain function, and would then run in a thread."""
 
 
 @dataclass(frozen=True)
 class BlocksLoop:
-    """A coroutine makes blocking calls on the event loop."""
+    """Blocking calls on the event loop."""
 
-    style: Style
+    caller: Caller
     calls: tuple[Blocks, ...]
-    dependency: str | None
-    """The dependency that makes the calls; None: the route's own function."""
 
 
 @dataclass(frozen=True)
 class ReadsFile:
-    """A coroutine reads a file: fast for a small one, blocking for a large one."""
+    """A file is read on the event loop: fast for a small one, blocking for a large one."""
 
-    style: Style
+    caller: Caller
     calls: tuple[Blocks, ...]
-    dependency: str | None
 
 
 @dataclass(frozen=True)
 class Wedges:
-    """A deadlock: finished requests hold a connection and wait for a thread, while the others hold all
-    threads and wait for a connection."""
+    """A deadlock: requests that hold a connection wait for a thread, while others hold all threads and wait
+    for a connection."""
 
     holder: str
     """The dependency that keeps a session."""
+    taker: str | None
+    """The dependency that takes the connection; None: the route's own function."""
     in_flight: int
     connections: int
     threads: int = THREADS
+
+    @property
+    def bound(self) -> int:
+        """The number of concurrent requests from which on it can happen."""
+        return self.connections + self.threads
 
 
 @dataclass(frozen=True)
@@ -131,7 +70,19 @@ class MayWedge:
     """The same deadlock is possible, but no pool was found."""
 
     holder: str
+    taker: str | None
     threads: int = THREADS
+
+
+@dataclass(frozen=True)
+class HoldsConnection:
+    """A dependency's connection is kept while the route runs, which has no use for it: the pool bounds the
+    number of requests at a time."""
+
+    holder: str
+    taker: str
+    in_flight: int
+    connections: int
 
 
 @dataclass(frozen=True)
@@ -150,7 +101,7 @@ class NothingWaits:
     hops: int
 
 
-Problem = BlocksLoop | ReadsFile | Wedges | MayWedge | NeedlessHops | NothingWaits
+Problem = BlocksLoop | ReadsFile | Wedges | MayWedge | HoldsConnection | NeedlessHops | NothingWaits
 
 
 @dataclass(frozen=True)
@@ -158,75 +109,130 @@ class Finding:
     """Something to fix, to check or to try."""
 
     routes: tuple[str, ...]
+    """Where requests meet it."""
     problem: Problem
+    evidence: Evidence = "read"
 
     @property
     def weight(self) -> Weight:
         match self.problem:
             case BlocksLoop() | Wedges():
                 return "wrong"
-            case ReadsFile() | MayWedge():
+            case ReadsFile() | MayWedge() | HoldsConnection():
                 return "mind"
             case NeedlessHops() | NothingWaits():
                 return "consider"
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """What was looked into of the functions that run on the event loop."""
+
+    looked_into: int
+    unread: tuple[UnreadCall, ...]
+
+    @property
+    def calls(self) -> int:
+        return self.looked_into + len(self.unread)
+
+
 def advise(anatomy: Anatomy, in_flight: int) -> list[Finding]:
     """Findings for an app that serves `in_flight` requests concurrently, the most severe first; a problem
     that several routes share is one finding."""
-    found: list[tuple[Route, Problem]] = []
+    found: list[tuple[str, Problem]] = []
+    for one in (*anatomy.middleware, *anatomy.handlers):
+        found += [(str(one), problem) for problem in blocked(one)]
     for route in anatomy.routes:
-        found += [(route, one) for one in (*blocked(route), *wedged(route, anatomy, in_flight))]
+        found += [(str(route), problem) for one in (route, *route.dependencies) for problem in blocked(one)]
+        found += [(str(route), problem) for problem in wedged(route, anatomy, in_flight)]
     for route in anatomy.routes:
-        found += [(route, one) for one in (*hopping(route), *idle(route))]
+        found += [(str(route), problem) for problem in (*hopping(route), *idle(route))]
     routes: dict[Problem, list[str]] = {}
-    for route, problem in found:
-        routes.setdefault(problem, []).append(str(route))
+    for where, problem in found:
+        routes.setdefault(problem, []).append(where)
     order: Sequence[Weight] = ("wrong", "mind", "consider")
     findings = [Finding(tuple(dict.fromkeys(where)), problem) for problem, where in routes.items()]
     return sorted(findings, key=lambda one: order.index(one.weight))
 
 
-def blocked(route: Route) -> list[Problem]:
+def coverage(anatomy: Anatomy) -> Coverage:
+    """What was looked into, each function and each call once. What runs in a thread cannot block the loop."""
+    called = {one.identity: one for one in anatomy.called() if one.runs == "loop" and not one.library}
+    unread = [one for called_on_loop in anatomy.called() if called_on_loop.runs == "loop"
+              for one in called_on_loop.unread]  # fmt: skip
+    return Coverage(
+        sum(one.looked_into for one in called.values()), tuple(dict.fromkeys((*anatomy.unread, *unread)))
+    )
+
+
+def outcomes(anatomy: Anatomy, found: Sequence[Finding]) -> set[str]:
+    """What decides the exit code."""
+    weights: set[str] = {one.weight for one in found}
+    return weights | ({"unread"} if coverage(anatomy).unread else set())
+
+
+def blocked(one: Called) -> list[Problem]:
     """Blocking calls on the event loop."""
-    found: list[Problem] = []
-    for one in (route, *route.dependencies):
-        if one.style not in ("async def", "async generator"):
-            continue
-        dependency = None if one is route else one.name
-        waits = tuple(call for call in one.blocks if call.what not in FILES)
-        files = tuple(call for call in one.blocks if call.what in FILES)
-        if waits:
-            found.append(BlocksLoop(one.style, waits, dependency))
-        if files:
-            found.append(ReadsFile(one.style, files, dependency))
-    return found
+    if one.runs != "loop":
+        return []
+    threads = one.role in ("route", "dependency", "handler") and one.may_be_def and not one.awaits
+    caller = Caller(one.role, one.name, one.style, threads)
+    waits = tuple(call for call in one.blocks if not call.reads_file)
+    files = tuple(call for call in one.blocks if call.reads_file)
+    return [*([BlocksLoop(caller, waits)] if waits else []), *([ReadsFile(caller, files)] if files else [])]
 
 
 def wedged(route: Route, anatomy: Anatomy, in_flight: int) -> list[Problem]:
-    """Whether a route that holds its session until its response is validated can deadlock."""
-    holders = [one.name for one in route.dependencies if one.session]
-    if not route.sync or route.response_model is None or not holders:
-        return []
+    """Whether requests to a route can deadlock over the connections that its dependencies keep until the
+    response is sent, or are bound by their number."""
     sizes = [pool.most for pool in anatomy.pools if pool.most is not None]
-    if not sizes:
-        return [MayWedge(holders[0], anatomy.threads)]
-    return [Wedges(holders[0], in_flight, min(sizes), anatomy.threads)] if min(sizes) < in_flight else []
+    connections = min(sizes) if sizes else None
+    for holder, taker, threads_after in takers(route):
+        name = None if taker is route else taker.name
+        if threads_after and connections is None:
+            return [MayWedge(holder.name, name, anatomy.threads)]
+        if connections is None or in_flight <= connections:
+            continue
+        if threads_after and in_flight >= connections + anatomy.threads:
+            return [Wedges(holder.name, name, in_flight, connections, anatomy.threads)]
+        if name is not None and holder.name not in route.needs:
+            return [HoldsConnection(holder.name, name, in_flight, connections)]
+    return []
+
+
+def takers(route: Route) -> Iterator[tuple[Called, Called, bool]]:
+    """For every dependency that keeps a session: what takes its connection in a thread, and whether the
+    request needs another thread afterwards."""
+    called: Sequence[Called] = (*route.dependencies, route)
+    for at, holder in enumerate(route.dependencies):
+        if not holder.session:
+            continue
+        users = [one for one in called[at + 1 :] if holder.name in one.needs]
+        for one in [holder, *users] if holder.connects else users:
+            if one.runs == "thread" and (one is route or one is holder or one.blocks):
+                after = called[called.index(one) + 1 :]
+                yield (
+                    holder,
+                    one,
+                    any(later.runs == "thread" for later in after)
+                    or (route.runs == "thread" and route.response_model is not None),
+                )
 
 
 def hopping(route: Route) -> list[Problem]:
     """Dependencies of an asynchronous route that take a thread though nothing in them seems to wait."""
-    if route.sync:
+    if route.runs == "thread":
         return []
-    needless = [one for one in route.dependencies if HOPS[one.style] and not one.blocks and not one.session]
+    needless = [one for one in route.dependencies if one.idle and not one.session]
     if not needless:
         return []
-    hops = sum(HOPS[one.style] for one in needless)
-    return [NeedlessHops(hops, tuple((one.name, one.style) for one in needless))]
+    return [
+        NeedlessHops(sum(one.own_hops for one in needless), tuple((one.name, one.style) for one in needless))
+    ]
 
 
 def idle(route: Route) -> list[Problem]:
     """`def` routes in which nothing seems to wait."""
-    if not route.sync or route.blocks or route.dependencies:
+    if route.style != "def" or route.role != "route" or not route.idle or route.dependencies:
         return []
     return [NothingWaits(route.hops)]

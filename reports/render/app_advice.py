@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reports.advice.app_advice import Anatomy, Finding
+from reports.advice.anatomy import Anatomy
+from reports.advice.app_advice import Finding, coverage
 from reports.render.terminal import say
-from reports.wording.advice.app_advice import closing, finding_text, problem_text
+from reports.wording.advice.app_advice import closing, coverage_text, finding_text, problem_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import WEIGHT_MARKS
 
@@ -29,6 +30,9 @@ def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
             escape(str(route)), route.style, str(route.hops), escape(said) or "–",
             escape(route.response_model or "–"),
         )  # fmt: skip
+    for called in (*anatomy.middleware, *anatomy.handlers):
+        said = f"{called.role} {called.name}"
+        table.add_row(escape(said), called.style, str(called.own_hops), escape(str(called)), "–")
     console.print(table, highlight=False)
     console.print()
     for pool in anatomy.pools:
@@ -38,7 +42,10 @@ def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
         say(console, f"{WEIGHT_MARKS[one.weight]} {finding_text(one)}")
     if found:
         console.print()
-    say(console, closing(found))
+    covered = coverage(anatomy)
+    if covered.unread:
+        say(console, coverage_text(covered))
+    say(console, closing(found, covered))
 
 
 def as_json(anatomy: Anatomy, found: Sequence[Finding]) -> str:
@@ -48,12 +55,28 @@ def as_json(anatomy: Anatomy, found: Sequence[Finding]) -> str:
 
 def data(anatomy: Anatomy, found: Sequence[Finding]) -> dict[str, Any]:
     """As plain data, schema `duel-advice/1`."""
+    covered = coverage(anatomy)
+    parts = {
+        name: [one.model_dump(mode="json") for one in listed]
+        for name, listed in (
+            ("middleware", anatomy.middleware), ("handlers", anatomy.handlers),
+            ("lifespan", anatomy.lifespan),
+                        ("pools", anatomy.pools), ("unread", covered.unread),
+        )
+    }  # fmt: skip
     return {
         "schema": "duel-advice/1",
+        "frameworks": list(anatomy.frameworks),
         "routes": [{**route.model_dump(mode="json"), "hops": route.hops} for route in anatomy.routes],
-        "pools": [pool.model_dump(mode="json") for pool in anatomy.pools],
+        **parts,
+        "looked_into": covered.looked_into,
         "findings": [
-            {"weight": one.weight, "where": ", ".join(one.routes), **asdict(problem_text(one.problem))}
+            {
+                "weight": one.weight,
+                "evidence": one.evidence,
+                "where": ", ".join(one.routes),
+                **asdict(problem_text(one.problem)),
+            }
             for one in found
         ],
     }

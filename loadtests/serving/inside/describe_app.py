@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
-import functools
-import gc
 import importlib.util
 import inspect
 import json
@@ -18,7 +16,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, get_args
@@ -75,122 +73,95 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.path.insert(0, options.app_dir)
-    loading = beside("loading.py")
+    loading, frameworks = beside("loading.py"), beside("frameworks")
     try:
-        app = unwrapped(loading.load(options.app))
+        app = loading.load(options.app)
     except loading.UnusableApp as error:
         sys.exit(error.lines())
-    if app is None:
-        sys.exit(f"UnusableApp: {options.app} has no routes: it is neither FastAPI's nor Starlette's")
     home = Path(options.app_dir).resolve()
-    found = asyncio.run(started(app)) if options.start else {"pools": pools()}
-    json.dump({"routes": list(routes(app, home)), **found}, out)
+    found = asyncio.run(started(app, loading.interface(app), frameworks.pools)) if options.start else {}
+    # Pools last: reading imports what an app has named, not used.
+    described = frameworks.describe(app, home, read)
+    if not any(described[part] for part in ("frameworks", "routes", "middleware")):
+        sys.exit(unknown(options.app, described["unread"]))
+    json.dump({**described, "pools": frameworks.pools(), **found}, out)
     out.close()
 
 
-async def started(app: Any) -> dict[str, Any]:
-    """The pools and the thread limit that there are once the app's lifespan has started."""
-    from anyio.to_thread import current_default_thread_limiter  # noqa: PLC0415  # a bare app may do without
-
-    async with app.router.lifespan_context(app):
-        threads = current_default_thread_limiter().total_tokens
-        return {"pools": pools(), **({"threads": threads} if threads < math.inf else {})}
-
-
 def beside(name: str) -> ModuleType:
-    """The module from the file next to this one."""
+    """The module, or the package, next to this file."""
     path = Path(__file__).with_name(name)
-    spec = importlib.util.spec_from_file_location(f"duel_{path.stem}", path)
+    package = path / "__init__.py"
+    spec = importlib.util.spec_from_file_location(
+        f"duel_{path.stem}",
+        package if path.is_dir() else path,
+        submodule_search_locations=[str(path)] if path.is_dir() else None,
+    )
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-def unwrapped(app: Any) -> Any:
-    """The app that has routes, below whatever middleware is wrapped around it; None where there is none."""
-    for _ in range(20):
-        if isinstance(getattr(app, "routes", None), list):
-            return app
-        app = getattr(app, "app", None)
-    return None
+async def started(app: Any, interface: str, pools: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
+    """The pools and the thread limit that there are once the app has started, in whatever it is wrapped; an
+    app without a lifespan has started already. Raises whatever its start raises."""
+    events: asyncio.Queue[str] = asyncio.Queue()
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": await events.get()}
+
+    async def send(message: dict[str, Any]) -> None:
+        await told.put(message)
+
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    life = asyncio.ensure_future(
+        app(scope)(receive, send) if interface == "asgi2" else app(scope, receive, send)
+    )
+    await events.put("lifespan.startup")
+    answer = asyncio.ensure_future(told.get())
+    await asyncio.wait({life, answer}, return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        answer.cancel()
+        life.exception()  # it is retrieved: an app may refuse what it does not know
+        return threads()
+    if answer.result()["type"] == "lifespan.startup.failed":
+        await asyncio.wait({life}, timeout=1)
+        reason = answer.result().get("message") or (life.done() and life.exception()) or "it does not say why"
+        sys.exit(f"UnusableApp: the app's startup failed: {str(reason).splitlines()[-1]}")
+    found = {"pools": pools(), **threads()}
+    await events.put("lifespan.shutdown")
+    await asyncio.wait({life})
+    return found
 
 
-def routes(app: Any, home: Path, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Every route with an endpoint function, those of mounted apps with their prefix."""
-    for route in contexts(app):
-        endpoint = getattr(route, "endpoint", None)
-        original = getattr(route, "original_route", route)
-        mounted = unwrapped(getattr(original, "app", None)) if endpoint is None else None
-        if mounted is not None:
-            yield from routes(mounted, home, prefix + str(getattr(original, "path", "")))
-        if not callable(endpoint) or not getattr(route, "include_in_schema", True):
-            continue
-        field = getattr(route, "response_field", None)
-        dependant = getattr(route, "dependant", None)
-        yield {
-            "path": prefix + str(getattr(route, "path", "")),
-            "methods": sorted(getattr(route, "methods", None) or ()),
-            **called(endpoint, home),
-            "response_model": shown(getattr(route, "response_model", None)) if field is not None else None,
-            "dependencies": list(dependencies(dependant, home, set())) if dependant is not None else [],
-        }
-
-
-def contexts(app: Any) -> Sequence[Any]:
-    """An app's routes with their prefixes: since FastAPI 0.137 they are a tree."""
+def threads() -> dict[str, int]:
+    """Tokens of AnyIO's limiter, if it has a limit."""
     try:
-        from fastapi.routing import iter_route_contexts  # noqa: PLC0415  # the app may do without FastAPI
+        from anyio.to_thread import current_default_thread_limiter  # noqa: PLC0415  # a bare app may do without
     except ImportError:
-        return list(app.routes)
-    return list(iter_route_contexts(app.routes))
+        return {}
+    tokens = current_default_thread_limiter().total_tokens
+    return {"threads": int(tokens)} if tokens < math.inf else {}
 
 
-def dependencies(dependant: Any, home: Path, seen: set[Any]) -> Iterator[dict[str, Any]]:
-    """What is called before a route, each once where its result is used again."""
-    for one in dependant.dependencies:
-        yield from dependencies(one, home, seen)
-        key = (one.call, getattr(one, "scope", None))
-        if one.call is None or (getattr(one, "use_cache", True) and key in seen):
-            continue
-        seen.add(key)
-        yield called(one.call, home)
+def unknown(target: str, unread: list[dict[str, Any]]) -> str:
+    """The error for an app of which nothing was read."""
+    named = unread[0]["name"] if unread else "nothing that has routes"
+    return (
+        f"UnusableApp: {target} is {named}, which duel advise does not look into\n"
+        "hint: it reads apps of FastAPI, Starlette, Litestar, Quart and Django, also below wrappers"
+    )
 
 
-def called(function: Any, home: Path) -> dict[str, Any]:
-    """A function that FastAPI calls: its style, its place, and which of its calls block their thread."""
-    plain = unwrapped_call(function)
-    file, line = place(plain, home)
-    return {
-        "name": getattr(plain, "__qualname__", type(function).__qualname__),
-        "style": style(function),
-        "file": file,
-        "line": line,
-        "session": holds_session(plain),
-        "blocks": blocking(plain, home, DEPTH, set()) if isinstance(plain, FunctionType) else [],
-    }
-
-
-def unwrapped_call(function: Any) -> Any:
-    """The function below partials and decorators; of an object that is called, its method."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not inspect.isroutine(function) and not inspect.isclass(function):
-        function = type(function).__call__
-    return inspect.unwrap(function)
-
-
-def style(function: Any) -> str:
-    """`async def`, `def`, `async generator`, `generator` or `class`, as FastAPI distinguishes them."""
-    if inspect.isclass(function):
-        return "class"
-    plain = unwrapped_call(function)
-    if inspect.isasyncgenfunction(plain):
-        return "async generator"
-    if inspect.isgeneratorfunction(plain):
-        return "generator"
-    return "async def" if inspect.iscoroutinefunction(plain) else "def"
+def read(function: Any, home: Path) -> dict[str, Any]:
+    """What a function does that blocks its thread."""
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    found = blocking(plain, home, DEPTH, set()) if isinstance(plain, FunctionType) else []
+    return {"blocks": found, "unread": [], "looked_into": 1}
 
 
 def place(function: Any, home: Path) -> tuple[str | None, int | None]:
@@ -201,17 +172,6 @@ def place(function: Any, home: Path) -> tuple[str | None, int | None]:
     except (OSError, TypeError):
         return None, None
     return (str(file.relative_to(home)) if file.is_relative_to(home) else str(file)), line
-
-
-def holds_session(function: Any) -> bool:
-    """Whether a generator hands out a database session or connection, by what it says it yields or does."""
-    if not (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
-        return False
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        return False
-    return any(word in text for word in ("Session", "session", ".connect(", "Connection"))
 
 
 def blocking(function: FunctionType, home: Path, depth: int, seen: set[Any]) -> list[dict[str, Any]]:
@@ -318,33 +278,6 @@ def own(function: FunctionType, home: Path) -> bool:
     """Whether a function is the app's, and not a library's."""
     path = Path(function.__code__.co_filename)
     return path.is_relative_to(home) and "site-packages" not in path.parts
-
-
-def shown(model: Any) -> str:
-    return getattr(model, "__name__", None) or str(model)
-
-
-def pools() -> list[dict[str, Any]]:
-    """The connection pools of SQLAlchemy that importing the app has made."""
-    try:
-        from sqlalchemy.pool import Pool, QueuePool  # noqa: PLC0415  # as above
-    except ImportError:
-        return []
-    found = [one for one in gc.get_objects() if isinstance(one, Pool)]
-    return [
-        {
-            "kind": type(pool).__name__,
-            "size": pool.size() if isinstance(pool, QueuePool) else None,
-            "overflow": overflow(pool) if isinstance(pool, QueuePool) else None,
-        }
-        for pool in found
-    ]
-
-
-def overflow(pool: Any) -> int | None:
-    """Connections beyond its size that a pool may open; None for any number."""
-    most: int = getattr(pool, "_max_overflow", 0)
-    return None if most < 0 else most
 
 
 if __name__ == "__main__":
