@@ -18,7 +18,7 @@ import typer
 from loadtests.errors import DuelError, Exit, PlanError, explained
 from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
 from loadtests.system.signals import end_in_order
-from reports.export.names import Format
+from reports.export.names import AdviceFormat, Format
 from reports.render.streams import complain, discard, unfailing_streams
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     listings.show_in_force(output.results, arms, found.in_force)
 
 
-@verb("app-dir", "python", json=True)
+@verb("app-dir", "locustfile", "locust-arg", "python", json=True)
 def advise(
     settled: Settled,
     output: "Output",
@@ -349,19 +349,21 @@ def advise(
         bool, typer.Option("--start", help="Run the app's lifespan, to see the pools that it opens")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 4 if something could not be read")] = False,
+    drive: Annotated[bool, typer.Option("--drive", help="Run it, and ask each route that reads")] = False,
+    path: Annotated[Optional[list[str]], typer.Option(help="Drive, and ask this path; repeatable")] = None,
+    writes: Annotated[bool, typer.Option("--writes", help="Drive, and ask routes that write")] = False,
+    format: Annotated[AdviceFormat, typer.Option(help="How to print findings")] = AdviceFormat.text,
 ) -> None:
     """Inspect an app without load: styles, thread hops, blocking calls. Exit 3 if something is wrong."""
-    from loadtests.serving.inspection import inspect_alone
-    from reports.advice import app_advice
-    from reports.advice.anatomy import Anatomy
-    from reports.exit_codes import exit_code
-    from reports.render import app_advice as rendering
+    from loadtests.measure.driving.drive import Options, survey
+    from reports.advice.seen import AppAdvice
+    from reports.export.advice import check_stdout, deliver
 
-    told = inspect_alone(target, settled.settings.app_dir, settled.settings.python, start)
-    anatomy = Anatomy.model_validate(told)
-    found = app_advice.advise(anatomy, users)
-    code, text = exit_code(app_advice.outcomes(anatomy, found), strict), rendering.as_json(anatomy, found)
-    raise typer.Exit(output.deliver(code, text, lambda console: rendering.show(console, anatomy, found)))
+    check_stdout(output, format)
+    options = Options.by(settled, drive, path or (), writes)
+    told, driven = survey(target, settled.settings, start, options)
+    advice = AppAdvice.of(told, driven, users, Path(settled.settings.app_dir).resolve())
+    raise typer.Exit(deliver(advice, output, format, strict))
 
 
 @verb("out", progress=True)

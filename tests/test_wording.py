@@ -24,6 +24,7 @@ from reports.advice.anatomy import Blocks
 from reports.advice.app_advice import Caller, Problem, Weight
 from reports.advice.cards import Advice, AdviceKind, Note
 from reports.advice.caveats import Caveat
+from reports.advice.driven import Driven, Missed, SeenLine
 from reports.advice.portraits import PortraitWord
 from reports.analysis.answers.differences import AnswersDiffer
 from reports.analysis.backlogs.growth import BacklogKind
@@ -43,6 +44,8 @@ from reports.wording import units, vocabulary
 from reports.wording.advice.app_advice import problem_text
 from reports.wording.advice.cards import advice_text, note_text
 from reports.wording.advice.caveats import caveat_text
+from reports.wording.advice.driven import reach_text
+from reports.wording.advice.rules import RULES
 from reports.wording.bottlenecks import evidence_text, headline_text
 from reports.wording.faults import fault_text
 from reports.wording.gates import changes
@@ -61,6 +64,7 @@ EXAMPLES: Mapping[Any, Any] = {
     Caller: Caller("middleware", "Audit.__call__", "async def", may_be_def=False),
     CanaryTimes: CanaryTimes(0.95, 1.6, 200), Blocks: Blocks(what="time.sleep", file="app.py", line=7),
     Holder: Holder("/notes/a.py", "notes/a.py", 41, "requests.get", True, "GET /notes", 2, 0.8, 70, False),
+    SeenLine: SeenLine("/a.py", "a.py", (7,), "time.sleep", True, False, 0.02, 5, 5, ("GET /notes",)),
     Fault: Fault(kind="steal", value=0.3, limit=0.02), type(None): None,
     ServerEnd: ServerEnd(during="load", code=-9, log=("Killed",)),
     ShareDifference: ShareDifference(0.009, 0.007, 0.011),
@@ -127,6 +131,8 @@ def sentences() -> Iterator[str]:
     yield from (advice_text(Advice(kind, "async")) for kind in get_args(AdviceKind))
     for problem in map(problem_text, kinds(Problem)):
         yield from (problem.what, problem.why, problem.remedy)
+    yield from (text for rule in RULES for text in (rule.about, rule.help))
+    yield reach_text(Driven(asked=(), left={why: why for why in get_args(Missed)}))
     for answer in map(answer_text, kinds(KnownAnswer)):
         yield from (answer.question, answer.known, answer.found, answer.remedy)
     evidence = next(kinds(Evidence))

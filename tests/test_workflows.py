@@ -108,6 +108,9 @@ match sys.argv[1]:
         if (home / "scripted").exists():
             shutil.copytree(home / "scripted", out / "scripted")
         sys.exit(int((home / "code").read_text()))
+    case "advise":
+        print("::error file=shop/main.py,line=3,title=blocks-loop::time.sleep")
+        sys.exit(3)
     case "resume":
         sys.exit(int((home / "code-again").read_text()))
     case "export" if (home / "exports").exists():
@@ -202,8 +205,9 @@ def starved(arm: str, _: Cell, round: int) -> Scripted:
 def test_the_action_passes_a_change_that_costs_nothing(rehearsal: Rehearsal, event: str) -> None:
     measured(rehearsal, even)
     job = rehearsal.job(
-        event, arms="shop=shop.main:app", comment="true", arguments="--users=8\n--max-time=9m"
-    )
+        event, arms="shop=shop.main:app", comment="true", arguments="--users=8\n--max-time=9m",
+        advise="shop.main:app",
+    )  # fmt: skip
     assert job.run() == 0, job.printed
     assert (job.home / "summary").read_text()
     run = next(call for call in rehearsal.calls if call[0] == "run")
@@ -211,6 +215,12 @@ def test_the_action_passes_a_change_that_costs_nothing(rehearsal: Rehearsal, eve
     assert {"--users=8", "--max-time=9m", "--python", "ci"} <= set(run)
     assert job.steps["Comment"] == ("0" if "pull_request" in job.payload else "skipped")
     assert job.outputs["measure"]["outcome"] == "pass"
+    advised = next(call for call in rehearsal.calls if call[0] == "advise")
+    assert advised[1:] == [
+        "shop.main:app", "--app-dir", ".", "--format", "github", "--python", sys.executable
+    ]  # fmt: skip
+    assert job.steps["Advise"] == "0", "findings are annotations and do not fail the job"
+    assert "::error file=shop/main.py" in job.printed
 
 
 def test_the_action_fails_a_change_that_makes_a_route_slower(rehearsal: Rehearsal) -> None:
@@ -218,6 +228,7 @@ def test_the_action_fails_a_change_that_makes_a_route_slower(rehearsal: Rehearsa
     job = rehearsal.job("pull_request", code=3)
     assert job.run() == 3
     assert job.steps["Judge"] == "3"
+    assert job.steps["Advise"] == "skipped"
     assert "::error" in job.printed
     assert job.outputs["measure"]["regressions"] == "1"
 

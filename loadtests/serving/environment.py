@@ -48,6 +48,7 @@ class ServingEnvironment:
         hooks: Hooks = NO_HOOKS,
         allow_remote: bool = False,
         boot_timeout: float = BOOT_TIMEOUT,
+        serve_flags: Sequence[str] = (),
     ) -> None:
         self.logs = logs
         self.hooks = hooks
@@ -55,6 +56,8 @@ class ServingEnvironment:
         """Whether an arm may be a server on another machine."""
         self.boot_timeout = boot_timeout
         """Seconds that a server may take until it accepts requests."""
+        self.serve_flags = serve_flags
+        """Of serve.py, beside those of an arm."""
         self.checkout: BaseCheckout | None = None
         """Where the arms of a base are served from; None where the plan has no base."""
         self.sources = Sources()

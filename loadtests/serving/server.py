@@ -95,6 +95,7 @@ class Server:
             [
                 *serve_arguments(arm, environment.placement.get("server", ())),
                 *redirected(arm, environment.checkout),
+                *environment.serve_flags,
             ],
             log=environment.logs / f"{arm.name}.log",
             env={

@@ -22,7 +22,7 @@ FILES = frozenset({"open", "read_text", "read_bytes", "write_text", "write_bytes
 """Calls that read or write a file: for a small one, faster on the loop than a hop to a thread and back."""
 
 
-class Step(Frozen):
+class ChainStep(Frozen):
     """A function on the way from what the framework calls to a blocking call."""
 
     name: str
@@ -37,7 +37,7 @@ class Blocks(Frozen):
     file: str | None
     line: int | None
     kind: Literal["waits", "file", "computes"] = "waits"
-    chain: tuple[Step, ...] = ()
+    chain: tuple[ChainStep, ...] = ()
     """The functions that lead to it, the first below what the framework calls."""
 
     @property

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.advice.anatomy import THREADS, Anatomy, Blocks, Called, Role, Route, Style, UnreadCall
+from reports.advice.driven import SeenLine
 
 Weight = Literal["wrong", "mind", "consider"]
 
-Evidence = Literal["read", "seen"]
+Evidence = Literal["read", "seen", "both"]
 """Whether a finding was read in the code or seen while the app ran."""
 
 
@@ -101,7 +102,16 @@ class NothingWaits:
     hops: int
 
 
-Problem = BlocksLoop | ReadsFile | Wedges | MayWedge | HoldsConnection | NeedlessHops | NothingWaits
+@dataclass(frozen=True)
+class HoldsLoop:
+    """A line that was seen to hold the event loop, and not read."""
+
+    line: SeenLine
+
+
+Problem = (
+    BlocksLoop | ReadsFile | Wedges | MayWedge | HoldsConnection | NeedlessHops | NothingWaits | HoldsLoop
+)
 
 
 @dataclass(frozen=True)
@@ -112,13 +122,17 @@ class Finding:
     """Where requests meet it."""
     problem: Problem
     evidence: Evidence = "read"
+    seen: tuple[SeenLine, ...] = ()
+    """The lines at which it was seen."""
 
     @property
     def weight(self) -> Weight:
+        if any(line.computes is not True for line in self.seen):
+            return "wrong"
         match self.problem:
             case BlocksLoop() | Wedges():
                 return "wrong"
-            case ReadsFile() | MayWedge() | HoldsConnection():
+            case ReadsFile() | MayWedge() | HoldsConnection() | HoldsLoop():
                 return "mind"
             case NeedlessHops() | NothingWaits():
                 return "consider"
@@ -150,8 +164,14 @@ def advise(anatomy: Anatomy, in_flight: int) -> list[Finding]:
     routes: dict[Problem, list[str]] = {}
     for where, problem in found:
         routes.setdefault(problem, []).append(where)
+    return sorted_by_weight(
+        [Finding(tuple(dict.fromkeys(where)), problem) for problem, where in routes.items()]
+    )
+
+
+def sorted_by_weight(findings: Sequence[Finding]) -> list[Finding]:
+    """The most severe first."""
     order: Sequence[Weight] = ("wrong", "mind", "consider")
-    findings = [Finding(tuple(dict.fromkeys(where)), problem) for problem, where in routes.items()]
     return sorted(findings, key=lambda one: order.index(one.weight))
 
 

@@ -9,3 +9,6 @@ Format = StrEnum(
     "baseline markdown comment github-summary github-annotations github-outputs junit openmetrics "
     "benchmark-bigger benchmark-smaller bencher",
 )
+
+AdviceFormat = StrEnum("AdviceFormat", "text json github sarif")
+"""Of `duel advise`."""

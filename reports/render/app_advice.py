@@ -13,13 +13,15 @@ from rich.table import Table
 
 from reports.advice.anatomy import Anatomy
 from reports.advice.app_advice import Finding, coverage
+from reports.advice.driven import Driven
 from reports.render.terminal import say
 from reports.wording.advice.app_advice import closing, coverage_text, finding_text, problem_text
+from reports.wording.advice.driven import EVIDENCE, reach_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import WEIGHT_MARKS
 
 
-def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
+def show(console: Console, anatomy: Anatomy, found: Sequence[Finding], driven: Driven | None = None) -> None:
     """Every route, then what to do, the most severe first."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("route", "style", "hops", "dependencies", "answer"):
@@ -39,21 +41,24 @@ def show(console: Console, anatomy: Anatomy, found: Sequence[Finding]) -> None:
         limit = "any number of connections" if pool.most is None else counted(pool.most, "connection")
         say(console, f"database pool {pool.kind}: {limit}")
     for one in found:
-        say(console, f"{WEIGHT_MARKS[one.weight]} {finding_text(one)}")
+        mark = f"{WEIGHT_MARKS[one.weight]} " + (f"({EVIDENCE[one.evidence]}) " if driven is not None else "")
+        say(console, f"{mark}{finding_text(one)}")
     if found:
         console.print()
     covered = coverage(anatomy)
     if covered.unread:
         say(console, coverage_text(covered))
+    if driven is not None:
+        say(console, reach_text(driven))
     say(console, closing(found, covered))
 
 
-def as_json(anatomy: Anatomy, found: Sequence[Finding]) -> str:
+def as_json(anatomy: Anatomy, found: Sequence[Finding], driven: Driven | None = None) -> str:
     """The findings, as JSON text."""
-    return dumps(data(anatomy, found), indent=2) + "\n"
+    return dumps(data(anatomy, found, driven), indent=2) + "\n"
 
 
-def data(anatomy: Anatomy, found: Sequence[Finding]) -> dict[str, Any]:
+def data(anatomy: Anatomy, found: Sequence[Finding], driven: Driven | None = None) -> dict[str, Any]:
     """As plain data, schema `duel-advice/1`."""
     covered = coverage(anatomy)
     parts = {
@@ -76,7 +81,20 @@ def data(anatomy: Anatomy, found: Sequence[Finding]) -> dict[str, Any]:
                 "evidence": one.evidence,
                 "where": ", ".join(one.routes),
                 **asdict(problem_text(one.problem)),
+                "seen": [asdict(line) for line in one.seen],
             }
             for one in found
         ],
+        "driven": None if driven is None else as_driven(driven),
+    }
+
+
+def as_driven(driven: Driven) -> dict[str, Any]:
+    """What was asked, and what was not reached."""
+    return {
+        "asked": [
+            {"route": one.name, "request": one.request, "status": one.status, "requests": len(one.visits)}
+            for one in driven.asked
+        ],
+        "missed": [{"route": name, "why": why, "status": status} for name, why, status in driven.missed],
     }

@@ -125,12 +125,14 @@ def ask(server: Target, questions: Sequence[Question]) -> list[Reply]:
         ]
 
 
-def answered(client: httpx.Client, question: Question, server: Target) -> Reply:
-    """One answer. Raises ChildFailed."""
+def answered(
+    client: httpx.Client, question: Question, server: Target, longest: float = LONGEST_BODY
+) -> Reply:
+    """One answer, whose body is read for no more than `longest` seconds. Raises ChildFailed."""
     try:
         with client.stream(question.method, question.path, json=question.body) as response:
             headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
-            read, body = read_body(response)
+            read, body = read_body(response, longest)
             return Reply(response.status_code, headers, body, read)
     except httpx.ReadTimeout:
         return NOTHING
@@ -141,11 +143,13 @@ def answered(client: httpx.Client, question: Question, server: Target) -> Reply:
         ) from None
 
 
-def read_body(response: httpx.Response) -> tuple[Literal["whole", "first-bytes", "head"], bytes]:
+def read_body(
+    response: httpx.Response, longest: float
+) -> tuple[Literal["whole", "first-bytes", "head"], bytes]:
     """A body as far as it is read."""
-    body, until = bytearray(), time.monotonic() + LONGEST_BODY
+    body, until = bytearray(), time.monotonic() + longest
     # The client looks its time-out up again for the body; if it did not, PATIENCE would bound a silent one.
-    response.request.extensions["timeout"]["read"] = LONGEST_BODY
+    response.request.extensions["timeout"]["read"] = longest
     try:
         for piece in response.iter_bytes():
             body += piece

@@ -260,13 +260,13 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
+    parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
-
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
     if options.fd is None:
@@ -304,9 +304,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.lines())
     served.append(app)
     watchdogs += watchdogs_of(app, options)
+    kind = loading.interface(app)
     config = uvicorn.Config(
-        app,
-        interface=loading.interface(app),
+        beside("guarded").reads_only(app, kind) if options.reads_only else app,
+        interface=kind,
         loop=options.loop,
         http=options.http,
         ws=beside("sockets").protocol,

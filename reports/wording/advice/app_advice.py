@@ -13,6 +13,7 @@ from reports.advice.app_advice import (
     Coverage,
     Finding,
     HoldsConnection,
+    HoldsLoop,
     MayWedge,
     NeedlessHops,
     NothingWaits,
@@ -20,6 +21,7 @@ from reports.advice.app_advice import (
     ReadsFile,
     Wedges,
 )
+from reports.wording.advice.driven import SEEN_WHY, seen_remedy, seen_text
 from reports.wording.units import counted
 
 LISTED = 8
@@ -86,6 +88,8 @@ def problem_text(problem: Problem) -> ProblemText:
                 "try `async def`, unless it computes for more than a millisecond: then every other request "
                 "would wait for it",
             )
+        case HoldsLoop(line):
+            return ProblemText(f"{line.shown}:{line.line} {seen_text(line)}", SEEN_WHY, seen_remedy(line))
 
 
 def said(caller: Caller, calls: Sequence[Blocks]) -> str:
@@ -191,7 +195,9 @@ def unread_texts(unread: Sequence[UnreadCall]) -> list[str]:
 def finding_text(found: Finding) -> str:
     """A finding in one line, with its routes."""
     text = problem_text(found.problem)
-    return f"{', '.join(found.routes)}: {text.what}: {text.why}; {text.remedy}"
+    alone = isinstance(found.problem, BlocksLoop | ReadsFile) and len(found.problem.calls) == 1
+    seen = "".join(f", {seen_text(line, alone)}" for line in found.seen) if found.evidence == "both" else ""
+    return f"{', '.join(found.routes)}: {text.what}{seen}: {text.why}; {text.remedy}"
 
 
 def place_text(found: Finding) -> str:

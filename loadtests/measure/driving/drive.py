@@ -1,0 +1,178 @@
+"""Starts an app as a run does, asks each of its routes a few times, one request at a time, and keeps what
+held its event loop meanwhile: as nothing else runs then, a late loop is late because of that request."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from loadtests.errors import ChildFailed, PlanError
+from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered, ask
+from loadtests.measure.answers.openapi import Operation, operations
+from loadtests.measure.answers.questions import Question
+from loadtests.measure.driving.asked import DrivenRoute, held_during
+from loadtests.measure.driving.targets import DOCUMENTS, Shown, Targets, targets
+from loadtests.measure.driving.users import ask_as_users
+from loadtests.measure.planning import arms_of
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.settings import RunSettings, Settled
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.inspection import inspect_alone
+from loadtests.serving.server import Target, serve
+
+LOOK_EVERY = 0.002
+"""Seconds between two checks of the loop: one that is held for 10 ms is late for 5 ms of them, and is looked
+at within 2 ms."""
+
+READY, ALONE = 0.2, 0.3
+"""Seconds in which the watchdog of a new server measures the lateness of its idle loop, and in which what the
+app does without being asked is looked at."""
+
+VISITS, LEAST = 6, 3
+"""Requests to a route, and the minimum for one that is slow. The first one imports, connects and fills
+caches: what only that one does is not what requests wait for."""
+
+BUDGET = 2.0
+"""Seconds for one route, after which it gets no more than `LEAST` requests."""
+
+ENDLESS = 0.5
+"""Seconds for which a body is read: a stream may have no end."""
+
+LONGEST = 120.0
+"""Seconds after which no further route is asked."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an app is driven."""
+
+    paths: Sequence[str] = ()
+    """Requested with GET, in place of an example of the route that they match."""
+    locustfile: str | None = None
+    """Whose users' requests are sent in place of the routes' examples."""
+    locust_args: Sequence[str] = ()
+    writes: bool = False
+    """Whether requests that write are sent, too; the server refuses them otherwise."""
+
+    @classmethod
+    def by(cls, settled: Settled, drive: bool, paths: Sequence[str], writes: bool) -> Self | None:
+        """By the settings and flags of `duel advise`; None without a flag that asks for it. The locustfile of
+        a project's settings is for its runs."""
+        own = settled.origins.get("locustfile") == "flag"
+        if not (drive or paths or writes or own):
+            return None
+        settings = settled.settings
+        return cls(paths, settings.locustfile if own else None, settings.locust_arg, writes)
+
+    def serve_flags(self) -> list[str]:
+        """Of serve.py."""
+        return ["--look-every", str(LOOK_EVERY), *([] if self.writes else ["--reads-only"])]
+
+
+def survey(
+    target: str, settings: RunSettings, start: bool, options: Options | None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """An app as `inspect_alone` describes it, and as `drive` found it; without `options` it is not driven.
+    Raises PlanError."""
+    told = inspect_alone(target, settings.app_dir, settings.python, start)
+    if options is None:
+        return told, None
+    (arm,) = arms_of(settings, [target if target in BUILT_IN else f"app={target}"])
+    return told, drive(arm, told["routes"], options)
+
+
+def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> dict[str, Any]:
+    """Ask every route of an app that `options` allow; `routes`: as `inspect_alone` describes them. Returns
+    what `reports.advice.driven.Driven` reads. Raises PlanError where the app does not start."""
+    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, served(arm, Path(logs), options) as server:
+        time.sleep(READY)
+        alone = held_during(server, lambda: time.sleep(ALONE))
+        if options.locustfile is None:
+            found = targets(routes, published(server, routes), options.paths, options.writes)
+            asked = ask_targets(server, found)
+        else:
+            found = targets((), (), options.paths, writes=False)
+            requested, left = ask_as_users(
+                server, routes, options.locustfile, options.locust_args, Path(logs)
+            )
+            asked = [*requested, *ask_targets(server, found)]
+            found.left.update(left)
+    return {
+        "asked": [one.plain() for one in asked],
+        "left": found.left,
+        "alone": None if alone is None else alone.model_dump(mode="json"),
+    }
+
+
+@contextmanager
+def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
+    """The app, served as in a run, with a watchdog that looks often. Raises PlanError."""
+    try:
+        with (
+            ServingEnvironment(logs, {}, serve_flags=options.serve_flags()) as environment,
+            serve(arm, environment, "drive") as server,
+        ):
+            yield server
+    except ChildFailed as failure:
+        # Nothing was measured: what does not start, or ends when it is asked, is the argument.
+        raise PlanError(str(failure), cause=failure.cause, hint=failure.hint) from None
+
+
+def published(server: Target, routes: Sequence[Mapping[str, Any]]) -> list[Operation]:
+    """The operations of the app's OpenAPI document; none where it has no such document."""
+    paths = [*(str(one["path"]) for one in routes), *server.routes()]
+    own = [path for path in paths if path.endswith("openapi.json")]
+    for path in dict.fromkeys((*own, *DOCUMENTS)):
+        (document,) = ask(server, [Question("GET", path)])
+        if document.status == HTTPStatus.OK and (listed := operations(document.body)):
+            return listed
+    return []
+
+
+def ask_targets(server: Target, found: Targets) -> list[DrivenRoute]:
+    """Ask what there is to ask, while there is time. Raises ChildFailed."""
+    asked, until = [], time.monotonic() + LONGEST
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+        for one in found.asked:
+            if time.monotonic() > until:
+                found.left[one.name] = "time"
+                continue
+            asked.append(visited(one, server, lambda question: reply(client, question, server)))
+    return asked
+
+
+def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> DrivenRoute:
+    """Ask one route, first once without a look at its loop. Raises ChildFailed."""
+    found = DrivenRoute(one.name, str(one.question))
+
+    def ask_it() -> None:
+        found.status = send(one.question).status
+
+    began = time.monotonic()
+    for number in range(VISITS):
+        if number >= LEAST and time.monotonic() - began > BUDGET:
+            break
+        held = held_during(server, ask_it)
+        if number and held is not None:
+            found.visits.append(held)
+    return found
+
+
+def reply(client: httpx.Client, question: Question, server: Target) -> Reply:
+    """An answer; nothing where the app breaks the connection. Raises ChildFailed where its server has
+    ended."""
+    try:
+        return answered(client, question, server, ENDLESS)
+    except ChildFailed:
+        if server.ended() is not None:
+            raise
+        return NOTHING
