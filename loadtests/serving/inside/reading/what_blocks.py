@@ -5,8 +5,8 @@ ruff's rules flake8-async ASYNC210, 212, 220 to 222, 230, 240, 250 and 251, and 
 sessions, password hashes, SDKs. Asynchronous halves of a package (`redis.asyncio`, `AsyncMongoClient`,
 `psycopg.AsyncConnection`) are classes of their own and are not in these tables, nor are exceptions, value
 types and constructors of clients that connect with their first call. Left out of theirs are single system
-calls about a file (`os.stat`, `os.path.exists`, `Path.unlink` and the like): they take microseconds, and a hop
-to a thread and back takes longer.
+calls about a file (`os.stat`, `os.path.exists`, `Path.unlink` and others): they take microseconds, and a
+hop to a thread and back takes longer.
 """
 
 from __future__ import annotations
