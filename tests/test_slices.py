@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
+from loadtests.errors import ChildFailed
 from loadtests.measure.trials.servers import MustBeApart, RoundServers
 from loadtests.measure.trials.slices import SHORTEST, stints, sweeps
 from loadtests.measure.validity import idle_part
@@ -161,6 +163,25 @@ def test_servers_that_cannot_run_side_by_side_are_told_from_those_that_do_not_st
         for arm, _ in arms:
             servers.take(arm)
             servers.release([arm.name])
+
+
+def test_all_servers_of_a_round_stop_although_one_cannot(
+    environment: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the database server is lost, and with it the database that is to be dropped."""
+    arms = [(app("counting").model_copy(update={"name": name}), f"9.{name}") for name in "ab"]
+    servers = RoundServers(environment, arms)
+    taken = [servers.take(arm) for arm, _ in arms]
+    stop = taken[1].stop
+
+    def lost() -> None:
+        stop()
+        raise ChildFailed("lost the database server")
+
+    monkeypatch.setattr(taken[1], "stop", lost)
+    with pytest.raises(ChildFailed, match="lost the database server"):
+        servers.__exit__(None, None, None)
+    assert not any(psutil.pid_exists(server.pid) for server in taken if server.pid is not None)
 
 
 def test_a_report_says_which_arms_were_measured_one_after_another_and_why(tmp_path: Path) -> None:

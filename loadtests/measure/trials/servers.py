@@ -7,6 +7,7 @@ two arms, the more of it cancels in their ratio.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -80,10 +81,11 @@ class RoundServers:
         """Stop the servers of some arms: all are asked to end before the first one is waited for."""
         servers = [self.known.pop(name) for name in names]
         running = [server for server in servers if not isinstance(server, DidNotStart)]
-        for server in running:
-            server.ask_to_end()
-        for server in running:
-            server.stop()
+        # All of them, whatever one of them raises: its database may be lost.
+        with ExitStack() as stopping:
+            for server in running:
+                stopping.callback(server.stop)
+                server.ask_to_end()
 
     def start(self) -> None:
         """Start all that are left, or the next one where they are to be apart, and wait for them."""
