@@ -67,14 +67,14 @@ MOMENTS: dict[str, tuple[str, str, Condition, int]] = {
         "loadtests.system.processes:Child", "receive", lambda child, *_: child.name == "arm 'fast'", 1,
     ),
     "calibration": ("loadtests.measure.bench", "expect", lambda _, event, *__: event == "closed", 1),
-    "warm-up": ("loadtests.measure.trials.underway", "expect", lambda _, event, *__: event == "opened", 4),
-    "window": ("loadtests.measure.trials.underway", "expect", lambda _, event, *__: event == "closed", 4),
+    "warm-up": ("loadtests.measure.trials.underway", "expect", lambda _, event, *__: event == "opened", 2),
+    "window": ("loadtests.measure.trials.underway", "expect", lambda _, event, *__: event == "closed", 2),
     "between rounds": ("loadtests.measure.rounds:Rounds", "seconds_left", always, 1),
     "report": ("os", "fsync", in_report, 1),
     "drawing": ("matplotlib.figure:Figure", "savefig", always, 1),
 }  # fmt: skip
 """By name of the moment: the function called then, a condition that identifies the call, and its number;
-warm-up and window are those of the second round, since the first one has three slices."""
+warm-up and window are those of the second slice."""
 
 
 def interrupt_at(moment: str, signals: Sequence[int]) -> None:

@@ -112,7 +112,11 @@ export COLUMNS=120
 if [ "$1" = run ]; then {run}; fi
 exec {sys.executable} -P -m cli "$@"
 """)
-    duel.chmod(0o755)
+    # As the action calls it: isolated, by its path.
+    python = commands / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -I ] || exit 1\nshift\nexec "$@"\n')
+    for command in (duel, python):
+        command.chmod(0o755)
     done = Job(home, repository, "pull_request", {}, INPUTS, commands, patience=500.0)
     done.run()
     return done
