@@ -85,7 +85,7 @@ PROFILES: Mapping[str, Profile] = {
             ("python", USERS), ("mixed", USERS),
         ),
         warmup=0.4,
-        window=1.4,
+        window=1.0,
         max_time=180.0,
     ),
     "default": Profile(
