@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.serving.inside.reading import read
+from loadtests.serving.inside.reading import read, reader
 from loadtests.serving.inside.reading.what_blocks import FUNCTIONS, METHODS
 from tests.apps import reaching
 from tests.conftest import APPS
@@ -57,6 +57,12 @@ def test_what_does_not_block_is_no_finding_and_nothing_of_it_is_unread(name: str
 def test_what_is_made_while_the_app_runs_is_named_and_not_called_clean(name: str, missed: list[str]) -> None:
     found = read(getattr(reaching, name), APPS)
     assert [one["name"] for one in found["unread"]] == missed
+
+
+def test_what_lies_too_deep_is_named_and_not_called_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "DEEPEST", 2)
+    found = read(reaching.wrong_inherited, APPS)
+    assert [(one["name"], one["why"]) for one in found["unread"]] == [("Client.fetch", "too deep")]
 
 
 def test_the_way_to_a_call_is_told_from_the_first_function_below_the_entry() -> None:

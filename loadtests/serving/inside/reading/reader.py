@@ -91,24 +91,31 @@ class Reader:
         """Read a function of the app as if it were called with these arguments; what it returns or yields."""
         node = definition(function)
         if node is None:
+            name, file = function.__qualname__, function.__code__.co_filename
+            found = {"name": name, "file": self.where(file), "line": None, "why": "no-source"}
+            self.unread.setdefault((name, file, None), found)
             return PLAIN
-        outer = Scope(node, function, None, {})
-        return self.enter(Scope(node, function, None, self.filled(function, arguments)), outer)
+        return self.enter(Scope(node, function, None, self.filled(function, arguments)))
 
     def run_local(self, local: Local, arguments: dict[str, Value]) -> Value:
         """The same for a function that a function defines."""
         given = {one.arg: arguments.get(one.arg, PLAIN) for one in parameters(local.node)}
         scope = Scope(local.node, local.scope.function, local.scope, given)
-        return self.enter(scope, scope)
+        return self.enter(scope)
 
-    def enter(self, scope: Scope, _: Scope) -> Value:
+    def enter(self, scope: Scope) -> Value:
+        """Read a body, once for the same values; what it returns or yields."""
         node = scope.node
         identity = (scope.file, node.lineno, node.col_offset, *map(marked, scope.values.values()))
         if identity in self.done:
             return self.done[identity]
-        if identity in self.way or len(self.way) >= DEEPEST or len(self.done) > MOST:
-            return PLAIN
         name = getattr(node, "name", "<lambda>")
+        too_deep = len(self.way) >= DEEPEST or len(self.done) > MOST
+        if identity in self.way or too_deep:
+            if too_deep:
+                # Never a false all-clear.
+                self.miss(shown(scope, name), "too deep", node, scope)
+            return PLAIN
         self.way.append(identity)
         self.chain.append({"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno})
         try:
