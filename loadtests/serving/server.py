@@ -112,7 +112,7 @@ class Server:
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
-        # No app has it, and nobody else finds it.
+        # No app has it, and it cannot be guessed.
         self.pulse: str | None = f"/{token_hex(16)}"
         self.began, self.boot = time.perf_counter(), 0.0
         self.child = Child(

@@ -54,7 +54,9 @@ def caveat_text(caveat: Caveat) -> str:
             return (
                 f"{names}: external servers, the same process in every round, on CPUs of their own choice: "
                 "the intervals do not cover differences between two starts of a server, so two equal servers "
-                "may seem to differ; name the app (NAME=module:attribute) to restart it for every trial"
+                "may seem to differ; what an async def neighbour waits (pulse) is not known for them, only what "
+                "a light route of the app does (canary, with --canary PATH); name the app "
+                "(NAME=module:attribute) to restart it for every trial"
             )
         case HandsWorkOn(packages):
             names = " and ".join(f"{arm} ({package})" for arm, package in packages)
