@@ -4,9 +4,9 @@ One app in one process alternates slices of a hundredth of a second with and wit
 order within a pair: between fresh processes the throughput varies by 10 to 20 %, which hides a cost of 1 %,
 while two consecutive slices run under the same conditions. Requests go through uvicorn's protocol on
 connections without sockets, whose time would only reduce the share. `python -m benchmarks.overhead watchdog`
-measures one of them, while the others are always on. Target: a throughput loss estimated at
-1 % or less, with a one-sided 95 % bound of 2 % or less, from at least 40 pairs. `pulse` also times its wrapper
-alone, whose cost is far below what these pairs resolve: 0.2 µs per request or less.
+measures one of them, while the others are always on. Target: a throughput loss estimated at 1 % or less, with
+a one-sided 95 % bound of 2 % or less, from at least 40 pairs. `pulse` also times its wrapper alone, whose cost
+is far below what these pairs resolve: 0.2 µs per request or less.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class Leashed(LoopWatchdog):
 
 @dataclass
 class Switch:
-    """Installs the heartbeat's hooks, and restores the original functions; lets the watchdog run, or not; puts
-    the pulse in front of the app, or not."""
+    """Installs the heartbeat's hooks, and restores the original functions; lets the watchdog run, or not;
+    puts the pulse in front of the app, or not."""
 
     heart: Switched
     dog: Leashed
@@ -254,7 +254,7 @@ def configured(app: Any) -> uvicorn.Config:
 
 
 def wrapper_seconds() -> float:
-    """Seconds that the pulse's wrapper adds to a call of an app: the median difference over pairs of timings."""
+    """Seconds that the pulse's wrapper adds to a call of an app: the median difference of paired timings."""
 
     def app(scope: Any, receive: Any, send: Any) -> None:
         """Nothing, as cheap as a call can be."""

@@ -223,8 +223,8 @@ def test_the_canary_is_recorded_apart_from_the_load(
 def test_canary_and_pulse_keep_their_schedules_and_wait_while_the_loop_is_blocked(
     environment: ServingEnvironment, locust: Locust, tmp_path: Path
 ) -> None:
-    """The canary's handler blocks the loop for 20 ms, 50 times a second: every canary request queues, those of
-    the pulse arrive while it is blocked, and none is skipped."""
+    """The canary's handler blocks the loop for 20 ms, 50 times a second: every canary request queues, the
+    pulse's arrive while it is blocked, and none is skipped."""
     files = {kind: tmp_path / f"{kind}.npz" for kind in ("canary", "pulse")}
     with Server(app("blocked_loop", "planted"), environment, "1.still") as server:
         order = {"scenario": "sleep", "users": 8, "pulse_path": server.pulse}

@@ -51,9 +51,8 @@ __all__ = [
     "BLOCK", "ENOUGH_FOR_P50", "MOST_LOST", "MUCH_SLOWER", "SIZE_FACTOR", "SIZE_SLACK", "AnswerCheck",
     "AnswerDifference", "AnsweringRoute", "Apart", "Arm", "ArrayFile", "Calibration", "CannotWrite",
     "Ceiling", "Cell", "Compared", "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen",
-    "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind", "Line", "Load", "LoopHolds", "Machine", "Metric",
-    "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples",
-    "ServerEnd", "Serving", "Settling", "Slice", "Trial",
-    "TrialArrays", "foreseen", "one_line", "read_document", "read_heartbeats", "read_named", "read_samples",
+    "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind", "Line", "Load", "LoopHolds", "Machine",
+    "Metric", "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples",
+    "ServerEnd", "Serving", "Settling", "Slice", "Trial", "TrialArrays", "foreseen", "one_line", "read_document", "read_heartbeats", "read_named", "read_samples",
     "rounds_tried", "write_delays", "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip
