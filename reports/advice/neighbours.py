@@ -1,22 +1,29 @@
-"""How long a light request beside the load waits, and with which arm that is harmful."""
+"""How long light requests beside the load wait, and how much longer with one arm than with another."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from loadtests.records import Arm, Cell, Run
+from loadtests.records import Cell, LightKind, Run, Trial
 from reports.analysis.estimates import pair
 from reports.analysis.readings import Readings
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval, repeated_interval
 
-HARM = 2.0
-"""Factor between two arms' waiting times that the whole interval must exceed to matter."""
+PARTS = (0.95, 0.90, 0.75, 0.50)
+"""Percentiles of a round's light requests; the highest one that every round supports is compared."""
 
-NOTICED = 0.020
-"""Waiting time, in seconds, below which it does not matter."""
+
+@dataclass(frozen=True)
+class NeighbourRatio:
+    """What a light request waits beside one arm's load ÷ beside the other's, over rounds."""
+
+    kind: LightKind
+    """The pulse, which is answered by an `async def`; without one the canary, which may be answered by a
+    `def` route and wait for a thread."""
+    interval: Interval
 
 
 def alike(found: Mapping[str, Signs | None]) -> dict[str, Signs | None]:
@@ -34,31 +41,29 @@ def alike(found: Mapping[str, Signs | None]) -> dict[str, Signs | None]:
     }
 
 
-def neighbours(run: Run, readings: Readings, cell: Cell, rival: str) -> Interval | None:
-    """Ratio of a light request's median response time beside the load, over rounds, like any other metric."""
+def neighbours(run: Run, readings: Readings, cell: Cell, rival: str) -> NeighbourRatio | None:
+    """What an `async def` neighbour waits, the rival's ÷ its opponent's, like any other metric; where that
+    was not measured, what the app's own light route waits. None without either. Raises RecordError."""
     pairs = pair(run, cell, rival)
-    differences = []
-    for ours, theirs in zip(pairs.reference, pairs.rival, strict=True):
-        both = [readings.canary(trial) for trial in (ours, theirs)]
-        one, other = (seen.median if seen is not None and seen.n >= 20 else None for seen in both)
-        if one is None or other is None:
-            return None
-        differences.append(math.log(other / one))
-    return repeated_interval(differences, run.plan.alpha / max(1, len(run.plan.rivals)))
+    kinds: tuple[LightKind, ...] = ("pulse", "canary")
+    for kind in kinds:
+        waits = [
+            {part: waited(readings, trial, kind, part) for part in PARTS}
+            for trial in (*pairs.reference, *pairs.rival)
+        ]
+        known = (part for part in PARTS if waits and all(one[part] is not None for one in waits))
+        part = next(known, None)
+        if part is None:
+            continue
+        logs = [math.log(one[part] or math.nan) for one in waits]
+        half = len(logs) // 2
+        differences = [theirs - ours for ours, theirs in zip(logs[:half], logs[half:], strict=True)]
+        interval = repeated_interval(differences, run.plan.alpha / max(1, len(run.plan.rivals)))
+        return None if interval is None else NeighbourRatio(kind, interval)
+    return None
 
 
-def harms(
-    reference: Arm, rival: Arm, found: Mapping[str, Signs | None], neighbour: Interval | None
-) -> str | None:
-    """The arm with which other requests wait significantly and much longer; None where there is none."""
-    if neighbour is None:
-        return None
-    if neighbour.low > HARM:
-        worse = rival.name
-    elif neighbour.high < 1.0 / HARM:
-        worse = reference.name
-    else:
-        return None
-    sign = found[worse]
-    noticed = sign is not None and sign.canary is not None and sign.canary.response_time > NOTICED
-    return worse if noticed else None
+def waited(readings: Readings, trial: Trial, kind: LightKind, part: float) -> float | None:
+    """A percentile of a trial's light requests; None where they do not support it. Raises RecordError."""
+    seen = readings.pulse(trial) if kind == "pulse" else readings.canary(trial)
+    return seen.percentile(part) if seen is not None else None

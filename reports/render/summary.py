@@ -146,6 +146,7 @@ def of_card(card: Card) -> dict[str, Any]:
         "crossover": list(card.crossover) if card.crossover else None,
         "reason": card_reason(card),
         "notes": [note_text(note) for note in card.notes],
+        "served": dict(card.served),
         "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
         "pulses": {name: asdict(one) if one else None for name, one in card.pulses.items()},
         "costs": {name: asdict(one) for name, one in card.costs.items()},
