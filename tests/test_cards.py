@@ -25,7 +25,7 @@ from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import conclude
-from reports.wording.advice.cards import advice_text, card_advice, card_reason, note_text
+from reports.wording.advice.cards import advice_text, card_advice, card_figures, card_reason, note_text
 from tests import scripted
 from tests.scripted import Scripted
 
@@ -189,14 +189,45 @@ def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> 
     assert card_advice(card) == "def"
     (note,) = map(note_text, card.notes)
     assert note == (
-        "under async the app's own light route beside it waits 1.64 s instead of 186 ms (p95): everything else "
-        "on its event loop waits"
+        "under async the app's own light route beside it waits 1.64 s instead of 186 ms (p95): everything "
+        "else on its event loop waits"
     )
     (sync, async_) = (card.neighbours[name] for name in ("sync", "async"))
     assert sync is not None
     assert async_ is not None
     assert (sync.part, sync.n) == (0.95, 200)
     assert async_.response_time == pytest.approx(1.5 * 1.08, rel=0.02)
+
+
+def test_a_route_that_computes_is_def_and_its_light_neighbours_are_async_def(tmp_path: Path) -> None:
+    """As `python` on two cores: `async def` serves 11 % more, and holds up everything else."""
+    told = {
+        "sync": {64: Scripted(requests=437, pulse=0.033, canary=0.169)},
+        "async": {64: Scripted(requests=484, pulse=0.236, canary=0.236)},
+    }
+    _, (card,) = made(tmp_path, told)
+    assert card.verdict.verdict == "faster"
+    assert card_advice(card) == "def"
+    assert [note_text(note) for note in card.notes] == [
+        "under async an `async def` route beside it waits 258 ms instead of 36.0 ms (p95): everything else "
+        "on its event loop waits",
+        "keep light routes `async def`: beside sync they wait 36.0 ms instead of 185 ms (p95), which `def` "
+        "routes wait for a thread",
+    ]
+    served, pulses, *_ = card_figures(card, ["sync", "async"])
+    assert (served, pulses) == ("438/s / 486/s", "36.0 ms / 258 ms (p95)")
+
+
+def test_a_queue_for_threads_is_no_reason_against_a_route_that_waits(tmp_path: Path) -> None:
+    """The canary of the `def` app waits for a thread; an `async def` neighbour would not."""
+    told = {
+        "sync": {64: Scripted(requests=900, pulse=0.005, canary=0.5)},
+        "async": {64: Scripted(requests=450, pulse=0.006, canary=0.006)},
+    }
+    _, (card,) = made(tmp_path, told)
+    assert card_advice(card) == "def"
+    (note,) = map(note_text, card.notes)
+    assert note.startswith("keep light routes `async def`: beside sync they wait 5")
 
 
 def test_offloading_advice_includes_the_measured_effect_of_threads(

@@ -1,4 +1,4 @@
-"""What one route should be among others, on known answers: the numbers of two ways to write it, with noise."""
+"""What one route should be among others, on known answers: two ways to write it, measured with noise."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ CARD_FIGURES = (
 
 def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, ...]:
     """What is served per second, what an `async def` neighbour and the app's own light route wait beside the
-    load, CPU seconds per 1,000 requests, thread hops per request, and memory: of the reference and the arm."""
+    load, CPU seconds per 1,000 requests, thread hops per request, memory: of the reference and the arm."""
     names = [name for name in arms if name in card.costs]
     costs = [card.costs[name] for name in names]
     return (
