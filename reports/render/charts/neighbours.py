@@ -92,6 +92,6 @@ def draw(run: Run, served: Values, waits: Values, part: str, finding: str, palet
         known = [value for value in dumbbells(axes, run, values, palette) if value > 0.0]
         axes.set_title(title, fontsize=8.5, color=palette.faint)
         if known:
-            axes.set_xlim(*around(known))
+            axes.set_xlim(*around(known, least=6.0))
         log_axis(axes, "x", label, palette)
     return figure
