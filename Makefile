@@ -106,6 +106,13 @@ bench-transports: $(READY)
 bench-power: $(READY)
 	$(BIN)/python -m benchmarks.power
 
+bench-moderated: $(READY)
+	$(BIN)/python -m benchmarks.moderated
+
+bench-siblings: $(READY)
+	$(BIN)/python -m benchmarks.siblings idle
+	$(BIN)/python -m benchmarks.siblings bias
+
 bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
 	$(BIN)/python -m pytest tests/test_faults.py --long --interrupts 50
