@@ -1,8 +1,8 @@
 """Whether variances moderated over the cells of a run would keep their promise: `make bench-moderated`.
 
 Smyth (2004, Linear models and empirical Bayes methods; squeezeVar of limma) draws each cell's variance
-towards that of all cells, which narrows the interval of four rounds by a third. Here cells differ in their noise as
-cells of recorded runs do; what counts is the cell that is noisiest, not the mean of all. Not used: its
+towards that of all cells, which narrows the interval of four rounds by a third. Here cells differ in their
+noise as cells of recorded runs do; what counts is the noisiest cell, not the mean of all. Not used: its
 interval misses the truth more often than promised.
 """
 
