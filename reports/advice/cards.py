@@ -15,10 +15,10 @@ from typing import Literal
 
 from loadtests.records import Arm, Cell, LightKind, Run
 from reports.advice import rule
-from reports.advice.behind import finishes_more
-from reports.advice.costs import Cost, cost
+from reports.advice.weighing.behind import finishes_more
+from reports.advice.weighing.costs import Cost, cost
 from reports.advice.explanations import Explanations
-from reports.advice.neighbours import NeighbourRatio, alike, neighbours
+from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
 from reports.advice.notes import (
     LightRoutesAsync,
     MayNotLast,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loadtests.records import LightKind, Metric
-from reports.advice.behind import FinishesMore
+from reports.advice.weighing.behind import FinishesMore
 from reports.analysis.signs import CanaryTimes
 from reports.analysis.statistics import Interval
 

@@ -7,6 +7,7 @@ rule is written out in docs/method.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,7 +57,7 @@ class Choice:
 
 
 def harmful(ways: Ways) -> Way | None:
-    """The way under which `async def` neighbours surely wait more than TWICE as long, and NOTICED longer."""
+    """The way under which `async def` neighbours wait significantly more than TWICE as long, NOTICED longer."""
     waits = ways.waits
     if waits is None:
         return None
@@ -80,8 +81,7 @@ def choose(ways: Ways) -> Choice:
     if worse is None:
         return Choice("take", ahead.name) if ahead is not None else Choice("either")
     other = ways.first if worse is ways.second else ways.second
-    known = other.served is not None and worse.served is not None
-    if worse is ahead and known and other.served < HALF * worse.served:
+    if worse is ahead and (other.served or math.inf) < HALF * (worse.served or 0.0):
         return Choice("offload", worse.name)
     return Choice("take", other.name)
 

@@ -265,7 +265,7 @@ class CanarySeen:
         return len(self.took) + self.failed
 
     def percentile(self, part: float) -> float | None:
-        """None where too few requests support it, or so many failed that it is infinite."""
+        """None where too few requests support it, or failed ones make it infinite."""
         return percentile(np.sort(self.took), part, self.failed)
 
 

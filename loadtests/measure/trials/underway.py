@@ -170,5 +170,6 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         host_steal=use.host_steal,
         host_foreign=use.host_foreign,
     )
-    files = {"samples": request.samples, **{kind: getattr(request, kind) or "" for kind in LIGHT}}
+    files: dict[str, str] = {"samples": request.samples}
+    files |= {kind: getattr(request, kind) or "" for kind in LIGHT}
     return LoadedSlice(opened, facts, resources, files, held)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtests.records import Run
-from reports.advice.costs import Cost
+from reports.advice.weighing.costs import Cost
 from reports.conclusions import Conclusions
 from reports.render.charts.dumbbells import dumbbells
 from reports.render.charts.style import OVER, Chart, Palette, around, key, log_axis, plain_number, sheet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loadtests.records import LightKind, Run
-from reports.advice.behind import FinishesMore
+from reports.advice.weighing.behind import FinishesMore
 from reports.advice.cards import Advice, Card
 from reports.advice.notes import (
     LightRoutesAsync,
