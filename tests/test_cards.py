@@ -17,8 +17,8 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Calibration, Run
 from reports.advice import explanations as module
 from reports.advice.cards import EITHER, NOT_DECIDED, Advice, AtLoad, Card, choose, crossover
-from reports.advice.weighing.neighbours import NeighbourRatio, alike
 from reports.advice.notes import ThreadsUntried
+from reports.advice.weighing.neighbours import NeighbourRatio, alike
 from reports.analysis.bottlenecks import Bottleneck, LoopLate, TokensExhausted
 from reports.analysis.readings import Readings
 from reports.analysis.signs import CanaryTimes, Signs

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from random import Random
+from statistics import fmean
+from typing import Literal
 
 import pytest
 
-from reports.advice.rule import Choice, Way, Ways, choose, harmful, keeps_light_routes_async
-from reports.analysis.statistics import repeated_interval
+from reports.advice.rule import HALF, Choice, Way, Ways, choose, harmful, keeps_light_routes_async, share
+from reports.analysis.statistics import Interval, repeated_interval
 
-ROUNDS, ALPHA, MARGIN, NOISE = 8, 0.05, 0.10, 0.04
+ROUNDS, ALPHA, MARGIN = 8, 0.05, 0.10
+NOISE, WAITS = 0.03, 0.15
+"""Of what is served, and of what neighbours wait: logarithmic, per arm and round."""
+Ahead = Literal["first", "second", "neither"] | None
 Numbers = tuple[float, float, float]
 """Served per second; seconds that an `async def` and a `def` neighbour wait, at p95."""
 
 
-def measured(def_: Numbers, async_: Numbers, seed: int) -> Ways:
+def measured(def_: Numbers, async_: Numbers, seed: int, noise: float = NOISE) -> Ways:
     """Both ways as rounds with noise show them, judged as a run judges them."""
     random = Random(seed)
 
-    def logs(one: float, other: float, noise: float) -> list[float]:
-        return [math.log(other / one) + random.gauss(0.0, noise) for _ in range(ROUNDS)]
+    def rounds(value: float, spread: float) -> list[float]:
+        return [value * math.exp(random.gauss(0.0, spread)) for _ in range(ROUNDS)]
 
-    served = repeated_interval(logs(def_[0], async_[0], NOISE), ALPHA)
-    # Waits vary more than throughputs: a percentile of a few dozen requests.
-    waits = repeated_interval(logs(def_[1], async_[1], 5 * NOISE), ALPHA)
-    assert served is not None
-    if served.low > 1.0 / (1.0 + MARGIN) and served.high < 1.0 + MARGIN:
-        return Ways(Way("def", *def_), Way("async", *async_), "neither", waits)
-    if served.low <= 1.0 <= served.high:
-        return Ways(Way("def", *def_), Way("async", *async_), None, waits)
-    ahead: Callable[[], Ways] = lambda: Ways(  # noqa: E731  # one expression for both sides
-        Way("def", *def_), Way("async", *async_), "second" if served.low > 1.0 else "first", waits
+    first, second = (
+        (rounds(one[0], noise), rounds(one[1], WAITS), rounds(one[2], WAITS)) for one in (def_, async_)
     )
-    return ahead()
+    served, waits = (interval(first[place], second[place]) for place in (0, 1))
+    within = served.low > 1.0 / (1.0 + MARGIN) and served.high < 1.0 + MARGIN
+    ahead: Ahead = (
+        "neither" if within else "second" if served.low > 1.0 else "first" if served.high < 1.0 else None
+    )
+    ways = [Way(name, *map(fmean, seen)) for name, seen in (("def", first), ("async", second))]
+    return Ways(ways[0], ways[1], ahead, (served.low, served.high), waits)
+
+
+def interval(first: list[float], second: list[float]) -> Interval:
+    """The second ÷ the first."""
+    logs = [math.log(theirs / ours) for ours, theirs in zip(first, second, strict=True)]
+    found = repeated_interval(logs, ALPHA)
+    assert found is not None
+    return found
 
 
 KNOWN = {
@@ -78,10 +88,23 @@ def test_neighbours_count_from_twice_as_long_and_20_ms_more() -> None:
     assert worse(0.300, 0.200) is None
 
 
-def test_neighbours_decide_nothing_where_throughput_is_open() -> None:
-    ways = measured((500.0, 0.01, 0.2), (505.0, 1.0, 1.0), 1)
-    open_ = Ways(ways.first, ways.second, None, ways.waits)
-    assert choose(open_) == Choice("open")
+def test_an_arm_that_holds_up_others_is_not_advised_before_it_is_known_which_serves_more() -> None:
+    ways = measured((437.0, 0.035, 0.182), (484.0, 0.255, 0.255), 1, noise=0.15)
+    assert (ways.ahead, choose(ways)) == (None, Choice("take", "def"))
+
+
+def test_nothing_is_advised_while_it_is_open_whether_the_other_serves_half() -> None:
+    ways = measured((240.0, 0.035, 0.182), (484.0, 0.255, 0.255), 1)
+    low, high = share(ways, ways.first)
+    assert low is not None
+    assert high is not None
+    assert low < HALF < high
+    assert (ways.ahead, choose(ways)) == ("second", Choice("open"))
+
+
+def test_nothing_is_advised_where_neither_throughput_nor_harm_is_known() -> None:
+    ways = measured((500.0, 0.010, 0.2), (505.0, 0.012, 0.012), 1, noise=0.15)
+    assert (ways.ahead, choose(ways)) == (None, Choice("open"))
 
 
 def test_light_routes_stay_async_where_def_ones_queue_for_threads() -> None:

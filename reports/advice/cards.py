@@ -15,10 +15,7 @@ from typing import Literal
 
 from loadtests.records import Arm, Cell, LightKind, Run
 from reports.advice import rule
-from reports.advice.weighing.behind import finishes_more
-from reports.advice.weighing.costs import Cost, cost
 from reports.advice.explanations import Explanations
-from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
 from reports.advice.notes import (
     LightRoutesAsync,
     MayNotLast,
@@ -32,7 +29,11 @@ from reports.advice.notes import (
     ThreadsUndecided,
     ThreadsUntried,
 )
-from reports.advice.rule import Way, Ways
+from reports.advice.rule import Ways
+from reports.advice.weighing.behind import finishes_more
+from reports.advice.weighing.costs import Cost, cost
+from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
+from reports.advice.weighing.ways import waits_of, ways
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import is_twin, style
@@ -176,47 +177,6 @@ def by_rule(compared: Ways) -> Advice:
             return OFFLOAD
         case "take":
             return Advice("arm", choice.name)
-
-
-def ways(
-    verdict: Verdict,
-    found: Mapping[str, Signs | None],
-    neighbour: NeighbourRatio | None,
-    limits: Mapping[str, tuple[Bottleneck, ...]],
-) -> Ways:
-    """The numbers that the rule looks at."""
-    ahead: dict[VerdictWord, Literal["first", "second", "neither"]] = {
-        "slower": "first", "faster": "second", "equivalent": "neither",
-    }  # fmt: skip
-    kind: LightKind = neighbour.kind if neighbour is not None else "pulse"
-    first, second = (way(name, found[name], kind) for name in (verdict.reference, verdict.arm))
-    numbers = Ways(first, second, ahead.get(verdict.verdict), neighbour.interval if neighbour else None)
-    worse = rule.harmful(numbers)
-    if kind == "canary" and worse is not None and numbers.ahead == ("first" if worse is first else "second"):
-        # A canary that a `def` route answers may only wait for a thread, as an `async def` one would not.
-        stalls = any(limit.name == "event-loop" for limit in limits[worse.name])
-        return numbers if stalls else replace(numbers, waits=None)
-    return numbers
-
-
-def way(name: str, signs: Signs | None, kind: LightKind) -> Way:
-    """An arm's numbers. `kind`: whose waits stand for those of an `async def` neighbour."""
-    if signs is None:
-        return Way(name, None, None, None)
-    asyncs = waits_of(signs, kind)
-    return Way(
-        name,
-        signs.throughput,
-        asyncs.response_time if asyncs else None,
-        signs.canary.response_time if signs.canary and kind == "pulse" else None,
-    )
-
-
-def waits_of(signs: Signs | None, kind: LightKind) -> CanaryTimes | None:
-    """What a light request waits beside an arm's load."""
-    if signs is None:
-        return None
-    return signs.pulse if kind == "pulse" else signs.canary
 
 
 def whole_one(verdict: Verdict, reference: Arm, rival: Arm) -> Advice:

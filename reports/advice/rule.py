@@ -7,7 +7,6 @@ rule is written out in docs/method.md.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +20,10 @@ NOTICED = 0.020
 
 HALF = 0.5
 """Fraction of the other arm's throughput below which an arm is not advised for its neighbours' sake."""
+
+
+Bounds = tuple[float | None, float | None]
+"""The lowest and the highest value that an interval allows; None where one is not known."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Ways:
     second: Way
     ahead: Literal["first", "second", "neither"] | None
     """Which of them is better for the route's own requests; None where that is not decided."""
+    served: Bounds
+    """What is served, the second ÷ the first, over rounds."""
     waits: Interval | None
     """What an `async def` neighbour waits, the second ÷ the first, over rounds."""
 
@@ -57,7 +62,8 @@ class Choice:
 
 
 def harmful(ways: Ways) -> Way | None:
-    """The way under which `async def` neighbours wait significantly more than TWICE as long, NOTICED longer."""
+    """The way beside which `async def` neighbours wait more than TWICE as long, by the whole interval, and
+    NOTICED longer."""
     waits = ways.waits
     if waits is None:
         return None
@@ -74,16 +80,24 @@ def harmful(ways: Ways) -> Way | None:
 
 def choose(ways: Ways) -> Choice:
     """The way to take: the one that is ahead, unless it is harmful and the other serves at least HALF."""
-    if ways.ahead is None:
-        return Choice("open")
-    ahead = {"first": ways.first, "second": ways.second, "neither": None}[ways.ahead]
+    ahead = {"first": ways.first, "second": ways.second}.get(ways.ahead or "")
     worse = harmful(ways)
     if worse is None:
+        if ways.ahead is None:
+            return Choice("open")
         return Choice("take", ahead.name) if ahead is not None else Choice("either")
     other = ways.first if worse is ways.second else ways.second
-    if worse is ahead and (other.served or math.inf) < HALF * (worse.served or 0.0):
-        return Choice("offload", worse.name)
-    return Choice("take", other.name)
+    low, high = share(ways, other)
+    # What the other serves need not be known to within the margin, only whether it is half.
+    if (ways.ahead is not None and worse is not ahead) or (low is not None and low >= HALF):
+        return Choice("take", other.name)
+    return Choice("offload", worse.name) if high is not None and high < HALF else Choice("open")
+
+
+def share(ways: Ways, way: Way) -> Bounds:
+    """What `way` serves ÷ what the other one serves."""
+    low, high = ways.served
+    return (low, high) if way is ways.second else (1.0 / high if high else None, 1.0 / low if low else None)
 
 
 def keeps_light_routes_async(way: Way) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loadtests.records import LightKind, Run
-from reports.advice.weighing.behind import FinishesMore
 from reports.advice.cards import Advice, Card
 from reports.advice.notes import (
     LightRoutesAsync,
@@ -20,6 +19,7 @@ from reports.advice.notes import (
     ThreadsUndecided,
     ThreadsUntried,
 )
+from reports.advice.weighing.behind import FinishesMore
 from reports.analysis.signs import CanaryTimes
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
