@@ -5,8 +5,8 @@ order within a pair: between fresh processes the throughput varies by 10 to 20 %
 while two consecutive slices run under the same conditions. Requests go through uvicorn's protocol on
 connections without sockets, whose time would only reduce the share. `python -m benchmarks.overhead watchdog`
 measures one of them, while the others are always on. Target: a throughput loss estimated at 1 % or less, with
-a one-sided 95 % bound of 2 % or less, from at least 40 pairs. `pulse` also times its wrapper alone, whose cost
-is far below what these pairs resolve: 0.2 µs per request or less.
+a one-sided 95 % bound of 2 % or less, from at least 40 pairs. `pulse` also times its wrapper alone, whose
+cost is far below what these pairs resolve: 0.2 µs per request or less.
 """
 
 from __future__ import annotations

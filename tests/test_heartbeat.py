@@ -76,9 +76,7 @@ class Taken:
 
 
 @pytest.fixture(scope="module")
-def taken(
-    environment: ServingEnvironment, locust: Locust, tmp_path_factory: pytest.TempPathFactory
-) -> Taken:
+def taken(environment: ServingEnvironment, locust: Locust, tmp_path_factory: pytest.TempPathFactory) -> Taken:
     """Sixteen users of two threads; the canary's route is `def`, too."""
     arm = Arm(name="two", app=BUILT_IN["sync"].app, serving=Serving(threads=2))
     path = tmp_path_factory.mktemp("taken")

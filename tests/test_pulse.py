@@ -41,7 +41,7 @@ async def here(request: Request) -> PlainTextResponse:
     return PlainTextResponse(request.scope["root_path"] + " is here")
 
 
-fast = FastAPI(root_path="/behind")
+fast = FastAPI()
 fast.add_route("/here", here)
 routes = [Route("/here", here), Mount("/below", routes=[Route("/here", here)])]
 star = Starlette(routes=routes)

@@ -104,10 +104,10 @@ def external_text(caveat: ExternalServers) -> str:
     """What is not known of servers that others have started."""
     names = " and ".join(f"{arm} ({host})" for arm, host in caveat.hosts)
     return (
-        f"{names}: external servers, the same process in every round, on CPUs of their own choice: the intervals "
-        "do not cover differences between two starts of a server, so two equal servers may seem to differ; what "
-        "an `async def` neighbour waits is not known either (no pulse), only what the canary's route does; name "
-        "the app (NAME=module:attribute) to restart it for every trial"
+        f"{names}: external servers, the same process in every round, on CPUs of their own choice: the "
+        "intervals do not cover differences between two starts of a server, so two equal servers may seem to "
+        "differ; what an `async def` neighbour waits is not known either (no pulse), only what the canary's "
+        "route does; name the app (NAME=module:attribute) to restart it for every trial"
     )
 
 
