@@ -16,7 +16,14 @@ from loadtests.measure.answers.equality import check_equal, check_resumable
 from loadtests.measure.answers.inquiries import compare_answers
 from loadtests.measure.answers.questions import fixed_questions
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
-from loadtests.measure.calibration import expected_turn, lost_by_head, max_users, refusals, work_to_watch
+from loadtests.measure.calibration import (
+    ceilings_needed,
+    expected_turn,
+    lost_by_head,
+    max_users,
+    refusals,
+    work_to_watch,
+)
 from loadtests.measure.in_force import check_in_force, in_force
 from loadtests.measure.prospects.forecast import Forecast
 from loadtests.measure.runs import check_unchanged, sealed
@@ -149,7 +156,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 "answers_compared": compared,
                 **bench.environment.sources.told(),
                 "in_force": known,
-                "ceilings": tuple(bench.ceilings(max_users(plan), plan.seed % 2**31)),
+                "ceilings": tuple(bench.ceilings(ceilings_needed(plan, calibrations), plan.seed % 2**31)),
                 "calibrations": tuple(calibrations),
                 "refused": {**refusals(plan, calibrations), **foreseen(plan)},
             }
@@ -213,8 +220,11 @@ class Rounds:
         round = 0
         while open_cells and round < plan.max_rounds:
             # A later block starts only when it can be finished: half a block has no balanced order.
-            if round >= plan.min_rounds and round % BLOCK == 0 and not self.fits(open_cells, round):
-                open_cells = [cell for cell in open_cells if self.nearly_repaired(cell, round)]
+            if round >= plan.min_rounds and round % BLOCK == 0:
+                fitting = self.fitting(open_cells, round)
+                open_cells = [
+                    cell for cell in open_cells if cell in fitting or self.nearly_repaired(cell, round)
+                ]
                 if not open_cells:
                     break
             for cell in plan.shuffled(open_cells, round):
@@ -295,13 +305,20 @@ class Rounds:
         if found is not None:
             self.watcher.expects(*found)
 
-    def fits(self, cells: list[Cell], round: int) -> bool:
-        """Whether one more block of rounds fits the plan's rounds and time."""
+    def fitting(self, cells: list[Cell], round: int) -> list[Cell]:
+        """Those of the cells of which one more block of rounds fits the plan's rounds and time. As many as
+        possible, where there is no time for all: two rounds more narrow an interval of four by almost half.
+        """
         if round + BLOCK > self.plan.max_rounds:
-            return False
+            return []
         if self.plan.max_time is None:
-            return True
-        return self.elapsed + self.forecast.round_seconds(cells) * BLOCK <= self.plan.max_time
+            return cells
+        found, left = [], self.plan.max_time - self.elapsed
+        for cell in sorted(cells, key=lambda cell: self.forecast.round_seconds([cell])):
+            left -= self.forecast.round_seconds([cell]) * BLOCK
+            if left >= 0.0:
+                found.append(cell)
+        return [cell for cell in cells if cell in found]
 
     def seconds_left(self, cells: list[Cell], round: int) -> float:
         """An upper estimate of the remaining time."""

@@ -41,6 +41,8 @@ class Calibration(Frozen):
     """CPU seconds of the server per request, without its children."""
     hops: Amount | None = None
     """Calls handed to worker threads per request."""
+    generator: Amount | None = None
+    """CPU seconds of the load generator per request; None in runs of earlier versions, and without any."""
     lag: Amount | None = None
     """90th percentile of the heartbeats' lateness in seconds."""
     work: Amount | None = None
