@@ -42,7 +42,6 @@ async def here(request: Request) -> PlainTextResponse:
 
 
 fast = FastAPI()
-fast.root_path = "/behind"  # as behind a proxy that cuts it off
 fast.add_route("/here", here)
 routes = [Route("/here", here), Mount("/below", routes=[Route("/here", here)])]
 star = Starlette(routes=routes)

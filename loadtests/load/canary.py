@@ -1,7 +1,7 @@
 """Canary and pulse: light requests beside the load, which show what the load does to other requests.
 
 Throughput alone gives wrong advice: two arms may serve as much, and one of them keep a health check waiting
-for a second. The canary asks for a route of the app, the pulse for a path that serve.py answers on the app's
+for a second. The canary asks for a path of the app, the pulse for one that serve.py answers on the app's
 event loop. Each is an open loop at even gaps whose response times count from the moment when a request was
 due, and is recorded apart from the load.
 """

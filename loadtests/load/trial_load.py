@@ -157,8 +157,10 @@ def regrouped(names: Iterable[str], numbers: Mapping[str, int], grouping: Groupi
 
 def arrays(samples: ArrayFile, beside: Mapping[LightKind, ArrayFile]) -> dict[str, Any]:
     """The files that a generator has written, as the parent reads them: part of TrialArrays."""
-    light = {str(kind): beside[kind].model_dump() if kind in beside else None for kind in LIGHT}
-    return {"samples": samples.model_dump(), **light}
+    found: dict[str, Any] = {"samples": samples.model_dump()}
+    for kind in LIGHT:
+        found[kind] = beside[kind].model_dump() if kind in beside else None
+    return found
 
 
 class Stopping:

@@ -46,6 +46,10 @@ class TrialRequest:
     """The file that the samples go to."""
     canary: str | None
     """The file that the canary's samples go to; None: there is no canary."""
+    pulse: str | None
+    """The file that the pulse's samples go to; None: there is no pulse."""
+    pulse_path: str | None
+    """The path that serve.py answers for it; None: external servers have none."""
 
     pauses: bool
     """Whether users wait between tasks as their `wait_time` says; calibrations and ceilings measure without,
@@ -54,10 +58,6 @@ class TrialRequest:
     names: str
     """Seed of what the user's own scenario draws, such as names that must not come twice: another one in
     every trial."""
-    pulse: str | None = None
-    """The file that the pulse's samples go to; None: there is no pulse."""
-    pulse_path: str | None = None
-    """What the pulse requests of this server."""
     routes: list[str] = field(default_factory=list)
     """Paths by which requests without a name are grouped, if they have many: see records/names."""
     grouped: bool = False

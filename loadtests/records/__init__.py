@@ -54,6 +54,6 @@ __all__ = [
     "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind", "Line", "Load", "LoopHolds", "Machine",
     "Metric", "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples",
     "ServerEnd", "Serving", "Settling", "Slice", "Trial", "TrialArrays", "foreseen", "one_line",
-    "read_document", "read_heartbeats", "read_named", "read_samples",
-    "rounds_tried", "write_delays", "write_heartbeats", "write_samples", "write_whole",
+    "read_document", "read_heartbeats", "read_named", "read_samples", "rounds_tried", "write_delays",
+    "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip

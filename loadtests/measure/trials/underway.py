@@ -18,7 +18,7 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.plan import Plan
 from loadtests.plan.request import TrialRequest
 from loadtests.records.heartbeats import Heartbeats
-from loadtests.records.trial import LIGHT, Resources, SampledKind, TrialFiles
+from loadtests.records.trial import Resources, SampledKind, TrialFiles
 from loadtests.serving.server import Target
 from loadtests.system import accounting
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
@@ -170,6 +170,5 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         host_steal=use.host_steal,
         host_foreign=use.host_foreign,
     )
-    files: dict[str, str] = {"samples": request.samples}
-    files |= {kind: getattr(request, kind) or "" for kind in LIGHT}
+    files = {"samples": request.samples, "canary": request.canary or "", "pulse": request.pulse or ""}
     return LoadedSlice(opened, facts, resources, files, held)
