@@ -111,6 +111,13 @@ def test_an_arm_that_serves_more_and_stalls_its_loop_is_not_advised() -> None:
     assert chosen("faster", (4.0, 9.0), {"async": LOOP}) == "sync"
 
 
+@pytest.mark.parametrize("word", ["faster", "equivalent"])
+def test_without_a_pulse_an_arm_that_holds_its_loop_is_not_advised(word: VerdictWord) -> None:
+    """As `hash` on one core: a canary that waits for a thread is as slow as one that waits for the loop."""
+    assert chosen(word, (1.1, 1.5), {"async": LOOP}) == "not decided"
+    assert chosen("slower", (1.1, 1.5), {"async": LOOP}) == "sync"
+
+
 def test_an_unnoticeable_slowdown_is_no_harm() -> None:
     """Four times as long, but 4 ms at most."""
     found = {"sync": signs(0.001), "async": signs(0.004)}

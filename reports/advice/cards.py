@@ -24,6 +24,7 @@ from reports.advice.notes import (
     NotForItsSpeed,
     OffloadSeen,
     OffloadUntried,
+    PulseMissing,
     ThreadsAreTheDifference,
     ThreadsSeen,
     ThreadsUndecided,
@@ -33,7 +34,7 @@ from reports.advice.rule import Ways
 from reports.advice.weighing.behind import finishes_more
 from reports.advice.weighing.costs import Cost, cost
 from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
-from reports.advice.weighing.ways import waits_of, ways
+from reports.advice.weighing.ways import AHEAD, stalls, waits_of, ways
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import is_twin, style
@@ -221,6 +222,7 @@ def advise(
 ) -> tuple[Advice, list[Note]]:
     """The advice and its notes."""
     notes = [*blemish_notes(top.verdict), *doubt_notes(top), *harm_notes(top), *light_notes(top)]
+    notes += missing_notes(top)
     behind = finishes_more(top.verdict, top.signs)
     notes += [behind] if behind else []
     if top.choice == OFFLOAD:
@@ -331,6 +333,13 @@ def light_notes(top: AtLoad) -> list[Note]:
         if advised and rule.keeps_light_routes_async(one) and sign and sign.pulse and sign.canary:
             found.append(LightRoutesAsync(one.name, sign.pulse, sign.canary))
     return found
+
+
+def missing_notes(top: AtLoad) -> list[Note]:
+    """The arm whose neighbours' waits are not known, where nothing is advised for that."""
+    if top.choice != NOT_DECIDED or top.ways.ahead is not None or top.verdict.verdict not in AHEAD:
+        return []
+    return [PulseMissing(name) for name, limits in top.limits.items() if stalls(limits)]
 
 
 def crossover(ordered: Sequence[AtLoad]) -> tuple[float, float] | None:

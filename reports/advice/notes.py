@@ -35,6 +35,13 @@ class LightRoutesAsync:
 
 
 @dataclass(frozen=True)
+class PulseMissing:
+    """An arm holds its event loop, and without a pulse it is not known how much longer others wait for it."""
+
+    arm: str
+
+
+@dataclass(frozen=True)
 class NotForItsSpeed:
     """The arm that is ahead fails more requests or drops connections."""
 
@@ -101,6 +108,6 @@ class ThreadsUndecided:
 
 
 Note = (
-    NeighbourWaits | LightRoutesAsync | NotForItsSpeed | MayNotLast | OffloadUntried | OffloadSeen
-    | ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
+    NeighbourWaits | LightRoutesAsync | PulseMissing | NotForItsSpeed | MayNotLast | OffloadUntried
+    | OffloadSeen | ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
 )  # fmt: skip

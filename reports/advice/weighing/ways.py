@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -17,6 +17,10 @@ from reports.analysis.verdicts import Verdict, VerdictWord
 COMPARED: tuple[VerdictWord, ...] = ("faster", "slower", "equivalent", "inconclusive")
 """Verdicts of arms that work, and were measured."""
 
+AHEAD: Mapping[VerdictWord, Literal["first", "second", "neither"]] = {
+    "slower": "first", "faster": "second", "equivalent": "neither",
+}  # fmt: skip
+
 
 def ways(
     verdict: Verdict,
@@ -25,23 +29,30 @@ def ways(
     limits: Mapping[str, tuple[Bottleneck, ...]],
 ) -> Ways:
     """The numbers that the rule looks at."""
-    ahead: dict[VerdictWord, Literal["first", "second", "neither"]] = {
-        "slower": "first", "faster": "second", "equivalent": "neither",
-    }  # fmt: skip
     kind: LightKind = neighbour.kind if neighbour is not None else "pulse"
     first, second = (way(name, found[name], kind) for name in (verdict.reference, verdict.arm))
     waits = neighbour.interval if neighbour is not None and verdict.verdict in COMPARED else None
-    numbers = Ways(first, second, ahead.get(verdict.verdict), served(verdict, first, second), waits)
+    numbers = Ways(first, second, AHEAD.get(verdict.verdict), served(verdict, first, second), waits)
+    return numbers if kind == "pulse" and neighbour is not None else without_pulse(numbers, limits)
+
+
+def without_pulse(numbers: Ways, limits: Mapping[str, tuple[Bottleneck, ...]]) -> Ways:
+    """The numbers, of which the canary's may mislead: where a `def` route answers it, it may only wait for a
+    thread, as an `async def` neighbour would not."""
+    first, second = numbers.first, numbers.second
+    stalled = [one for one in (first, second) if stalls(limits[one.name])]
+    behind = {"first": second, "second": first}.get(numbers.ahead or "")
     worse = rule.harmful(numbers)
-    if (
-        kind == "canary"
-        and worse is not None
-        and numbers.ahead in (None, "first" if worse is first else "second")
-    ):
-        # A canary that a `def` route answers may only wait for a thread, as an `async def` one would not.
-        stalls = any(limit.name == "event-loop" for limit in limits[worse.name])
-        return numbers if stalls else replace(numbers, waits=None)
-    return numbers
+    if worse is not None and (worse is behind or worse in stalled or numbers.ahead == "neither"):
+        return numbers
+    # One of them holds its event loop, and how long that keeps others waiting is not known beside the other.
+    unknown = len(stalled) == 1 and stalled[0] is not behind
+    return replace(numbers, waits=None, ahead=None if unknown else numbers.ahead)
+
+
+def stalls(limits: Sequence[Bottleneck]) -> bool:
+    """Whether an arm holds its event loop."""
+    return any(limit.name == "event-loop" for limit in limits)
 
 
 def served(verdict: Verdict, first: Way, second: Way) -> rule.Bounds:

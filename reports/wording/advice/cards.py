@@ -14,6 +14,7 @@ from reports.advice.notes import (
     NotForItsSpeed,
     OffloadSeen,
     OffloadUntried,
+    PulseMissing,
     ThreadsAreTheDifference,
     ThreadsSeen,
     ThreadsUndecided,
@@ -114,6 +115,11 @@ def note_text(note: Note) -> str:
             return (
                 f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "
                 "`def` routes wait for a thread"
+            )
+        case PulseMissing(arm):
+            return (
+                f"{arm} holds its event loop, and this run has no pulse: how much longer `async def` "
+                "neighbours wait beside it is not known"
             )
         case NotForItsSpeed(arm):
             return (
