@@ -40,7 +40,7 @@ def even(arm: str, cell: Cell, round: int) -> Scripted:
     factor = FACTORS[arm]
     return Scripted(
         requests=int(1200 * factor) + 7 * round, latency=0.004 / factor, spread=30.0,
-        canary=0.03 / factor, server_cpu=0.9,
+        canary=0.03 / factor, pulse=0.02 / factor, server_cpu=0.9,
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from loadtests.system.processes import family
 
-FILES_BESIDES = 192
-"""Files that a process holds besides its users' connections, the canary's included."""
+FILES_BESIDES = 320
+"""Files that a process holds besides its users' connections, those of canary and pulse included."""
 
 Placement = Mapping[str, tuple[int, ...]]
 

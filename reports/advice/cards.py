@@ -158,6 +158,9 @@ class Card:
     """Two neighbouring loads between which the order of the arms flips."""
     notes: tuple[Note, ...]
     neighbours: Mapping[str, CanaryTimes | None]
+    """What a light route of the app waits: the canary."""
+    pulses: Mapping[str, CanaryTimes | None]
+    """What an `async def` neighbour waits."""
     costs: Mapping[str, Cost]
     limits: Mapping[str, tuple[Bottleneck, ...]]
     """What limits each arm, the leading bottleneck first; empty: no bottleneck identified."""
@@ -269,6 +272,7 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequenc
         crossover=crossover(ordered),
         notes=tuple(notes),
         neighbours={name: one.canary if one else None for name, one in top.signs.items()},
+        pulses={name: one.pulse if one else None for name, one in top.signs.items()},
         costs={name: cost(run, top.verdict.cell, name, one) for name, one in top.signs.items()},
         limits=top.limits,
     )

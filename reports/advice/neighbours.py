@@ -9,7 +9,7 @@ from dataclasses import replace
 from loadtests.records import Arm, Cell, Run
 from reports.analysis.estimates import pair
 from reports.analysis.readings import Readings
-from reports.analysis.signs import Signs
+from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval, repeated_interval
 
 HARM = 2.0
@@ -20,11 +20,16 @@ NOTICED = 0.020
 
 
 def alike(found: Mapping[str, Signs | None]) -> dict[str, Signs | None]:
-    """The canaries of all arms at the highest percentile that every arm supports, so that they can be
-    compared."""
-    parts = [one.canary.part for one in found.values() if one and one.canary]
+    """Canaries and pulses of all arms at the highest percentile that all of them support, so that they can
+    be compared."""
+    seen = [times for one in found.values() if one for times in (one.canary, one.pulse) if times]
+    part = min((times.part for times in seen), default=1.0)
+
+    def at(times: CanaryTimes | None) -> CanaryTimes | None:
+        return times.at(part) if times else None
+
     return {
-        name: replace(one, canary=one.canary.at(min(parts))) if one and one.canary else one
+        name: replace(one, canary=at(one.canary), pulse=at(one.pulse)) if one else None
         for name, one in found.items()
     }
 

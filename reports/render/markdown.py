@@ -116,7 +116,7 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
     several = len(run.plan.rivals) > 1
     rows = [
         "| scenario |" + (" arm |" if several else "") + f" advice | {' | '.join(CARD_FIGURES)} |",
-        "|---|" + ("---|" if several else "") + "---|---|---|---|---|",
+        "|---|" + ("---|" if several else "") + "---|" * (1 + len(CARD_FIGURES)),
     ]
     for card in cards:
         figures = card_figures(card, names)

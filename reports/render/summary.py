@@ -147,6 +147,7 @@ def of_card(card: Card) -> dict[str, Any]:
         "reason": card_reason(card),
         "notes": [note_text(note) for note in card.notes],
         "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
+        "pulses": {name: asdict(one) if one else None for name, one in card.pulses.items()},
         "costs": {name: asdict(one) for name, one in card.costs.items()},
     }
 
@@ -154,7 +155,7 @@ def of_card(card: Card) -> dict[str, Any]:
 def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
     """What the only arm shows in one cell: all endpoints together first, then each."""
     _, limits = conclusions.explanations.of(portrait.cell, portrait.arm)
-    canary = portrait.signs.canary if portrait.signs else None
+    canary, pulse = (portrait.signs.canary, portrait.signs.pulse) if portrait.signs else (None, None)
     return {
         "scenario": portrait.cell.scenario,
         "load": portrait.cell.load.model_dump(exclude_none=True),
@@ -176,6 +177,7 @@ def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
         ],
         "bottlenecks": list(map(of_limit, limits)),
         "neighbours": asdict(canary) if canary else None,
+        "pulse": asdict(pulse) if pulse else None,
         "costs": asdict(portrait.cost),
         "next": portrait.next_step,
         "warnings": [reservation_text(one) for one in portrait.reservations],

@@ -115,14 +115,15 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     several = len(run.plan.rivals) > 1
     shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
     # Hops follow from the code and memory hardly differs: omit them where there is no room.
-    titles = CARD_FIGURES[: 4 if width >= 110 else 2]
+    titles = CARD_FIGURES[: 5 if width >= 132 else 3 if width >= 100 else 1 if several else 2]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("scenario", overflow="fold")
     if several:
         grid.add_column("arm", overflow="fold")
     grid.add_column("advice")
     for title in titles:
-        grid.add_column(f"{title}\n{shown}", justify="right", no_wrap=True)
+        heading = title.replace(" (", "\n(")
+        grid.add_column(f"{heading}\n{shown}", justify="right", no_wrap=True)
     for card in cards:
         name = [escape(card.arm)] if several else []
         figures = card_figures(card, arms)[: len(titles)]
