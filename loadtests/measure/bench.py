@@ -226,6 +226,7 @@ class Bench:
             service_time=float(probe.samples.service_time[ok].mean()) if ok.any() else None,
             cpu=cpu / requests if cpu is not None and requests else None,
             hops=hops / requests if hops is not None and requests else None,
+            beside=probe.beside / requests if probe.beside is not None and requests else None,
             lag=float(np.quantile(beats.lag, 0.9)) if len(beats) else None,
             faults=calibration_faults(probe, probe.samples, users),
             work=probe.work_per_request,
@@ -260,6 +261,9 @@ class Bench:
         after = settle(clock, enough)
         facts = expect(self.generator, "done", SLACK)
         self.names.note(request.scenario, facts)
+        # What works for us and cannot be told from foreign work may be anything.
+        services = sum(use.ours.get(pid, 0.0) for pid in self.environment.pids)
+        known = self.environment.all_known
         return Probe(
             opened=opened,
             window=facts["window"],
@@ -277,6 +281,7 @@ class Bench:
             work=clock.total if clock is not None else None,
             clocked=clock.began - opened if clock is not None else 0.0,
             after=after,
+            beside=facts["generator_cpu"] + services if known else None,
         )  # fmt: skip
 
 
@@ -304,6 +309,9 @@ class Probe:
     clocked: float = 0.0
     """When their clock was first read, in seconds from the window's start: late on a busy machine."""
     after: Settling | None = None
+    beside: float | None = None
+    """CPU seconds in the window of the load generator, the slow service and the database's server; None where
+    those of the last one are not known."""
 
     @property
     def ended(self) -> NDArray[np.bool_]:

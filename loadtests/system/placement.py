@@ -41,9 +41,16 @@ def place(available: tuple[int, ...], generators: int = 1) -> Placement:
     return {"server": server, "generator": rest[:generators], "others": rest[generators:] or rest[:1]}
 
 
+def shared(placement: Placement) -> Placement:
+    """The same with every CPU for the server, the generator's included."""
+    every = {cpu for of in placement.values() for cpu in of}
+    return {**placement, "server": tuple(sorted(every))} if every else {}
+
+
 def boot_places(placement: Placement) -> list[tuple[int, ...]]:
     """Where servers that start together boot in turn, while nothing else runs: on the server's CPUs, and on
-    as many others, since libraries count the CPUs when they are imported."""
+    as many others, since libraries count the CPUs when they are imported. Servers that get every CPU boot on
+    them."""
     server = placement.get("server", ())
     others = [cpu for role in ("generator", "others") for cpu in placement.get(role, ())]
     rest = tuple(dict.fromkeys(others))[: len(server)]

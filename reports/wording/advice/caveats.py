@@ -13,6 +13,7 @@ from reports.advice.caveats import (
     DatabaseUsed,
     ExternalServers,
     FewRounds,
+    GeneratorHeldUp,
     HandsWorkOn,
     HeavyClient,
     LoadsNotHeeded,
@@ -102,6 +103,12 @@ def caveat_text(caveat: Caveat) -> str:
             return (
                 "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
                 "use a Linux machine with at least two cores"
+            )
+        case GeneratorHeldUp(cells):
+            return (
+                f"{listed([str(cell) for cell in cells])}: servers on every CPU held the load generator up, "
+                "so they were measured again beside it, on CPUs of their own: with more of them, threads "
+                "could gain"
             )
 
 

@@ -13,6 +13,7 @@ from reports.advice.portraits import EndpointFigures, NextStep, Portrait
 from reports.analysis.rounds.holders import Holder
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
+from reports.wording.cpus import cpus_text
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import PORTRAIT_MARKS
 
@@ -27,10 +28,11 @@ def portrait_title(plan: Plan) -> str:
 
 def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     """The arm in one cell: its figures, what limits it, what others wait, what it costs, what to try next."""
-    plan = explanations.run.plan
-    lines = [headline(portrait, plan), *map(reservation_text, portrait.reservations)]
+    run = explanations.run
+    lines = [headline(portrait, run.plan), *map(reservation_text, portrait.reservations)]
     if portrait.word == "invalid":
         return lines  # its reservations say why, and what to do
+    lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
     lines.append(limitation(portrait, explanations))
     if portrait.signs is not None and portrait.signs.canary is not None:
         lines.append(f"a light request beside the load takes {canary_text(portrait.signs.canary)}")

@@ -1,0 +1,100 @@
+"""Which CPUs the servers of a cell get.
+
+A server with a single CPU hides what threads are for: work that releases the GIL cannot run in parallel. Where
+next to nothing else needs the other CPUs, the server gets them as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtests.measure.calibration import alone_and_few, expected_turn
+from loadtests.plan.cells import Cell
+from loadtests.plan.plan import Plan
+from loadtests.records.run import Calibration, Run
+from loadtests.records.trial import Trial
+from loadtests.system.placement import Placement, shared
+
+LIGHT = 0.10
+"""Maximum share of a core that all that runs beside a server may need for the server to get its CPUs."""
+
+HELD_UP = frozenset({"generator-late", "generator-busy", "users-idle"})
+"""Faults of a generator that gets too little of its CPU."""
+
+
+class Places:
+    """Where the servers of each cell of a run are placed."""
+
+    def __init__(self, run: Run, own: Placement) -> None:
+        """`own`: the placement with CPUs for the server alone."""
+        self.own, self.every = own, shared(own)
+        light = light_scenarios(run.plan, run.calibrations, own)
+        self.sharing = {
+            cell.key
+            for cell in run.plan.cells
+            # An earlier part of the run may have gone back to the server's own CPUs.
+            if cell.scenario in light and (not tried(run, cell) or run.server_cpus(cell).shared)
+        }
+        """Keys of the cells whose servers get every CPU."""
+
+    def of(self, cell: Cell) -> Placement:
+        """Where the servers of a cell run, alike for all arms."""
+        return self.every if cell.key in self.sharing else self.own
+
+    def same(self, run: Run, cell: Cell) -> bool:
+        """Whether the last trials of a cell had these CPUs."""
+        return run.server_cpus(cell).numbers == tuple(self.of(cell).get("server", ()))
+
+    def go_back(self, cell: Cell, trial: Trial) -> bool:
+        """Have a cell's servers keep to their own CPUs from now on, if the generator was held up beside them
+        in its last trial, and by nothing else. Whether that is so."""
+        kinds = {fault.kind for fault in trial.faults}
+        disturbed = any(fault.blamed == "host" for fault in trial.faults)
+        if cell.key not in self.sharing or disturbed or not kinds & HELD_UP:
+            return False
+        self.sharing.remove(cell.key)
+        return True
+
+
+def tried(run: Run, cell: Cell) -> bool:
+    """Whether a run has any trial of a cell."""
+    return any(run.of(cell, arm.name) for arm in run.plan.arms)
+
+
+def light_scenarios(plan: Plan, calibrations: Sequence[Calibration], own: Placement) -> set[str]:
+    """The scenarios in all of whose cells every arm leaves the other CPUs all but idle: their loads are
+    measured alike, or a curve over users would bend where the CPUs change.
+
+    Never in an open loop, whose arrivals must be on time, beside several generators, which are used where one
+    is too busy, or with external servers, whose CPUs are not ours to choose.
+    """
+    if not own or plan.open or plan.generators > 1 or any(arm.url is not None for arm in plan.arms):
+        return set()
+    growth = len(shared(own)["server"]) / len(own["server"])
+    heavy = {
+        cell.scenario
+        for cell in plan.cells
+        for arm in plan.arms
+        if not is_light(share_beside(cell, arm.name, calibrations, growth))
+    }
+    return {cell.scenario for cell in plan.cells} - heavy
+
+
+def is_light(share: float | None) -> bool:
+    """Whether a share of a core is small; one that is not known is not."""
+    return share is not None and share <= LIGHT
+
+
+def share_beside(
+    cell: Cell, arm: str, calibrations: Sequence[Calibration], growth: float
+) -> float | None:
+    """The share of a core that generator, slow service and database would need in a closed loop if the server
+    served `growth` times as much with more CPUs, though no more than its users can ask for. None where not
+    known."""
+    one, few = alone_and_few(cell, arm, calibrations)
+    turn, users = expected_turn(cell, arm, calibrations), cell.load.users
+    seen = one if users == 1 or few is None else few
+    if turn is None or users is None or one is None or seen is None or seen.beside is None:
+        return None
+    shortest = max(turn / growth, one.service_time or 0.0)
+    return seen.beside * users / shortest if shortest > 0.0 else None
