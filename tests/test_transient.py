@@ -29,6 +29,7 @@ from loadtests.records import Calibration, Ceiling, Fault, Run, RunDirectory, Tr
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
+from loadtests.system.placement import shared
 from reports.advice.caveats import PreparationDisturbed, caveats
 from reports.analysis.estimates import own_interval
 from reports.analysis.readings import Readings
@@ -123,9 +124,14 @@ class Laboratory:
         run, directory = started
         self.patch.setattr(rounds, "measure_round", machine.measure)
         nothing = SimpleNamespace(facts=dict)
+        own = scripted.MACHINE.placement
         bench = cast(
-            Bench, SimpleNamespace(ceilings=machine.measure_ceiling, environment=nothing, apart=None)
-        )
+            Bench,
+            SimpleNamespace(
+                ceilings=machine.measure_ceiling, environment=nothing, apart=None, placement=own,
+                every=shared(own),
+            ),
+        )  # fmt: skip
         readings = Readings(directory)
         run = Rounds(
             run, directory, bench, lambda run: decided(run, readings), SILENT, time.perf_counter()

@@ -40,7 +40,7 @@ from loadtests.records.trial import Apart, Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target
 from loadtests.system import accounting
-from loadtests.system.placement import allow_connections, cpus, place
+from loadtests.system.placement import allow_connections, cpus, limited, place, shared
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, UNSEEN, Child
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
@@ -72,6 +72,8 @@ class Bench:
         self.memory: dict[str, int] = {}
         """Bytes that each arm's server needed when it was calibrated."""
         self.placement = place(cpus(), self.generator_options.generators)
+        self.every = self.placement if limited() else shared(self.placement)
+        """Where the servers of light cells get every CPU."""
         self.environment = ServingEnvironment(
             logs,
             self.placement,

@@ -162,7 +162,7 @@ class Rounds:
         """The run as an earlier part left it, judged by what is known now."""
         self.apart: dict[str, Apart] = {}
         """By cell, why its arms are measured one after another."""
-        self.places = Places(run, bench.placement)
+        self.places = Places(run, bench.placement, bench.every)
         self.ceilings: list[Ceiling] = []
         """Those that this part has measured for trials that came near them."""
 

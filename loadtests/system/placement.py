@@ -6,11 +6,15 @@ import os
 import resource
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from loadtests.system.processes import family
 
 FILES_BESIDES = 192
 """Files that a process holds besides its users' connections, the canary's included."""
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Time per period that Linux allows a container, in microseconds; the time is `max` where it has no limit."""
 
 Placement = Mapping[str, tuple[int, ...]]
 
@@ -39,6 +43,15 @@ def place(available: tuple[int, ...], generators: int = 1) -> Placement:
     server = available[: 2 if len(available) >= 4 else 1]
     rest = available[len(server) :]
     return {"server": server, "generator": rest[:generators], "others": rest[generators:] or rest[:1]}
+
+
+def limited(file: Path = QUOTA) -> bool:
+    """Whether a container may use less time than its CPUs have. It would be stopped for the rest of every
+    period, the load generator included."""
+    with suppress(OSError, ValueError):
+        most, period = file.read_text().split()
+        return most != "max" and int(most) < int(period) * len(cpus())
+    return False
 
 
 def shared(placement: Placement) -> Placement:

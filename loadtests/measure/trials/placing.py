@@ -13,7 +13,7 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.plan import Plan
 from loadtests.records.run import Calibration, Run
 from loadtests.records.trial import Trial
-from loadtests.system.placement import Placement, shared
+from loadtests.system.placement import Placement
 
 LIGHT = 0.10
 """Maximum share of a core that all that runs beside a server may need for the server to get its CPUs."""
@@ -25,10 +25,11 @@ HELD_UP = frozenset({"generator-late", "generator-busy", "users-idle"})
 class Places:
     """Where the servers of each cell of a run are placed."""
 
-    def __init__(self, run: Run, own: Placement) -> None:
-        """`own`: the placement with CPUs for the server alone."""
-        self.own, self.every = own, shared(own)
-        light = light_scenarios(run.plan, run.calibrations, own)
+    def __init__(self, run: Run, own: Placement, every: Placement) -> None:
+        """Placements with CPUs for the server alone, and with every CPU for it."""
+        self.own, self.every = own, every
+        growth = len(every.get("server", ())) / max(1, len(own.get("server", ())))
+        light = light_scenarios(run.plan, run.calibrations, growth) if growth > 1.0 else set()
         self.sharing = {
             cell.key
             for cell in run.plan.cells
@@ -61,16 +62,16 @@ def tried(run: Run, cell: Cell) -> bool:
     return any(run.of(cell, arm.name) for arm in run.plan.arms)
 
 
-def light_scenarios(plan: Plan, calibrations: Sequence[Calibration], own: Placement) -> set[str]:
-    """The scenarios in all of whose cells every arm leaves the other CPUs all but idle: their loads are
-    measured alike, or a curve over users would bend where the CPUs change.
+def light_scenarios(plan: Plan, calibrations: Sequence[Calibration], growth: float) -> set[str]:
+    """The scenarios in all of whose cells every arm would leave the other CPUs all but idle, if its server
+    had `growth` times as many. The loads of a scenario are measured alike, or a curve over users would bend
+    where the CPUs change.
 
     Never in an open loop, whose arrivals must be on time, beside several generators, which are used where one
     is too busy, or with external servers, whose CPUs are not ours to choose.
     """
-    if not own or plan.open or plan.generators > 1 or any(arm.url is not None for arm in plan.arms):
+    if plan.open or plan.generators > 1 or any(arm.url is not None for arm in plan.arms):
         return set()
-    growth = len(shared(own)["server"]) / len(own["server"])
     heavy = {
         cell.scenario
         for cell in plan.cells

@@ -1,0 +1,247 @@
+"""Where next to nothing else needs the other CPUs, a cell's servers get them; all that rests on the number of
+CPUs reads it of the cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from loadtests.measure.bench import Bench
+from loadtests.measure.trials.placing import LIGHT, Places, light_scenarios, share_beside
+from loadtests.measure.trials.servers import RoundServers
+from loadtests.measure.trials.underway import TrialTask
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.cells import Cell, Load
+from loadtests.plan.options import RunOptions
+from loadtests.plan.plan import Plan
+from loadtests.records import Calibration, Fault, Run, ServerCpus, Trial
+from loadtests.serving.server import serve
+from loadtests.system.placement import boot_places, cpus, limited, place, shared
+from reports.advice.caveats import generator_held_up
+from reports.analysis.bounds import known
+from reports.analysis.readings import Readings
+from reports.analysis.reservations import OneCore
+from reports.analysis.verdicts import Verdict, verdicts
+from reports.gate.setups import differences, setup_of
+from reports.wording.advice.caveats import caveat_text
+from reports.wording.cpus import cpus_text, placement_rows, servers_text
+from reports.wording.sentences import sentence
+from tests import scripted
+from tests.scripted import MACHINE, Scripted
+from tests.test_transient import STEAL, Laboratory, Machine
+
+OWN = MACHINE.placement
+EVERY = shared(OWN)
+LATE = Fault(kind="generator-late", value=0.02, limit=0.01)
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
+    return Laboratory(tmp_path, monkeypatch)
+
+
+def calibrated(scenario: str, arm: str, rate: float, each: float, beside: float) -> list[Calibration]:
+    """An arm that serves `rate` requests per second to 40 users, and `each` second one to a user alone."""
+    return [
+        Calibration(
+            arm=arm, scenario=scenario, users=users, throughput=served, service_time=each, beside=beside
+        )
+        for users, served in ((1, 1.0 / each), (40, rate))
+    ]
+
+
+HASH = [
+    *calibrated("hash", "sync", 500.0, 0.002, 80e-6),
+    *calibrated("hash", "async", 550.0, 0.002, 80e-6),
+]
+"""80 µs of the generator a request: 4.4 % of a core, and 8.8 % if two CPUs serve twice as much."""
+
+
+def light(plan: Plan, calibrations: Sequence[Calibration], growth: float = 2.0) -> set[str]:
+    return light_scenarios(plan, calibrations, growth)
+
+
+def test_a_scenario_is_light_where_every_arm_leaves_the_other_cpus_all_but_idle() -> None:
+    plan = scripted.plan(cells=[("hash", 64)])
+    share = share_beside(plan.cells[0], "async", HASH, 2.0)
+    assert share == pytest.approx(0.088)
+    assert share < LIGHT
+    assert light(plan, HASH) == {"hash"}
+    heavy = [*HASH[:2], *calibrated("hash", "async", 900.0, 0.001, 80e-6)]
+    assert light(plan, heavy) == set(), "async would need 14 %"
+    assert light(plan, HASH, growth=4.0) == set(), "with four times the CPUs it might need 18 %"
+    assert light(plan, HASH[:2]) == set(), "nothing is known of async"
+    unknown = [one.model_copy(update={"beside": None}) for one in HASH]
+    assert light(plan, unknown) == set(), "as in runs of earlier versions"
+
+
+def test_more_cpus_do_not_serve_more_than_the_users_ask_for() -> None:
+    """Eight users who wait 20 ms for each answer ask for 400 a second, however many CPUs serve them."""
+    cell = Cell(scenario="sleep", load=Load(users=8))
+    found = calibrated("sleep", "sync", 1_900.0, 0.02, 200e-6)
+    assert share_beside(cell, "sync", found, 2.0) == pytest.approx(0.08)
+    assert share_beside(cell, "sync", found, 8.0) == pytest.approx(0.08)
+
+
+def test_all_loads_of_a_scenario_are_placed_alike() -> None:
+    """A curve over users must not bend where the CPUs change."""
+    slow = [one for arm in ("sync", "async") for one in calibrated("sleep", arm, 1_900.0, 0.02, 200e-6)]
+    assert light(scripted.plan(cells=[("sleep", 1), ("hash", 64)]), [*slow, *HASH]) == {"sleep", "hash"}
+    assert light(scripted.plan(cells=[("sleep", 1), ("sleep", 64)]), slow) == set()
+
+
+def test_no_cpu_is_shared_that_must_not_be() -> None:
+    plan = scripted.plan(cells=[("hash", 64)])
+    arrivals = Cell(scenario="hash", load=Load(rate=10.0, arrivals="poisson"))
+    external = Arm(name="sync", app="http://127.0.0.1:9")
+    for change in (
+        {"cells": (arrivals,)},
+        {"generators": 2},
+        {"arms": (external, plan.arms[1])},
+    ):
+        assert light(plan.model_copy(update=change), HASH) == set()
+
+
+def test_a_shared_placement_has_every_cpu_for_the_server_and_servers_boot_on_all() -> None:
+    assert EVERY == {"server": (0, 1), "generator": (1,), "others": (1,)}
+    assert shared(place(tuple(range(8))))["server"] == tuple(range(8))
+    assert shared({}) == {}
+    assert boot_places(EVERY) == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("max 100000\n", False), ("1000 100000\n", True), ("9000000 1\n", False), ("", False)]
+)
+def test_a_quota_is_seen(tmp_path: Path, text: str, found: bool) -> None:
+    file = tmp_path / "cpu.max"
+    assert not limited(file)
+    file.write_text(text)
+    assert limited(file) == found
+
+
+@dataclass
+class Narrow(Machine):
+    """Whose generator is held up while it shares its CPU, in some rounds."""
+
+    held_up: Iterable[int] = ()
+    beside: tuple[Fault, ...] = ()
+    """What else disturbed it then."""
+
+    def trial(self, task: TrialTask, directory: Path, ceiling: float | None) -> Trial:
+        made = super().trial(task, directory, ceiling)
+        made = made.model_copy(update={"cpus": task.cpus, "endpoints": (task.cell.scenario,)})
+        late = task.cpus == EVERY["server"] and task.round in self.held_up
+        return made.model_copy(update={"faults": (LATE, *self.beside)}) if late else made
+
+
+def measured(laboratory: Laboratory, machine: Machine) -> tuple[Run, Verdict]:
+    plan = scripted.plan(cells=[("hash", 64)])
+    return laboratory.carry_out(laboratory.begin(plan, calibrations=tuple(HASH)), machine)
+
+
+def test_a_light_cell_is_measured_on_every_cpu_and_its_verdict_says_so(laboratory: Laboratory) -> None:
+    run, verdict = measured(laboratory, Narrow())
+    assert {trial.cpus for trial in run.trials} == {(0, 1)}
+    assert verdict.cpus == ServerCpus((0, 1), shared=True)
+    assert sentence(verdict, run.plan).endswith("; server on 2 CPUs, shared with a light generator")
+    assert OneCore() not in verdict.reservations
+    assert known(run, verdict.cell, "sync").cpus == 2
+    assert servers_text(run) == "server on 2 of them"
+    assert generator_held_up(run) == []
+
+
+@pytest.mark.parametrize("round", [0, 3])
+def test_servers_that_hold_the_generator_up_get_their_own_cpus_back_in_all_rounds(
+    laboratory: Laboratory, round: int
+) -> None:
+    run, verdict = measured(laboratory, Narrow(held_up=[round]))
+    assert [trial.cpus for trial in run.trials[: 2 * round + 1]] == [(0, 1)] * (2 * round + 1)
+    assert {trial.cpus for trial in run.trials[2 * round + 1 :]} == {(0,)}
+    counted = {trial.round for trial in run.of(verdict.cell, "async")}
+    assert (verdict.verdict, verdict.n, counted) == ("faster", 4, {0, 1, 2, 3})
+    assert verdict.cpus == ServerCpus((0,), shared=False)
+    assert OneCore() in verdict.reservations
+    assert known(run, verdict.cell, "sync").cpus == 1
+    (caveat,) = generator_held_up(run)
+    assert caveat_text(caveat).startswith("hash at 64 users: servers on every CPU held the load generator up")
+
+
+def test_what_others_on_the_host_did_takes_no_cpu_away(laboratory: Laboratory) -> None:
+    """The next attempts are lost as well, and a further block of rounds makes up for them."""
+    run, verdict = measured(laboratory, Narrow(held_up=[0], beside=(STEAL,)))
+    assert {trial.cpus for trial in run.trials} == {(0, 1)}
+    assert (verdict.verdict, verdict.n) == ("faster", 5)
+
+
+def test_a_resumed_run_keeps_the_cpus_that_its_cells_had(laboratory: Laboratory) -> None:
+    run, _ = measured(laboratory, Narrow(held_up=[0]))
+    again, verdict = laboratory.again(run, Narrow())
+    assert verdict.cpus == ServerCpus((0,), shared=False)
+    assert len(again.trials) == len(run.trials), "all rounds had been measured"
+    assert Places(run, OWN, EVERY).of(verdict.cell) == OWN
+    assert Places(run.model_copy(update={"trials": ()}), OWN, EVERY).of(verdict.cell) == EVERY
+
+
+def test_rounds_on_other_cpus_are_never_pooled(tmp_path: Path) -> None:
+    plan = scripted.plan(cells=[("hash", 64), ("ping", 64)])
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted(), rounds=6)
+    hash_cell, ping = plan.cells
+    changed = [
+        trial.model_copy(update={"cpus": (0, 1)}) if trial.cell == hash_cell and trial.round >= 2 else trial
+        for trial in run.trials
+    ]
+    run = run.model_copy(update={"trials": tuple(changed)})
+    assert {trial.round for trial in run.of(hash_cell, "sync")} == {2, 3, 4, 5}
+    assert {trial.round for trial in run.of(ping, "sync")} == set(range(6))
+    rows = {verdict.cell: verdict for verdict in verdicts(run, Readings(directory)) if verdict.primary}
+    assert [(rows[cell].n, rows[cell].cpus) for cell in plan.cells] == [
+        (4, ServerCpus((0, 1), shared=True)), (6, ServerCpus((0,))),
+    ]  # fmt: skip
+    assert servers_text(run) == "server on 2 of them in hash; on 1 of them in ping"
+    assert placement_rows(run)[1] == (
+        "placement in some cells", "server on CPU 0, 1, beside a light generator: hash at 64 users",
+    )  # fmt: skip
+
+
+def test_runs_whose_servers_had_other_cpus_are_measured_differently(tmp_path: Path) -> None:
+    plan = scripted.plan(cells=[("hash", 64), ("ping", 64)])
+    base, _ = scripted.run(tmp_path, plan, lambda *_: Scripted())
+    trials = [
+        trial.model_copy(update={"cpus": (0, 1)}) if trial.cell == plan.cells[0] else trial
+        for trial in base.trials
+    ]
+    head = base.model_copy(update={"trials": tuple(trials)})
+    (found,) = differences(setup_of(base), setup_of(head))
+    assert (found.name, str(found)) == (
+        "cpus", "cpus of hash@64: 1, now 2, shared with the generator",
+    )  # fmt: skip
+    elsewhere = base.model_copy(update={"machine": MACHINE.model_copy(update={"placement": {}})})
+    assert [one.what for one in differences(setup_of(base), setup_of(elsewhere))] == ["cpus"], "said once"
+
+
+def test_a_verdict_names_the_cpus_of_its_servers() -> None:
+    assert cpus_text(ServerCpus((0,))) == "server on 1 CPU"
+    assert cpus_text(ServerCpus((0, 1))) == "server on 2 CPUs"
+    assert cpus_text(ServerCpus(())) == "processes not bound to CPUs"
+
+
+@pytest.mark.calm
+@pytest.mark.skipif(len(cpus()) < 2, reason="needs two CPUs")
+def test_servers_of_a_light_scenario_run_on_every_cpu_and_those_of_ping_do_not(tmp_path: Path) -> None:
+    """By real calibrations, with all threads of real servers."""
+    arm = BUILT_IN["sync"]
+    plan = scripted.plan(cells=[("report", 64), ("ping", 64)]).model_copy(update={"arms": (arm,)})
+    run, _ = scripted.run(tmp_path, plan, lambda *_: Scripted(), rounds=0)
+    with Bench(tmp_path, RunOptions(), plan) as bench:
+        with serve(arm, bench.environment, "1.calibrated") as server:
+            run = run.model_copy(update={"calibrations": tuple(bench.calibrations(server, plan))})
+        places = Places(run, bench.placement, bench.every)
+        for cell, expected in zip(plan.cells, (cpus(), place(cpus())["server"]), strict=True):
+            with RoundServers(bench.environment, [(arm, "1.a")], placement=places.of(cell)) as servers:
+                pid = servers.take(arm).pid
+                threads = [int(one) for one in os.listdir(f"/proc/{pid}/task")]
+                assert {tuple(sorted(os.sched_getaffinity(one))) for one in threads} == {expected}
