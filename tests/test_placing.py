@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.measure.bench import Bench
-from loadtests.measure.trials.placing import LIGHT, Places, light_scenarios, share_beside
+from loadtests.measure.trials.placing import MOST_BESIDE, Places, light_scenarios, share_beside
 from loadtests.measure.trials.servers import RoundServers
 from loadtests.measure.trials.underway import TrialTask
 from loadtests.plan.arms import BUILT_IN, Arm
@@ -48,7 +48,8 @@ def calibrated(scenario: str, arm: str, rate: float, each: float, beside: float)
     """An arm that serves `rate` requests per second to 40 users, and `each` second one to a user alone."""
     return [
         Calibration(
-            arm=arm, scenario=scenario, users=users, throughput=served, service_time=each, beside=beside
+            arm=arm, scenario=scenario, users=users, throughput=served, service_time=each,
+            generator=beside, services=0.0,
         )
         for users, served in ((1, 1.0 / each), (40, rate))
     ]
@@ -69,13 +70,13 @@ def test_a_scenario_is_light_where_every_arm_leaves_the_other_cpus_all_but_idle(
     plan = scripted.plan(cells=[("hash", 64)])
     share = share_beside(plan.cells[0], "async", HASH, 2.0)
     assert share == pytest.approx(0.088)
-    assert share < LIGHT
+    assert share < MOST_BESIDE
     assert light(plan, HASH) == {"hash"}
     heavy = [*HASH[:2], *calibrated("hash", "async", 900.0, 0.001, 80e-6)]
     assert light(plan, heavy) == set(), "async would need 14 %"
     assert light(plan, HASH, growth=4.0) == set(), "with four times the CPUs it might need 18 %"
     assert light(plan, HASH[:2]) == set(), "nothing is known of async"
-    unknown = [one.model_copy(update={"beside": None}) for one in HASH]
+    unknown = [one.model_copy(update={"services": None}) for one in HASH]
     assert light(plan, unknown) == set(), "as in runs of earlier versions"
 
 

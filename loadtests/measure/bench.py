@@ -16,7 +16,7 @@ import psutil
 from numpy.typing import NDArray
 
 from loadtests.cpus import cpus_flag
-from loadtests.measure.calibration import CALIBRATION_WARMUP_TURNS, calibration_users, levels
+from loadtests.measure.calibration import CALIBRATION_WARMUP_TURNS, calibrated, calibration_users, crowd
 from loadtests.measure.generator import (
     SLACK,
     GeneratorOptions,
@@ -28,7 +28,6 @@ from loadtests.measure.generator import (
 from loadtests.measure.names import Names
 from loadtests.measure.prospects.time_limit import TimeLimit
 from loadtests.measure.validity import calibration_faults, ceiling_faults, until_undisturbed
-from loadtests.plan.cells import CANARY
 from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.profiles import BOOT_TIMEOUT
@@ -116,7 +115,7 @@ class Bench:
             host = f"http://127.0.0.1:{child.receive(OWN_BOOT)['ready']}"
             for scenario, most in users.items():
                 request = self.request(
-                    host, scenario, most, seed, warmup=0.2, warmup_turns=0, window=self.times.ceiling,
+                    host, scenario, most, seed, warmup=0.1, warmup_turns=0, window=self.times.ceiling,
                     window_turns=0, longest=0.0, drain=1.0,
                 )  # fmt: skip
                 # A user's own scenario may read the answer, which is empty here; and one that sleeps in its
@@ -141,21 +140,13 @@ class Bench:
         )
 
     def calibrations(self, server: Target, plan: Plan) -> list[Calibration]:
-        """An arm under one user of every scenario, and under a few, without their think time; and the
-        canary's response times without load: every attempt, see `until_undisturbed`. Raises ChildFailed."""
-        canary = (CANARY,) if plan.canary is not None else ()
-        scenarios = dict.fromkeys((*canary, *(cell.scenario for cell in plan.cells)))
+        """An arm under one user of every scenario, and under a few where that is needed, without their think
+        time; and the canary's response times without load: every attempt, see `until_undisturbed`. Raises
+        ChildFailed."""
+        scenarios = calibrated(plan)
         self.names.add_routes(server.routes())
         last = settle(clock_of(server.pid))
-
-        # One user first: what more of them may leave undone must not count as the work of a request alone.
-        every = [
-            (users, scenario)
-            for users in calibration_users(plan)
-            for scenario in scenarios
-            if users in levels(plan, self.thinks(scenario))
-        ]
-        longest = self.limit.stretch(len(every))
+        longest = self.limit.stretch(len(scenarios) * len(calibration_users(plan)))
 
         def once(scenario: str, users: int) -> Calibration:
             nonlocal last
@@ -163,11 +154,17 @@ class Bench:
             last = measured.after
             return measured
 
-        return [
-            attempt
-            for users, scenario in every
-            for attempt in until_undisturbed(partial(once, scenario, users), self.limit.repeatable)
+        def attempts(scenario: str, users: int) -> list[Calibration]:
+            return until_undisturbed(partial(once, scenario, users), self.limit.repeatable)
+
+        # One user first: what more of them may leave undone must not count as the work of a request alone.
+        alone = {scenario: attempts(scenario, 1) for scenario in scenarios}
+        few = [
+            attempts(scenario, users)
+            for scenario, found in alone.items()
+            for users in crowd(plan, scenario, found[-1], self.thinks(scenario))
         ]
+        return [attempt for found in (*alone.values(), *few) for attempt in found]
 
     def note_memory(self, server: Target) -> None:
         """Remember what an arm's server needs."""
@@ -228,7 +225,8 @@ class Bench:
             service_time=float(probe.samples.service_time[ok].mean()) if ok.any() else None,
             cpu=cpu / requests if cpu is not None and requests else None,
             hops=hops / requests if hops is not None and requests else None,
-            beside=probe.beside / requests if probe.beside is not None and requests else None,
+            generator=probe.resources.generator_cpu / requests if requests else None,
+            services=probe.services / requests if probe.services is not None and requests else None,
             lag=float(np.quantile(beats.lag, 0.9)) if len(beats) else None,
             faults=calibration_faults(probe, probe.samples, users),
             work=probe.work_per_request,
@@ -283,7 +281,7 @@ class Bench:
             work=clock.total if clock is not None else None,
             clocked=clock.began - opened if clock is not None else 0.0,
             after=after,
-            beside=facts["generator_cpu"] + services if known else None,
+            services=services if known else None,
         )  # fmt: skip
 
 
@@ -311,9 +309,9 @@ class Probe:
     clocked: float = 0.0
     """When their clock was first read, in seconds from the window's start: late on a busy machine."""
     after: Settling | None = None
-    beside: float | None = None
-    """CPU seconds in the window of the load generator, the slow service and the database's server; None where
-    those of the last one are not known."""
+    services: float | None = None
+    """CPU seconds in the window of the slow service and the database's server; None where those of the latter
+    are not known."""
 
     @property
     def ended(self) -> NDArray[np.bool_]:

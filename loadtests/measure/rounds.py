@@ -14,7 +14,13 @@ from loadtests.measure.answers.equality import check_equal, check_resumable
 from loadtests.measure.answers.inquiries import compare_answers
 from loadtests.measure.answers.questions import fixed_questions
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
-from loadtests.measure.calibration import expected_turn, max_users, refusals, work_to_watch
+from loadtests.measure.calibration import (
+    ceilings_needed,
+    expected_turn,
+    max_users,
+    refusals,
+    work_to_watch,
+)
 from loadtests.measure.in_force import check_in_force, in_force
 from loadtests.measure.prospects.forecast import Forecast
 from loadtests.measure.prospects.obstacles import (
@@ -126,7 +132,7 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
                 "answers_compared": compared,
                 **bench.environment.sources.told(),
                 "in_force": known,
-                "ceilings": tuple(bench.ceilings(max_users(plan), plan.seed % 2**31)),
+                "ceilings": tuple(bench.ceilings(ceilings_needed(plan, calibrations), plan.seed % 2**31)),
                 "calibrations": tuple(calibrations),
                 "refused": {**refusals(plan, calibrations), **foreseen(plan)},
             }

@@ -41,9 +41,11 @@ class Calibration(Frozen):
     """CPU seconds of the server per request, without its children."""
     hops: Amount | None = None
     """Calls handed to worker threads per request."""
-    beside: Amount | None = None
-    """CPU seconds per request of what ran beside the server: the load generator, the slow service, the
-    database's server. None where not known, and in earlier versions."""
+    generator: Amount | None = None
+    """CPU seconds of the load generator per request; None in runs of earlier versions, and without any."""
+    services: Amount | None = None
+    """CPU seconds of the slow service and the database's server per request; None where not known, and in
+    runs of earlier versions."""
     lag: Amount | None = None
     """90th percentile of the heartbeats' lateness in seconds."""
     work: Amount | None = None

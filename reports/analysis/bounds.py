@@ -63,7 +63,7 @@ def known(run: Run, cell: Cell, arm: str) -> Known:
         users=cell.load.users,
         one=run.calibration(arm, cell.scenario, 1),
         few=few,
-        # Runs from before other apps had canaries used one user of ping.
+        # The twins' canary asks for the same path: it is not calibrated besides.
         idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, "ping", 1),
         workers=serving.workers,
         threads=run.threads(arm),
@@ -93,16 +93,15 @@ def bounds(known: Known) -> list[Bound]:
 
 
 def predicted(known: Known) -> Bound | None:
-    """The predicted throughput and the resource that limits it; None without a calibration, where users set
-    it by their think time, or where something other than threads, CPUs and users already limited the
-    calibration."""
+    """The predicted throughput and the resource that limits it; None without a calibration with several
+    users, where users set it by their think time, or where something other than threads, CPUs and users
+    already limited the calibration."""
     found = bounds(known)
-    if not found or known.thinks:
+    if not found or known.thinks or known.few is None:
         return None
-    if known.few is not None:
-        at_few = bounds(replace(known, users=known.few.users))
-        if at_few and known.few.throughput < (1.0 - 2 * NEAR) * at_few[0].throughput:
-            return None
+    at_few = bounds(replace(known, users=known.few.users))
+    if at_few and known.few.throughput < (1.0 - 2 * NEAR) * at_few[0].throughput:
+        return None
     return found[0]
 
 

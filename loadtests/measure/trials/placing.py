@@ -15,7 +15,7 @@ from loadtests.records.run import Calibration, Run
 from loadtests.records.trial import Trial
 from loadtests.system.placement import Placement
 
-LIGHT = 0.10
+MOST_BESIDE = 0.10
 """Maximum share of a core that all that runs beside a server may need for the server to get its CPUs."""
 
 HELD_UP = frozenset({"generator-late", "generator-busy", "users-idle"})
@@ -83,7 +83,7 @@ def light_scenarios(plan: Plan, calibrations: Sequence[Calibration], growth: flo
 
 def is_light(share: float | None) -> bool:
     """Whether a share of a core is small; one that is not known is not."""
-    return share is not None and share <= LIGHT
+    return share is not None and share <= MOST_BESIDE
 
 
 def share_beside(
@@ -95,7 +95,9 @@ def share_beside(
     one, few = alone_and_few(cell, arm, calibrations)
     turn, users = expected_turn(cell, arm, calibrations), cell.load.users
     seen = one if users == 1 or few is None else few
-    if turn is None or users is None or one is None or seen is None or seen.beside is None:
+    if turn is None or users is None or one is None or seen is None:
+        return None
+    if seen.generator is None or seen.services is None:
         return None
     shortest = max(turn / growth, one.service_time or 0.0)
-    return seen.beside * users / shortest if shortest > 0.0 else None
+    return (seen.generator + seen.services) * users / shortest if shortest > 0.0 else None
