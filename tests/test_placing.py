@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.measure.bench import Bench
-from loadtests.measure.trials.placing import MOST_BESIDE, Places, light_scenarios, share_beside
+from loadtests.measure.trials.placing import IDLE, MOST_BESIDE, Places, light_scenarios, share_beside
 from loadtests.measure.trials.servers import RoundServers
 from loadtests.measure.trials.underway import TrialTask
 from loadtests.plan.arms import BUILT_IN, Arm
@@ -44,55 +44,79 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     return Laboratory(tmp_path, monkeypatch)
 
 
-def calibrated(scenario: str, arm: str, rate: float, each: float, beside: float) -> list[Calibration]:
-    """An arm that serves `rate` requests per second to 40 users, and `each` second one to a user alone."""
+def calibrated(
+    scenario: str, arm: str, cost: float, each: float, waits: float = 0.0, services: float = 0.0
+) -> list[Calibration]:
+    """An arm that needs `cost` CPU seconds for a request, waits for `waits` besides, and costs the generator
+    `each`, on top of its own timers."""
     return [
         Calibration(
-            arm=arm, scenario=scenario, users=users, throughput=served, service_time=each,
-            generator=beside, services=0.0,
+            arm=arm, scenario=scenario, users=users, throughput=rate, service_time=users / rate, cpu=cost,
+            generator=each + IDLE / rate, services=services,
         )
-        for users, served in ((1, 1.0 / each), (40, rate))
-    ]
+        for users, rate in ((1, 1.0 / (cost + waits)), (40, min(1.0 / cost, 40.0 / (cost + waits))))
+    ]  # fmt: skip
 
 
-HASH = [
-    *calibrated("hash", "sync", 500.0, 0.002, 80e-6),
-    *calibrated("hash", "async", 550.0, 0.002, 80e-6),
-]
-"""80 µs of the generator a request: 4.4 % of a core, and 8.8 % if two CPUs serve twice as much."""
+HASH = [*calibrated("hash", "sync", 0.002, 40e-6), *calibrated("hash", "async", 0.0018, 40e-6)]
+"""On two CPUs the faster one serves at most 1,111 requests per second, for 4.4 % of the generator's core."""
 
 
-def light(plan: Plan, calibrations: Sequence[Calibration], growth: float = 2.0) -> set[str]:
-    return light_scenarios(plan, calibrations, growth)
+def light(plan: Plan, calibrations: Sequence[Calibration], cpus: int = 2) -> set[str]:
+    return light_scenarios(plan, calibrations, cpus)
 
 
 def test_a_scenario_is_light_where_every_arm_leaves_the_other_cpus_all_but_idle() -> None:
     plan = scripted.plan(cells=[("hash", 64)])
-    share = share_beside(plan.cells[0], "async", HASH, 2.0)
-    assert share == pytest.approx(0.088)
-    assert share < MOST_BESIDE
+    share = share_beside(plan.cells[0], "async", HASH, 2)
+    assert share == pytest.approx(IDLE + 40e-6 * 2 / 0.0018)
+    assert share_beside(plan.cells[0], "sync", HASH, 2) == pytest.approx(IDLE + 40e-6 * 2 / 0.002)
     assert light(plan, HASH) == {"hash"}
-    heavy = [*HASH[:2], *calibrated("hash", "async", 900.0, 0.001, 80e-6)]
-    assert light(plan, heavy) == set(), "async would need 14 %"
-    assert light(plan, HASH, growth=4.0) == set(), "with four times the CPUs it might need 18 %"
+    assert light(plan, HASH, cpus=4) == set(), "four CPUs might answer too often"
+    heavy = [*HASH[:2], *calibrated("hash", "async", 0.0009, 40e-6)]
+    assert light(plan, heavy) == set(), "async might answer too often"
+    served = [*HASH[:2], *calibrated("hash", "async", 0.0018, 40e-6, services=50e-6)]
+    assert light(plan, served) == set(), "another service needs the other CPU"
     assert light(plan, HASH[:2]) == set(), "nothing is known of async"
     unknown = [one.model_copy(update={"services": None}) for one in HASH]
     assert light(plan, unknown) == set(), "as in runs of earlier versions"
 
 
-def test_more_cpus_do_not_serve_more_than_the_users_ask_for() -> None:
-    """Eight users who wait 20 ms for each answer ask for 400 a second, however many CPUs serve them."""
-    cell = Cell(scenario="sleep", load=Load(users=8))
-    found = calibrated("sleep", "sync", 1_900.0, 0.02, 200e-6)
-    assert share_beside(cell, "sync", found, 2.0) == pytest.approx(0.08)
-    assert share_beside(cell, "sync", found, 8.0) == pytest.approx(0.08)
+def test_a_busy_machine_makes_no_scenario_light_and_one_calibration_in_peace_does() -> None:
+    """A slow moment doubles all costs: shares stay. Interruptions of the generator alone are only added."""
+    plan = scripted.plan(cells=[("hash", 64)])
+    cell = plan.cells[0]
+    heavy = calibrated("ping", "sync", 0.0002, 30e-6)
+    slowed = [
+        one.model_copy(update={"throughput": one.throughput / 10, "cpu": 0.0004, "generator": 260e-6})
+        for one in heavy
+    ]
+    ping = Cell(scenario="ping", load=Load(users=64))
+    for found in (heavy, slowed):
+        share = share_beside(ping, "sync", found, 2)
+        assert share is not None
+        assert share > MOST_BESIDE
+    interrupted = [HASH[0].model_copy(update={"generator": 0.001}), HASH[1]]
+    assert share_beside(cell, "sync", interrupted, 2) == pytest.approx(0.06)
+
+
+def test_requests_that_mostly_wait_need_no_further_cpu() -> None:
+    cell = Cell(scenario="sleep", load=Load(users=1))
+    assert share_beside(cell, "sync", calibrated("sleep", "sync", 0.002, 40e-6, waits=0.020), 2) is None
+
+
+def test_more_cpus_do_not_answer_more_than_the_users_ask() -> None:
+    cell = Cell(scenario="hash", load=Load(users=1))
+    assert share_beside(cell, "sync", HASH, 64) == pytest.approx(IDLE + 40e-6 * 500)
 
 
 def test_all_loads_of_a_scenario_are_placed_alike() -> None:
     """A curve over users must not bend where the CPUs change."""
-    slow = [one for arm in ("sync", "async") for one in calibrated("sleep", arm, 1_900.0, 0.02, 200e-6)]
-    assert light(scripted.plan(cells=[("sleep", 1), ("hash", 64)]), [*slow, *HASH]) == {"sleep", "hash"}
-    assert light(scripted.plan(cells=[("sleep", 1), ("sleep", 64)]), slow) == set()
+    quick = [one for arm in ("sync", "async") for one in calibrated("users.read", arm, 0.0006, 40e-6)]
+    assert light(scripted.plan(cells=[("users.read", 1), ("hash", 64)]), [*quick, *HASH]) == {
+        "users.read", "hash",
+    }  # fmt: skip
+    assert light(scripted.plan(cells=[("users.read", 1), ("users.read", 64)]), quick) == set()
 
 
 def test_no_cpu_is_shared_that_must_not_be() -> None:

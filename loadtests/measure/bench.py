@@ -53,6 +53,10 @@ ALL_WORK = 3.0
 can do in that time."""
 
 
+TICK = 0.01
+"""CPU seconds to which the clocks of other processes are precise."""
+
+
 class Bench:
     """What a run keeps open: the environment of its servers, and the generator."""
 
@@ -262,7 +266,7 @@ class Bench:
         facts = expect(self.generator, "done", SLACK)
         self.names.note(request.scenario, facts)
         # What works for us and cannot be told from foreign work may be anything.
-        services = sum(use.ours.get(pid, 0.0) for pid in self.environment.pids)
+        services = sum(max(0.0, use.ours.get(pid, 0.0) - TICK) for pid in self.environment.pids)
         known = self.environment.all_known
         return Probe(
             opened=opened,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+
 from loadtests.errors import PlanError
 from loadtests.measure.answers.equality import check_equal, check_resumable
 from loadtests.measure.answers.inquiries import compare_answers
@@ -38,7 +39,7 @@ from loadtests.measure.validity import MOST_ATTEMPTS, by_ceiling
 from loadtests.measure.watcher import SILENT, Watcher
 from loadtests.plan.cells import Cell
 from loadtests.plan.options import RunOptions
-from loadtests.plan.plan import BLOCK, Plan
+from loadtests.plan.plan import BLOCK
 from loadtests.records.directory import RunDirectory
 from loadtests.records.in_force import InForce
 from loadtests.records.refusals import foreseen
