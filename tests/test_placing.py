@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.measure.bench import Bench
 from loadtests.measure.trials.placing import IDLE, MOST_BESIDE, Places, light_scenarios, share_beside
 from loadtests.measure.trials.servers import RoundServers
 from loadtests.measure.trials.underway import TrialTask
-from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
-from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import Plan
 from loadtests.records import Calibration, Fault, Run, ServerCpus, Trial
-from loadtests.serving.server import serve
+from loadtests.serving.environment import ServingEnvironment
 from loadtests.system.placement import boot_places, cpus, limited, place, shared
 from reports.advice.caveats import generator_held_up
 from reports.analysis.bounds import known
@@ -32,6 +30,7 @@ from reports.wording.cpus import cpus_text, placement_rows, servers_text
 from reports.wording.sentences import sentence
 from tests import scripted
 from tests.scripted import MACHINE, Scripted
+from tests.serving import app
 from tests.test_transient import STEAL, Laboratory, Machine
 
 OWN = MACHINE.placement
@@ -254,19 +253,18 @@ def test_a_verdict_names_the_cpus_of_its_servers() -> None:
     assert cpus_text(ServerCpus(())) == "processes not bound to CPUs"
 
 
-@pytest.mark.calm
 @pytest.mark.skipif(len(cpus()) < 2, reason="needs two CPUs")
-def test_servers_of_a_light_scenario_run_on_every_cpu_and_those_of_ping_do_not(tmp_path: Path) -> None:
-    """By real calibrations, with all threads of real servers."""
-    arm = BUILT_IN["sync"]
+def test_servers_of_a_light_cell_run_on_every_cpu_and_those_of_ping_do_not(
+    tmp_path: Path, environment: ServingEnvironment
+) -> None:
+    """With all threads of real servers."""
+    arm = app("counting").model_copy(update={"name": "sync"})
     plan = scripted.plan(cells=[("report", 64), ("ping", 64)]).model_copy(update={"arms": (arm,)})
     run, _ = scripted.run(tmp_path, plan, lambda *_: Scripted(), rounds=0)
-    with Bench(tmp_path, RunOptions(), plan) as bench:
-        with serve(arm, bench.environment, "1.calibrated") as server:
-            run = run.model_copy(update={"calibrations": tuple(bench.calibrations(server, plan))})
-        places = Places(run, bench.placement, bench.every)
-        for cell, expected in zip(plan.cells, (cpus(), place(cpus())["server"]), strict=True):
-            with RoundServers(bench.environment, [(arm, "1.a")], placement=places.of(cell)) as servers:
-                pid = servers.take(arm).pid
-                threads = [int(one) for one in os.listdir(f"/proc/{pid}/task")]
-                assert {tuple(sorted(os.sched_getaffinity(one))) for one in threads} == {expected}
+    costs = (*calibrated("report", "sync", 0.01, 40e-6), *calibrated("ping", "sync", 0.0002, 40e-6))
+    own = place(cpus())
+    places = Places(run.model_copy(update={"calibrations": costs}), own, shared(own))
+    for cell, expected in zip(plan.cells, (cpus(), own["server"]), strict=True):
+        with RoundServers(environment, [(arm, "1.a")], placement=places.of(cell)) as servers:
+            threads = os.listdir(f"/proc/{servers.take(arm).pid}/task")
+            assert {tuple(sorted(os.sched_getaffinity(int(one)))) for one in threads} == {expected}

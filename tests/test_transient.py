@@ -230,7 +230,7 @@ def test_as_many_cells_as_possible_are_measured_on_where_the_time_does_not_suffi
     """Two rounds of `sleep` take 12 s, of `ping` 13 s, of `mixed` 18 s."""
     plan = scripted.plan(cells=[("ping", 64), ("sleep", 64), ("mixed", 64)])
     started = laboratory.begin(plan.model_copy(update={"max_time": max_time}))
-    bench = cast(Bench, SimpleNamespace(environment=None, apart=None))
+    bench = cast(Bench, SimpleNamespace(environment=None, apart=None, placement={}, every={}))
     seconds = {"ping": 6.5, "sleep": 6.0, "mixed": 9.0}
     found = Rounds(*started, bench, lambda _: set(), SILENT, 0.0)
     laboratory.patch.setattr(Rounds, "elapsed", 150.0)

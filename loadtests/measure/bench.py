@@ -265,7 +265,7 @@ class Bench:
         after = settle(clock, enough)
         facts = expect(self.generator, "done", SLACK)
         self.names.note(request.scenario, facts)
-        # What works for us and cannot be told from foreign work may be anything.
+        # Where the database's processes are not known, nor is their work.
         services = sum(max(0.0, use.ours.get(pid, 0.0) - TICK) for pid in self.environment.pids)
         known = self.environment.all_known
         return Probe(

@@ -301,8 +301,7 @@ def judge(
 ) -> Verdict:
     """The verdict on one metric, with its reservations. `apart`: how the arms' answers differ; `certain`: the
     arms that fail even where too many rounds were lost, and how."""
-    plan, against = run.plan, run.plan.opponent(rival)
-    alpha = per_rival(plan)
+    plan, against, alpha = run.plan, run.plan.opponent(rival), per_rival(run.plan)
     found = estimate(metric, reference, rival_readings, alpha)
     seen = {against.name: reference, rival: rival_readings}
     trials = {against.name: pairs.reference, rival: pairs.rival}

@@ -99,6 +99,13 @@ def caveat_text(caveat: Caveat) -> str:
             )
         case PreparationDisturbed() | ThreadsOverruled() | AnswersCutOff() | AnswersByOrder():
             return preparation_text(caveat)
+        case SharedCpus() | GeneratorHeldUp():
+            return cpus_caveat_text(caveat)
+
+
+def cpus_caveat_text(caveat: SharedCpus | GeneratorHeldUp) -> str:
+    """What servers and generator did to each other's CPUs."""
+    match caveat:
         case SharedCpus():
             return (
                 "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
