@@ -264,12 +264,9 @@ class CanarySeen:
     def n(self) -> int:
         return len(self.took) + self.failed
 
-    @property
-    def median(self) -> float | None:
-        """None where half of the requests failed."""
-        ordered = np.append(np.sort(self.took), np.full(self.failed, np.inf))
-        middle = float(np.median(ordered)) if self.n else math.inf
-        return middle if math.isfinite(middle) else None
+    def percentile(self, part: float) -> float | None:
+        """None where too few requests support it, or failed ones make it infinite."""
+        return percentile(np.sort(self.took), part, self.failed)
 
 
 def canary_seen(samples: Samples | None, trial: Trial) -> CanarySeen | None:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from loadtests.records import Run
-from reports.advice.behind import FinishesMore
-from reports.advice.cards import (
-    Advice,
-    Card,
+from loadtests.records import LightKind, Run
+from reports.advice.cards import Advice, Card
+from reports.advice.notes import (
+    LightRoutesAsync,
     MayNotLast,
     NeighbourWaits,
     Note,
     NotForItsSpeed,
     OffloadSeen,
     OffloadUntried,
+    PulseMissing,
     ThreadsAreTheDifference,
     ThreadsSeen,
     ThreadsUndecided,
     ThreadsUntried,
 )
+from reports.advice.weighing.behind import FinishesMore
 from reports.analysis.signs import CanaryTimes
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
@@ -27,6 +28,11 @@ from reports.wording.cpus import cpus_text
 from reports.wording.gates.notes import gate_figures
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import OUTCOMES
+
+NEIGHBOURS: Mapping[LightKind, str] = {
+    "pulse": "an `async def` route",
+    "canary": "the app's own light route",
+}
 
 LONGEST_HEAD = 9
 """Maximum length of a reference's name above its column."""
@@ -101,14 +107,22 @@ def card_lines(card: Card) -> list[str]:
 def note_text(note: Note) -> str:
     """A note on the advice."""
     match note:
-        case NeighbourWaits(arm, factor, threads):
-            waits = (
+        case NeighbourWaits(arm, kind, waits, instead, threads):
+            why = (
                 "other `def` routes queue for the same threads"
-                if threads
+                if threads and kind == "canary"
                 else "everything else on its event loop waits"
             )
+            return f"under {arm} {NEIGHBOURS[kind]} beside it waits {instead_text(waits, instead)}: {why}"
+        case LightRoutesAsync(arm, asyncs, defs):
             return (
-                f"under {arm} a light request beside it takes {units.figures(factor)} times as long: {waits}"
+                f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "
+                "`def` routes wait for a thread"
+            )
+        case PulseMissing(arm):
+            return (
+                f"{arm} holds its event loop, and this run has no pulse: how much longer `async def` "
+                "neighbours wait beside it is not known"
             )
         case NotForItsSpeed(arm):
             return (
@@ -124,10 +138,10 @@ def note_text(note: Note) -> str:
             )
         case OffloadUntried():
             return "computing or blocking in a thread or a process instead: not tried here"
-        case OffloadSeen(metric, ratio, canary):
+        case OffloadSeen(metric, ratio, waits):
             return (
                 f"as `def`, on threads: {units.ratio(ratio)} the {units.METRIC_NAMES[metric]}, and a light "
-                f"request takes {canary_text(canary)}; a process pool: not tried here"
+                f"request takes {canary_text(waits)}; a process pool: not tried here"
             )
         case ThreadsUntried(arm, threads, by_app):
             way = "its app sets that number itself" if by_app else "--sweep"
@@ -143,17 +157,30 @@ def note_text(note: Note) -> str:
             return "with more threads nothing was decided"
 
 
+def instead_text(waits: CanaryTimes, instead: CanaryTimes) -> str:
+    """`35.1 ms instead of 182 ms (p95)`."""
+    return f"{units.duration(waits.response_time)} instead of {canary_text(instead)}"
+
+
+def served_text(card: Card, arms: Sequence[str]) -> str:
+    """`437/s / 484/s`: what each arm serves."""
+    found = [card.served[name] for name in arms if name in card.served]
+    return " / ".join(units.NONE if one is None else units.rate(one) for one in found)
+
+
 CARD_FIGURES = (
-    "async def waits (pulse)", "light route waits (canary)", "CPU s per 1,000", "thread hops", "memory",
+    "served", "async def waits (pulse)", "light route waits (canary)", "CPU s per 1,000", "thread hops",
+    "memory",
 )  # fmt: skip
 
 
 def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, ...]:
-    """What an `async def` neighbour and the app's own light route wait beside the load, CPU seconds per 1,000
-    requests, thread hops per request, and memory: of the reference and the arm."""
+    """What is served per second, what an `async def` neighbour and the app's own light route wait beside the
+    load, CPU seconds per 1,000 requests, thread hops per request, memory: of the reference and the arm."""
     names = [name for name in arms if name in card.costs]
     costs = [card.costs[name] for name in names]
     return (
+        served_text(card, names),
         waits_text(card.pulses, names),
         waits_text(card.neighbours, names),
         " / ".join(units.NONE if one.cpu is None else units.figures(one.cpu) for one in costs),

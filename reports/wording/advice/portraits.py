@@ -7,9 +7,9 @@ from typing import assert_never
 
 from loadtests.records import Metric, Plan, Run
 from reports.advice.cards import in_force
-from reports.advice.costs import Cost
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, Portrait
+from reports.advice.weighing.costs import Cost
 from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import Signs
 from reports.wording import units
