@@ -220,8 +220,11 @@ class Rounds:
         round = 0
         while open_cells and round < plan.max_rounds:
             # A later block starts only when it can be finished: half a block has no balanced order.
-            if round >= plan.min_rounds and round % BLOCK == 0 and not self.fits(open_cells, round):
-                open_cells = [cell for cell in open_cells if self.nearly_repaired(cell, round)]
+            if round >= plan.min_rounds and round % BLOCK == 0:
+                fitting = self.fitting(open_cells, round)
+                open_cells = [
+                    cell for cell in open_cells if cell in fitting or self.nearly_repaired(cell, round)
+                ]
                 if not open_cells:
                     break
             for cell in plan.shuffled(open_cells, round):
@@ -302,13 +305,20 @@ class Rounds:
         if found is not None:
             self.watcher.expects(*found)
 
-    def fits(self, cells: list[Cell], round: int) -> bool:
-        """Whether one more block of rounds fits the plan's rounds and time."""
+    def fitting(self, cells: list[Cell], round: int) -> list[Cell]:
+        """Those of the cells of which one more block of rounds fits the plan's rounds and time. As many as
+        possible, where there is no time for all: two rounds more narrow an interval of four by almost half.
+        """
         if round + BLOCK > self.plan.max_rounds:
-            return False
+            return []
         if self.plan.max_time is None:
-            return True
-        return self.elapsed + self.forecast.round_seconds(cells) * BLOCK <= self.plan.max_time
+            return cells
+        found, left = [], self.plan.max_time - self.elapsed
+        for cell in sorted(cells, key=lambda cell: self.forecast.round_seconds([cell])):
+            left -= self.forecast.round_seconds([cell]) * BLOCK
+            if left >= 0.0:
+                found.append(cell)
+        return [cell for cell in cells if cell in found]
 
     def seconds_left(self, cells: list[Cell], round: int) -> float:
         """An upper estimate of the remaining time."""
