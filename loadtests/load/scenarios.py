@@ -349,7 +349,7 @@ class Dependencies(Visitor):
     tasks = [dependencies]
 
 
-class Stream(Visitor):
+class StreamChunks(Visitor):
     """An answer in 64 chunks."""
 
     scenario = "stream"

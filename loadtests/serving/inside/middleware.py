@@ -65,7 +65,7 @@ def seen(status: int) -> None:
 
 
 def behind(app: Any, interface: str, base: int, pure: int) -> Any:
-    """The app behind so many layers of each kind; the app itself behind none. Raises NoBaseMiddleware."""
+    """The app behind that many layers of each kind; the app itself behind none. Raises NoBaseMiddleware."""
     kinds = [base_layer()] * base if base else []
     kinds += [PureLayer] * pure
     for kind in kinds:
