@@ -153,6 +153,9 @@ class Trial(Frozen):
     """Why its server was not started together with those of the round's other arms; None: it was."""
     cell: Cell
     arm: Line
+    cpus: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Those that its server ran on, as the servers of the other arms in this round did; empty: it was not
+    bound to any. None: those of the machine's placement, as in earlier versions, and for external servers."""
     began: Line
     """Wall clock, ISO 8601 in UTC."""
     boot: Amount

@@ -345,10 +345,11 @@ def missing_notes(top: AtLoad) -> list[Note]:
 
 
 def crossover(ordered: Sequence[AtLoad]) -> tuple[float, float] | None:
-    """Two neighbouring decided loads at which different arms are ahead in the primary metric."""
+    """Two neighbouring decided loads at which different arms are ahead in the primary metric, with the same
+    CPUs."""
     ahead = [one for one in ordered if one.verdict.verdict in ("faster", "slower")]
     for one, other in pairwise(ahead):
-        if one.verdict.verdict != other.verdict.verdict:
+        if one.verdict.verdict != other.verdict.verdict and one.verdict.cpus == other.verdict.cpus:
             return one.verdict.cell.load.level, other.verdict.cell.load.level
     return None
 

@@ -37,6 +37,7 @@ from reports.wording.advice.conversion import (
 )
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
+from reports.wording.cpus import placement_rows
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import NO_THINK, arm_text, in_force_text
@@ -265,10 +266,9 @@ def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
     """The environment, each line with its name."""
     run = conclusions.run
     machine = run.machine
-    placed = ", ".join(f"{who} on CPU {', '.join(map(str, cpus))}" for who, cpus in machine.placement.items())
     return [
         ("processor", f"{machine.cpu}, {machine.cores} cores"),
-        ("placement", placed or "none: processes cannot be bound to CPUs on that machine"),
+        *placement_rows(run),
         ("memory", units.memory(machine.memory)),
         ("system", machine.system),
         ("Python", machine.python),

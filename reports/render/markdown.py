@@ -21,6 +21,7 @@ from reports.wording.advice.conversion import (
     conversion_title,
 )
 from reports.wording.advice.portraits import HEADS, portrait_title
+from reports.wording.cpus import servers_text
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import NO_THINK
@@ -174,11 +175,9 @@ def prediction_row(one: Prediction) -> tuple[str, str, str, str, str, str]:
 def machine_text(run: Run) -> str:
     """The machine and the method in one sentence."""
     machine = run.machine
-    server = machine.placement.get("server", ())
-    placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
     users = f"{NO_THINK}; " if run.plan.no_think else ""
     return (
-        f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
+        f"{plain(machine.cpu)}, {machine.cores} cores ({plain(servers_text(run))}), {plain(machine.system)}, "
         f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
         f"{users}windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
         f"run {plain(run.id)}."

@@ -243,4 +243,6 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | No
         "bounds": bounds,
         "warnings": [reservation_text(one) for one in verdict.reservations],
         "clients": clients_text(verdict.clients) if verdict.clients else None,
+        "server_cpus": list(verdict.cpus.numbers) if verdict.cpus else None,
+        "cpus_shared": verdict.cpus.shared if verdict.cpus else None,
     }

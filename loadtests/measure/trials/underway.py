@@ -21,6 +21,7 @@ from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.trial import Resources, SampledKind, TrialFiles
 from loadtests.serving.server import Target
 from loadtests.system import accounting
+from loadtests.system.placement import Placement
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
 MOST_WAITING = 2_000
@@ -45,6 +46,15 @@ class TrialTask:
     """See `turns`."""
     enough: float = ENOUGH
     """CPU seconds of work after its last response for which its server is observed."""
+    placement: Placement | None = None
+    """Where the servers of its round run; None: where those of its environment do."""
+
+    @property
+    def cpus(self) -> tuple[int, ...] | None:
+        """Those of its server, as a trial's record has them."""
+        if self.placement is None or self.arm.url is not None:
+            return None
+        return tuple(self.placement.get("server", ()))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from reports.advice.weighing.behind import FinishesMore
 from reports.analysis.signs import CanaryTimes
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
+from reports.wording.cpus import cpus_text
 from reports.wording.gates.notes import gate_figures
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import OUTCOMES
@@ -65,19 +66,21 @@ def card_advice(card: Card) -> str:
 
 
 def card_range(card: Card, run: Run) -> str:
-    """Where a card's advice holds: `at 8 to 64 users`; "" where nothing is decided."""
+    """Where a card's advice holds: `at 8 to 64 users, server on 1 CPU`; "" where nothing is decided."""
     if card.lowest is None or card.highest is None:
         return ""
     unit = "arrivals per second" if run.plan.open else "users" if card.highest != 1 else "user"
     loads = f"{card.highest:g}" if card.lowest == card.highest else f"{card.lowest:g} to {card.highest:g}"
     text = f"at {loads} {unit}"
+    if card.verdict.cpus is not None:
+        text += f", {cpus_text(card.verdict.cpus)}"
     if card.crossover:
         text += f"; the order flips between {card.crossover[0]:g} and {card.crossover[1]:g}"
     return text
 
 
 def card_title(card: Card, run: Run) -> str:
-    """`upstream: async def, at 8 to 64 users`."""
+    """`upstream: async def, at 8 to 64 users, server on 1 CPU`."""
     where = f"{card.scenario}, {card.arm}" if len(run.plan.rivals) > 1 else card.scenario
     return ", ".join(filter(None, (f"{where}: {card_advice(card)}", card_range(card, run))))
 

@@ -13,6 +13,7 @@ from reports.advice.caveats import (
     DatabaseUsed,
     ExternalServers,
     FewRounds,
+    GeneratorHeldUp,
     HandsWorkOn,
     HeavyClient,
     LoadsNotHeeded,
@@ -93,10 +94,23 @@ def caveat_text(caveat: Caveat) -> str:
             )
         case PreparationDisturbed() | ThreadsOverruled() | AnswersCutOff() | AnswersByOrder():
             return preparation_text(caveat)
+        case SharedCpus() | GeneratorHeldUp():
+            return cpus_caveat_text(caveat)
+
+
+def cpus_caveat_text(caveat: SharedCpus | GeneratorHeldUp) -> str:
+    """What servers and generator did to each other's CPUs."""
+    match caveat:
         case SharedCpus():
             return (
                 "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
                 "use a Linux machine with at least two cores"
+            )
+        case GeneratorHeldUp(cells):
+            return (
+                f"{listed([str(cell) for cell in cells])}: servers on every CPU held the load generator up, "
+                "so they were measured again beside it, on CPUs of their own: with more of them, threads "
+                "could gain"
             )
 
 

@@ -14,6 +14,7 @@ from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import Signs
 from reports.wording import units
 from reports.wording.bottlenecks import light_text, limit_text
+from reports.wording.cpus import cpus_text
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import PORTRAIT_MARKS
 
@@ -28,10 +29,11 @@ def portrait_title(plan: Plan) -> str:
 
 def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     """The arm in one cell: its figures, what limits it, what others wait, what it costs, what to try next."""
-    plan = explanations.run.plan
-    lines = [headline(portrait, plan), *map(reservation_text, portrait.reservations)]
+    run = explanations.run
+    lines = [headline(portrait, run.plan), *map(reservation_text, portrait.reservations)]
     if portrait.word == "invalid":
         return lines  # its reservations say why, and what to do
+    lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
     lines.append(limitation(portrait, explanations))
     lines += neighbour_text(portrait.signs)
     lines += cost_text(portrait.cost)
