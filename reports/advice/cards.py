@@ -341,7 +341,8 @@ def missing_notes(top: AtLoad) -> list[Note]:
         return []
     # Of the arm that is ahead, or the one that holds its event loop.
     ahead = {"faster": top.verdict.arm, "slower": top.verdict.reference}.get(top.verdict.verdict)
-    return [PulseMissing(name) for name in top.signs if name == ahead or stalls(top.limits[name])][:1]
+    names = [name for name in top.signs if name == ahead or stalls(top.limits[name])]
+    return [PulseMissing(name) for name in names[:1]]
 
 
 def crossover(ordered: Sequence[AtLoad]) -> tuple[float, float] | None:
