@@ -275,7 +275,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def loaded(options: argparse.Namespace) -> tuple[Any, Any, str]:
+def loaded(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     """The app, the same behind the layers of middleware that are asked for, and how that is called. Exits
     with what is wrong with the app."""
     loading, middleware = beside("loading"), beside("middleware")
