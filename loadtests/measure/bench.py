@@ -248,6 +248,7 @@ class Bench:
             warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=longest, drain=drain,
             seed=seed, names=f"{seed}/probe/{next(self.probes)}",
             samples=str(self.environment.scratch / "probe.npz"), canary=None, pauses=False,
+            pulse=None, pulse_path=None,
             **self.names.of(scenario),
         )  # fmt: skip
 

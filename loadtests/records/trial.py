@@ -88,18 +88,30 @@ class ArrayFile(Frozen):
     """SHA-256 of its bytes."""
 
 
+LightKind = Literal["canary", "pulse"]
+"""Who sends light requests beside a load: the canary to a route of the app, the pulse to a path that serve.py
+answers on the app's event loop."""
+
+LIGHT: tuple[LightKind, ...] = ("canary", "pulse")
+
+SampledKind = Literal["samples", "canary", "pulse"]
+"""The array files that hold requests."""
+
+
 class TrialArrays(Frozen):
     """What a trial's array files hold. Only `samples` is always there; None: there is no such file."""
 
     samples: ArrayFile
     canary: ArrayFile | None = None
+    pulse: ArrayFile | None = None
     heartbeats: ArrayFile | None = None
     delays: ArrayFile | None = None
 
     @property
     def rows(self) -> int:
         """Of all of them."""
-        return sum(file.rows for file in (self.samples, self.canary, self.heartbeats, self.delays) if file)
+        every = (self.samples, self.canary, self.pulse, self.heartbeats, self.delays)
+        return sum(file.rows for file in every if file)
 
 
 class TrialFiles(NamedTuple):
@@ -107,6 +119,7 @@ class TrialFiles(NamedTuple):
 
     samples: str
     canary: str
+    pulse: str
     heartbeats: str
     delays: str
     """What the slow service gave."""
@@ -115,7 +128,7 @@ class TrialFiles(NamedTuple):
     def of(cls, number: int) -> Self:
         """Those of trial `number`."""
         stem = f"samples/{number:04d}"
-        return cls(f"{stem}.npz", f"{stem}.canary.npz", f"{stem}.heartbeats.npz", f"{stem}.delays.npz")
+        return cls(f"{stem}.npz", *(f"{stem}.{part}.npz" for part in cls._fields[1:]))
 
 
 class Slice(Frozen):

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -36,6 +37,8 @@ class Target(Protocol):
     arm: Arm
     boot: float
     """Seconds until it answered."""
+    pulse: str | None
+    """A path that serve.py answers on the app's event loop; None for an external server."""
 
     @property
     def url(self) -> str: ...
@@ -115,12 +118,15 @@ class Server:
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
+        # No app has it, and it cannot be guessed.
+        self.pulse: str | None = f"/{token_hex(16)}"
         self.began, self.boot = time.perf_counter(), 0.0
         self.child = Child(
             f"arm {arm.name!r}",
             [
                 *serve_arguments(arm, self.seat.boots),
                 *redirected(arm, environment.checkout),
+                *("--pulse", self.pulse),
                 *environment.serve_flags,
             ],
             log=environment.logs / f"{arm.name}.log",

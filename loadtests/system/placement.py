@@ -10,8 +10,8 @@ from pathlib import Path
 
 from loadtests.system.processes import family
 
-FILES_BESIDES = 192
-"""Files that a process holds besides its users' connections, the canary's included."""
+FILES_BESIDES = 320
+"""Files that a process holds besides its users' connections, those of canary and pulse included."""
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Time per period that Linux allows a container, in microseconds; the time is `max` where it has no limit."""

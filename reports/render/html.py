@@ -168,9 +168,11 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
     """What a card shows."""
     run, verdict = conclusions.run, card.verdict
     arms = [arm.name for arm in run.plan.arms if arm.name in card.costs]
-    waits, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
+    served, pulse, canary, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
     mine = [row for row in conclusions.primaries if (row.cell.scenario, row.arm) == (card.scenario, card.arm)]
     strips = [strip(row) for row in sorted(mine, key=lambda row: row.cell.load.level)]
+    # Earlier runs and external servers have no pulse.
+    beats = any(card.pulses.values())
     return {
         "scenario": card.scenario,
         "arm": card.arm,
@@ -185,7 +187,9 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
         "lines": card_lines(card),
         "figures": [
-            (f"a light request waits, {' / '.join(arms)}", waits),
+            (f"served, {' / '.join(arms)}", served),
+            *([(f"an async def neighbour waits (pulse), {' / '.join(arms)}", pulse)] if beats else []),
+            (f"the app's own light route waits (canary), {' / '.join(arms)}", canary),
             ("CPU s per 1,000 requests", cpu),
             ("thread hops", hops),
             ("memory", memory),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadtests.records import Fault
+from loadtests.records import Fault, LightKind
 from reports.analysis.bottlenecks import (
     Bottleneck,
     CallsCostly,
@@ -161,6 +161,11 @@ def cost_text(seconds: float, alone: float | None) -> str:
 def canary_text(canary: CanaryTimes) -> str:
     """`1.62 s (p95)`."""
     return f"{units.duration(canary.response_time)} (p{canary.part * 100:.0f})"
+
+
+def light_text(times: CanaryTimes, kind: LightKind) -> str:
+    """`35.1 ms (p95, pulse)`."""
+    return f"{units.duration(times.response_time)} (p{times.part * 100:.0f}, {kind})"
 
 
 def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections: float) -> str:

@@ -50,13 +50,8 @@ def caveat_text(caveat: Caveat) -> str:
     match caveat:
         case RunInterrupted():
             return "this run was interrupted: the results rest on the rounds that were finished"
-        case ExternalServers(hosts):
-            names = " and ".join(f"{arm} ({host})" for arm, host in hosts)
-            return (
-                f"{names}: external servers, the same process in every round, on CPUs of their own choice: "
-                "the intervals do not cover differences between two starts of a server, so two equal servers "
-                "may seem to differ; name the app (NAME=module:attribute) to restart it for every trial"
-            )
+        case ExternalServers():
+            return external_text(caveat)
         case HandsWorkOn(packages):
             names = " and ".join(f"{arm} ({package})" for arm, package in packages)
             return (
@@ -117,6 +112,17 @@ def cpus_caveat_text(caveat: SharedCpus | GeneratorHeldUp) -> str:
                 "so they were measured again beside it, on CPUs of their own: with more of them, threads "
                 "could gain"
             )
+
+
+def external_text(caveat: ExternalServers) -> str:
+    """What is not known of servers that others have started."""
+    names = " and ".join(f"{arm} ({host})" for arm, host in caveat.hosts)
+    return (
+        f"{names}: external servers, the same process in every round, on CPUs of their own choice: the "
+        "intervals do not cover differences between two starts of a server, so two equal servers may seem to "
+        "differ; what an `async def` neighbour waits is not known either (no pulse), only what the canary's "
+        "route does; name the app (NAME=module:attribute) to restart it for every trial"
+    )
 
 
 def one_by_one_text(caveat: OneByOne) -> str:
