@@ -29,6 +29,7 @@ from loadtests.records import Calibration, Ceiling, Fault, Run, RunDirectory, Tr
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
+from loadtests.system.placement import shared
 from reports.advice.caveats import PreparationDisturbed, caveats
 from reports.analysis.estimates import own_interval
 from reports.analysis.readings import Readings
@@ -123,9 +124,14 @@ class Laboratory:
         run, directory = started
         self.patch.setattr(rounds, "measure_round", machine.measure)
         nothing = SimpleNamespace(facts=dict)
+        own = scripted.MACHINE.placement
         bench = cast(
-            Bench, SimpleNamespace(ceilings=machine.measure_ceiling, environment=nothing, apart=None)
-        )
+            Bench,
+            SimpleNamespace(
+                ceilings=machine.measure_ceiling, environment=nothing, apart=None, placement=own,
+                every=shared(own),
+            ),
+        )  # fmt: skip
         readings = Readings(directory)
         run = Rounds(
             run, directory, bench, lambda run: decided(run, readings), SILENT, time.perf_counter()
@@ -224,7 +230,7 @@ def test_as_many_cells_as_possible_are_measured_on_where_the_time_does_not_suffi
     """Two rounds of `sleep` take 12 s, of `ping` 13 s, of `mixed` 18 s."""
     plan = scripted.plan(cells=[("ping", 64), ("sleep", 64), ("mixed", 64)])
     started = laboratory.begin(plan.model_copy(update={"max_time": max_time}))
-    bench = cast(Bench, SimpleNamespace(environment=None, apart=None))
+    bench = cast(Bench, SimpleNamespace(environment=None, apart=None, placement={}, every={}))
     seconds = {"ping": 6.5, "sleep": 6.0, "mixed": 9.0}
     found = Rounds(*started, bench, lambda _: set(), SILENT, 0.0)
     laboratory.patch.setattr(Rounds, "elapsed", 150.0)

@@ -176,6 +176,13 @@ def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
     return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
 
 
+def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
+    """The app behind what answers in its place: a refusal of writes, and the pulse."""
+    if options.reads_only:
+        app = beside("guarded").reads_only(app, kind)
+    return beside("pulse").with_pulse(app, kind, options.pulse) if options.pulse else app
+
+
 def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
     """Keep `workers` processes that accept from one socket, ready when all are; when one ends, all do.
 
@@ -263,11 +270,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
+    parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
 
 
-def loaded(options: argparse.Namespace) -> tuple[Any, Any, str]:
+def loaded(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     """The app, the same behind the layers of middleware that are asked for, and how that is called. Exits
     with what is wrong with the app."""
     loading, middleware = beside("loading"), beside("middleware")
@@ -316,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     served.append(app)
     watchdogs += watchdogs_of(app, options)
     config = uvicorn.Config(
-        beside("guarded").reads_only(whole, kind) if options.reads_only else whole,
+        fronted(whole, kind, options),
         interface=kind,
         loop=options.loop,
         http=options.http,
