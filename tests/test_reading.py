@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -15,7 +16,8 @@ from tests.conftest import APPS
 
 SOURCE = Path(reaching.__file__).read_text().splitlines()
 
-SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_injected_client": ("wrong_static",),
+SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_super": ("wrong_constructed",),
+          "wrong_decorated_method": ("wrong_inherited",), "wrong_injected_client": ("wrong_static",),
           "wrong_stream": ("wrong_iterated",)}  # fmt: skip
 """Functions that reach the lines of others."""
 
@@ -52,6 +54,8 @@ def test_what_does_not_block_is_no_finding_and_nothing_of_it_is_unread(name: str
         ("unread_state", ["request.app.state.gateway.lookup"]),
         ("unread_registry", ["handler", "getattr(client, name)"]),
         ("unread_parameter", ["service.lookup"]),
+        ("unread_global", ["unnamed_at_start.ask"]),
+        ("unread_protocol", ["sink.put"]),
     ],
 )
 def test_what_is_made_while_the_app_runs_is_named_and_not_called_clean(name: str, missed: list[str]) -> None:
@@ -63,6 +67,22 @@ def test_what_lies_too_deep_is_named_and_not_called_clean(monkeypatch: pytest.Mo
     monkeypatch.setattr(reader, "DEEPEST", 2)
     found = read(reaching.wrong_inherited, APPS)
     assert [(one["name"], one["why"]) for one in found["unread"]] == [("Client.fetch", "too deep")]
+
+
+def without_source(function: FunctionType) -> FunctionType:
+    """A function as in a module that is delivered compiled."""
+    return FunctionType(function.__code__.replace(co_filename="/nowhere/shop.py"), {"__name__": "shop"})
+
+
+def test_a_function_whose_source_is_not_there_is_named_and_not_called_clean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Called by the framework, and by other functions."""
+    told = {"name": "counted", "file": "/nowhere/shop.py", "line": None, "why": "no-source"}
+    gone = without_source(reaching.counted)
+    assert read(gone, APPS)["unread"] == [told]
+    monkeypatch.setattr(reaching, "counted", gone)
+    assert read(reaching.wrong_recursive, APPS)["unread"] == [told]
 
 
 def test_the_way_to_a_call_is_told_from_the_first_function_below_the_entry() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 from .program import Program
-from .scope import Scope, definition, parameters, returned
+from .scope import Scope, annotated, definition, filled_later, parameters, rebound, returned
 from .values import (
     PLAIN,
+    Above,
     BoundTo,
     Deep,
     Instance,
@@ -52,6 +54,8 @@ class Attributes:
                 return self.attribute_of_known(thing, name, node, scope)
             case Instance():
                 return self.attribute_of_instance(base, name, scope)
+            case Above():
+                return self.attribute_above(base, name)
             case Deep(client):
                 return Deep(client)
             case Unknown(text):
@@ -64,7 +68,8 @@ class Attributes:
     def attribute_of_known(self, thing: Any, name: str, node: ast.AST, scope: Scope) -> Value:
         if isinstance(thing, ModuleType):
             found = member(thing, name)
-            return Unknown(f"{thing.__name__}.{name}") if found is ABSENT else Thing(found)
+            later = found is ABSENT or (found is None and rebound(getattr(thing, "__file__", None) or "", name))
+            return filled_later(thing, name, f"{thing.__name__}.{name}") if later else Thing(found)
         found = inspect.getattr_static(thing, name, ABSENT)
         return self.of_class(thing, found) if inspect.isclass(thing) else self.of_object(thing, name, found)
 
@@ -80,7 +85,9 @@ class Attributes:
         """An attribute of an object, as it was found there or in its class."""
         if found is ABSENT:
             return self.missing(Thing(thing), name)
-        if isinstance(found, property):
+        if found is None or injected(found):
+            return self.later(Thing(thing), name, found)
+        if getter(found) is not None:
             return self.property(found, Thing(thing))
         if inspect.isroutine(found) or isinstance(function_below(found), FunctionType):
             return self.method(found, Thing(thing))
@@ -93,33 +100,63 @@ class Attributes:
         if isinstance(base.kind, str):
             return BoundTo(SimpleNamespace(__name__=name), base)
         found = inspect.getattr_static(base.kind, name, ABSENT)
-        if isinstance(found, property):
+        if found is None or injected(found):
+            return self.later(base, name, found)
+        if getter(found) is not None:
             return self.property(found, base)
         if inspect.isroutine(found) or isinstance(function_below(found), FunctionType):
             return self.method(found, base)
         if found is not ABSENT and not hasattr(type(found), "__get__"):
             return Thing(found)
         assigned = self.assigned(base, name)
-        if assigned is not None:
-            return assigned
         told = hinted(annotated_attribute(base.kind, name))
-        return told if told is not PLAIN else self.missing(base, name)
+        if assigned is None:
+            return told if told is not PLAIN else self.missing(base, name)
+        return told if assigned is PLAIN else assigned
+
+    def attribute_above(self, base: Above, name: str) -> Value:
+        """An attribute that `super()` finds."""
+        owner = base.owner
+        kinds = kind_of(owner).__mro__ if isinstance(kind_of(owner), type) else ()
+        kinds = kinds if base.below in kinds else base.below.__mro__
+        for kind in kinds[kinds.index(base.below) + 1 :]:
+            found = vars(kind).get(name, ABSENT)
+            if getter(found) is not None:
+                return self.property(found, owner)
+            if found is not ABSENT:
+                return self.method(found, owner) if callable(function_below(found)) else Thing(found)
+        return PLAIN
+
+    def later(self, base: Thing | Instance, name: str, found: Any) -> Value:
+        """An attribute that is filled while the app runs: by FastAPI where its default is a `Depends`, by
+        what the class assigns to it or as it is annotated where that is None."""
+        hint = annotated_attribute(kind_of(base), name)
+        if found is not None:
+            return self.reader.injected(hint, found) or hinted(hint)
+        as_instance = base if isinstance(base, Instance) else Instance(type(base.thing))
+        told = [one for one in (self.assigned(as_instance, name), hinted(hint)) if one not in (None, PLAIN)]
+        if told:
+            return told[0] or PLAIN
+        return Unknown(name) if own_class(kind_of(base)) else PLAIN
 
     def missing(self, base: Thing | Instance, name: str) -> Value:
         """An attribute that is not there yet."""
         package = names(base)[0].partition(".")[0]
         if package in DEEP:
             return Deep(package)
+        if blocking_class(base):  # its methods may be made by `__getattr__`
+            return BoundTo(SimpleNamespace(__name__=name), base)
         kind = type(base.thing) if isinstance(base, Thing) else base.kind
         # `app.state` and `request.state` are filled while the app runs.
         filled = name == "state" or full(kind).endswith("datastructures.State")
         return Unknown(name) if filled or own_class(kind) else PLAIN
 
-    def property(self, found: property, owner: Value) -> Value:
-        getter = found.fget
-        if isinstance(getter, FunctionType) and own_code(getter.__code__):
-            return self.reader.run(getter, self.with_self(getter, owner, {}))
-        return returned(getter)
+    def property(self, found: Any, owner: Value) -> Value:
+        function = getter(found)
+        if isinstance(function, FunctionType) and own_code(function.__code__):
+            told = self.reader.run(function, self.with_self(function, owner, {}))
+            return hinted(annotated(function).get("return")) if told is PLAIN else told
+        return returned(function)
 
     def method(self, found: Any, owner: Value) -> Value:
         """A method with its object; a library's is known by the class it belongs to."""
@@ -127,19 +164,24 @@ class Attributes:
         return Thing(below) if isinstance(found, staticmethod) else BoundTo(below, owner)
 
     def assigned(self, base: Instance, name: str) -> Value | None:
-        """What the methods of a class of the app give an attribute of `self`; None where they do not."""
+        """What the methods of a class of the app give an attribute of `self`, the first that is known; None
+        where they do not."""
         if not isinstance(base.kind, type):
             return None
+        found: list[Value] = []
         for one in base.kind.__mro__:
-            methods = [member for member in vars(one).values() if isinstance(member, FunctionType)]
+            members = [getter(member) or member for member in vars(one).values()]
+            methods = [member for member in members if isinstance(member, FunctionType)]
             for method in sorted(methods, key=lambda member: member.__name__ != "__init__"):
                 node = definition(method) if own_code(method.__code__) else None
                 for value in assignments(node, name) if node is not None else ():
                     given = base.arguments if method.__name__ == "__init__" else {}
                     arguments = self.reader.filled(method, {"self": base, **given})
                     quiet = Scope(node, method, None, arguments)  # type: ignore[arg-type]  # checked above
-                    return self.quietly(value, quiet)
-        return None
+                    found.append(self.quietly(value, quiet))
+                    if not isinstance(found[-1], Plain | Unknown):
+                        return found[-1]
+        return one_of(found) if found else None
 
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
         """An expression's value, without noting what it calls: it ran when the object was made."""
@@ -170,6 +212,25 @@ class Attributes:
         node = definition(function)
         first = parameters(node)[0].arg if node is not None and parameters(node) else "self"
         return {first: owner, **more}
+
+
+def getter(found: Any) -> Any:
+    """The function of a property, cached or not; None of anything else."""
+    if isinstance(found, property):
+        return found.fget
+    return found.func if isinstance(found, functools.cached_property) else None
+
+
+def injected(found: Any) -> bool:
+    """Whether FastAPI puts something in the place of a default."""
+    return type(found).__name__ in ("Depends", "Security")
+
+
+def kind_of(value: Thing | Instance) -> Any:
+    """The class of an object, or what a class method is called on; its name where it is not imported."""
+    if isinstance(value, Instance):
+        return value.kind
+    return value.thing if inspect.isclass(value.thing) else type(value.thing)
 
 
 def member(module: ModuleType, name: str) -> Any:

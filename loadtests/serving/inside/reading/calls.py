@@ -8,7 +8,9 @@ import inspect
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from .ancestry import above, overrides, unwritten
 from .attributes import Attributes
+from .kinds import awaited, has_yield, is_coroutine, library
 from .program import Body
 from .scope import Scope, annotated, bound, definition, returned
 from .values import (
@@ -46,6 +48,10 @@ from .what_blocks import (
     SESSION_CALLS,
     SESSION_NAMES,
 )
+
+
+MOST_DECORATORS = 20
+"""Libraries' decorators around one function."""
 
 
 class Calls(Attributes):
@@ -177,9 +183,13 @@ class Calls(Attributes):
 
     def wrapped(self, value: Thing) -> Value:
         """A library's decorator around a function of the app: that is called, too."""
-        inner = getattr(value.thing, "__wrapped__", None)
-        if isinstance(inner, FunctionType) and own_code(inner.__code__):
-            return self.own(inner, {})
+        inner, owner = getattr(value.thing, "__wrapped__", None), None
+        for _ in range(MOST_DECORATORS):
+            if isinstance(inner, MethodType):
+                inner, owner = inner.__func__, inner.__self__
+            if isinstance(inner, FunctionType) and own_code(inner.__code__):
+                return self.own(inner, {} if owner is None else self.with_self(inner, Thing(owner), {}))
+            inner = getattr(inner, "__wrapped__", None)
         return PLAIN
 
     def construct(
@@ -187,6 +197,8 @@ class Calls(Attributes):
     ) -> Value:
         """A class is called: its constructor runs."""
         name = full(kind)
+        if kind is super:
+            return above(positional, scope)
         if name in CONSTRUCTORS:
             self.reader.block(CONSTRUCTORS[name], "waits", node, scope)
         if name == "functools.partial" and positional:
@@ -207,11 +219,26 @@ class Calls(Attributes):
         keywords: dict[str, Value], scope: Scope,
     ) -> Value:  # fmt: skip
         if isinstance(function, FunctionType) and own_code(function.__code__):
+            if isinstance(owner, Instance) and unwritten(function):
+                return self.call_overrides(function, owner, node, positional, keywords, scope)
             arguments = self.arguments(function, [owner, *positional], keywords)
             return self.own(function, arguments)
         if isinstance(owner, Thing | Instance):
             return self.library_method(owner, getattr(function, "__name__", ""), node, scope, function)
         return PLAIN
+
+    def call_overrides(
+        self, function: FunctionType, owner: Instance, node: ast.Call, positional: list[Value],
+        keywords: dict[str, Value], scope: Scope,
+    ) -> Value:  # fmt: skip
+        """An abstract method is called: those of the classes that are there may run."""
+        written = list(overrides(owner.kind, function.__name__))
+        if not written:
+            self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
+        return one_of([
+            self.own(one, self.arguments(one, [Instance(kind), *positional], keywords))
+            for kind, one in written
+        ])  # fmt: skip
 
     def call_known_method(
         self, owner: Thing | Instance, name: str, node: ast.Call, positional: list[Value],
@@ -354,34 +381,3 @@ class Calls(Attributes):
             found = self.reader.run(method, self.with_self(method, owner, {}))
             return found if found is not PLAIN else owner
         return owner
-
-
-def has_yield(node: ast.AST) -> bool:
-    """Whether a function is a generator: a `yield` of its own."""
-    waiting = list(ast.iter_child_nodes(node))
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, ast.Yield | ast.YieldFrom):
-            return True
-        if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            waiting += ast.iter_child_nodes(one)
-    return False
-
-
-def is_coroutine(value: Thing | BoundTo | Local) -> bool:
-    if isinstance(value, Local):
-        return isinstance(value.node, ast.AsyncFunctionDef)
-    thing = value.function if isinstance(value, BoundTo) else value.thing
-    return inspect.iscoroutinefunction(function_below(thing))
-
-
-def library(value: BoundTo | Local) -> bool:
-    """Whether a method is a library's."""
-    return isinstance(value, BoundTo) and not (
-        isinstance(value.function, FunctionType) and own_code(value.function.__code__)
-    )
-
-
-def awaited(node: ast.Call, walk: Body) -> bool:
-    """Whether a call is awaited in its own line."""
-    return any(isinstance(one, ast.Await) and one.value is node for one in ast.walk(walk.scope.node))

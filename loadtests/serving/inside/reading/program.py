@@ -39,6 +39,8 @@ class Program(Protocol):
 
     def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]: ...
 
+    def injected(self, hint: Any, default: Any) -> Value | None: ...
+
     def aside(self) -> Program:
         """The same program, of which nothing is noted: what it does has happened, or is found elsewhere."""
 

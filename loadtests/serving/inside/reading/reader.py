@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
+from .attributes import injected
 from .calls import Calls
 from .scope import Scope, annotated, definition, parameters
 from .values import (
@@ -156,7 +157,7 @@ class Reader:
     def injected(self, hint: Any, default: Any) -> Value | None:
         """What FastAPI's `Depends` gives a parameter: what its function yields or returns; None without."""
         for one in (default, *getattr(hint, "__metadata__", ())):
-            if type(one).__name__ not in ("Depends", "Security"):
+            if not injected(one):
                 continue
             function = getattr(one, "dependency", None)
             made = hinted(hint) if function is None else self.calls.result_alone(Thing(function))

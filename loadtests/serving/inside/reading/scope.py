@@ -97,7 +97,9 @@ class Scope:
             except ValueError:  # not assigned yet
                 return Unknown(name)
         found = self.function.__globals__.get(name, getattr(builtins, name, MISSING))
-        return Unknown(name) if found is MISSING else Thing(found)
+        if found is MISSING or (found is None and rebound(self.file, name)):
+            return filled_later(sys.modules.get(str(self.function.__globals__.get("__name__"))), name, name)
+        return Thing(found)
 
     def bring_in(self, node: ast.Import | ast.ImportFrom) -> None:
         """An import inside a function: the app would do the same when it runs."""
@@ -115,6 +117,25 @@ class Scope:
                 alias.asname or alias.name,
                 Thing(known) if known is not MISSING else module(f"{name}.{alias.name}", package),
             )
+
+
+@cache
+def rebound(file: str, name: str) -> bool:
+    """Whether functions of a file assign one of its globals, as apps do when they start."""
+    tree = parsed(file)
+    return tree is not None and any(
+        isinstance(one, ast.Global) and name in one.names for one in ast.walk(tree)
+    )
+
+
+def filled_later(owner: Any, name: str, shown: str) -> Value:
+    """A module's global that is filled while the app runs: as it is annotated."""
+    try:
+        hint = inspect.get_annotations(owner, eval_str=True).get(name)
+    except Exception:  # evaluating an app's annotations may raise anything, and there may be no module
+        hint = None
+    told = hinted(hint)
+    return Unknown(shown) if told is PLAIN else told
 
 
 def module(name: str, package: str | None = None) -> Value:

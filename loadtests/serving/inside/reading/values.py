@@ -36,6 +36,14 @@ class Instance:
 
 
 @dataclass(frozen=True, eq=False)
+class Above:
+    """What `super()` gives: an object, whose attributes are looked for above one of its classes."""
+
+    owner: Thing | Instance
+    below: type
+
+
+@dataclass(frozen=True, eq=False)
 class Deep:
     """What the attributes of an SDK's client lead to."""
 
@@ -87,7 +95,7 @@ class Plain:
     """A value whose methods do not matter: text, numbers, what libraries return."""
 
 
-Value = Thing | Instance | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
+Value = Thing | Instance | Above | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
 
 PLAIN = Plain()
 
@@ -132,9 +140,10 @@ def own_code(code: CodeType) -> bool:
 
 @cache
 def own_file(file: str) -> bool:
-    """Whether a file is the app's."""
+    """Whether a file is the app's, even one that is not there, as of a module that is delivered compiled."""
     path = Path(file)
-    if not path.is_file() or any(part in LIBRARIES for part in path.parts):
+    generated = file.startswith("<") and not path.is_file()
+    if not file or generated or any(part in LIBRARIES for part in path.parts):
         return False
     resolved = path.resolve()
     return not any(resolved.is_relative_to(one) for one in STANDARD) and not any(
