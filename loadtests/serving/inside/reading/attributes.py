@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -166,10 +167,21 @@ class Attributes:
     def assigned(self, base: Instance, name: str) -> Value | None:
         """What the methods of a class of the app give an attribute of `self`, the first that is known; None
         where they do not."""
+        asked = (base.kind, name)
         if not isinstance(base.kind, type):
             return None
+        if asked in self.reader.resolving:
+            self.reader.memory.cuts += 1
+            return None
+        self.reader.resolving.add(asked)
+        try:
+            return self.first_assigned(base, name)
+        finally:
+            self.reader.resolving.remove(asked)
+
+    def first_assigned(self, base: Instance, name: str) -> Value | None:
         found: list[Value] = []
-        for one in base.kind.__mro__:
+        for one in inspect.getmro(base.kind):  # type: ignore[arg-type]  # its caller has checked
             members = [getter(member) or member for member in vars(one).values()]
             methods = [member for member in members if isinstance(member, FunctionType)]
             for method in sorted(methods, key=lambda member: member.__name__ != "__init__"):
@@ -186,7 +198,10 @@ class Attributes:
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
         """An expression's value, without noting what it calls: it ran when the object was made."""
         aside = self.reader.aside()
-        return aside.value(node, scope) if len(aside.way) < DEEPEST_ASIDE else PLAIN
+        if len(aside.way) < DEEPEST_ASIDE:
+            return aside.value(node, scope)
+        self.reader.memory.cuts += 1
+        return PLAIN
 
     def item(self, base: Value, node: ast.Subscript) -> Value:
         """What a subscript is: of a known dict or list its item; of a client's, more of the client."""
@@ -248,15 +263,21 @@ def member(module: ModuleType, name: str) -> Any:
 def annotated_attribute(kind: type, name: str) -> Any:
     """How a class, or one that it inherits from, annotates an attribute; None where it does not."""
     for one in kind.__mro__:
-        try:
-            hints = inspect.get_annotations(one, eval_str=True)
-        except Exception:  # evaluating an app's annotations may raise anything
-            hints = {}
+        hints = annotations_of(one)
         if name in hints:
             return hints[name]
     return None
 
 
+@cache
+def annotations_of(kind: type) -> dict[str, Any]:
+    try:
+        return inspect.get_annotations(kind, eval_str=True)
+    except Exception:  # evaluating an app's annotations may raise anything
+        return {}
+
+
+@cache
 def assignments(node: ast.AST, name: str) -> list[ast.expr]:
     """The values that a method assigns to `self.name`."""
     found = []

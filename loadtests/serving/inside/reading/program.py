@@ -21,11 +21,22 @@ class Body(Protocol):
     def iterate(self, value: Value) -> Value: ...
 
 
+class Cuts(Protocol):
+    """How often a reading stopped before its end."""
+
+    cuts: int
+
+
 class Program(Protocol):
     """The program that is being read, from one entry on."""
 
     home: Path
     way: list[tuple[Any, ...]]
+    @property
+    def memory(self) -> Cuts: ...
+
+    resolving: set[tuple[Any, str]]
+    """Attributes whose values are being looked for: one may be assigned from itself."""
 
     def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None: ...
 

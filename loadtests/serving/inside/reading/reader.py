@@ -35,6 +35,15 @@ MOST = 20_000
 """Functions that are read for one entry: a program that calls everything from everywhere ends there."""
 
 
+class Memory:
+    """What is known from readings of which nothing is noted, shared by them."""
+
+    def __init__(self) -> None:
+        self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
+        self.cuts = 0
+        """Functions that were not read because they are being read, or lie too deep."""
+
+
 class Reader:
     """What is found from one entry on."""
 
@@ -45,9 +54,12 @@ class Reader:
         self.judged: set[tuple[str, int, int]] = set()
         self.way: list[tuple[Any, ...]] = []
         """The functions that are being read, the entry first, by what identifies them."""
+        self.resolving: set[tuple[Any, str]] = set()
         self.chain: list[dict[str, Any]] = []
-        self.done: dict[tuple[Any, ...], Value] = {}
-        """What functions return that have been read, by the values that they were given."""
+        self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
+        """What functions return that have been read, by what tells their calls apart; with the scopes, whose
+        objects must stay as long as they are known by their identity."""
+        self.memory = Memory()
         self.calls = Calls(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,7 +72,8 @@ class Reader:
     def aside(self) -> Reader:
         """The same program, of which nothing is noted."""
         other = Reader(self.home)
-        other.way = list(self.way)
+        other.way, other.resolving, other.memory = list(self.way), self.resolving, self.memory
+        other.done = self.memory.done
         return other
 
     def value(self, node: ast.AST, scope: Scope) -> Value:
@@ -107,16 +120,18 @@ class Reader:
     def enter(self, scope: Scope) -> Value:
         """Read a body, once for the same values; what it returns or yields."""
         node = scope.node
-        identity = (scope.file, node.lineno, node.col_offset, *map(marked, scope.values.values()))
+        identity = (scope.file, node.lineno, node.col_offset, *told_apart(scope))
         if identity in self.done:
-            return self.done[identity]
+            return self.done[identity][0]
         name = getattr(node, "name", "<lambda>")
         too_deep = len(self.way) >= DEEPEST or len(self.done) > MOST
         if identity in self.way or too_deep:
+            self.memory.cuts += 1
             if too_deep:
                 # Never a false all-clear.
                 self.miss(shown(scope, name), "too deep", node, scope)
             return PLAIN
+        cuts = self.memory.cuts
         self.way.append(identity)
         self.chain.append({"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno})
         try:
@@ -124,7 +139,9 @@ class Reader:
         finally:
             self.way.pop()
             self.chain.pop()
-        self.done[identity] = found
+        # What a cut made incomplete is no answer for another way to it.
+        if self.done is not self.memory.done or self.memory.cuts == cuts:
+            self.done[identity] = found, scope
         return found
 
     def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]:
@@ -166,13 +183,20 @@ class Reader:
         return None
 
 
-def marked(values: list[Value]) -> Any:
-    """What tells two calls of a function apart: the objects and functions that it is given."""
-    value = one_of(values)
+def told_apart(scope: Scope) -> tuple[Any, ...]:
+    """What tells two calls of a function apart: what it is given and what it closes over."""
+    closed = id(scope.function) if scope.function.__closure__ else None
+    outer = () if scope.outer is None else told_apart(scope.outer)
+    return (closed, *(marked(one_of(values)) for values in scope.values.values()), *outer)
+
+
+def marked(value: Value, depth: int = 2) -> Any:
+    """An object or a function by its identity, a made object by its class and what it was made with."""
     if isinstance(value, Thing):
         return id(value.thing)
     if isinstance(value, Instance):
-        return value.kind
+        given = value.arguments.items() if depth else ()
+        return (value.kind, *((name, marked(one, depth - 1)) for name, one in given))
     if isinstance(value, Local):
         return value.node.lineno, value.node.col_offset
     if isinstance(value, Iterated):

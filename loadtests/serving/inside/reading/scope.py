@@ -34,15 +34,25 @@ def parsed(file: str) -> ast.Module | None:
 def definition(function: FunctionType) -> Definition | None:
     """Where a function is written; None where its source is not there."""
     code = function.__code__
-    tree = parsed(code.co_filename)
-    kinds = (ast.Lambda,) if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree) if tree is not None else ():
-        if not isinstance(node, Definition) or not isinstance(node, kinds):
-            continue
-        named = getattr(node, "name", code.co_name) == code.co_name
-        if named and code.co_firstlineno in (node.lineno, first_line(node)):
-            return node
-    return written(function) if tree is None else None
+    found = written_at(code.co_filename)
+    if found is None:
+        return written(function)
+    return found.get((code.co_name, code.co_firstlineno))
+
+
+@cache
+def written_at(file: str) -> dict[tuple[str, int], Definition] | None:
+    """The functions of a file by name and line, with and without their decorators; None without a source."""
+    tree = parsed(file)
+    if tree is None:
+        return None
+    found: dict[tuple[str, int], Definition] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, Definition):
+            name = getattr(node, "name", "<lambda>")
+            for line in (node.lineno, first_line(node)):
+                found.setdefault((name, line), node)
+    return found
 
 
 def first_line(node: Definition) -> int:
