@@ -100,6 +100,8 @@ class Attributes:
     def attribute_of_instance(self, base: Instance, name: str, scope: Scope) -> Value:
         if isinstance(base.kind, str):
             return BoundTo(SimpleNamespace(__name__=name), base)
+        if deep(base) and not callable(function_below(inspect.getattr_static(base.kind, name, None))):
+            return Deep(package_of(base))
         found = inspect.getattr_static(base.kind, name, ABSENT)
         if found is None or injected(found):
             return self.later(base, name, found)
@@ -142,9 +144,8 @@ class Attributes:
 
     def missing(self, base: Thing | Instance, name: str) -> Value:
         """An attribute that is not there yet."""
-        package = names(base)[0].partition(".")[0]
-        if package in DEEP:
-            return Deep(package)
+        if deep(base):
+            return Deep(package_of(base))
         if blocking_class(base):  # its methods may be made by `__getattr__`
             return BoundTo(SimpleNamespace(__name__=name), base)
         kind = type(base.thing) if isinstance(base, Thing) else base.kind
@@ -208,8 +209,8 @@ class Attributes:
         for one in each(base):
             if isinstance(one, Deep):
                 return one
-            if isinstance(one, Thing | Instance) and names(one)[0].partition(".")[0] in DEEP:
-                return Deep(names(one)[0].partition(".")[0]) if blocking_class(one) else PLAIN
+            if isinstance(one, Thing | Instance) and package_of(one) in DEEP:
+                return Deep(package_of(one)) if deep(one) else PLAIN
             if isinstance(one, Thing) and type(one.thing) in (dict, list, tuple):
                 things = list(one.thing.values()) if type(one.thing) is dict else list(one.thing)
                 key = node.slice.value if isinstance(node.slice, ast.Constant) else ABSENT
@@ -296,6 +297,20 @@ def is_own(target: ast.AST | None, name: str) -> bool:
         and target.attr == name
         and isinstance(target.value, ast.Name)
         and target.value.id == "self"
+    )
+
+
+def package_of(value: Thing | Instance) -> str:
+    return names(value)[0].partition(".")[0]
+
+
+def deep(value: Thing | Instance) -> bool:
+    """Whether an object is a client of an SDK, or what its attributes lead to, and not an asynchronous one."""
+    kinds = names(value)
+    return (
+        package_of(value) in DEEP
+        and "async" not in kinds[0].lower()
+        and "builtins.BaseException" not in kinds
     )
 
 

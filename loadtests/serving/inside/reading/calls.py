@@ -10,11 +10,11 @@ from typing import Any
 
 from .ancestry import above, overrides, unwritten
 from .attributes import Attributes
-from .kinds import awaited, has_yield, is_coroutine, library
+from .kinds import awaited, has_yield, is_coroutine, library, remembered
 from .program import Body
 from .scope import Scope, annotated, bound, definition, returned
 from .values import (
-    ORDINARY,
+    HARMLESS,
     PLAIN,
     BoundTo,
     Deep,
@@ -93,7 +93,7 @@ class Calls(Attributes):
                 return self.call_local(function, bound(written, positional, keywords))
             case Instance():
                 return self.call_known_method(function, "__call__", node, positional, keywords, scope)
-            case Deep(client):
+            case Deep(client) if not awaited(node, walk):
                 self.reader.block(f"{client} client", "waits", node, scope)
             case Unknown(text):
                 self.unknown(text, node, scope)
@@ -105,7 +105,7 @@ class Calls(Attributes):
             return
         given = [one.id for one in node.args if isinstance(one, ast.Name)]
         # Middleware hands on: what it calls is read by itself.
-        if last not in ORDINARY and last != "call_next" and given[:2] != ["scope", "receive"]:
+        if last not in HARMLESS and last != "call_next" and given[:2] != ["scope", "receive"]:
             self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
 
     def by_name(self, node: ast.Call, walk: Body, base: Value) -> bool:
@@ -140,6 +140,8 @@ class Calls(Attributes):
         self, thing: Any, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Body
     ) -> Value:
         scope, below = walk.scope, function_below(thing)
+        if remembered(thing) and not positional and not keywords:
+            return self.result_of_known(thing)
         if isinstance(below, functools.partial):
             return self.call_known(
                 below.func, node, [*map(Thing, below.args), *positional],

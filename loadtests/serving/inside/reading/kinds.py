@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from types import FunctionType
 
@@ -39,3 +40,9 @@ def library(value: BoundTo | Local) -> bool:
 def awaited(node: ast.Call, walk: Body) -> bool:
     """Whether a call is awaited in its own line."""
     return any(isinstance(one, ast.Await) and one.value is node for one in ast.walk(walk.scope.node))
+
+
+def remembered(thing: object) -> bool:
+    """Whether a cached function has run already, as settings that the app's modules have asked for: without
+    arguments it does not run again."""
+    return isinstance(thing, functools._lru_cache_wrapper) and bool(thing.cache_info().currsize)

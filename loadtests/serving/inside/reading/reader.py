@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
@@ -44,6 +46,9 @@ class Memory:
         """Functions that were not read because they are being read, or lie too deep."""
 
 
+MEMORY = Memory()
+
+
 class Reader:
     """What is found from one entry on."""
 
@@ -59,7 +64,7 @@ class Reader:
         self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
         """What functions return that have been read, by what tells their calls apart; with the scopes, whose
         objects must stay as long as they are known by their identity."""
-        self.memory = Memory()
+        self.memory = MEMORY
         self.calls = Calls(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,7 +155,7 @@ class Reader:
         if node is None:
             return arguments
         hints, found = annotated(function), dict(arguments)
-        defaults = inspect.signature(function, follow_wrapped=False).parameters
+        defaults = signed(function)
         for one in parameters(node):
             if one.arg in found:
                 continue
@@ -181,6 +186,12 @@ class Reader:
             hinted_value = hinted(hint)
             return made if made is not PLAIN and not isinstance(made, Unknown) else hinted_value
         return None
+
+
+@cache
+def signed(function: FunctionType) -> Mapping[str, inspect.Parameter]:
+    """A function's own parameters."""
+    return inspect.signature(function, follow_wrapped=False).parameters
 
 
 def told_apart(scope: Scope) -> tuple[Any, ...]:

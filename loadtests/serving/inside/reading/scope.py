@@ -170,6 +170,7 @@ def bound(node: Definition, positional: list[Value], keywords: Mapping[str, Valu
     return {**dict(zip(names, positional, strict=False)), **keywords}
 
 
+@cache
 def annotated(function: FunctionType) -> dict[str, Any]:
     """A function's annotations, evaluated; nothing where that fails."""
     try:

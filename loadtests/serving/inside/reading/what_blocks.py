@@ -199,6 +199,9 @@ RETURNS: dict[str, str] = {
     "threading.Lock": "_thread.lock", "_thread.allocate_lock": "_thread.lock",
     "threading.RLock": "_thread.RLock",
     "PIL.Image.open": "PIL.Image.Image",
+    **{f"pathlib.PurePath.{name}": "pathlib.Path" for name in
+       ("joinpath", "with_name", "with_suffix", "with_stem")},
+    **{f"pathlib.Path.{name}": "pathlib.Path" for name in ("resolve", "absolute", "expanduser")},
     "multiprocessing.pool.Pool.apply_async": "multiprocessing.pool.ApplyResult",
 }  # fmt: skip
 """What functions and methods of libraries return, where that matters."""
