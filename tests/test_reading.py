@@ -16,7 +16,7 @@ from tests.conftest import APPS
 
 SOURCE = Path(reaching.__file__).read_text().splitlines()
 
-SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_super": ("wrong_constructed",),
+SHARED = {"wrong_chosen": ("wrong_inherited",), "wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_super": ("wrong_constructed",),
           "wrong_decorated_method": ("wrong_inherited",), "wrong_injected_client": ("wrong_static",),
           "wrong_stream": ("wrong_iterated",)}  # fmt: skip
 """Functions that reach the lines of others."""

@@ -159,6 +159,48 @@ class View:
         self.db.commit()  # held by wrong_view
 
 
+class OpenAI:
+    """As the package's client, which the tests do without: its resources are cached properties."""
+
+    @functools.cached_property
+    def chat(self) -> Chat:
+        return Chat()
+
+
+class AsyncOpenAI:
+    @functools.cached_property
+    def chat(self) -> AsyncChat:
+        return AsyncChat()
+
+
+class Chat: ...
+
+
+class AsyncChat: ...
+
+
+for kind in (OpenAI, AsyncOpenAI, Chat, AsyncChat):
+    kind.__module__ = "openai"
+
+
+@functools.lru_cache
+def settled() -> bytes:
+    return Path(__file__).read_bytes()
+
+
+settled()
+
+
+every_client = [client]
+
+
+class Several:
+    def __init__(self, clients: list[Client] | None = None) -> None:
+        if clients is None:
+            clients = every_client
+        self.clients = clients
+
+
 made_at_start: sqlite3.Connection | None = None
 unnamed_at_start = None
 
@@ -414,6 +456,19 @@ async def wrong_archive() -> None:
         archive.write("a")  # held by wrong_archive
 
 
+async def wrong_sdk() -> None:
+    OpenAI().chat.completions.create(model="x")  # type: ignore[attr-defined]  # held by wrong_sdk
+
+
+async def wrong_path() -> bytes:
+    with (settings.path / "a").joinpath("b").open("rb") as found:  # held by wrong_path
+        return found.read()
+
+
+async def wrong_chosen() -> list[int]:
+    return [one.ask() for one in Several().clients]
+
+
 async def wrong_hash() -> bytes:
     return hashlib.pbkdf2_hmac("sha256", b"a", b"b", 600_000)  # held by wrong_hash
 
@@ -514,6 +569,21 @@ async def fine_async_lock() -> None:
 async def fine_middleware(call_next, app, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # as people write it
     await call_next(scope)
     await app(scope, receive, send)
+
+
+async def fine_sdk() -> None:
+    await AsyncOpenAI().chat.completions.create(model="x")  # type: ignore[attr-defined]  # as above
+
+
+async def fine_settled() -> bytes:
+    return settled()
+
+
+async def fine_wrapper(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # as people write it
+    async def sent(message: dict[str, Any]) -> None:
+        await send(message)
+
+    await self.app(scope, receive, sent)
 
 
 async def fine_text() -> str:

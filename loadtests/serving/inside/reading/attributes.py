@@ -199,10 +199,12 @@ class Attributes:
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
         """An expression's value, without noting what it calls: it ran when the object was made."""
         aside = self.reader.aside()
-        if len(aside.way) < DEEPEST_ASIDE:
-            return aside.value(node, scope)
-        self.reader.memory.cuts += 1
-        return PLAIN
+        if len(aside.way) >= DEEPEST_ASIDE:
+            self.reader.memory.cuts += 1
+            return PLAIN
+        for name, given in locals_of(scope.node, node):
+            scope.put(name, aside.value(given, scope))
+        return aside.value(node, scope)
 
     def item(self, base: Value, node: ast.Subscript) -> Value:
         """What a subscript is: of a known dict or list its item; of a client's, more of the client."""
@@ -288,6 +290,19 @@ def assignments(node: ast.AST, name: str) -> list[ast.expr]:
         if value is not None and any(is_own(target, name) for target in targets):
             found.append(value)
     return found
+
+
+@cache
+def locals_of(method: ast.AST, used_in: ast.AST) -> list[tuple[str, ast.expr]]:
+    """What a method assigns to the names that an expression uses, as a default in the place of None."""
+    used = {one.id for one in ast.walk(used_in) if isinstance(one, ast.Name)}
+    return [
+        (target.id, one.value)
+        for one in ast.walk(method)
+        if isinstance(one, ast.Assign)
+        for target in one.targets
+        if isinstance(target, ast.Name) and target.id in used
+    ]
 
 
 def is_own(target: ast.AST | None, name: str) -> bool:
