@@ -66,18 +66,21 @@ class Calls(Attributes):
             function = self.attribute(base, node.func, scope)
         else:
             function = walk.value(node.func)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        later = name in LATER_ON_LOOP
+        self.reader.tasks += later
         positional = [walk.value(one) for one in node.args]
         keywords = {one.arg or "**": walk.value(one.value) for one in node.keywords}
         self.reader.judge(node, scope)
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         given = [*positional, *keywords.values()]
         if name in ITERATING:
             for one in given:
                 walk.iterate(one)
-        if base is not None and self.by_name(node, walk, base):
-            return PLAIN
-        found = [self.call_one(one, node, positional, keywords, walk) for one in each(function)]
-        self.callbacks(name, function, given)
+        found: list[Value] = []
+        if base is None or not self.by_name(node, walk, base):
+            found = [self.call_one(one, node, positional, keywords, walk) for one in each(function)]
+            self.callbacks(name, function, given)
+        self.reader.tasks -= later
         return one_of(found)
 
     def call_one(

@@ -35,6 +35,7 @@ class Program(Protocol):
     @property
     def memory(self) -> Cuts: ...
 
+    tasks: int
     resolving: set[tuple[Any, str]]
     """Attributes whose values are being looked for: one may be assigned from itself."""
 

@@ -65,6 +65,8 @@ class Reader:
         """What functions return that have been read, by what tells their calls apart; with the scopes, whose
         objects must stay as long as they are known by their identity."""
         self.memory = MEMORY
+        self.tasks = 0
+        """How many calls around what is being read have the event loop call it later."""
         self.calls = Calls(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,7 +95,7 @@ class Reader:
     def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None:
         """Note a call that blocks, once for each place."""
         line = getattr(node, "lineno", None)
-        place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind}
+        place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind, "task": self.tasks > 0}
         self.blocks.setdefault((what, scope.file, line), {**place, "chain": list(self.chain[1:])})
 
     def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None:
@@ -138,7 +140,8 @@ class Reader:
             return PLAIN
         cuts = self.memory.cuts
         self.way.append(identity)
-        self.chain.append({"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno})
+        step = {"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno}
+        self.chain.append({**step, "coroutine": isinstance(node, ast.AsyncFunctionDef)})
         try:
             found = Walk(self.calls, scope).body()
         finally:

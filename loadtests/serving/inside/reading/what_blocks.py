@@ -40,6 +40,8 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
     "mysql.connector.pooling.connect": ("mysql.connector.connect", "waits"),
     "concurrent.futures._base.wait": ("concurrent.futures.wait", "waits"),
     "concurrent.futures._base.as_completed": ("concurrent.futures.as_completed", "waits"),
+    **{f"firebase_admin.messaging.{name}": (f"firebase_admin.messaging.{name}", "waits") for name in
+       ("send", "send_each", "send_each_for_multicast")},
     "builtins.input": ("input", "waits"),
     **{f"{module}.{name}": (f"hashlib.{name}", "computes") for module in ("_hashlib", "hashlib")
        for name in ("scrypt", "pbkdf2_hmac")},
