@@ -116,10 +116,18 @@ class Source(abc.ABC):
         """A number."""
 
 
+    @abc.abstractmethod
+    async def check(self) -> None:
+        time.sleep(0.01)  # held by wrong_abstract_with_body
+
+
 class Waiting(Source):
     async def fetch(self) -> int:
         time.sleep(0.01)  # held by wrong_abstract
         return 1
+
+    async def check(self) -> None:
+        await super().check()
 
 
 class Sink(Protocol):
@@ -278,6 +286,10 @@ async def wrong_abstract(source: Annotated[Source, Depends()]) -> int:
 
 async def wrong_view(view: Annotated[View, Depends(View)]) -> None:
     await view.save()
+
+
+async def wrong_abstract_with_body(source: Annotated[Waiting, Depends()]) -> None:
+    await source.check()
 
 
 async def wrong_global() -> None:

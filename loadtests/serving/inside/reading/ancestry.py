@@ -22,18 +22,33 @@ def above(given: list[Value], scope: Scope) -> Value:
 
 
 def unwritten(function: FunctionType) -> bool:
-    """Whether a method is left to the classes below: it is abstract, a protocol's, or refuses."""
+    """Whether a method has no body: it is left to the classes below."""
     node = definition(function)
     if node is None or isinstance(node, ast.Lambda):
         return False
     body = [one for one in node.body if not stated(one)]
-    abstract = bool(getattr(function, "__isabstractmethod__", False))
-    return abstract or (len(body) == 1 and refuses(body[0])) or (not body and ellipsis(node))
+    abstract = abstract_method(function) or ellipsis(node)
+    return (not body and abstract) or (len(body) == 1 and refuses(body[0]))
+
+
+def left_out(function: FunctionType) -> bool:
+    """Whether the classes below write a method themselves, in place of its body if it has one."""
+    return abstract_method(function) or unwritten(function)
+
+
+def abstract_method(function: FunctionType) -> bool:
+    return bool(getattr(function, "__isabstractmethod__", False))
+
+
+def by_super(node: ast.Call) -> bool:
+    """Whether a call is of the form `super().method()`."""
+    base = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "super"
 
 
 def stated(node: ast.stmt) -> bool:
-    """A docstring, or an ellipsis."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    """A docstring, an ellipsis or `pass`."""
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 def ellipsis(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

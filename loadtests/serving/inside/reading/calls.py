@@ -8,7 +8,7 @@ import inspect
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from .ancestry import above, overrides, unwritten
+from .ancestry import above, by_super, left_out, overrides, unwritten
 from .attributes import Attributes
 from .kinds import awaited, has_yield, is_coroutine, library, remembered
 from .program import Body
@@ -224,10 +224,13 @@ class Calls(Attributes):
         keywords: dict[str, Value], scope: Scope,
     ) -> Value:  # fmt: skip
         if isinstance(function, FunctionType) and own_code(function.__code__):
-            if isinstance(owner, Instance) and unwritten(function):
-                return self.call_overrides(function, owner, node, positional, keywords, scope)
+            found: Value = PLAIN
+            if isinstance(owner, Instance) and not by_super(node) and left_out(function):
+                found = self.call_overrides(function, owner, node, positional, keywords, scope)
+            if unwritten(function):
+                return found
             arguments = self.arguments(function, [owner, *positional], keywords)
-            return self.own(function, arguments)
+            return one_of([self.own(function, arguments), found])
         if isinstance(owner, Thing | Instance):
             return self.library_method(owner, getattr(function, "__name__", ""), node, scope, function)
         return PLAIN
@@ -238,7 +241,7 @@ class Calls(Attributes):
     ) -> Value:  # fmt: skip
         """An abstract method is called: those of the classes that are there may run."""
         written = list(overrides(owner.kind, function.__name__))
-        if not written:
+        if not written and unwritten(function):
             self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
         return one_of([
             self.own(one, self.arguments(one, [Instance(kind), *positional], keywords))

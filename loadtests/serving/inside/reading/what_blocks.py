@@ -42,6 +42,8 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
     "concurrent.futures._base.as_completed": ("concurrent.futures.as_completed", "waits"),
     **{f"firebase_admin.messaging.{name}": (f"firebase_admin.messaging.{name}", "waits") for name in
        ("send", "send_each", "send_each_for_multicast")},
+    **{f"google.oauth2.id_token.{name}": (f"google.oauth2.id_token.{name}", "waits") for name in
+       ("verify_token", "verify_oauth2_token", "verify_firebase_token", "fetch_id_token")},
     "builtins.input": ("input", "waits"),
     **{f"{module}.{name}": (f"hashlib.{name}", "computes") for module in ("_hashlib", "hashlib")
        for name in ("scrypt", "pbkdf2_hmac")},
