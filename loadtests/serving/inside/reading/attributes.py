@@ -9,8 +9,9 @@ from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
+from .hints import annotated
 from .program import Program
-from .scope import Scope, annotated, definition, filled_later, parameters, rebound, returned
+from .scope import Scope, definition, filled_later, parameters, rebound, returned
 from .values import (
     PLAIN,
     Above,
@@ -266,18 +267,10 @@ def member(module: ModuleType, name: str) -> Any:
 def annotated_attribute(kind: type, name: str) -> Any:
     """How a class, or one that it inherits from, annotates an attribute; None where it does not."""
     for one in kind.__mro__:
-        hints = annotations_of(one)
+        hints = annotated(one)
         if name in hints:
             return hints[name]
     return None
-
-
-@cache
-def annotations_of(kind: type) -> dict[str, Any]:
-    try:
-        return inspect.get_annotations(kind, eval_str=True)
-    except Exception:  # evaluating an app's annotations may raise anything
-        return {}
 
 
 @cache

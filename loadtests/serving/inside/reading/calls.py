@@ -10,9 +10,10 @@ from typing import Any
 
 from .ancestry import above, by_super, left_out, overrides, unwritten
 from .attributes import Attributes
+from .hints import annotated
 from .kinds import awaited, has_yield, is_coroutine, library, remembered
 from .program import Body
-from .scope import Scope, annotated, bound, definition, returned
+from .scope import Scope, bound, definition, returned
 from .values import (
     HARMLESS,
     PLAIN,

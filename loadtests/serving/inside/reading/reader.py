@@ -13,7 +13,8 @@ from typing import Any
 
 from .attributes import injected
 from .calls import Calls
-from .scope import Scope, annotated, definition, parameters
+from .hints import annotated
+from .scope import Scope, definition, parameters
 from .values import (
     PLAIN,
     Instance,

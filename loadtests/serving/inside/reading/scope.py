@@ -13,21 +13,13 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
+from .hints import annotated
+from .source import parsed
 from .values import PLAIN, Thing, Unknown, Value, hinted, one_of
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 MISSING = object()
-
-
-@cache
-def parsed(file: str) -> ast.Module | None:
-    """The syntax tree of a file; None where there is none."""
-    try:
-        with open(file, encoding="utf-8") as source:
-            return ast.parse(source.read())
-    except (OSError, SyntaxError, ValueError):
-        return None
 
 
 @cache
@@ -140,11 +132,7 @@ def rebound(file: str, name: str) -> bool:
 
 def filled_later(owner: Any, name: str, shown: str) -> Value:
     """A module's global that is filled while the app runs: as it is annotated."""
-    try:
-        hint = inspect.get_annotations(owner, eval_str=True).get(name)
-    except Exception:  # evaluating an app's annotations may raise anything, and there may be no module
-        hint = None
-    told = hinted(hint)
+    told = hinted(annotated(owner).get(name)) if inspect.ismodule(owner) else PLAIN
     return Unknown(shown) if told is PLAIN else told
 
 
@@ -168,15 +156,6 @@ def bound(node: Definition, positional: list[Value], keywords: Mapping[str, Valu
     """The values of a call's arguments by parameter."""
     names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
     return {**dict(zip(names, positional, strict=False)), **keywords}
-
-
-@cache
-def annotated(function: FunctionType) -> dict[str, Any]:
-    """A function's annotations, evaluated; nothing where that fails."""
-    try:
-        return inspect.get_annotations(function, eval_str=True)
-    except Exception:  # evaluating an app's annotations may raise anything
-        return {}
 
 
 def returned(function: Any) -> Value:
