@@ -102,6 +102,12 @@ def test_reading_runs_nothing_of_the_app(monkeypatch: pytest.MonkeyPatch) -> Non
     read(reaching.wrong_context_object, APPS)
 
 
+def test_what_a_task_of_the_loop_does_is_told_from_what_its_starter_waits_for() -> None:
+    """A task goes on beside other requests when its starter has ended."""
+    assert [one["task"] for one in read(reaching.wrong_task, APPS)["blocks"]] == [True]
+    assert [one["task"] for one in read(reaching.wrong_gathered, APPS)["blocks"]] == [False]
+
+
 def test_a_short_file_and_a_hash_are_told_from_waits() -> None:
     kinds = {name: read(getattr(reaching, name), APPS)["blocks"][0]["kind"]
              for name in ("wrong_file", "wrong_hash", "wrong_queue")}  # fmt: skip

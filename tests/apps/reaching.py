@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import anyio
 import httpx
@@ -30,6 +30,11 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.responses import StreamingResponse
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from nowhere import Missing  # type: ignore[import-not-found]  # as of a package for type checkers
 
 app = FastAPI()
 engine = create_engine("sqlite://")
@@ -596,6 +601,14 @@ async def fine_wrapper(self, scope, receive, send) -> None:  # type: ignore[no-u
         await send(message)
 
     await self.app(scope, receive, sent)
+
+
+async def fine_untyped_request(request) -> Any:  # type: ignore[no-untyped-def]  # as people write it
+    return await request.form(), request.url.include_query_params(page=1), request.headers.keys()
+
+
+async def wrong_half_typed(db: Connection, missing: Missing) -> None:
+    db.commit()  # held by wrong_half_typed
 
 
 async def fine_text() -> str:

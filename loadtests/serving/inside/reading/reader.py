@@ -26,6 +26,7 @@ from .values import (
     full,
     function_below,
     hinted,
+    made,
     one_of,
     own_code,
 )
@@ -36,6 +37,10 @@ DEEPEST = 60
 
 MOST = 20_000
 """Functions that are read for one entry: a program that calls everything from everywhere ends there."""
+
+
+NAMED = {"request": "starlette.requests.Request", "websocket": "starlette.websockets.WebSocket"}
+"""Parameters that people leave without an annotation, and what frameworks give them."""
 
 
 class Memory:
@@ -177,6 +182,8 @@ class Reader:
     @staticmethod
     def unnamed(name: str, default: Any) -> Value:
         """A parameter without an annotation."""
+        if name in NAMED and default is inspect.Parameter.empty:
+            return made(NAMED[name])
         simple = default is not inspect.Parameter.empty and (default is None or callable(default) is False)
         return PLAIN if simple else Unknown(name)
 
@@ -186,9 +193,9 @@ class Reader:
             if not injected(one):
                 continue
             function = getattr(one, "dependency", None)
-            made = hinted(hint) if function is None else self.calls.result_alone(Thing(function))
+            given = hinted(hint) if function is None else self.calls.result_alone(Thing(function))
             hinted_value = hinted(hint)
-            return made if made is not PLAIN and not isinstance(made, Unknown) else hinted_value
+            return given if given is not PLAIN and not isinstance(given, Unknown) else hinted_value
         return None
 
 
