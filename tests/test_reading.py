@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 
@@ -16,7 +17,8 @@ from tests.conftest import APPS
 
 SOURCE = Path(reaching.__file__).read_text().splitlines()
 
-SHARED = {"wrong_chosen": ("wrong_inherited",), "wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_super": ("wrong_constructed",),
+SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_chosen": ("wrong_inherited",),
+          "wrong_super": ("wrong_constructed",),
           "wrong_decorated_method": ("wrong_inherited",), "wrong_injected_client": ("wrong_static",),
           "wrong_stream": ("wrong_iterated",)}  # fmt: skip
 """Functions that reach the lines of others."""
@@ -69,8 +71,9 @@ def test_what_lies_too_deep_is_named_and_not_called_clean(monkeypatch: pytest.Mo
     assert [(one["name"], one["why"]) for one in found["unread"]] == [("Client.fetch", "too deep")]
 
 
-def without_source(function: FunctionType) -> FunctionType:
+def without_source(function: Callable[[int], int]) -> FunctionType:
     """A function as in a module that is delivered compiled."""
+    assert isinstance(function, FunctionType)
     return FunctionType(function.__code__.replace(co_filename="/nowhere/shop.py"), {"__name__": "shop"})
 
 
@@ -103,7 +106,7 @@ def test_reading_runs_nothing_of_the_app(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_a_task_of_the_loop_does_is_told_from_what_its_starter_waits_for() -> None:
-    """A task goes on beside other requests when its starter has ended."""
+    """A task runs beside other requests, even after its starter has ended."""
     assert [one["task"] for one in read(reaching.wrong_task, APPS)["blocks"]] == [True]
     assert [one["task"] for one in read(reaching.wrong_gathered, APPS)["blocks"]] == [False]
 

@@ -187,7 +187,7 @@ class Anatomy(Frozen):
     middleware: tuple[InFront, ...] = ()
     handlers: tuple[ErrorHandler, ...] = ()
     lifespan: tuple[Startup, ...] = ()
-    """What runs while the app starts and stops, when no request waits, but for the tasks in it."""
+    """What runs while the app starts and stops, when no request waits, and the tasks that it starts."""
     unread: tuple[UnreadCall, ...] = ()
     """What was not looked into at all: frameworks that are not known, libraries in front of the routes."""
     frameworks: tuple[str, ...] = ()

@@ -94,7 +94,7 @@ client = Client(httpx.Client())
 
 
 class Upper(Client):
-    """Its methods go on above it."""
+    """Its methods call those above it."""
 
     def ask(self) -> int:
         return super().ask()
@@ -120,7 +120,6 @@ class Source(abc.ABC):
     async def fetch(self) -> int:
         """A number."""
 
-
     @abc.abstractmethod
     async def check(self) -> None:
         time.sleep(0.01)  # held by wrong_abstract_with_body
@@ -137,7 +136,6 @@ class Waiting(Source):
 
 class Sink(Protocol):
     def put(self, number: int) -> None: ...
-
 
 
 @dataclass
@@ -215,7 +213,7 @@ class Several:
 
 
 made_at_start: sqlite3.Connection | None = None
-unnamed_at_start = None
+unnamed_at_start: Any = None
 
 
 def start() -> None:
@@ -626,7 +624,7 @@ async def unread_registry(name: str) -> None:
 
 
 async def unread_global() -> int:
-    return unnamed_at_start.ask()  # type: ignore[attr-defined]  # as people write it
+    return int(unnamed_at_start.ask())
 
 
 async def unread_protocol(sink: Annotated[Sink, Depends()]) -> None:

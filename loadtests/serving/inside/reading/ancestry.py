@@ -68,10 +68,11 @@ def refuses(node: ast.stmt) -> bool:
 
 def overrides(kind: type | str, name: str) -> Iterator[tuple[type, FunctionType]]:
     """The app's classes below one that write a method themselves."""
-    waiting = [kind] if isinstance(kind, type) else []
+    waiting: list[type] = [kind] if isinstance(kind, type) else []
     seen: set[type] = set()
     while waiting:
-        for one in type.__subclasses__(waiting.pop()):
+        below: list[type] = type.__subclasses__(waiting.pop())
+        for one in below:
             if one in seen:
                 continue
             seen.add(one)

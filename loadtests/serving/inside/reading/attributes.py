@@ -53,24 +53,26 @@ class Attributes:
     def attribute_of(self, base: Value, name: str, node: ast.AST, scope: Scope) -> Value:
         match base:
             case Thing(thing):
-                return self.attribute_of_known(thing, name, node, scope)
+                found = self.attribute_of_known(thing, name, node, scope)
             case Instance():
-                return self.attribute_of_instance(base, name, scope)
+                found = self.attribute_of_instance(base, name, scope)
             case Above():
-                return self.attribute_above(base, name)
+                found = self.attribute_above(base, name)
             case Deep(client):
-                return Deep(client)
+                found = Deep(client)
             case Unknown(text):
-                return Unknown(f"{text}.{name}")
+                found = Unknown(f"{text}.{name}")
             case Plain():
-                return Unknown(f"….{name}") if name == "state" else PLAIN
+                found = Unknown(f"….{name}") if name == "state" else PLAIN
             case _:
-                return PLAIN
+                found = PLAIN
+        return found
 
     def attribute_of_known(self, thing: Any, name: str, node: ast.AST, scope: Scope) -> Value:
         if isinstance(thing, ModuleType):
             found = member(thing, name)
-            later = found is ABSENT or (found is None and rebound(getattr(thing, "__file__", None) or "", name))
+            file = getattr(thing, "__file__", None) or ""
+            later = found is ABSENT or (found is None and rebound(file, name))
             return filled_later(thing, name, f"{thing.__name__}.{name}") if later else Thing(found)
         found = inspect.getattr_static(thing, name, ABSENT)
         return self.of_class(thing, found) if inspect.isclass(thing) else self.of_object(thing, name, found)
@@ -89,31 +91,33 @@ class Attributes:
             return self.missing(Thing(thing), name)
         if found is None or injected(found):
             return self.later(Thing(thing), name, found)
-        if getter(found) is not None:
-            return self.property(found, Thing(thing))
-        if inspect.isroutine(found) or isinstance(function_below(found), FunctionType):
-            return self.method(found, Thing(thing))
-        if hasattr(type(found), "__get__"):
-            # A slot, or a descriptor of a library: not read, since that would run it.
-            return hinted(annotated_attribute(type(thing), name))
-        return Thing(found)
+        known = self.of_its_class(Thing(thing), found)
+        # A slot, or a descriptor of a library: not read, since that would run it.
+        return hinted(annotated_attribute(type(thing), name)) if known is None else known
 
     def attribute_of_instance(self, base: Instance, name: str, scope: Scope) -> Value:
         if isinstance(base.kind, str):
             return BoundTo(SimpleNamespace(__name__=name), base)
-        if deep(base) and not callable(function_below(inspect.getattr_static(base.kind, name, None))):
-            return Deep(package_of(base))
         found = inspect.getattr_static(base.kind, name, ABSENT)
+        if deep(base) and (found is ABSENT or not callable(function_below(found))):
+            return Deep(package_of(base))
         if found is None or injected(found):
             return self.later(base, name, found)
+        written = self.of_its_class(base, found)
+        return self.of_its_own(base, name) if written is None else written
+
+    def of_its_class(self, base: Thing | Instance, found: Any) -> Value | None:
+        """An attribute that a class has, if that says what an object of it has."""
         if getter(found) is not None:
             return self.property(found, base)
         if inspect.isroutine(found) or isinstance(function_below(found), FunctionType):
             return self.method(found, base)
-        if found is not ABSENT and not hasattr(type(found), "__get__"):
-            return Thing(found)
+        return None if found is ABSENT or hasattr(type(found), "__get__") else Thing(found)
+
+    def of_its_own(self, base: Instance, name: str) -> Value:
+        """An attribute that an object is given: by its class's methods, or as its class annotates it."""
         assigned = self.assigned(base, name)
-        told = hinted(annotated_attribute(base.kind, name))
+        told = hinted(annotated_attribute(base.kind, name))  # type: ignore[arg-type]  # a class, known here
         if assigned is None:
             return told if told is not PLAIN else self.missing(base, name)
         return told if assigned is PLAIN else assigned
@@ -287,7 +291,7 @@ def assignments(node: ast.AST, name: str) -> list[ast.expr]:
 
 @cache
 def locals_of(method: ast.AST, used_in: ast.AST) -> list[tuple[str, ast.expr]]:
-    """What a method assigns to the names that an expression uses, as a default in the place of None."""
+    """What a method assigns to the names that an expression uses, as a default for None."""
     used = {one.id for one in ast.walk(used_in) if isinstance(one, ast.Name)}
     return [
         (target.id, one.value)
@@ -313,7 +317,7 @@ def package_of(value: Thing | Instance) -> str:
 
 
 def deep(value: Thing | Instance) -> bool:
-    """Whether an object is a client of an SDK, or what its attributes lead to, and not an asynchronous one."""
+    """Whether an object is an SDK's client, or what its attributes lead to, and not an asynchronous one."""
     kinds = names(value)
     return (
         package_of(value) in DEEP

@@ -50,7 +50,6 @@ from .what_blocks import (
     SESSION_NAMES,
 )
 
-
 MOST_DECORATORS = 20
 """Libraries' decorators around one function."""
 
@@ -144,8 +143,6 @@ class Calls(Attributes):
         self, thing: Any, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Body
     ) -> Value:
         scope, below = walk.scope, function_below(thing)
-        if remembered(thing) and not positional and not keywords:
-            return self.result_of_known(thing)
         if isinstance(below, functools.partial):
             return self.call_known(
                 below.func, node, [*map(Thing, below.args), *positional],
@@ -156,7 +153,9 @@ class Calls(Attributes):
         if inspect.isclass(below):
             return self.construct(below, node, positional, keywords, scope)
         if isinstance(below, FunctionType) and own_code(below.__code__):
-            return self.own(below, self.arguments(below, positional, keywords))
+            given = self.arguments(below, positional, keywords)
+            again = positional or keywords or not remembered(thing)
+            return self.own(below, given) if again else self.result_of_known(thing)
         if inspect.isroutine(below):
             return self.foreign(below, node, positional, scope)
         return self.call_known_method(Thing(below), "__call__", node, positional, keywords, scope)
@@ -189,7 +188,8 @@ class Calls(Attributes):
 
     def wrapped(self, value: Thing) -> Value:
         """A library's decorator around a function of the app: that is called, too."""
-        inner, owner = getattr(value.thing, "__wrapped__", None), None
+        inner: Any = getattr(value.thing, "__wrapped__", None)
+        owner: Any = None
         for _ in range(MOST_DECORATORS):
             if isinstance(inner, MethodType):
                 inner, owner = inner.__func__, inner.__self__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import inspect
 import sys
@@ -22,10 +23,9 @@ def annotated(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
     names = Checked(known)
     found = {}
     for name, hint in inspect.get_annotations(owner).items():
-        try:
-            found[name] = eval(hint, known, names) if isinstance(hint, str) else hint  # noqa: S307  # as typing does
-        except Exception:  # evaluating an app's annotations may raise anything
-            continue
+        # Evaluating an app's annotations may raise anything.
+        with contextlib.suppress(Exception):
+            found[name] = eval(hint, known, names) if isinstance(hint, str) else hint  # noqa: S307  # as typing
     return found
 
 

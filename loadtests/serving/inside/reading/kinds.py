@@ -43,6 +43,6 @@ def awaited(node: ast.Call, walk: Body) -> bool:
 
 
 def remembered(thing: object) -> bool:
-    """Whether a cached function has run already, as settings that the app's modules have asked for: without
-    arguments it does not run again."""
+    """Whether a cached function has been called, as by the app's modules for its settings: without arguments
+    it does not run again."""
     return isinstance(thing, functools._lru_cache_wrapper) and bool(thing.cache_info().currsize)

@@ -32,6 +32,7 @@ class Program(Protocol):
 
     home: Path
     way: list[tuple[Any, ...]]
+
     @property
     def memory(self) -> Cuts: ...
 

@@ -101,8 +101,9 @@ class Reader:
     def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None:
         """Note a call that blocks, once for each place."""
         line = getattr(node, "lineno", None)
-        place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind, "task": self.tasks > 0}
-        self.blocks.setdefault((what, scope.file, line), {**place, "chain": list(self.chain[1:])})
+        place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind}
+        way = {"task": self.tasks > 0, "chain": list(self.chain[1:])}
+        self.blocks.setdefault((what, scope.file, line), {**place, **way})
 
     def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None:
         """Note a call that could not be followed."""

@@ -106,10 +106,12 @@ ORDINARY = frozenset(
 )
 """Methods of built-in types, which anything may have."""
 
-HARMLESS = ORDINARY | frozenset(
+BUILDING = (
     "in_ not_in is_ is_not like not_like ilike any has desc asc label between nulls_first nulls_last "
-    "model_dump model_dump_json model_copy model_validate dict json".split()
+    "model_dump model_dump_json model_copy model_validate dict json"
 )
+
+HARMLESS = ORDINARY | set(BUILDING.split(" "))
 """Those, and methods by which SQLAlchemy's columns build statements and pydantic's models turn into data."""
 
 

@@ -59,8 +59,9 @@ class Walk(ast.NodeVisitor):
 
     def value_of_binop(self, node: ast.BinOp) -> Value:
         left, _ = self.value(node.left), self.value(node.right)
-        path = isinstance(node.op, ast.Div) and isinstance(left, Thing | Instance)
-        return left if path and "pathlib.PurePath" in names(left) else PLAIN
+        if not isinstance(node.op, ast.Div) or not isinstance(left, Thing | Instance):
+            return PLAIN
+        return left if "pathlib.PurePath" in names(left) else PLAIN
 
     def value_of_boolop(self, node: ast.BoolOp) -> Value:
         return one_of([self.value(one) for one in node.values])

@@ -58,7 +58,7 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
     **{f"pandas.io.{place}": (f"pandas.{place.rpartition('.')[2]}", "file") for place in
        ("parsers.readers.read_csv", "excel._base.read_excel", "json._json.read_json", "sql.read_sql",
         "parquet.read_parquet")},
-    "PIL.Image.open": ("PIL.Image.open", "file"), "tarfile.TarFile.open": ("tarfile.open", "file"),
+    "tarfile.TarFile.open": ("tarfile.open", "file"),
     "os.walk": ("os.walk", "file"), "os.fsync": ("os.fsync", "file"), "posix.fsync": ("os.fsync", "file"),
 }  # fmt: skip
 """Functions by their own module and qualified name: how they are called, and what keeps the thread."""
@@ -159,7 +159,6 @@ METHODS: dict[str, tuple[str, str, Kind]] = {
     "apprise.apprise.Apprise": ("apprise.Apprise", "notify", "waits"),
     "zipfile.ZipFile": ("zipfile.ZipFile", "write writestr read extract extractall testzip", "file"),
     "tarfile.TarFile": ("tarfile.TarFile", "add addfile extract extractall", "file"),
-    "PIL.Image.Image": ("PIL.Image", "save resize thumbnail convert filter transpose", "computes"),
     "argon2._password_hasher.PasswordHasher": ("argon2.PasswordHasher", "hash verify", "computes"),
     "argon2.PasswordHasher": ("argon2.PasswordHasher", "hash verify", "computes"),
     "passlib.context.CryptContext": ("CryptContext", "hash verify encrypt verify_and_update", "computes"),
@@ -202,7 +201,6 @@ RETURNS: dict[str, str] = {
     "redis.client.Redis.pipeline": "redis.client.Pipeline",
     "threading.Lock": "_thread.lock", "_thread.allocate_lock": "_thread.lock",
     "threading.RLock": "_thread.RLock",
-    "PIL.Image.open": "PIL.Image.Image",
     **{f"pathlib.PurePath.{name}": "pathlib.Path" for name in
        ("joinpath", "with_name", "with_suffix", "with_stem")},
     **{f"pathlib.Path.{name}": "pathlib.Path" for name in ("resolve", "absolute", "expanduser")},
