@@ -11,7 +11,7 @@ from typing import Any
 
 from .hints import annotated
 from .program import Program
-from .scope import Scope, definition, filled_later, parameters, rebound, returned
+from .scope import Definition, Scope, definition, filled_later, parameters, rebound, returned
 from .values import (
     PLAIN,
     Above,
@@ -187,18 +187,12 @@ class Attributes:
 
     def first_assigned(self, base: Instance, name: str) -> Value | None:
         found: list[Value] = []
-        for one in inspect.getmro(base.kind):  # type: ignore[arg-type]  # its caller has checked
-            members = [getter(member) or member for member in vars(one).values()]
-            methods = [member for member in members if isinstance(member, FunctionType)]
-            for method in sorted(methods, key=lambda member: member.__name__ != "__init__"):
-                node = definition(method) if own_code(method.__code__) else None
-                for value in assignments(node, name) if node is not None else ():
-                    given = base.arguments if method.__name__ == "__init__" else {}
-                    arguments = self.reader.filled(method, {"self": base, **given})
-                    quiet = Scope(node, method, None, arguments)  # type: ignore[arg-type]  # checked above
-                    found.append(self.quietly(value, quiet))
-                    if not isinstance(found[-1], Plain | Unknown):
-                        return found[-1]
+        for method, node, value in assigning(base.kind, name):  # type: ignore[arg-type]  # a class, known here
+            given = base.arguments if method.__name__ == "__init__" else {}
+            arguments = self.reader.filled(method, {"self": base, **given})
+            found.append(self.quietly(value, Scope(node, method, None, arguments)))
+            if not isinstance(found[-1], Plain | Unknown):
+                return found[-1]
         return one_of(found) if found else None
 
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
@@ -275,6 +269,21 @@ def annotated_attribute(kind: type, name: str) -> Any:
         if name in hints:
             return hints[name]
     return None
+
+
+@cache
+def assigning(kind: type, name: str) -> list[tuple[FunctionType, Definition, ast.expr]]:
+    """Where the methods of a class and of those above it assign `self.name`: the method, constructors first,
+    and the value."""
+    found = []
+    for one in kind.__mro__:
+        members = [getter(member) or member for member in vars(one).values()]
+        methods = [member for member in members if isinstance(member, FunctionType)]
+        for method in sorted(methods, key=lambda member: member.__name__ != "__init__"):
+            node = definition(method) if own_code(method.__code__) else None
+            if node is not None:
+                found += [(method, node, value) for value in assignments(node, name)]
+    return found
 
 
 @cache
