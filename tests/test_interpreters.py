@@ -93,6 +93,17 @@ def test_where_one_arm_has_no_uvloop_no_arm_uses_it_unless_it_asks_for_it(tmp_pa
     assert arms_of(RunSettings(), ["ours=shop:app"])[0].serving == Serving()
 
 
+def test_an_app_without_an_environment_is_served_by_that_of_the_other_arm(tmp_path: Path) -> None:
+    """As in a worktree beside the checkout; unless it names one, or the other arm's is named."""
+    python = environment_in(tmp_path / "new" / ".venv", PLAIN)
+    (tmp_path / "old").mkdir()
+    old, new = f"old=shop:app,cwd={tmp_path / 'old'}", f"new=shop:app,cwd={tmp_path / 'new'}"
+    assert [arm.python for arm in arms_of(RunSettings(), [old, new, "sync"])] == [str(python)] * 2 + [None]
+    named = arms_of(RunSettings(), [f"{old},python={sys.executable}", new])
+    assert [arm.python for arm in named] == [sys.executable, str(python)]
+    assert arms_of(RunSettings(), [old, f"{new},python={python}"])[0].python is None
+
+
 @pytest.mark.parametrize(
     "chosen", [{"base_ref": "HEAD"}, {"sweep": ["threads=10,40"]}], ids=["base and head", "a sweep"]
 )

@@ -96,9 +96,10 @@ def table(several: Sequence[ComparedEndpoint], width: int) -> Table:
 def arm_labels(arms: Iterable[str]) -> Mapping[str, list[str]]:
     """Lines for the names of arms; of two, what they do not have in common: `base` and `head`."""
     names = list(arms)
-    common = commonprefix(names).rpartition("-") if len(names) == 2 else ("", "", "")
+    common = commonprefix(names).rpartition("-") if len(names) == 2 else ("", "", "")  # noqa: RUF071  # no paths
     start = len(common[0] + common[1])
-    return {name: wrap(name[start:], LONGEST_LABEL, break_on_hyphens=False) for name in names}
+    cut = {name: name[start:] or name for name in names}
+    return {name: wrap(cut[name], LONGEST_LABEL, break_on_hyphens=False) for name in names}
 
 
 def lines_of_arms(
