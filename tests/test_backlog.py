@@ -95,6 +95,15 @@ def test_fewer_tasks_than_requests_in_flight_are_no_pile_up() -> None:
     assert growing(counted(180.0), requests(400.0, 0.5), WINDOWS).get("tasks") == 0.0
 
 
+@pytest.mark.parametrize(("rate", "behind"), [(16.0, 0.0), (50.0, 1.0)])
+def test_a_request_of_several_tasks_is_no_pile_up_by_itself(rate: float, behind: float) -> None:
+    """Eight requests in flight under a BaseHTTPMiddleware are 64 tasks, which vary; one more task for each
+    response is a pile-up there, too."""
+    counts = counted(rate, from_the_start=64.0, number=50)
+    found = growing(counts, requests(50.0, 0.16), WINDOWS).get("tasks")
+    assert found == pytest.approx(behind, abs=0.05)
+
+
 def test_an_overload_of_unanswered_requests_is_no_pile_up() -> None:
     """Each request takes longer than the previous one, so the number in flight grows."""
     longer = requests(400.0, np.linspace(0.0, 3.0, 1200))
