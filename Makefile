@@ -108,7 +108,7 @@ bench-power: $(READY)
 
 bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
-	$(BIN)/python -m pytest tests/test_faults.py --long --interrupts 50
+	$(BIN)/python -m pytest tests/test_interrupts.py --long --interrupts 50
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
 	$(BIN)/python -m benchmarks.starvation
