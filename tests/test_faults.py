@@ -220,9 +220,13 @@ def test_a_locked_or_lost_database_is_a_result_of_its_arm_and_the_run_continues(
     ],
 )
 def test_an_app_that_does_not_start_is_one_clear_error_within_bounded_time(
-    environment: ServingEnvironment, app: str, message: str, patience: float
+    environment: ServingEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    app: str,
+    message: str,
+    patience: float,
 ) -> None:
-    environment.boot_timeout = patience
+    monkeypatch.setattr(environment, "boot_timeout", patience)
     with pytest.raises(ChildFailed, match=message) as caught:
         Server(Arm(name="a", app=app, app_dir=str(APPS)), environment, "f.1").become_ready()
     assert "a.log)" in caught.value.cause
