@@ -22,7 +22,7 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import ExternalServer
 from loadtests.system.accounting import ClockReading, Clocks
 from loadtests.system.processes import OUR_PACKAGES
-from tests.commands import carried_out, duel, duel_here
+from tests.commands import brisk_here, carried_out, duel, duel_here
 from tests.conftest import APPS
 from tests.serving import get
 

@@ -1,4 +1,4 @@
-"""Work after the last response: what a server's CPU times and processes show of it, and how it comes to rest."""
+"""Work after the last response: what CPU times and processes show of it, and how a server comes to rest."""
 
 from __future__ import annotations
 
