@@ -227,6 +227,7 @@ def test_an_app_that_does_not_start_is_one_clear_error_within_bounded_time(
     patience: float,
 ) -> None:
     monkeypatch.setattr(environment, "boot_timeout", patience)
+    monkeypatch.setattr(Child, "grace", 0.5)
     with pytest.raises(ChildFailed, match=message) as caught:
         Server(Arm(name="a", app=app, app_dir=str(APPS)), environment, "f.1").become_ready()
     assert "a.log)" in caught.value.cause
@@ -234,8 +235,9 @@ def test_an_app_that_does_not_start_is_one_clear_error_within_bounded_time(
 
 
 def test_a_run_whose_app_does_not_start_is_one_clear_error_within_bounded_time(
-    tmp_path: Path, unseeded: None
+    tmp_path: Path, unseeded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Child, "grace", 0.5)
     arms = ["--app-dir", str(APPS), "--arm", "a=odd:silent", "--arm", "fast=limiter:fast"]
     done = duel_here(*SHORT, "--boot-timeout", "1", *arms, cwd=tmp_path)
     assert done.returncode == 5, done.stderr

@@ -21,6 +21,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
+from reports.render import report_directory
 from tests import scripted
 from tests.commands import DUEL, PLAIN, duel_here
 from tests.shapes import even
@@ -124,8 +125,12 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str
 
 @pytest.mark.parametrize(("moment", "signals"), INTERRUPTS)
 def test_an_interrupt_leaves_no_process_and_a_readable_run(
-    interrupted: dict[tuple[str, str], Interrupted], moment: str, signals: str
+    interrupted: dict[tuple[str, str], Interrupted],
+    moment: str,
+    signals: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(report_directory, "charts", lambda _: ())
     found = interrupted[moment, signals]
     # Servers, generator and slow service; there are none during the report.
     assert found.children >= 2 or moment == "report"

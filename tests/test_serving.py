@@ -296,7 +296,8 @@ def test_processes_started_by_a_child_end_with_it(tmp_path: Path) -> None:
     )
     child = Child("a parent", ["-c", code], tmp_path / "log")
     grandchild = psutil.Process(child.receive(30)["pid"])
-    child.stop(grace=0.2)
+    child.grace = 0.2
+    child.stop()
     _, alive = psutil.wait_procs([grandchild], timeout=10)
     assert not child.alive
     assert not alive
