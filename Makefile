@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test quick floors lint style types contracts lock wheel readme schema findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -88,6 +88,11 @@ types: $(READY)
 
 contracts: $(READY)
 	$(BIN)/lint-imports --no-logo
+
+# Compile what the tests import, once: otherwise each of their processes in the first seconds does it for itself.
+warm: $(READY)
+	$(PYTEST) --quiet --collect-only > /dev/null
+	$(BIN)/python -P -m loadtests.load.generator --help > /dev/null
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
