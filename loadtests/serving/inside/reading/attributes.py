@@ -117,7 +117,7 @@ class Attributes:
     def of_its_own(self, base: Instance, name: str) -> Value:
         """An attribute that an object is given: by its class's methods, or as its class annotates it."""
         assigned = self.assigned(base, name)
-        told = hinted(annotated_attribute(base.kind, name))  # type: ignore[arg-type]  # a class, known here
+        told = hinted(annotated_attribute(base.kind, name))
         if assigned is None:
             return told if told is not PLAIN else self.missing(base, name)
         return told if assigned is PLAIN else assigned
@@ -187,7 +187,7 @@ class Attributes:
 
     def first_assigned(self, base: Instance, name: str) -> Value | None:
         found: list[Value] = []
-        for method, node, value in assigning(base.kind, name):  # type: ignore[arg-type]  # a class, known here
+        for method, node, value in assigning(base.kind, name):
             given = base.arguments if method.__name__ == "__init__" else {}
             arguments = self.reader.filled(method, {"self": base, **given})
             found.append(self.quietly(value, Scope(node, method, None, arguments)))
