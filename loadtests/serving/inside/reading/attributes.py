@@ -117,7 +117,7 @@ class Attributes:
     def of_its_own(self, base: Instance, name: str) -> Value:
         """An attribute that an object is given: by its class's methods, or as its class annotates it."""
         assigned = self.assigned(base, name)
-        told = hinted(annotated_attribute(base.kind, name))
+        told = hinted(annotated_attribute(base.kind, name))  # type: ignore[arg-type]  # a class, known here
         if assigned is None:
             return told if told is not PLAIN else self.missing(base, name)
         return told if assigned is PLAIN else assigned
