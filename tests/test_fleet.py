@@ -169,7 +169,7 @@ def test_names_that_generators_number_differently_are_merged(tmp_path: Path) -> 
 
 def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> None:
     done = brisk_here(
-        "run", "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3",
+        "run", "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "0.4", "--warmup", "0.1",
         "--rounds", "1", "--generators", "2", "--arm", "fast=limiter:fast", "--arm", "slow=limiter:slow",
         "--json", "-", cwd=tmp_path,
     )  # fmt: skip

@@ -36,6 +36,14 @@ class Instance:
 
 
 @dataclass(frozen=True, eq=False)
+class Above:
+    """What `super()` gives: an object, whose attributes are looked for above one of its classes."""
+
+    owner: Thing | Instance
+    below: type
+
+
+@dataclass(frozen=True, eq=False)
 class Deep:
     """What the attributes of an SDK's client lead to."""
 
@@ -87,7 +95,7 @@ class Plain:
     """A value whose methods do not matter: text, numbers, what libraries return."""
 
 
-Value = Thing | Instance | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
+Value = Thing | Instance | Above | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
 
 PLAIN = Plain()
 
@@ -97,6 +105,14 @@ ORDINARY = frozenset(
     for name in dir(kind)
 )
 """Methods of built-in types, which anything may have."""
+
+BUILDING = (
+    "in_ not_in is_ is_not like not_like ilike any has desc asc label between nulls_first nulls_last "
+    "model_dump model_dump_json model_copy model_validate dict json"
+)
+
+HARMLESS = ORDINARY | set(BUILDING.split(" "))
+"""Those, and methods by which SQLAlchemy's columns build statements and pydantic's models turn into data."""
 
 
 def one_of(values: list[Value]) -> Value:
@@ -132,9 +148,10 @@ def own_code(code: CodeType) -> bool:
 
 @cache
 def own_file(file: str) -> bool:
-    """Whether a file is the app's."""
+    """Whether a file is the app's, even one that is not there, as of a module that is delivered compiled."""
     path = Path(file)
-    if not path.is_file() or any(part in LIBRARIES for part in path.parts):
+    generated = file.startswith("<") and not path.is_file()
+    if not file or generated or any(part in LIBRARIES for part in path.parts):
         return False
     resolved = path.resolve()
     return not any(resolved.is_relative_to(one) for one in STANDARD) and not any(

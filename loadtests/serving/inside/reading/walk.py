@@ -6,7 +6,7 @@ import ast
 
 from .calls import Calls
 from .scope import Scope
-from .values import PLAIN, Iterated, Local, Thing, Unknown, Value, each, hinted, one_of
+from .values import PLAIN, Instance, Iterated, Local, Thing, Unknown, Value, each, hinted, names, one_of
 
 
 class Walk(ast.NodeVisitor):
@@ -56,6 +56,12 @@ class Walk(ast.NodeVisitor):
     def value_of_ifexp(self, node: ast.IfExp) -> Value:
         self.value(node.test)
         return one_of([self.value(node.body), self.value(node.orelse)])
+
+    def value_of_binop(self, node: ast.BinOp) -> Value:
+        left, _ = self.value(node.left), self.value(node.right)
+        if not isinstance(node.op, ast.Div) or not isinstance(left, Thing | Instance):
+            return PLAIN
+        return left if "pathlib.PurePath" in names(left) else PLAIN
 
     def value_of_boolop(self, node: ast.BoolOp) -> Value:
         return one_of([self.value(one) for one in node.values])
