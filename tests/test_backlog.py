@@ -23,8 +23,9 @@ from loadtests.records.trial import Resources
 from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
 from loadtests.serving.versions import Sources
 from loadtests.system.settling import STEP, FamilyClock, settle
-from reports.advice.cards import NOT_DECIDED, Advice, MayNotLast, choose
+from reports.advice.cards import NOT_DECIDED, Advice, choose
 from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
+from reports.advice.notes import MayNotLast
 from reports.analysis.backlogs.growth import BacklogKind, growing
 from reports.analysis.backlogs.judgement import Backlog
 from reports.analysis.backlogs.keeping import KeepsMore, kept
@@ -92,6 +93,15 @@ def test_fewer_tasks_than_requests_in_flight_are_no_pile_up() -> None:
     """400 requests per second that take 0.5 s: about 200 are in flight, which may all wait for the same pool
     at one count, and none at the next."""
     assert growing(counted(180.0), requests(400.0, 0.5), WINDOWS).get("tasks") == 0.0
+
+
+@pytest.mark.parametrize(("rate", "behind"), [(16.0, 0.0), (50.0, 1.0)])
+def test_a_request_of_several_tasks_is_no_pile_up_by_itself(rate: float, behind: float) -> None:
+    """Eight requests in flight under a BaseHTTPMiddleware are 64 tasks, which vary; one more task for each
+    response is a pile-up there, too."""
+    counts = counted(rate, from_the_start=64.0, number=50)
+    found = growing(counts, requests(50.0, 0.16), WINDOWS).get("tasks")
+    assert found == pytest.approx(behind, abs=0.05)
 
 
 def test_an_overload_of_unanswered_requests_is_no_pile_up() -> None:

@@ -39,6 +39,10 @@ class Serving(Frozen):
     """Connections that may wait to be accepted."""
     keep_alive: Annotated[int, Field(ge=1, le=86_400)] = 75
     """Seconds that an idle connection is kept."""
+    middleware: Annotated[int, Field(ge=0, le=50)] = 0
+    """Layers of BaseHTTPMiddleware that are put in front of the app and do nothing."""
+    pure_middleware: Annotated[int, Field(ge=0, le=50)] = 0
+    """The same in pure ASGI."""
     heartbeats: Literal["on", "off"] = "on"
     """Whether a heartbeat inside the server reports what it is doing; off only to measure its cost."""
 
@@ -246,7 +250,8 @@ def axis(text: str) -> tuple[str, tuple[str, ...]]:
 
 def variant(arm: Arm, chosen: dict[str, str]) -> Arm:
     """`arm` with some of its knobs set, and a name that says so. Raises PlanError."""
-    serving, env = arm.serving.model_dump(), dict(arm.env)
+    # Only what was asked for: the rest depends on what the interpreter has installed.
+    serving, env = arm.serving.model_dump(exclude_unset=True), dict(arm.env)
     for name, value in chosen.items():
         target = SHORT.get(name, name)
         if target.startswith("env."):

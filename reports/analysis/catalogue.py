@@ -10,7 +10,7 @@ from loadtests.records import Arm
 RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
 """Endpoints whose work can use all cores."""
 
-DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-dependency|io_bound|mixed")
+DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-|list-plain|io_bound|mixed")
 """Scenarios that use the database."""
 
 CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})

@@ -176,6 +176,13 @@ def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
     return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
 
 
+def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
+    """The app behind what answers in its place: a refusal of writes, and the pulse."""
+    if options.reads_only:
+        app = beside("guarded").reads_only(app, kind)
+    return beside("pulse").with_pulse(app, kind, options.pulse) if options.pulse else app
+
+
 def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
     """Keep `workers` processes that accept from one socket, ready when all are; when one ends, all do.
 
@@ -254,6 +261,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
     parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
     parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
+    parser.add_argument("--middleware", type=int, default=0, help="layers of BaseHTTPMiddleware")
+    parser.add_argument("--pure-middleware", type=int, default=0, help="layers of pure ASGI middleware")
     parser.add_argument(
         "--heartbeats", choices=("on", "off"), default="on", help="whether the server records heartbeats"
     )
@@ -261,8 +270,22 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
+    parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
+
+
+def loaded(options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """The app, the same behind the layers of middleware that are asked for, and how that is called. Exits
+    with what is wrong with the app."""
+    loading, middleware = beside("loading"), beside("middleware")
+    try:
+        app = loading.load(options.app)
+        layers = (options.middleware, options.pure_middleware)
+        whole = middleware.behind(app, loading.interface(app), *layers)
+    except (loading.UnusableApp, middleware.NoBaseMiddleware) as error:
+        sys.exit(error.lines())
+    return app, whole, loading.interface(whole)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -297,16 +320,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs))
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
-    loading = beside("loading")
-    try:
-        app = loading.load(options.app)
-    except loading.UnusableApp as error:
-        sys.exit(error.lines())
+    app, whole, kind = loaded(options)
     served.append(app)
     watchdogs += watchdogs_of(app, options)
-    kind = loading.interface(app)
     config = uvicorn.Config(
-        beside("guarded").reads_only(app, kind) if options.reads_only else app,
+        fronted(whole, kind, options),
         interface=kind,
         loop=options.loop,
         http=options.http,
