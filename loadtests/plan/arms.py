@@ -250,7 +250,8 @@ def axis(text: str) -> tuple[str, tuple[str, ...]]:
 
 def variant(arm: Arm, chosen: dict[str, str]) -> Arm:
     """`arm` with some of its knobs set, and a name that says so. Raises PlanError."""
-    serving, env = arm.serving.model_dump(), dict(arm.env)
+    # Only what was asked for: the rest depends on what the interpreter has installed.
+    serving, env = arm.serving.model_dump(exclude_unset=True), dict(arm.env)
     for name, value in chosen.items():
         target = SHORT.get(name, name)
         if target.startswith("env."):

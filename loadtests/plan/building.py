@@ -117,7 +117,7 @@ def check_users(arms: Sequence[Arm]) -> None:
 def check_places(arms: Sequence[Arm]) -> None:
     """Raises PlanError where a directory, an interpreter or what is copied of an arm does not exist."""
     for arm in arms:
-        for key, directory in (("app-dir", arm.app_dir), ("cwd", arm.cwd)):
+        for key, directory in (("cwd", arm.cwd), ("app-dir", arm.app_dir)):
             if directory is not None and not Path(directory).is_dir():
                 raise PlanError(
                     f"arm {arm.name!r}: there is no directory {directory}", hint=f"check its {key}"
@@ -133,7 +133,7 @@ def check_places(arms: Sequence[Arm]) -> None:
 def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
     """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
     does not suit one, or one is a server on another machine without `allow_remote`."""
-    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in texts) or built_in_arms()
+    chosen = parsed(settings, texts) or built_in_arms()
     check_own_code(chosen, texts, settings.app_dir)
     for arm in chosen:
         if arm.url is not None:
@@ -144,6 +144,22 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
                 hint="add --database postgresql, or leave this arm out",
             )
     return chosen
+
+
+def parsed(settings: RunSettings, texts: Sequence[str]) -> tuple[Arm, ...]:
+    """The arms that `texts` describe. An app without an environment beside it, as in a worktree of the other
+    arm's repository, is served by the environment found for the others: with our packages on one side, the
+    difference would be theirs. Raises PlanError."""
+    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in texts)
+    free = {arm.name for arm, text in zip(chosen, texts, strict=True) if ",python=" not in text}
+    found = {arm.python for arm in chosen if arm.name in free and arm.python is not None}
+    if len(found) != 1:
+        return chosen
+    (python,) = found
+    return tuple(
+        arm.model_copy(update={"python": python}) if arm.name in free and arm.app_dir is not None else arm
+        for arm in chosen
+    )
 
 
 def check_own_code(arms: Sequence[Arm], texts: Sequence[str], app_dir: str) -> None:
@@ -164,7 +180,7 @@ def check_own_code(arms: Sequence[Arm], texts: Sequence[str], app_dir: str) -> N
 
 def described(settings: RunSettings) -> tuple[Arm, ...]:
     """The arms that are described, as they are and swept; none where none are. Raises PlanError."""
-    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in settings.arm)
+    chosen = parsed(settings, settings.arm)
     return (*chosen, *swept(chosen, settings.sweep)) if chosen else ()
 
 
