@@ -199,7 +199,7 @@ async def differences(style: str, path: str, settings: Settings, parts: Sequence
     """Log ratios of the time without heartbeats and watchdog to the time with them, one per pair."""
     app = import_module(f"{style}_app.main").create_app(settings)
     heart = Switched(Pending())
-    dog = Leashed(Stacks(None, endpoints(app)))
+    dog = Leashed(Stacks((), endpoints(app)))
     switch = Switch(heart, dog, parts)
     random = Random(1)
     async with app.router.lifespan_context(app) as state:

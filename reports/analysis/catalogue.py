@@ -21,12 +21,14 @@ CALLS_PLAINLY = frozenset({"plain-client"})
 
 
 def is_twin(arm: Arm) -> bool:
-    """Whether an arm serves one of our own apps."""
-    return arm.app.startswith(("sync_app.", "async_app."))
+    """Whether an arm serves our own apps."""
+    return all(app.startswith(("sync_app.", "async_app.")) for app in arm.apps)
 
 
 def style(arm: Arm) -> str:
-    """How a twin's routes are written; for any other app, the arm's name."""
+    """How a twin's routes are written; for any other app, and for a hybrid, the arm's name."""
+    if arm.hybrid is not None:
+        return arm.name
     if arm.app.startswith("sync_app."):
         return "def"
     return "async def" if is_twin(arm) else arm.name
@@ -39,8 +41,9 @@ def http_clients(arms: Sequence[Arm], scenario: str) -> dict[str, str | None]:
 
 
 def http_client(arm: Arm, scenario: str) -> str | None:
-    """The HTTP client that a twin calls the slow service with; None where it calls nothing."""
-    if not is_twin(arm) or scenario not in CALLS | CALLS_PLAINLY:
+    """The HTTP client that a twin calls the slow service with; None where it calls nothing, and for a hybrid,
+    which has both."""
+    if not is_twin(arm) or arm.hybrid is not None or scenario not in CALLS | CALLS_PLAINLY:
         return None
     if arm.app.startswith("sync_app."):
         return "httpx.Client"
