@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from loadtests.records import Arm
 
@@ -18,6 +18,39 @@ CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})
 
 CALLS_PLAINLY = frozenset({"plain-client"})
 """Scenarios that call it through plain httpx."""
+
+ROUTES: Mapping[str, str] = {
+    "users.read": "GET /users/{user_id}",
+    "users.list": "GET /users",
+    "users.create": "POST /users",
+    "users.update": "PATCH /users/{user_id}",
+    "posts.read": "GET /posts/{post_id}",
+    "posts.list": "GET /posts",
+    "posts.create": "POST /posts",
+    "posts.replace": "PUT /posts/{post_id}",
+    "posts.update": "PATCH /posts/{post_id}",
+    "pages.home": "GET /pages",
+    "pages.post": "GET /pages/posts/{post_id}",
+    "ping": "GET /ping",
+    "sleep": "GET /sleep",
+    "upstream": "GET /upstream",
+    "fan-out": "GET /fan-out",
+    "file": "GET /file",
+    "report": "GET /report",
+    "background": "POST /background",
+    "python": "GET /python",
+    "hash": "GET /hash",
+    "crunch": "GET /crunch",
+    "image": "GET /image",
+    "checkout": "POST /checkout",
+    "blocking": "GET /pitfalls/blocking",
+    "offloaded": "GET /pitfalls/offloaded",
+    "process": "GET /pitfalls/process",
+    "file-inline": "GET /pitfalls/file-inline",
+    "plain-client": "GET /pitfalls/plain-client",
+    "session-dependency": "GET /pitfalls/session-dependency/{post_id}",
+}
+"""By endpoint, the route that answers it; a test keeps the two equal."""
 
 
 def is_twin(arm: Arm) -> bool:

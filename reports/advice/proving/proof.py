@@ -1,0 +1,262 @@
+"""A run of two arms and of the hybrid made of both → whether the hybrid is better than either, and which
+route's advice failed where it is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from loadtests.records import Arm, Cell, Metric, Run, Trial, rounds_tried
+from reports.advice.neighbours import HARM, NOTICED
+from reports.analysis.catalogue import ROUTES
+from reports.analysis.estimates import estimate
+from reports.analysis.mixtures.figures import of_arm
+from reports.analysis.readings import ALL, CanarySeen, Readings, endpoints_of
+from reports.analysis.statistics import Interval, position, repeated_interval
+from reports.analysis.verdicts import NOTHING
+
+ProofWord = Literal["better", "equal", "worse", "not-decided"]
+
+ENOUGH = 20
+"""Requests of a canary in a trial without which it has no median."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The hybrid and one of its arms in one cell. Ratios are the hybrid's value ÷ the arm's."""
+
+    arm: str
+    metric: Metric
+    """The one that decides the cell."""
+    ratio: Interval | None
+    waits: Interval | None
+    """Of the median response time of a light request beside the load."""
+    word: ProofWord
+    """Of the hybrid against the arm."""
+
+
+@dataclass(frozen=True)
+class EndpointProof:
+    """One endpoint of a cell. Seconds."""
+
+    endpoint: str
+    answered_by: str
+    """The arm whose app answers it in the hybrid; "" where that is not known."""
+    p95: Mapping[str, float | None]
+    """By arm."""
+    better: str | None = None
+    """The arm in which it surely is faster than in the hybrid: the advice for this route failed."""
+    ratio: Interval | None = None
+    """The hybrid's p95, or p50 where a window holds too few requests, ÷ that arm's."""
+
+
+@dataclass(frozen=True)
+class CellProof:
+    """What the three show in one cell."""
+
+    cell: Cell
+    beside: tuple[Beside, ...]
+    served: Mapping[str, float | None]
+    """By arm, requests per second."""
+    waits: Mapping[str, float | None]
+    """By arm, the median response time of a light request beside the load, in seconds."""
+    endpoints: tuple[EndpointProof, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether an app that follows the advice is better than either arm."""
+
+    hybrid: str
+    arms: tuple[str, str]
+    """Those that it is made of; the last one answers what the table does not name."""
+    routes: tuple[int, int]
+    """How many the table names for each."""
+    pulse: bool
+    """Whether light requests are answered on the event loop by duel itself, or by a route of the app."""
+    cells: tuple[CellProof, ...]
+
+    @property
+    def word(self) -> ProofWord:
+        """Better: than each arm in some cell, and worse in none."""
+        words = {(one.arm, one.word) for cell in self.cells for one in cell.beside}
+        if any(word == "worse" for _, word in words):
+            return "worse"
+        if all((arm, "better") in words for arm in self.arms):
+            return "better"
+        return "not-decided" if any(word == "not-decided" for _, word in words) else "equal"
+
+
+def proof(run: Run, readings: Readings) -> Proof | None:
+    """The proof that a run holds; None where it has no hybrid of two of its arms. Raises RecordError."""
+    names = {arm.name for arm in run.plan.arms}
+    hybrid = next((arm for arm in run.plan.arms if arm.hybrid and {*arm.hybrid.arms} <= names), None)
+    if hybrid is None or hybrid.hybrid is None:
+        return None
+    light = Light(run, readings)
+    cells = tuple(
+        found for cell in run.plan.cells if (found := of_cell(run, readings, light, cell, hybrid)) is not None
+    )
+    made = hybrid.hybrid
+    routes = (len(made.routes), len(made.rest))
+    return Proof(hybrid.name, made.arms, routes, light.pulse, cells) if cells else None
+
+
+class Light:
+    """The light requests beside a run's loads: its pulse where it has one, or else its canary."""
+
+    def __init__(self, run: Run, readings: Readings) -> None:
+        self.readings = readings
+        self.pulse = any(getattr(trial.arrays, "pulse", None) is not None for trial in run.trials)
+
+    def seen(self, trial: Trial) -> CanarySeen | None:
+        """Raises RecordError."""
+        found: CanarySeen | None = (
+            getattr(self.readings, "pulse")(trial) if self.pulse else self.readings.canary(trial)  # noqa: B009  # where it is there
+        )
+        return found
+
+    def median(self, trial: Trial) -> float | None:
+        """Seconds; None without enough requests. Raises RecordError."""
+        seen = self.seen(trial)
+        return seen.median if seen is not None and seen.n >= ENOUGH else None
+
+
+def of_cell(run: Run, readings: Readings, light: Light, cell: Cell, hybrid: Arm) -> CellProof | None:
+    """What the three show in one cell; None without a round in which both of a pair count. Raises
+    RecordError."""
+    assert hybrid.hybrid is not None  # noqa: S101  # for mypy
+    several = {name: both(run, cell, hybrid.name, name) for name in hybrid.hybrid.arms}
+    if not all(several.values()):
+        return None
+    trials = {hybrid.name: [ours for ours, _ in several[hybrid.hybrid.arms[0]]]}
+    trials |= {name: [theirs for _, theirs in pairs] for name, pairs in several.items()}
+    waits = {name: middle([light.median(trial) for trial in mine]) for name, mine in trials.items()}
+    served = {name: of_arm(readings, mine, ALL).throughput for name, mine in trials.items()}
+    alpha = run.plan.alpha / len(several)
+    beside = tuple(
+        against(run, readings, light, cell, name, pairs, (waits[hybrid.name], waits[name]), alpha)
+        for name, pairs in several.items()
+    )
+    return CellProof(cell, beside, served, waits, endpoints(run, readings, cell, hybrid, several))
+
+
+def both(run: Run, cell: Cell, one: str, other: str) -> list[tuple[Trial, Trial]]:
+    """The trials of two arms in the rounds in which both count."""
+    last = {name: {trial.round: trial for trial in run.of(cell, name)} for name in (one, other)}
+    return [
+        (last[one][round], last[other][round]) for round in rounds_tried(run, cell, (one, other)).counted
+    ]
+
+
+def against(
+    run: Run,
+    readings: Readings,
+    light: Light,
+    cell: Cell,
+    arm: str,
+    pairs: Sequence[tuple[Trial, Trial]],
+    waits: tuple[float | None, float | None],
+    alpha: float,
+) -> Beside:
+    """The hybrid against one arm, by the trials of both. Raises RecordError."""
+    metric = run.primary(cell)
+    ours, theirs = ([readings.whole(pair[side]) for pair in pairs] for side in (0, 1))
+    ratio = estimate(metric, theirs, ours, alpha).interval
+    times = [(light.median(mine), light.median(other)) for mine, other in pairs]
+    known = [math.log(mine / other) for mine, other in times if mine and other]
+    waited = repeated_interval(known, alpha) if len(known) == len(times) else None
+    gain = ratio if metric == "throughput" else inverted(ratio)
+    return Beside(arm, metric, ratio, waited, judged(gain, waited, waits, run.plan.margin))
+
+
+def inverted(ratio: Interval | None) -> Interval | None:
+    """Of times: how many times as fast."""
+    return None if ratio is None else Interval(1.0 / ratio.ratio, 1.0 / ratio.high, 1.0 / ratio.low, ratio.n)
+
+
+def judged(
+    gain: Interval | None, waits: Interval | None, seconds: tuple[float | None, float | None], margin: float
+) -> ProofWord:
+    """The hybrid against an arm, by what it serves and by what light requests wait: `gain` and `waits` are the
+    hybrid's ÷ the arm's, `seconds` the waits of both.
+
+    The rule of the cards: the one beside which light requests surely wait more than twice as long, and
+    noticeably, is worse, unless the other one serves less than half.
+    """
+    if gain is None:
+        return "not-decided"
+    mine, theirs = (one or 0.0 for one in seconds)
+    if waits is not None and waits.high < 1.0 / HARM and theirs - mine > NOTICED:
+        return "worse" if gain.high < 1.0 / HARM else "better"
+    if waits is not None and waits.low > HARM and mine - theirs > NOTICED:
+        return "better" if gain.low > HARM else "worse"
+    words: Mapping[str, ProofWord] = {"above": "better", "below": "worse", "within": "equal"}
+    return words.get(position(gain, margin), "not-decided")
+
+
+def endpoints(
+    run: Run,
+    readings: Readings,
+    cell: Cell,
+    hybrid: Arm,
+    several: Mapping[str, Sequence[tuple[Trial, Trial]]],
+) -> tuple[EndpointProof, ...]:
+    """Every endpoint of a cell. Raises RecordError."""
+    every = [readings.of(trial) for pairs in several.values() for pair in pairs for trial in pair]
+    names = [name for name in endpoints_of(every) if name != ALL]
+    first = next(iter(several.values()))
+    found = []
+    for name in names:
+        figures = {hybrid.name: of_arm(readings, [ours for ours, _ in first], name)}
+        figures |= {arm: of_arm(readings, [one for _, one in pairs], name) for arm, pairs in several.items()}
+        p95 = {arm: one.p95 for arm, one in figures.items()}
+        better, ratio = faster(run, readings, name, several, p95, len(names))
+        found.append(EndpointProof(name, answered_by(run, cell, hybrid, name), p95, better, ratio))
+    return tuple(found)
+
+
+def faster(
+    run: Run,
+    readings: Readings,
+    endpoint: str,
+    several: Mapping[str, Sequence[tuple[Trial, Trial]]],
+    p95: Mapping[str, float | None],
+    of: int,
+) -> tuple[str | None, Interval | None]:
+    """The arm that answers an endpoint faster than the other one, if it surely is faster than the hybrid, too;
+    and the hybrid's time ÷ its. `of`: endpoints that are looked at. Raises RecordError."""
+    known = {arm: value for arm in several if (value := p95[arm]) is not None}
+    best = min(known, key=lambda arm: known[arm], default=None)
+    if best is None:
+        return None, None
+    ours, theirs = (
+        [readings.of(pair[side]).get(endpoint, NOTHING) for pair in several[best]] for side in (0, 1)
+    )
+    for metric in ("p95", "p50"):
+        # Of many endpoints some would seem slower by chance.
+        found = estimate(metric, theirs, ours, run.plan.alpha / of).interval  # type: ignore[arg-type]  # a metric
+        if found is not None:
+            return (best, found) if position(found, run.plan.margin) == "above" else (None, None)
+    return None, None
+
+
+def answered_by(run: Run, cell: Cell, hybrid: Arm, endpoint: str) -> str:
+    """The arm whose app answers an endpoint in the hybrid; "" where that is not known."""
+    made = hybrid.hybrid
+    route = ROUTES.get(endpoint) if run.plan.locustfile is None else None
+    if route is None and run.answers is not None:
+        known = run.answers.route(hybrid.name, cell.scenario, endpoint)
+        route = f"{known.method} {known.path}".strip() if known is not None else None
+    if made is None or route is None:
+        return ""
+    path = route.rpartition(" ")[2]
+    return made.arms[0] if {route, path} & {*made.routes} else made.arms[1]
+
+
+def middle(values: Sequence[float | None]) -> float | None:
+    """The geometric mean; None where a value is unknown."""
+    known = [math.log(value) for value in values if value]
+    return math.exp(sum(known) / len(known)) if known and len(known) == len(values) else None
