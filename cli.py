@@ -211,7 +211,7 @@ def resume(
 
 @verb(*RENEWABLE, "rounds", "out", json=True, progress=True)
 def prove(settled: Settled, output: "Output", path: RunArgument, wait: WaitOption = False) -> None:
-    """Measure an app that follows a run's advice route by route, beside the arms: is it better than either?"""
+    """Measure an app that follows a run's advice, route by route, beside the arms: is it better than both?"""
     from loadtests.measure.proving import begin_proof
     from loadtests.plan.building import run_options
     from reports.runs import advice_of

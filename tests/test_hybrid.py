@@ -42,9 +42,11 @@ def described(*texts: str, others: Sequence[str] = ()) -> Arm:
 def test_a_hybrid_is_read_with_its_table_and_the_settings_of_its_process() -> None:
     arm = described("both=sync+async,sync=/python; get  /users/{id},async=/ping,threads=80,env.A=b")
     assert arm.hybrid == Hybrid(
-        arms=("sync", "async"), app=BUILT_IN["sync"].app, routes=("/python", "GET /users/{id}"), rest=("/ping",)
-    )
-    assert (arm.name, arm.app, arm.serving.threads, arm.env) == ("both", BUILT_IN["async"].app, 80, {"A": "b"})
+        arms=("sync", "async"), app=BUILT_IN["sync"].app, routes=("/python", "GET /users/{id}"),
+        rest=("/ping",),
+    )  # fmt: skip
+    assert (arm.name, arm.app) == ("both", BUILT_IN["async"].app)
+    assert (arm.serving.threads, arm.env) == (80, {"A": "b"})
 
 
 def test_a_hybrid_is_made_of_described_arms_wherever_they_are_described() -> None:
@@ -120,7 +122,9 @@ def joined(other: Any, default: Any, *table: str, rest: Sequence[str] = ()) -> H
     return HybridApp(*(JoinedApp(app, loading.interface(app), routes.routes(app), of) for app, of in sides))
 
 
-PATHS = ("/users/me", "/users/{name}", "/users/{number:int}", "/users/{name}/posts", "/{rest:path}", "/about")
+PATHS = (
+    "/users/me", "/users/{name}", "/users/{number:int}", "/users/{name}/posts", "/{rest:path}", "/about",
+)  # fmt: skip
 ASKED = ("/users/me", "/users/7", "/users/ann", "/users/ann/posts", "/about", "/elsewhere", "/users/", "/")
 Choice = list[tuple[str, str]]
 CHOICES = st.lists(
@@ -172,7 +176,8 @@ def test_each_request_is_answered_by_the_app_of_its_route() -> None:
         assert (await client.get("/nowhere")).status_code == 404
         assert (await client.delete("/users/7")).status_code == 405
 
-    talk(joined(side("other"), side("default"), "GET /users/{id}", "/sub/x", rest=["/users/me"]), conversation)
+    both = side("other"), side("default")
+    talk(joined(*both, "GET /users/{id}", "/sub/x", rest=["/users/me"]), conversation)
 
 
 def test_an_app_whose_routes_are_not_known_gets_the_paths_of_its_table() -> None:
@@ -232,7 +237,8 @@ def lived(app: Any, between: Talk | None = None) -> list[str]:
         await asked.put({"type": "lifespan.startup"})
         await progress.wait()
         if between is not None:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
                 await between(client)
         await asked.put({"type": "lifespan.shutdown"})
         await running
@@ -360,7 +366,8 @@ def test_a_hybrid_of_the_twins_answers_as_they_do_and_reports_as_one_server(
 
 
 def test_a_server_says_which_route_its_hybrid_does_not_have(environment: ServingEnvironment) -> None:
-    with pytest.raises(DidNotStart) as caught, serve(described("h=sync+async,sync=/pythn"), environment, "1"):
+    arm = described("h=sync+async,sync=/pythn")
+    with pytest.raises(DidNotStart) as caught, serve(arm, environment, "1"):
         pass
     assert "the app of arm 'sync' has no route /pythn" in caught.value.cause
     assert caught.value.hint == "did you mean /python?"

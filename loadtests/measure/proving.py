@@ -1,4 +1,4 @@
-"""The plan that shows whether the advice of a run holds: its two arms, and the hybrid that follows the advice."""
+"""The plan that shows whether the advice of a run holds: its arms, and the hybrid that follows the advice."""
 
 from __future__ import annotations
 
@@ -42,15 +42,17 @@ def proof_plan(
             f"the advice of run {run.id} is about other code: {changed}", hint="measure it again: duel run"
         )
     if (run.plan.database == "sqlite") != (database(settings) is None):
-        raise PlanError(f"the database of run {run.id} is {run.plan.database}", hint="pass the same --database")
+        raise PlanError(
+            f"the database of run {run.id} is {run.plan.database}", hint="pass the same --database"
+        )
     by_name = {arm.name: with_secrets(arm, run, lambda: described_again(settings)) for arm in run.plan.arms}
     one, default = (by_name[name] for name in arms)
     name = "hybrid" if "hybrid" not in arms else "hybrid-of-both"
     served = (joined(name, (one, default), routes), one, default)
     check_places(served)
     values = {
-        **run.plan.model_dump(), "profile": "proof", "arms": served, "cells": mixtures(run.plan), "against": {},
-        "thresholds": {}, "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
+        **run.plan.model_dump(), "profile": "proof", "arms": served, "cells": mixtures(run.plan),
+        "against": {}, "thresholds": {}, "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
         **rounds(settings, PROOF),
     }  # fmt: skip
     return validated(Plan, values, "the plan")

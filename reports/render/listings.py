@@ -108,7 +108,9 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str], ce
         console.print("the machine is quiet enough", highlight=False)
 
 
-def show_arms(console: Console, arms: Sequence[Arm], compared: Compared, found: Mapping[str, InForce]) -> None:
+def show_arms(
+    console: Console, arms: Sequence[Arm], compared: Compared, found: Mapping[str, InForce]
+) -> None:
     """Whether the arms answer alike, what of their answers was not read, and how their servers really run,
     with a warning where that is not what their arms ask for."""
     for line in equality_lines([arm.name for arm in arms], compared):

@@ -1,1 +1,1 @@
-"""Arms that are made of two others: how one is written, and the one that the advice of a run makes."""
+"""Arms that are made of two others, and how they are written."""

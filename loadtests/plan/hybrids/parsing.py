@@ -63,7 +63,10 @@ def parse_hybrid(text: str, known: Mapping[str, Arm]) -> Arm:
 
 
 def joined(
-    name: str, arms: tuple[Arm, Arm], tables: tuple[Sequence[str], Sequence[str]], given: ArmSettings | None = None
+    name: str,
+    arms: tuple[Arm, Arm],
+    tables: tuple[Sequence[str], Sequence[str]],
+    given: ArmSettings | None = None,
 ) -> Arm:
     """The hybrid of two arms, the default last. `given`: the settings of its process, as far as they are not
     those of both. Raises PlanError."""
@@ -130,7 +133,9 @@ def check_shareable(name: str, one: Arm, default: Arm, given: ArmSettings) -> No
         (knob.replace("_", "-"), getattr(one.serving, knob), getattr(default.serving, knob))
         for knob in Serving.model_fields if knob not in given.serving
     ]  # fmt: skip
-    different = [f"{key}={mine or ''} and {key}={theirs or ''}" for key, mine, theirs in fields if mine != theirs]
+    different = [
+        f"{key}={mine or ''} and {key}={theirs or ''}" for key, mine, theirs in fields if mine != theirs
+    ]
     # Values of variables may be secret.
     different += [
         f"another env.{key}" for key in sorted({*one.env, *default.env} - given.env.keys())

@@ -4,7 +4,7 @@ route's advice failed where it is not."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,10 +113,10 @@ class Light:
 
     def seen(self, trial: Trial) -> CanarySeen | None:
         """Raises RecordError."""
-        found: CanarySeen | None = (
-            getattr(self.readings, "pulse")(trial) if self.pulse else self.readings.canary(trial)  # noqa: B009  # where it is there
+        ask: Callable[[Trial], CanarySeen | None] = getattr(
+            self.readings, "pulse" if self.pulse else "canary"
         )
-        return found
+        return ask(trial)
 
     def median(self, trial: Trial) -> float | None:
         """Seconds; None without enough requests. Raises RecordError."""
@@ -180,8 +180,8 @@ def inverted(ratio: Interval | None) -> Interval | None:
 def judged(
     gain: Interval | None, waits: Interval | None, seconds: tuple[float | None, float | None], margin: float
 ) -> ProofWord:
-    """The hybrid against an arm, by what it serves and by what light requests wait: `gain` and `waits` are the
-    hybrid's ÷ the arm's, `seconds` the waits of both.
+    """The hybrid against an arm, by what it serves and by what light requests wait: `gain` and `waits` are
+    the hybrid's ÷ the arm's, `seconds` the waits of both.
 
     The rule of the cards: the one beside which light requests surely wait more than twice as long, and
     noticeably, is worse, unless the other one serves less than half.
@@ -226,8 +226,8 @@ def faster(
     p95: Mapping[str, float | None],
     of: int,
 ) -> tuple[str | None, Interval | None]:
-    """The arm that answers an endpoint faster than the other one, if it surely is faster than the hybrid, too;
-    and the hybrid's time ÷ its. `of`: endpoints that are looked at. Raises RecordError."""
+    """The arm that answers an endpoint faster than the other one, if it surely is faster than the hybrid,
+    too; and the hybrid's time ÷ its. `of`: endpoints that are looked at. Raises RecordError."""
     known = {arm: value for arm in several if (value := p95[arm]) is not None}
     best = min(known, key=lambda arm: known[arm], default=None)
     if best is None:
@@ -235,9 +235,10 @@ def faster(
     ours, theirs = (
         [readings.of(pair[side]).get(endpoint, NOTHING) for pair in several[best]] for side in (0, 1)
     )
-    for metric in ("p95", "p50"):
+    metrics: tuple[Metric, ...] = ("p95", "p50")
+    for metric in metrics:
         # Of many endpoints some would seem slower by chance.
-        found = estimate(metric, theirs, ours, run.plan.alpha / of).interval  # type: ignore[arg-type]  # a metric
+        found = estimate(metric, theirs, ours, run.plan.alpha / of).interval
         if found is not None:
             return (best, found) if position(found, run.plan.margin) == "above" else (None, None)
     return None, None

@@ -89,8 +89,8 @@ class HybridApp:
         return MethodSwitch({one.path: self.owner(method, one.path) for one in every if one.literal}, patterns)
 
     def owner(self, method: str, path: str) -> JoinedApp:
-        """The app that serves the path of a route without parameters. Where both tables have a route that
-        matches it, the one that names the path itself counts."""
+        """The app that serves the path of a route without parameters. Where both tables have a route
+        that matches it, the one that names the path itself counts."""
         theirs, ours = self.other.first(method, path), self.default.first(method, path)
         if theirs is None or not theirs.takes(method):
             return self.default

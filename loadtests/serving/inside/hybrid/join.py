@@ -20,8 +20,9 @@ SHOWN = 10
 def join(
     app: Any, app_dir: str | None, told: Mapping[str, Any], loading: ModuleType, routes: ModuleType
 ) -> HybridApp:
-    """An arm's own app, from `app_dir`, and the one that `told` names: see `Hybrid` in plan/arms.py. `loading`
-    and `routes` are the files beside this package. Raises UnusableApp, and whatever importing raises."""
+    """An arm's own app, from `app_dir`, and the one that `told` names: see `Hybrid` in plan/arms.py.
+    `loading` and `routes` are the files beside this package. Raises UnusableApp, and whatever importing
+    raises."""
     name, default = told["arms"]
     if told["app_dir"] not in sys.path:
         sys.path.insert(0, told["app_dir"])

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 WEBSOCKET = "WEBSOCKET"
-"""What stands for the method of a WebSocket, which has none."""
+"""In place of a method, for a WebSocket, which has none."""
 
 PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
 """In a path: its name, and its convertor if it has one."""
