@@ -143,7 +143,7 @@ def routed(name: str, choice: Choice) -> Router:
 def test_a_request_goes_where_the_app_s_own_router_finds_a_route_of_the_table(
     theirs: Choice, ours: Choice, data: st.DataObject
 ) -> None:
-    """Also where a route that is tried earlier hides it, and where it has the same path and another method."""
+    """Also where a route that is tried earlier hides it, and one path has several methods."""
     table = data.draw(st.lists(st.sampled_from(theirs), unique=True, min_size=1))
     other, default = routed("other", theirs), routed("default", ours)
     hybrid = joined(other, default, *(f"{method} {path}" for method, path in table))
@@ -345,7 +345,7 @@ def environment(tmp_path: Path) -> Iterator[ServingEnvironment]:
 def test_a_hybrid_of_the_twins_answers_as_they_do_and_reports_as_one_server(
     environment: ServingEnvironment,
 ) -> None:
-    """What one app writes the other one reads: users are made by `def` routes and read by `async def` ones."""
+    """What one app writes the other one reads: `def` routes make users, `async def` ones read them."""
     seen: list[Any] = []
 
     def then(server: Target) -> None:

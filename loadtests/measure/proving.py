@@ -50,10 +50,10 @@ def proof_plan(
     name = "hybrid" if "hybrid" not in arms else "hybrid-of-both"
     served = (joined(name, (one, default), routes), one, default)
     check_places(served)
+    seed = secrets.randbelow(2**31) if settings.seed is None else settings.seed
     values = {
         **run.plan.model_dump(), "profile": "proof", "arms": served, "cells": mixtures(run.plan),
-        "against": {}, "thresholds": {}, "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
-        **rounds(settings, PROOF),
+        "against": {}, "thresholds": {}, "seed": seed, **rounds(settings, PROOF),
     }  # fmt: skip
     return validated(Plan, values, "the plan")
 

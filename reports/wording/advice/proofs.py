@@ -58,7 +58,7 @@ def cell_line(cell: CellProof, proof: Proof) -> str:
     known = [(one.arm, cell.waits[one.arm]) for one in cell.beside if cell.waits[one.arm] is not None]
     mine = cell.waits[proof.hybrid]
     if mine is not None and known:
-        light = "an `async def` neighbor" if proof.pulse else "a light request"
+        light = "an `async def` neighbour" if proof.pulse else "a light request"
         others = " and ".join(f"{units.duration(wait)} (all-{arm})" for arm, wait in known)
         said.append(f"{light} waits {units.duration(mine)} instead of {others}")
     return f"{cell.cell}: {'; '.join(said)}"

@@ -86,7 +86,8 @@ class HybridApp:
         ]  # fmt: skip
         while patterns and patterns[-1][1] is self.default:
             patterns.pop()
-        return MethodSwitch({one.path: self.owner(method, one.path) for one in every if one.literal}, patterns)
+        exact = {one.path: self.owner(method, one.path) for one in every if one.literal}
+        return MethodSwitch(exact, patterns)
 
     def owner(self, method: str, path: str) -> JoinedApp:
         """The app that serves the path of a route without parameters. Where both tables have a route
