@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,20 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import create_model
 from starlette.responses import PlainTextResponse
-from starlette.routing import Match, Mount, Route, Router
+from starlette.routing import Match, Route, Router
 
 from loadtests.errors import PlanError
-from loadtests.measure.answers.equality import check_equal
-from loadtests.measure.answers.questions import QUESTIONS, fixed_questions
+from loadtests.measure.answers.equality import ask
+from loadtests.measure.answers.questions import NEW_USER, QUESTIONS, Question, fixed_questions
 from loadtests.plan.arms import BUILT_IN, Arm, Hybrid
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.values import lines
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.external import DidNotStart
 from loadtests.serving.inside import loading, routes
 from loadtests.serving.inside.hybrid import join
 from loadtests.serving.inside.hybrid.app import HybridApp, JoinedApp
-from loadtests.serving.server import Target, serve
+from loadtests.serving.server import serve
 
 TWINS = "hybrid=sync+async,sync=/python;/users;GET /posts/{post_id}"
 
@@ -58,7 +57,9 @@ def test_a_hybrid_is_made_of_described_arms_wherever_they_are_described() -> Non
 
 def test_a_table_with_commas_and_arms_in_one_string_are_quoted() -> None:
     one, other = lines('hybrid=sync+async,sync="/a,b;/c";async')
-    assert (described(one).hybrid or pytest.fail()).routes == ("/a,b", "/c")
+    made = described(one).hybrid
+    assert made is not None
+    assert made.routes == ("/a,b", "/c")
     assert other == "async"
 
 
@@ -149,7 +150,7 @@ def test_a_request_goes_where_the_app_s_own_router_finds_a_route_of_the_table(
     hybrid = joined(other, default, *(f"{method} {path}" for method, path in table))
     for method in ("GET", "POST", "DELETE"):
         for path in ASKED:
-            scope = {"type": "http", "method": method, "path": path, "headers": []}
+            scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": []}
             found = next((one for one in other.routes if one.matches(scope)[0] is Match.FULL), None)
             exact, patterns = hybrid.switches.get(method, hybrid.unlisted)
             owner = exact.get(path) or next((app for match, app in patterns if match(path)), hybrid.default)
@@ -158,9 +159,10 @@ def test_a_request_goes_where_the_app_s_own_router_finds_a_route_of_the_table(
 
 
 def test_each_request_is_answered_by_the_app_of_its_route() -> None:
-    def side(name: str) -> FastAPI:
-        app, router = FastAPI(root_path="/v1"), APIRouter(prefix="/users")
-        for path in ("/{user_id}", "/me"):
+    def side(name: str, *paths: str) -> FastAPI:
+        app, router = FastAPI(), APIRouter(prefix="/users")
+        app.root_path = "/v1"
+        for path in paths:
             router.add_api_route(path, lambda: name, methods=["GET", "PUT"])
         app.include_router(router)
         app.mount("/sub", Router([Route("/x", lambda _: PlainTextResponse(f'"{name}"'))]))
@@ -169,14 +171,14 @@ def test_each_request_is_answered_by_the_app_of_its_route() -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         for method, path, expected in (
             ("GET", "/users/7", "other"), ("GET", "/v1/users/7", "other"), ("PUT", "/users/7", "default"),
-            # The router tries /users/{user_id} first.
-            ("GET", "/users/me", "default"), ("GET", "/sub/x", "other"),
+            # Both have a route of their table: the exact path counts.
+            ("GET", "/users/me", "default"), ("GET", "/v1/sub/x", "other"),
         ):  # fmt: skip
             assert (await client.request(method, path)).json() == expected, (method, path)
         assert (await client.get("/nowhere")).status_code == 404
         assert (await client.delete("/users/7")).status_code == 405
 
-    both = side("other"), side("default")
+    both = side("other", "/{user_id}", "/me"), side("default", "/me", "/{user_id}")
     talk(joined(*both, "GET /users/{id}", "/sub/x", rest=["/users/me"]), conversation)
 
 
@@ -198,7 +200,8 @@ def test_a_request_costs_no_coroutine_of_its_own() -> None:
 
     hybrid = joined(answering, answering, "/a")
     scope = {"type": "http", "method": "GET", "path": "/a", "state": {}}
-    assert hybrid(scope, None, None) == ("/a", {})
+    answered: Any = hybrid(scope, None, None)
+    assert answered == ("/a", {})
 
 
 class Recorded:
@@ -282,7 +285,8 @@ def test_an_app_without_a_lifespan_is_served_beside_one_that_has_one() -> None:
 def test_the_openapi_document_has_each_operation_from_the_app_that_serves_it() -> None:
     def side(name: str, field: str) -> FastAPI:
         app = FastAPI(title=name)
-        item: Any = create_model("Item", **{field: (int, ...)})
+        fields: dict[str, Any] = {field: (int, ...)}
+        item: Any = create_model("Item", **fields)
         for path in ("/items/{id}", f"/{name}"):
             for method in ("GET", "PUT"):
                 app.add_api_route(path, lambda: None, methods=[method], summary=name, response_model=item)
@@ -306,68 +310,60 @@ def test_the_openapi_document_has_each_operation_from_the_app_that_serves_it() -
     answers = document["paths"]["/items/{id}"]["get"]["responses"]["200"]["content"]["application/json"]
     name = answers["schema"]["$ref"].rpartition("/")[2]
     assert list(document["components"]["schemas"][name]["properties"]) == ["cents"]
-    paths = [(path, sorted(route.methods)) for path, route in hybrid.duel_routes() if "items" in path]
+    paths = [(path, sorted(route.methods or ())) for path, route in hybrid.duel_routes() if "items" in path]
     assert paths == [("/items/{id}", ["GET"]), ("/items/{id}", ["PUT"])]
 
 
-def test_a_route_that_an_app_does_not_have_is_named() -> None:
-    app = Router([Route("/python", print)])
-    with pytest.raises(LookupError, match="POST /python"):
-        joined(app, app, "POST /python")
-
-
-def test_a_module_that_both_directories_have_is_not_imported_for_both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second app would run the first one's code."""
-    ours = "from starlette.routing import Route, Router\nimport helper\napp = Router([Route('/a', print)])\n"
+@pytest.fixture
+def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A second app in a directory of its own, as a server is told of it, beside `one_app` in another one."""
+    text = "from starlette.routing import Route, Router\napp = Router([Route('/python', lambda _: None)])\n"
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}_app.py").write_text(ours)
-        (tmp_path / name / "helper.py").write_text("")
+        (tmp_path / name / f"{name}_app.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path / "one"))
     for name in ("one_app", "other_app", "helper"):
         # Forgotten again at the end.
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
         del sys.modules[name]
-    second = {"arms": ["b", "a"], "app": "other_app:app", "routes": ["/a"], "rest": []}
+    return {"arms": ["b", "a"], "app": "other_app:app", "app_dir": str(tmp_path / "other"), "rest": []}
+
+
+def test_a_route_of_the_table_that_its_app_does_not_have_is_named(
+    tmp_path: Path, second: dict[str, Any]
+) -> None:
+    app, place = loading.load("one_app:app"), str(tmp_path / "one")
+    with pytest.raises(loading.UnusableApp, match="the app of arm 'b' has no route /pythn") as caught:
+        join(app, place, {**second, "routes": ["/pythn"]}, loading, routes)
+    assert caught.value.hint == "did you mean /python?"
+    hybrid = join(app, place, {**second, "routes": ["/python"]}, loading, routes)
+    assert hybrid.switches["GET"].exact["/python"] is hybrid.other
+
+
+def test_a_module_that_both_directories_have_is_not_imported_for_both(
+    tmp_path: Path, second: dict[str, Any]
+) -> None:
+    """The second app would run the first one's code."""
+    for name in ("one", "other"):
+        with (tmp_path / name / f"{name}_app.py").open("a") as file:
+            file.write("import helper\n")
+        (tmp_path / name / "helper.py").write_text("")
     app = loading.load("one_app:app")
     with pytest.raises(loading.UnusableApp, match="each have a module 'helper'"):
-        join(app, str(tmp_path / "one"), {**second, "app_dir": str(tmp_path / "other")}, loading, routes)
+        join(app, str(tmp_path / "one"), {**second, "routes": ["/python"]}, loading, routes)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[ServingEnvironment]:
-    with ServingEnvironment(tmp_path, {}) as opened:
-        yield opened
-
-
-def test_a_hybrid_of_the_twins_answers_as_they_do_and_reports_as_one_server(
-    environment: ServingEnvironment,
+def test_a_served_hybrid_is_one_app_with_one_database_and_reports_the_routes_of_both(
+    tmp_path: Path,
 ) -> None:
     """What one app writes the other one reads: `def` routes make users, `async def` ones read them."""
-    seen: list[Any] = []
-
-    def then(server: Target) -> None:
-        if server.arm.hybrid is not None:
-            files = {f"{methods[0]} {path}": Path(file).parts for methods, path, file, _ in server.places()}
-            named = ("GET /python", "POST /users", "GET /users/{user_id}", "GET /ping")
-            seen.append(["sync_app" in files[one] for one in named])
-            seen.append(server.routes())
-            seen.append(len(server.heartbeats(0.0)))
-            seen.append(len(server.held(0.0, 1.0)))
-
-    arms = [BUILT_IN["async"], described(f"{TWINS},workers=2")]
-    assert check_equal(arms, environment, QUESTIONS, then).requests == len(QUESTIONS)
-    placed, paths, beating, watched = seen
-    assert placed == [True, True, False, False]
-    assert {"/python", "/posts/{post_id}", "/pages"} <= {*paths}
-    assert (beating, watched) == (2, 2)
-
-
-def test_a_server_says_which_route_its_hybrid_does_not_have(environment: ServingEnvironment) -> None:
-    arm = described("h=sync+async,sync=/pythn")
-    with pytest.raises(DidNotStart) as caught, serve(arm, environment, "1"):
-        pass
-    assert "the app of arm 'sync' has no route /pythn" in caught.value.cause
-    assert caught.value.hint == "did you mean /python?"
+    arm = described(f"{TWINS},workers=2")
+    questions = [Question("POST", "/users", NEW_USER), Question("GET", "/users/201")]
+    with ServingEnvironment(tmp_path, {}) as environment, serve(arm, environment, "1") as server:
+        made, found = ask(server, questions)
+        assert (made.status, found.status, found.body) == (201, 200, made.body)
+        files = {f"{methods[0]} {path}": Path(file).parts for methods, path, file, _ in server.places()}
+        named = ("GET /python", "POST /users", "GET /users/{user_id}", "GET /ping")
+        assert ["sync_app" in files[one] for one in named] == [True, True, False, False]
+        assert {"/python", "/posts/{post_id}", "/pages"} <= {*server.routes()}
+        assert (len(server.heartbeats(0.0)), len(server.held(0.0, 1.0))) == (2, 2)

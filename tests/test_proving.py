@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,7 @@ def test_the_outcome_is_the_first_thing_that_a_report_says(tmp_path: Path) -> No
     text = markdown.report(concluded)
     assert text.startswith("# The advice, followed")
     assert title.replace("`", "") in text.replace("`", "")
-    console = Console(width=140, record=True, file=(tmp_path / "out").open("w"))
+    console = Console(width=140, record=True, file=StringIO())
     terminal.show(console, concluded)
     assert console.export_text().startswith(title)
     told = summary(concluded)["proof"]

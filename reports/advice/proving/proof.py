@@ -146,9 +146,7 @@ def of_cell(run: Run, readings: Readings, light: Light, cell: Cell, hybrid: Arm)
 def both(run: Run, cell: Cell, one: str, other: str) -> list[tuple[Trial, Trial]]:
     """The trials of two arms in the rounds in which both count."""
     last = {name: {trial.round: trial for trial in run.of(cell, name)} for name in (one, other)}
-    return [
-        (last[one][round], last[other][round]) for round in rounds_tried(run, cell, (one, other)).counted
-    ]
+    return [(last[one][round], last[other][round]) for round in rounds_tried(run, cell, (one, other)).counted]
 
 
 def against(

@@ -31,9 +31,7 @@ def route_table(run: Run, cards: Sequence[Card]) -> RouteTable:
         arm = preferred(run, card, (one, default)) if card.arm == default else None
         for route in routes_of(run, card.scenario, arm) if arm is not None else ():
             wanted.setdefault(route, set()).add(arm or "")
-    mine = tuple(
-        tuple(route for route, arms in wanted.items() if arms == {name}) for name in (one, default)
-    )
+    mine = tuple(tuple(route for route, arms in wanted.items() if arms == {name}) for name in (one, default))
     if not mine[0]:
         raise PlanError(
             f"run {run.id} advises {one} for no route: there is no mixture of {one} and {default} to measure",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from loadtests.records import Arm, Run
 from reports.advice.proving.proof import Beside, CellProof, EndpointProof, Proof, ProofWord
 from reports.advice.proving.table import RouteTable
