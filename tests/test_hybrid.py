@@ -225,7 +225,7 @@ class Recorded:
 
 
 def lived(app: Any, between: Talk | None = None) -> list[str]:
-    """What a server is told of an app's lifespan."""
+    """The messages that an app's lifespan sends."""
     told: list[str] = []
 
     async def life() -> None:
@@ -316,7 +316,7 @@ def test_the_openapi_document_has_each_operation_from_the_app_that_serves_it() -
 
 @pytest.fixture
 def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A second app in a directory of its own, as a server is told of it, beside `one_app` in another one."""
+    """A second app in a directory of its own, as a server gets it, beside `one_app` in another one."""
     text = "from starlette.routing import Route, Router\napp = Router([Route('/python', lambda _: None)])\n"
     for name in ("one", "other"):
         (tmp_path / name).mkdir()

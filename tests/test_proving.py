@@ -57,7 +57,7 @@ def test_each_endpoint_of_the_catalogue_names_the_route_that_its_users_request()
 
 
 def concluded(tmp_path: Path, scripts: Mapping[str, tuple[int, int]]) -> Conclusions:
-    """A run whose arms serve so many requests, by scenario."""
+    """A run with these requests of sync and async, by scenario."""
     plan = scripted.plan(cells=[(name, 64) for name in scripts])
 
     def script(arm: str, cell: Cell, round: int) -> Scripted:

@@ -120,7 +120,7 @@ def check_disjoint(name: str, one: Sequence[str], other: Sequence[str]) -> None:
         methods, paths = zip(*(line.rpartition(" ")[::2] for line in (mine, theirs)), strict=True)
         shapes = {re.sub(r"\{[^{}]*\}", "{}", path) for path in paths}
         if len(shapes) == 1 and (methods[0] == methods[1] or "" in methods):
-            raise PlanError(f"arm {name!r}: both tables name {mine}", hint="one app answers a route")
+            raise PlanError(f"arm {name!r}: both tables name {mine}", hint="a route has one app")
 
 
 def check_shareable(name: str, one: Arm, default: Arm, given: ArmSettings) -> None:

@@ -47,7 +47,7 @@ class EndpointProof:
     p95: Mapping[str, float | None]
     """By arm."""
     better: str | None = None
-    """The arm in which it surely is faster than in the hybrid: the advice for this route failed."""
+    """The arm in which it is significantly faster than in the hybrid: the advice for this route failed."""
     ratio: Interval | None = None
     """The hybrid's p95, or p50 where a window holds too few requests, ÷ that arm's."""
 
@@ -181,8 +181,8 @@ def judged(
     """The hybrid against an arm, by what it serves and by what light requests wait: `gain` and `waits` are
     the hybrid's ÷ the arm's, `seconds` the waits of both.
 
-    The rule of the cards: the one beside which light requests surely wait more than twice as long, and
-    noticeably, is worse, unless the other one serves less than half.
+    The rule of the cards: the one beside which light requests wait significantly more than twice as long,
+    and noticeably, is worse, unless the other one serves less than half.
     """
     if gain is None:
         return "not-decided"
@@ -224,8 +224,8 @@ def faster(
     p95: Mapping[str, float | None],
     of: int,
 ) -> tuple[str | None, Interval | None]:
-    """The arm that answers an endpoint faster than the other one, if it surely is faster than the hybrid,
-    too; and the hybrid's time ÷ its. `of`: endpoints that are looked at. Raises RecordError."""
+    """The arm in which an endpoint is faster than in the other one, if it is significantly faster than in
+    the hybrid, too; and the hybrid's time ÷ its. `of`: endpoints that are looked at. Raises RecordError."""
     known = {arm: value for arm in several if (value := p95[arm]) is not None}
     best = min(known, key=lambda arm: known[arm], default=None)
     if best is None:
@@ -243,7 +243,7 @@ def faster(
 
 
 def answered_by(run: Run, cell: Cell, hybrid: Arm, endpoint: str) -> str:
-    """The arm whose app answers an endpoint in the hybrid; "" where that is not known."""
+    """The arm whose app has an endpoint in the hybrid; "" where that is not known."""
     made = hybrid.hybrid
     route = ROUTES.get(endpoint) if run.plan.locustfile is None else None
     if route is None and run.answers is not None:

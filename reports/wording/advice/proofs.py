@@ -45,7 +45,7 @@ def proof_lines(proof: Proof, run: Run) -> list[str]:
     failed = [(cell, one) for cell in proof.cells for one in cell.endpoints if one.better is not None]
     lines += [failed_line(cell, one, proof, run) for cell, one in failed]
     if proof.word in ("worse", "equal") and not failed:
-        lines.append("no route is surely slower than in the better arm: none of the advice failed by itself")
+        lines.append("no route is significantly slower than in the better arm: none of the advice failed by itself")
     return lines
 
 
