@@ -88,7 +88,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
         portraits=tuple(portraits(explanations)) if run.plan.alone else (),
-        proof=proof(run, readings),
+        proof=proof(run, readings, found),
     )
 
 

@@ -23,7 +23,7 @@ from loadtests.plan.settings import DEFAULTS
 from loadtests.records import AnswerCheck, AnsweringRoute
 from loadtests.records.run import Run
 from reports.advice.cards import Advice, Card
-from reports.advice.proving.proof import Proof, judged, proof
+from reports.advice.proving.proof import Proof, doubted, judged, proof, speed_of
 from reports.advice.proving.table import route_table
 from reports.analysis.bottlenecks import Bottleneck, LoopLate
 from reports.analysis.catalogue import ROUTES
@@ -191,7 +191,7 @@ SAME, SHORTER, LONGER = interval(0.9, 1.1), interval(0.1, 0.4), interval(2.5, 9.
 def test_the_hybrid_is_judged_by_what_it_serves_and_by_what_others_wait(
     gain: Interval | None, waits: Interval | None, seconds: tuple[float | None, float | None], word: str
 ) -> None:
-    assert judged(gain, waits, seconds, 0.10) == word
+    assert judged(gain, waits, seconds, speed_of(None, "hybrid", gain, 0.10)) == word
 
 
 def proved(tmp_path: Path, **scripts: Scripted) -> tuple[Conclusions, Proof]:
@@ -203,10 +203,9 @@ def proved(tmp_path: Path, **scripts: Scripted) -> tuple[Conclusions, Proof]:
         return replace(told, requests=told.requests + 3 * round, endpoints=("ping", "hash"))
 
     run, directory = scripted.run(tmp_path, plan, script)
-    readings = Readings(directory)
-    found = proof(run, readings)
-    assert found is not None
-    return conclude(run, readings), found
+    concluded = conclude(run, Readings(directory))
+    assert concluded.proof is not None
+    return concluded, concluded.proof
 
 
 BETTER = {
@@ -219,9 +218,9 @@ BETTER = {
 def test_a_hybrid_that_serves_more_and_lets_others_wait_less_is_better(tmp_path: Path) -> None:
     concluded, found = proved(tmp_path, **BETTER)
     assert found.word == "better"
-    title = "follow the advice: 2 routes `def`, 1 `async def`: better than either arm"
+    title = "follow the advice: 2 routes `def`, 1 `async def`: better than either arm, and worse in"
     (line,) = proof_lines(found, concluded.run)
-    assert proof_title(found, concluded.run) == title
+    assert proof_title(found, concluded.run).startswith(title)
     assert "mixed at 64 users: serves ×1.20" in line
     assert "of all-sync: better; serves ×1.20" in line
     assert "a light request waits 9.00 ms instead of 30.0 ms (all-sync) and 160 ms (all-async)" in line
@@ -261,4 +260,27 @@ def test_a_hybrid_that_is_not_better_names_the_route_whose_advice_failed(tmp_pat
 def test_a_hybrid_without_its_arms_beside_it_proves_nothing(tmp_path: Path) -> None:
     plan = scripted.plan().model_copy(update={"arms": (TWINS[0], HYBRID)})
     run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted())
-    assert proof(run, Readings(directory)) is None
+    assert proof(run, Readings(directory), ()) is None
+
+
+def test_a_hybrid_whose_requests_fail_is_not_better_for_its_speed(tmp_path: Path) -> None:
+    concluded, found = proved(tmp_path, **{**BETTER, "hybrid": replace(BETTER["hybrid"], failures=40)})
+    assert found.word == "worse"
+    verdict = concluded.primaries[0]
+    names = ("hybrid", verdict.arm)
+    for word, failing, expected in (
+        ("failing", (verdict.arm,), "better"), ("failing", names, "not-decided"), ("different", (), "not-decided"),
+    ):  # fmt: skip
+        assert (
+            doubted("better", replace(verdict, verdict=word, failing=failing, blemished=()), names)
+            == expected
+        )
+    blemished = replace(verdict, verdict="slower", failing=(), blemished=("hybrid",))
+    assert doubted("better", blemished, names) == "not-decided"
+
+
+def test_a_run_without_a_round_that_counts_decides_nothing(tmp_path: Path) -> None:
+    busy = {name: replace(told, generator_cpu=1.0) for name, told in BETTER.items()}
+    concluded, found = proved(tmp_path, **busy)
+    assert (found.word, found.cells) == ("not-decided", ())
+    assert proof_lines(found, concluded.run) == ["mixed at 64 users: no round counts"]

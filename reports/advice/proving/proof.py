@@ -15,7 +15,7 @@ from reports.analysis.estimates import estimate
 from reports.analysis.mixtures.figures import of_arm
 from reports.analysis.readings import ALL, CanarySeen, Readings, endpoints_of
 from reports.analysis.statistics import Interval, position, repeated_interval
-from reports.analysis.verdicts import NOTHING
+from reports.analysis.verdicts import NOTHING, Verdict
 
 ProofWord = Literal["better", "equal", "worse", "not-decided"]
 
@@ -77,10 +77,14 @@ class Proof:
     pulse: bool
     """Whether light requests are answered on the event loop by duel itself, or by a route of the app."""
     cells: tuple[CellProof, ...]
+    not_measured: tuple[Cell, ...] = ()
+    """Those without a round that counts for the hybrid and each arm."""
 
     @property
     def word(self) -> ProofWord:
-        """Better: than each arm in some cell, and worse in none."""
+        """Better: than each arm in some cell, and worse in none that is decided."""
+        if not self.cells:
+            return "not-decided"
         words = {(one.arm, one.word) for cell in self.cells for one in cell.beside}
         if any(word == "worse" for _, word in words):
             return "worse"
@@ -89,19 +93,24 @@ class Proof:
         return "not-decided" if any(word == "not-decided" for _, word in words) else "equal"
 
 
-def proof(run: Run, readings: Readings) -> Proof | None:
+def proof(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> Proof | None:
     """The proof that a run holds; None where it has no hybrid of two of its arms. Raises RecordError."""
     names = {arm.name for arm in run.plan.arms}
     hybrid = next((arm for arm in run.plan.arms if arm.hybrid and {*arm.hybrid.arms} <= names), None)
     if hybrid is None or hybrid.hybrid is None:
         return None
     light = Light(run, readings)
-    cells = tuple(
-        found for cell in run.plan.cells if (found := of_cell(run, readings, light, cell, hybrid)) is not None
-    )
+    primaries = [one for one in verdicts if one.primary]
+    every = [(cell, of_cell(run, readings, light, cell, hybrid, primaries)) for cell in run.plan.cells]
     made = hybrid.hybrid
-    routes = (len(made.routes), len(made.rest))
-    return Proof(hybrid.name, made.arms, routes, light.pulse, cells) if cells else None
+    return Proof(
+        hybrid.name,
+        made.arms,
+        (len(made.routes), len(made.rest)),
+        light.pulse,
+        tuple(found for _, found in every if found is not None),
+        tuple(cell for cell, found in every if found is None),
+    )
 
 
 class Light:
@@ -124,7 +133,9 @@ class Light:
         return seen.median if seen is not None and seen.n >= ENOUGH else None
 
 
-def of_cell(run: Run, readings: Readings, light: Light, cell: Cell, hybrid: Arm) -> CellProof | None:
+def of_cell(
+    run: Run, readings: Readings, light: Light, cell: Cell, hybrid: Arm, primaries: Sequence[Verdict]
+) -> CellProof | None:
     """What the three show in one cell; None without a round in which both of a pair count. Raises
     RecordError."""
     assert hybrid.hybrid is not None  # noqa: S101  # for mypy
@@ -137,9 +148,12 @@ def of_cell(run: Run, readings: Readings, light: Light, cell: Cell, hybrid: Arm)
     served = {name: of_arm(readings, mine, ALL).throughput for name, mine in trials.items()}
     alpha = run.plan.alpha / len(several)
     beside = tuple(
-        against(run, readings, light, cell, name, pairs, (waits[hybrid.name], waits[name]), alpha)
+        against(
+            run, readings, light, cell, (hybrid.name, name), pairs, (waits[hybrid.name], waits[name]), alpha,
+            verdict_on(primaries, cell, {hybrid.name, name}),
+        )
         for name, pairs in several.items()
-    )
+    )  # fmt: skip
     return CellProof(cell, beside, served, waits, endpoints(run, readings, cell, hybrid, several))
 
 
@@ -154,12 +168,14 @@ def against(
     readings: Readings,
     light: Light,
     cell: Cell,
-    arm: str,
+    names: tuple[str, str],
     pairs: Sequence[tuple[Trial, Trial]],
     waits: tuple[float | None, float | None],
     alpha: float,
+    verdict: Verdict | None,
 ) -> Beside:
-    """The hybrid against one arm, by the trials of both. Raises RecordError."""
+    """The hybrid against one arm, by the trials of both. `names`: theirs, the hybrid's first. Raises
+    RecordError."""
     metric = run.primary(cell)
     ours, theirs = ([readings.whole(pair[side]) for pair in pairs] for side in (0, 1))
     ratio = estimate(metric, theirs, ours, alpha).interval
@@ -167,7 +183,40 @@ def against(
     known = [math.log(mine / other) for mine, other in times if mine and other]
     waited = repeated_interval(known, alpha) if len(known) == len(times) else None
     gain = ratio if metric == "throughput" else inverted(ratio)
-    return Beside(arm, metric, ratio, waited, judged(gain, waited, waits, run.plan.margin))
+    word = judged(gain, waited, waits, speed_of(verdict, names[0], gain, run.plan.margin))
+    return Beside(names[1], metric, ratio, waited, doubted(word, verdict, names))
+
+
+def verdict_on(primaries: Sequence[Verdict], cell: Cell, names: set[str]) -> Verdict | None:
+    """The verdict on two arms in a cell; None where they are not compared with each other."""
+    return next((one for one in primaries if one.cell == cell and {one.arm, one.reference} == names), None)
+
+
+def speed_of(verdict: Verdict | None, hybrid: str, gain: Interval | None, margin: float) -> ProofWord:
+    """The hybrid against an arm by what both serve: the verdict, which is corrected for the number of cells,
+    where there is one."""
+    if verdict is None:
+        words: Mapping[str, ProofWord] = {"above": "better", "below": "worse", "within": "equal"}
+        return words.get(position(gain, margin), "not-decided") if gain is not None else "not-decided"
+    ahead = {"faster": verdict.arm, "slower": verdict.reference}.get(verdict.verdict)
+    if ahead is not None:
+        return "better" if ahead == hybrid else "worse"
+    return "equal" if verdict.verdict == "equivalent" else "not-decided"
+
+
+def doubted(word: ProofWord, verdict: Verdict | None, names: tuple[str, str]) -> ProofWord:
+    """The word unless requests fail or answers differ: speed is not advised for its own sake. `names`: the
+    hybrid and the arm."""
+    if verdict is None:
+        return word
+    if verdict.verdict == "failing":
+        bad = {*verdict.failing, *verdict.blemished}
+        words: Mapping[bool, ProofWord] = {True: "worse", False: "better"}
+        return words[names[0] in bad] if len(bad) == 1 else "not-decided"
+    if verdict.verdict in ("different", "invalid"):
+        return "not-decided"
+    praised = {"better": names[0], "worse": names[1]}.get(word)
+    return "not-decided" if praised in verdict.blemished else word
 
 
 def inverted(ratio: Interval | None) -> Interval | None:
@@ -176,10 +225,13 @@ def inverted(ratio: Interval | None) -> Interval | None:
 
 
 def judged(
-    gain: Interval | None, waits: Interval | None, seconds: tuple[float | None, float | None], margin: float
+    gain: Interval | None,
+    waits: Interval | None,
+    seconds: tuple[float | None, float | None],
+    speed: ProofWord,
 ) -> ProofWord:
     """The hybrid against an arm, by what it serves and by what light requests wait: `gain` and `waits` are
-    the hybrid's ÷ the arm's, `seconds` the waits of both.
+    the hybrid's ÷ the arm's, `seconds` the waits of both, `speed` what follows from what is served alone.
 
     The rule of the cards: the one beside which light requests wait significantly more than twice as long,
     and noticeably, is worse, unless the other one serves less than half.
@@ -191,8 +243,7 @@ def judged(
         return "worse" if gain.high < 1.0 / HARM else "better"
     if waits is not None and waits.low > HARM and mine - theirs > NOTICED:
         return "better" if gain.low > HARM else "worse"
-    words: Mapping[str, ProofWord] = {"above": "better", "below": "worse", "within": "equal"}
-    return words.get(position(gain, margin), "not-decided")
+    return speed
 
 
 def endpoints(

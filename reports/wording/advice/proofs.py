@@ -10,7 +10,7 @@ from reports.wording import units
 from reports.wording.units import counted
 
 WORDS: dict[ProofWord, str] = {
-    "better": "better than either arm",
+    "better": "better than either arm, and worse in no cell that is decided",
     "equal": "no better than the arms",
     "worse": "worse than an arm",
     "not-decided": "not decided whether it is better",
@@ -44,8 +44,11 @@ def proof_lines(proof: Proof, run: Run) -> list[str]:
     lines = [cell_line(one, proof) for one in proof.cells]
     failed = [(cell, one) for cell in proof.cells for one in cell.endpoints if one.better is not None]
     lines += [failed_line(cell, one, proof, run) for cell, one in failed]
+    lines += [f"{cell}: no round counts" for cell in proof.not_measured]
     if proof.word in ("worse", "equal") and not failed:
-        lines.append("no route is significantly slower than in the better arm: none of the advice failed by itself")
+        lines.append(
+            "no route is significantly slower than in the better arm: none of the advice failed by itself"
+        )
     return lines
 
 
