@@ -269,8 +269,10 @@ def test_a_hybrid_whose_requests_fail_is_not_better_for_its_speed(tmp_path: Path
     verdict = concluded.primaries[0]
     names = ("hybrid", verdict.arm)
     for word, failing, expected in (
-        ("failing", (verdict.arm,), "better"), ("failing", names, "not-decided"), ("different", (), "not-decided"),
-    ):  # fmt: skip
+        ("failing", (verdict.arm,), "better"),
+        ("failing", names, "not-decided"),
+        ("different", (), "not-decided"),
+    ):
         assert (
             doubted("better", replace(verdict, verdict=word, failing=failing, blemished=()), names)
             == expected
