@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bars bars-long test quick floors lint types lock wheel readme schema findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint types lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -105,6 +105,13 @@ bench-transports: $(READY)
 
 bench-power: $(READY)
 	$(BIN)/python -m benchmarks.power
+
+bench-moderated: $(READY)
+	$(BIN)/python -m benchmarks.moderated
+
+bench-siblings: $(READY)
+	$(BIN)/python -m benchmarks.siblings idle
+	$(BIN)/python -m benchmarks.siblings bias
 
 bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600

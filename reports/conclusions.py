@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from loadtests.records import Cell, Run, rounds_tried
 from reports.advice.cards import Card, cards
+from reports.advice.conversion import Conversion, conversions
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import Portrait, portraits
 from reports.advice.proving.proof import Proof, proof
@@ -53,6 +54,11 @@ class Conclusions:
     def outcomes(self) -> tuple[Outcome, ...]:
         """In a gate, the outcome of each of its cases; empty for a run that is not a gate."""
         return tuple(decision.outcome for decision in self.decisions)
+
+    @property
+    def conversions(self) -> tuple[Conversion, ...]:
+        """Which scenarios of one's own app to write as another arm does; empty for the twins."""
+        return conversions(self.run, self.cards)
 
     @property
     def primaries(self) -> tuple[Verdict, ...]:

@@ -40,7 +40,7 @@ def even(arm: str, cell: Cell, round: int) -> Scripted:
     factor = FACTORS[arm]
     return Scripted(
         requests=int(1200 * factor) + 7 * round, latency=0.004 / factor, spread=30.0,
-        canary=0.03 / factor, server_cpu=0.9,
+        canary=0.03 / factor, pulse=0.02 / factor, server_cpu=0.9,
     )  # fmt: skip
 
 
@@ -60,7 +60,12 @@ def mixed(arm: str, cell: Cell, round: int) -> Scripted:
     scatter = 500 if cell.scenario == "python" and arm == "async" and round % 2 else 0
     failures = 200 if cell.scenario == "users.read" and arm == "sync" else 0
     return Scripted(
-        requests=900 + scatter + round, failures=failures, latency=0.003, spread=4.0, server_cpu=0.9
+        requests=900 + scatter + round,
+        failures=failures,
+        latency=0.003,
+        spread=4.0,
+        server_cpu=0.9,
+        pulse=0.03,
     )
 
 
@@ -86,6 +91,9 @@ SHAPES: dict[str, Shape] = {
     "one cell": Shape((SYNC, ASYNC), [("ping", 64)]),
     "curves": Shape(
         (SYNC, ASYNC), [(s, u) for s in ("posts.read", "upstream") for u in (1, 8, 64, 256)], growing, 4
+    ),
+    "curves, and one load": Shape(
+        (SYNC, ASYNC), [("ping", 64), *(("upstream", users) for users in (1, 8, 64))], rounds=4
     ),
     "every endpoint": Shape((SYNC, ASYNC), [(scenario, 64) for scenario in ENDPOINTS], rounds=4),
     "three arms": Shape((SYNC, ASYNC, MORE), [("ping", 1), ("ping", 64), ("ping", 1000)]),

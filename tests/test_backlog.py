@@ -23,8 +23,9 @@ from loadtests.records.trial import Resources
 from loadtests.serving.inside.heartbeat import BEAT, COLUMNS, COUNTED
 from loadtests.serving.versions import Sources
 from loadtests.system.settling import STEP, FamilyClock, settle
-from reports.advice.cards import NOT_DECIDED, Advice, MayNotLast, choose
+from reports.advice.cards import NOT_DECIDED, Advice, choose
 from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
+from reports.advice.notes import MayNotLast
 from reports.analysis.backlogs.growth import BacklogKind, growing
 from reports.analysis.backlogs.judgement import Backlog
 from reports.analysis.backlogs.keeping import KeepsMore, kept

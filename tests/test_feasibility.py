@@ -79,7 +79,7 @@ def test_a_plan_that_may_conclude_is_started(plan: Plan) -> None:
         (planned(min_rounds=1, max_rounds=1), "1 of the 4 rounds that an interval needs", "--rounds 4"),
         (planned(min_rounds=3, max_rounds=3), "3 of the 4 rounds that an interval needs", "--rounds 4"),
         (planned(min_rounds=5, max_rounds=5), "the last one would not count", "--fixed-rounds 4 or 6"),
-        (planned(deadline=10.0), "4 rounds of all cells do not fit --max-time, 10 s", "--max-time 32s or"),
+        (planned(deadline=10.0), "4 rounds of all cells do not fit --max-time, 10 s", "--max-time 30s or"),
         (
             scripted.plan(cells=[("ping", n) for n in range(1, 21)]).model_copy(update={"deadline": 120.0}),
             "4 rounds of all cells do not fit --max-time, 120 s",

@@ -29,6 +29,7 @@ from reports.analysis.bottlenecks import Bottleneck, LoopLate
 from reports.analysis.catalogue import ROUTES
 from reports.analysis.readings import Readings
 from reports.analysis.statistics import Interval
+from reports.analysis.verdicts import VerdictWord
 from reports.conclusions import Conclusions, conclude
 from reports.render import markdown, terminal
 from reports.render.report_directory import write
@@ -223,7 +224,7 @@ def test_a_hybrid_that_serves_more_and_lets_others_wait_less_is_better(tmp_path:
     assert proof_title(found, concluded.run).startswith(title)
     assert "mixed at 64 users: serves ×1.20" in line
     assert "of all-sync: better; serves ×1.20" in line
-    assert "a light request waits 9.00 ms instead of 30.0 ms (all-sync) and 160 ms (all-async)" in line
+    assert "a light request waits 9.46 ms instead of 31.5 ms (all-sync) and 168 ms (all-async) (p75)" in line
 
 
 def test_the_outcome_is_the_first_thing_that_a_report_says(tmp_path: Path) -> None:
@@ -268,11 +269,12 @@ def test_a_hybrid_whose_requests_fail_is_not_better_for_its_speed(tmp_path: Path
     assert found.word == "worse"
     verdict = concluded.primaries[0]
     names = ("hybrid", verdict.arm)
-    for word, failing, expected in (
+    cases: Sequence[tuple[VerdictWord, tuple[str, ...], str]] = (
         ("failing", (verdict.arm,), "better"),
         ("failing", names, "not-decided"),
         ("different", (), "not-decided"),
-    ):
+    )
+    for word, failing, expected in cases:
         assert (
             doubted("better", replace(verdict, verdict=word, failing=failing, blemished=()), names)
             == expected

@@ -19,14 +19,16 @@ from loadtests.measure.validity import idle_part
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import LocustFile
+from loadtests.records.arrays import write_samples
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples, joined
-from loadtests.records.trial import Slice, Trial
+from loadtests.records.trial import Slice, Trial, TrialArrays
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.system.placement import boot_places, cpus, place
 from reports.advice.caveats import one_by_one
 from reports.analysis.backlogs.growth import growing
-from reports.analysis.readings import read
+from reports.analysis.distributions import heat
+from reports.analysis.readings import Readings, read
 from reports.wording.advice.caveats import caveat_text
 from tests import scripted
 from tests.scripted import Scripted
@@ -117,6 +119,18 @@ def test_throughput_and_percentiles_are_those_of_all_slices() -> None:
 def test_users_of_several_slices_are_never_idle_in_between() -> None:
     trial, samples = two_slices()
     assert idle_part(samples, trial.window, 8, trial.lengths(samples)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_heat_map_shows_slices_side_by_side(tmp_path: Path) -> None:
+    trial, rows = two_slices()
+    _, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(), rounds=0)
+    (directory.path / trial.files.samples).parent.mkdir(exist_ok=True)
+    arrays = TrialArrays(samples=write_samples(directory.path / trial.files.samples, rows))
+    trial = trial.model_copy(update={"arrays": arrays})
+    found = heat(Readings(directory), trial, np.array([0.01, 0.03, 0.05]), 3)
+    assert found.borders == pytest.approx((1 / 3,))
+    # Half of the requests took 20 ms, in the first third of the window; the others 40 ms.
+    assert found.parts == pytest.approx(np.array([[0.5, 0.0, 0.0], [0.0, 0.25, 0.25]]), abs=0.02)
 
 
 def beats(counts: Any) -> Heartbeats:

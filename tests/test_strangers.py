@@ -38,7 +38,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def script(arm: str, cell: object, round: int) -> Scripted:
-    return Scripted(requests=800 if arm == "async" else 400, canary=0.001)
+    return Scripted(requests=800 if arm == "async" else 400, canary=0.001, pulse=0.001)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,9 @@ def test_a_log_is_only_continued_where_it_is_a_file_of_the_run(run: RunDirectory
 # Reading
 
 
-@pytest.mark.parametrize("name", ["run.json", "samples/0001.npz", "samples/0002.canary.npz"])
+@pytest.mark.parametrize(
+    "name", ["run.json", "samples/0001.npz", "samples/0002.canary.npz", "samples/0002.pulse.npz"]
+)
 @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir], ids=["pipe", "directory"])
 def test_what_is_not_a_regular_file_is_refused_without_waiting(
     run: RunDirectory, name: str, plant: Callable[[Path], None]
@@ -205,8 +207,8 @@ def stranger(content: dict[str, Any]) -> None:
 
 def overfull(content: dict[str, Any]) -> None:
     """All parts together: none of them alone is too large for a trial of 1.1 seconds."""
-    for part in ("samples", "canary"):
-        content["trials"][0]["arrays"][part]["rows"] = 9_000_000
+    for part in ("samples", "canary", "pulse"):
+        content["trials"][0]["arrays"][part]["rows"] = 6_000_000
 
 
 def unvouched(content: dict[str, Any]) -> None:

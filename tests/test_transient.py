@@ -29,6 +29,7 @@ from loadtests.records import Calibration, Ceiling, Fault, Run, RunDirectory, Tr
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
+from loadtests.system.placement import shared
 from reports.advice.caveats import PreparationDisturbed, caveats
 from reports.analysis.estimates import own_interval
 from reports.analysis.readings import Readings
@@ -123,9 +124,14 @@ class Laboratory:
         run, directory = started
         self.patch.setattr(rounds, "measure_round", machine.measure)
         nothing = SimpleNamespace(facts=dict)
+        own = scripted.MACHINE.placement
         bench = cast(
-            Bench, SimpleNamespace(ceilings=machine.measure_ceiling, environment=nothing, apart=None)
-        )
+            Bench,
+            SimpleNamespace(
+                ceilings=machine.measure_ceiling, environment=nothing, apart=None, placement=own,
+                every=shared(own),
+            ),
+        )  # fmt: skip
         readings = Readings(directory)
         run = Rounds(
             run, directory, bench, lambda run: decided(run, readings), SILENT, time.perf_counter()
@@ -211,6 +217,28 @@ def test_a_profile_whose_time_is_over_gets_one_block_more_where_that_repairs_a_c
     plan = scripted.plan().model_copy(update={"max_time": 0.001, "deadline": deadline})
     run, verdict = laboratory.carry_out(laboratory.begin(plan), Machine(in_rounds(*lost)))
     assert (tried(run), verdict.verdict) == (ends, word)
+
+
+@pytest.mark.parametrize(
+    ("max_time", "fits"),
+    [(None, ["ping", "sleep", "mixed"]), (200.0, ["ping", "sleep", "mixed"]), (176.0, ["ping", "sleep"]),
+     (170.0, ["sleep"]), (160.0, [])],
+)  # fmt: skip
+def test_as_many_cells_as_possible_are_measured_on_where_the_time_does_not_suffice_for_all(
+    laboratory: Laboratory, max_time: float | None, fits: list[str]
+) -> None:
+    """Two rounds of `sleep` take 12 s, of `ping` 13 s, of `mixed` 18 s."""
+    plan = scripted.plan(cells=[("ping", 64), ("sleep", 64), ("mixed", 64)])
+    started = laboratory.begin(plan.model_copy(update={"max_time": max_time}))
+    bench = cast(Bench, SimpleNamespace(environment=None, apart=None, placement={}, every={}))
+    seconds = {"ping": 6.5, "sleep": 6.0, "mixed": 9.0}
+    found = Rounds(*started, bench, lambda _: set(), SILENT, 0.0)
+    laboratory.patch.setattr(Rounds, "elapsed", 150.0)
+    laboratory.patch.setattr(
+        found.forecast, "round_seconds", lambda cells: sum(seconds[cell.scenario] for cell in cells)
+    )
+    assert [cell.scenario for cell in found.fitting(list(plan.cells), 4)] == fits
+    assert found.fitting(list(plan.cells), plan.max_rounds) == []
 
 
 def test_a_gate_finds_its_regression_despite_a_disturbed_round(laboratory: Laboratory) -> None:

@@ -16,7 +16,7 @@ import psutil
 from numpy.typing import NDArray
 
 from loadtests.cpus import cpus_flag
-from loadtests.measure.calibration import CALIBRATION_WARMUP_TURNS, calibration_users, levels
+from loadtests.measure.calibration import CALIBRATION_WARMUP_TURNS, calibrated, calibration_users, crowd
 from loadtests.measure.generator import (
     SLACK,
     GeneratorOptions,
@@ -28,7 +28,6 @@ from loadtests.measure.generator import (
 from loadtests.measure.names import Names
 from loadtests.measure.prospects.time_limit import TimeLimit
 from loadtests.measure.validity import calibration_faults, ceiling_faults, until_undisturbed
-from loadtests.plan.cells import CANARY
 from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.profiles import BOOT_TIMEOUT
@@ -40,7 +39,7 @@ from loadtests.records.trial import Apart, Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target
 from loadtests.system import accounting
-from loadtests.system.placement import allow_connections, cpus, place
+from loadtests.system.placement import allow_connections, cpus, limited, place, shared
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, UNSEEN, Child
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
@@ -52,6 +51,10 @@ MOST_MEMORY = 0.5
 ALL_WORK = 3.0
 """CPU seconds of work after a calibration with one user for which its server is observed: as many as two CPUs
 can do in that time."""
+
+
+TICK = 0.01
+"""CPU seconds to which the clocks of other processes are precise."""
 
 
 class Bench:
@@ -72,6 +75,8 @@ class Bench:
         self.memory: dict[str, int] = {}
         """Bytes that each arm's server needed when it was calibrated."""
         self.placement = place(cpus(), self.generator_options.generators)
+        self.every = self.placement if limited() else shared(self.placement)
+        """Where the servers of light cells get every CPU."""
         self.environment = ServingEnvironment(
             logs,
             self.placement,
@@ -114,7 +119,7 @@ class Bench:
             host = f"http://127.0.0.1:{child.receive(OWN_BOOT)['ready']}"
             for scenario, most in users.items():
                 request = self.request(
-                    host, scenario, most, seed, warmup=0.2, warmup_turns=0, window=self.times.ceiling,
+                    host, scenario, most, seed, warmup=0.1, warmup_turns=0, window=self.times.ceiling,
                     window_turns=0, longest=0.0, drain=1.0,
                 )  # fmt: skip
                 # A user's own scenario may read the answer, which is empty here; and one that sleeps in its
@@ -139,21 +144,13 @@ class Bench:
         )
 
     def calibrations(self, server: Target, plan: Plan) -> list[Calibration]:
-        """An arm under one user of every scenario, and under a few, without their think time; and the
-        canary's response times without load: every attempt, see `until_undisturbed`. Raises ChildFailed."""
-        canary = (CANARY,) if plan.canary is not None else ()
-        scenarios = dict.fromkeys((*canary, *(cell.scenario for cell in plan.cells)))
+        """An arm under one user of every scenario, and under a few where that is needed, without their think
+        time; and the canary's response times without load: every attempt, see `until_undisturbed`. Raises
+        ChildFailed."""
+        scenarios = calibrated(plan)
         self.names.add_routes(server.routes())
         last = settle(clock_of(server.pid))
-
-        # One user first: what more of them may leave undone must not count as the work of a request alone.
-        every = [
-            (users, scenario)
-            for users in calibration_users(plan)
-            for scenario in scenarios
-            if users in levels(plan, self.thinks(scenario))
-        ]
-        longest = self.limit.stretch(len(every))
+        longest = self.limit.stretch(len(scenarios) * len(calibration_users(plan)))
 
         def once(scenario: str, users: int) -> Calibration:
             nonlocal last
@@ -161,11 +158,17 @@ class Bench:
             last = measured.after
             return measured
 
-        return [
-            attempt
-            for users, scenario in every
-            for attempt in until_undisturbed(partial(once, scenario, users), self.limit.repeatable)
+        def attempts(scenario: str, users: int) -> list[Calibration]:
+            return until_undisturbed(partial(once, scenario, users), self.limit.repeatable)
+
+        # One user first: what more of them may leave undone must not count as the work of a request alone.
+        alone = {scenario: attempts(scenario, 1) for scenario in scenarios}
+        few = [
+            attempts(scenario, users)
+            for scenario, found in alone.items()
+            for users in crowd(plan, scenario, found[-1], self.thinks(scenario))
         ]
+        return [attempt for found in (*alone.values(), *few) for attempt in found]
 
     def note_memory(self, server: Target) -> None:
         """Remember what an arm's server needs."""
@@ -226,6 +229,8 @@ class Bench:
             service_time=float(probe.samples.service_time[ok].mean()) if ok.any() else None,
             cpu=cpu / requests if cpu is not None and requests else None,
             hops=hops / requests if hops is not None and requests else None,
+            generator=probe.resources.generator_cpu / requests if requests else None,
+            services=probe.services / requests if probe.services is not None and requests else None,
             lag=float(np.quantile(beats.lag, 0.9)) if len(beats) else None,
             faults=calibration_faults(probe, probe.samples, users),
             work=probe.work_per_request,
@@ -243,6 +248,7 @@ class Bench:
             warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=longest, drain=drain,
             seed=seed, names=f"{seed}/probe/{next(self.probes)}",
             samples=str(self.environment.scratch / "probe.npz"), canary=None, pauses=False,
+            pulse=None, pulse_path=None,
             **self.names.of(scenario),
         )  # fmt: skip
 
@@ -260,6 +266,9 @@ class Bench:
         after = settle(clock, enough)
         facts = expect(self.generator, "done", SLACK)
         self.names.note(request.scenario, facts)
+        # Where the database's processes are not known, nor is their work.
+        services = sum(max(0.0, use.ours.get(pid, 0.0) - TICK) for pid in self.environment.pids)
+        known = self.environment.all_known
         return Probe(
             opened=opened,
             window=facts["window"],
@@ -277,6 +286,7 @@ class Bench:
             work=clock.total if clock is not None else None,
             clocked=clock.began - opened if clock is not None else 0.0,
             after=after,
+            services=services if known else None,
         )  # fmt: skip
 
 
@@ -304,6 +314,9 @@ class Probe:
     clocked: float = 0.0
     """When their clock was first read, in seconds from the window's start: late on a busy machine."""
     after: Settling | None = None
+    services: float | None = None
+    """CPU seconds in the window of the slow service and the database's server; None where those of the latter
+    are not known."""
 
     @property
     def ended(self) -> NDArray[np.bool_]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from loadtests.plan.cells import Cell
+from loadtests.plan.cells import CANARY, Cell
 from loadtests.plan.plan import Plan
 from loadtests.plan.request import LONGEST, WINDOW_TURNS
 from loadtests.records.refusals import MUCH_SLOWER, Refusal
@@ -73,13 +74,15 @@ def window_needed(cell: Cell, arm: str, calibrations: Sequence[Calibration]) -> 
 
 def expected_turn(cell: Cell, arm: str, calibrations: Sequence[Calibration]) -> float | None:
     """Seconds from one request of a user to its next in a closed loop without think time, at least those of a
-    request alone, and of the CPU time that all users' requests need; None where not known."""
+    request alone, and of the CPU time that all users' requests need; None where not known.
+
+    Of scenarios that were calibrated with one user only, these two are all that is known.
+    """
     one, _ = alone_and_few(cell, arm, calibrations)
     if cell.load.users is None or one is None or one.service_time is None:
         return None
     needed = window_needed(cell, arm, calibrations)
     if needed is None:
-        # Users who think are calibrated with one user only: together they rarely ask at once.
         return max(one.service_time, cell.load.users * (one.cpu or 0.0))
     return max(one.service_time, needed / WINDOW_TURNS)
 
@@ -112,6 +115,11 @@ CALIBRATION_USERS = (1, 40)
 """1 shows how long a request takes alone; 40, the number of thread tokens, its cost under concurrency."""
 
 
+LIGHT = 0.25
+"""Fraction of a core that a generator may be expected to need, so that its best rate need not be known: it is
+limited to three times that, and a calibration is not wrong by as much."""
+
+
 def calibration_users(plan: Plan) -> tuple[int, ...]:
     """The numbers of users of the calibrations. No more of a locustfile's own than the plan has: it may hold
     accounts for that many."""
@@ -121,11 +129,57 @@ def calibration_users(plan: Plan) -> tuple[int, ...]:
     return tuple(dict.fromkeys(min(users, max(loads)) for users in CALIBRATION_USERS))
 
 
-def levels(plan: Plan, thinks: bool) -> tuple[int, ...]:
-    """Those of them for one scenario: where users `think`, a crowd of them that does not shows nothing of the
-    load to come."""
-    every = calibration_users(plan)
-    return every[:1] if thinks and not plan.open else every
+def calibrated(plan: Plan) -> list[str]:
+    """The scenarios with which the arms are calibrated: those of the plan, and the canary, if none of ours
+    asks for the same path."""
+    planned = list(dict.fromkeys(cell.scenario for cell in plan.cells))
+    same = plan.locustfile is None and plan.canary in [f"/{scenario}" for scenario in planned]
+    return planned if plan.canary is None or same else [CANARY, *planned]
+
+
+def crowd(plan: Plan, scenario: str, one: Calibration, thinks: bool) -> tuple[int, ...]:
+    """The numbers of users, besides one, with whom an arm is calibrated on a scenario, after `one` user was.
+
+    Not where users `think`: a crowd of them that does not shows nothing of the load to come. In a short run
+    only what must be known: whether every user gets enough requests in the longest window, where their
+    requests might be served one after another; and what limits a curve of several loads.
+    """
+    several = tuple(users for users in calibration_users(plan) if users > 1)
+    if scenario == CANARY:
+        return ()
+    if plan.open:
+        return several
+    loads = {cell.load.users for cell in plan.cells if cell.scenario == scenario}
+    most = max(users or 0 for users in loads)
+    fits = one.service_time is not None and WINDOW_TURNS * most * one.service_time <= plan.longest
+    return () if thinks or (plan.short and fits and len(loads) == 1) else several
+
+
+def ceilings_needed(plan: Plan, calibrations: Sequence[Calibration]) -> dict[str, int]:
+    """By scenario, the users with whom the generator's best rate is measured: where it may be near it, by
+    what one request costs it and how many all users may make."""
+    every = max_users(plan)
+    if plan.open:
+        return every
+    return {
+        scenario: users
+        for scenario, users in every.items()
+        if generator_share(plan, scenario, calibrations) > LIGHT
+    }
+
+
+def generator_share(plan: Plan, scenario: str, calibrations: Sequence[Calibration]) -> float:
+    """The fraction of a core that the generator is expected to need at most in the cells of a scenario;
+    infinite where that is not known."""
+    shares = []
+    for cell in [cell for cell in plan.cells if cell.scenario == scenario]:
+        for arm in plan.arms:
+            one, _ = alone_and_few(cell, arm.name, calibrations)
+            turn = expected_turn(cell, arm.name, calibrations)
+            if one is None or one.generator is None or turn is None or cell.load.users is None:
+                return math.inf
+            shares.append(cell.load.users / turn * one.generator)
+    return max(shares)
 
 
 CALIBRATION_WARMUP_TURNS = 2

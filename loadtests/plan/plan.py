@@ -46,11 +46,11 @@ class LocustFile(Frozen):
 class CalibrationTimes(Frozen):
     """How long the arms and the generator are loaded before the rounds. Seconds."""
 
-    warmup: Positive = 0.15
-    window: Positive = 0.4
+    warmup: Positive = 0.05
+    window: Positive = 0.25
     """At least, and as long as every user needs for `turns` requests."""
     turns: Annotated[int, Field(ge=1, le=100)] = 4
-    ceiling: Positive = 0.3
+    ceiling: Positive = 0.25
     """For which the generator shows its best rate of a scenario, against a server that does nothing."""
 
 
@@ -228,7 +228,13 @@ class Plan(Frozen):
     def preparation_seconds(self) -> float:
         """What is expected to pass before the first round."""
         scenarios = len({cell.scenario for cell in self.cells}) + 1
-        return PREPARATION + len(self.arms) * scenarios * CALIBRATION
+        each = CALIBRATION if self.short else CALIBRATION + CROWD
+        return PREPARATION + len(self.arms) * (ARM + scenarios * each)
+
+    @property
+    def short(self) -> bool:
+        """Whether the run is to end so soon that nothing is calibrated which need not be."""
+        return self.max_time is not None and self.max_time < LONG
 
     def expected_seconds(self) -> tuple[float, float]:
         """Shortest and longest time that the run is expected to take, in seconds."""
@@ -253,8 +259,15 @@ TRIAL_OVERHEAD = 0.5
 """Seconds for an arm's users to connect before each slice and to finish after it, to stop its server and to
 save its samples."""
 
-PREPARATION = 6.0
-"""Seconds until the arms are compared and calibrated, besides the calibration of each."""
+LONG = 600.0
+"""Seconds of a run from which on all its scenarios are calibrated with several users: it takes seconds, and
+then every throughput is predicted."""
 
-CALIBRATION = 1.5
-"""Seconds that an arm's calibration on one scenario takes."""
+PREPARATION = 2.5
+"""Seconds to seed the data, start the generator and measure its best rate."""
+
+ARM = 1.5
+"""Seconds to start an arm, ask it what all must answer alike, and stop it."""
+
+CALIBRATION, CROWD = 0.5, 0.7
+"""Seconds that an arm's calibration on one scenario takes with one user, and with several."""

@@ -91,14 +91,14 @@ PROFILES: Mapping[str, Profile] = {
     "default": Profile(
         about="every endpoint and the three mixes at 64 users, in about 20 minutes",
         cells=everything(USERS),
-        warmup=1.0,
+        warmup=0.5,
         window=2.0,
         max_time=1200.0,
     ),
     "thorough": Profile(
         about="the same at 1, 8, 40, 64, 128 and 256 users, for hours",
         cells=everything(1, 8, 40, USERS, 128, 256),
-        warmup=2.0,
+        warmup=1.0,
         window=5.0,
         max_time=None,
     ),

@@ -47,7 +47,7 @@ class Known:
     threads: float
     """Thread tokens in force in one worker; may be infinite."""
     cpus: int
-    """CPUs available to the server."""
+    """CPUs available to the server in this cell."""
     ceiling: float | None
     """Requests per second that the generator reaches against a server that does nothing."""
     thinks: bool = False
@@ -63,11 +63,11 @@ def known(run: Run, cell: Cell, arm: str) -> Known:
         users=cell.load.users,
         one=run.calibration(arm, cell.scenario, 1),
         few=few,
-        # Runs from before other apps had canaries used one user of ping.
+        # The twins' canary asks for the same path: it is not calibrated besides.
         idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, "ping", 1),
         workers=serving.workers,
         threads=run.threads(arm),
-        cpus=len(run.machine.placement.get("server", ())) or run.machine.cores,
+        cpus=len(run.server_cpus(cell).numbers) or run.machine.cores,
         ceiling=run.ceiling(cell.scenario),
         thinks=cell.load.users is not None and any(trial.thinks for trial in run.of(cell, arm)),
     )
@@ -93,16 +93,15 @@ def bounds(known: Known) -> list[Bound]:
 
 
 def predicted(known: Known) -> Bound | None:
-    """The predicted throughput and the resource that limits it; None without a calibration, where users set
-    it by their think time, or where something other than threads, CPUs and users already limited the
-    calibration."""
+    """The predicted throughput and the resource that limits it; None without a calibration with several
+    users, where users set it by their think time, or where something other than threads, CPUs and users
+    already limited the calibration."""
     found = bounds(known)
-    if not found or known.thinks:
+    if not found or known.thinks or known.few is None:
         return None
-    if known.few is not None:
-        at_few = bounds(replace(known, users=known.few.users))
-        if at_few and known.few.throughput < (1.0 - 2 * NEAR) * at_few[0].throughput:
-            return None
+    at_few = bounds(replace(known, users=known.few.users))
+    if at_few and known.few.throughput < (1.0 - 2 * NEAR) * at_few[0].throughput:
+        return None
     return found[0]
 
 

@@ -74,6 +74,8 @@ class Heat:
     """Shape (latency bins, time bins), the fastest first; sums to the fraction that did not fail."""
     n: int
     """Requests, failed ones included."""
+    borders: tuple[float, ...] = ()
+    """Where one slice ends and the next one begins, as fractions of the window."""
 
 
 def heat(readings: Readings, trial: Trial, edges: NDArray[np.float64], times: int) -> Heat:
@@ -84,7 +86,8 @@ def heat(readings: Readings, trial: Trial, edges: NDArray[np.float64], times: in
     moments = np.linspace(0.0, trial.window, times + 1)
     counts, _, _ = np.histogram2d(took, found.due, bins=(edges, moments))
     n = len(took) + found.failed
-    return Heat(counts / max(1, n), n)
+    ends = np.cumsum([one.window for one in trial.windows]) / trial.window
+    return Heat(counts / max(1, n), n, tuple(ends[:-1].tolist()))
 
 
 def highest_loads(run: Run) -> list[Cell]:

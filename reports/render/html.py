@@ -31,6 +31,7 @@ from reports.wording.advice.cards import card_advice, card_figures, card_lines, 
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
 from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.cpus import placement_rows
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import NO_THINK, arm_text, in_force_text
@@ -179,9 +180,11 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
     """What a card shows."""
     run, verdict = conclusions.run, card.verdict
     arms = [arm.name for arm in run.plan.arms if arm.name in card.costs]
-    waits, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
+    served, pulse, canary, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
     mine = [row for row in conclusions.primaries if (row.cell.scenario, row.arm) == (card.scenario, card.arm)]
     strips = [strip(row) for row in sorted(mine, key=lambda row: row.cell.load.level)]
+    # Earlier runs and external servers have no pulse.
+    beats = any(card.pulses.values())
     return {
         "scenario": card.scenario,
         "arm": card.arm,
@@ -196,7 +199,9 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
         "lines": card_lines(card),
         "figures": [
-            (f"a light request waits, {' / '.join(arms)}", waits),
+            (f"served, {' / '.join(arms)}", served),
+            *([(f"an async def neighbour waits (pulse), {' / '.join(arms)}", pulse)] if beats else []),
+            (f"the app's own light route waits (canary), {' / '.join(arms)}", canary),
             ("CPU s per 1,000 requests", cpu),
             ("thread hops", hops),
             ("memory", memory),
@@ -255,10 +260,9 @@ def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
     """The environment, each line with its name."""
     run = conclusions.run
     machine = run.machine
-    placed = ", ".join(f"{who} on CPU {', '.join(map(str, cpus))}" for who, cpus in machine.placement.items())
     return [
         ("processor", f"{machine.cpu}, {machine.cores} cores"),
-        ("placement", placed or "none: processes cannot be bound to CPUs on that machine"),
+        *placement_rows(run),
         ("memory", units.memory(machine.memory)),
         ("system", machine.system),
         ("Python", machine.python),

@@ -116,18 +116,23 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     arms = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
     shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
-    # Hops follow from the code and memory hardly differs: omit them where there is no room.
-    titles = CARD_FIGURES[: 4 if width >= 110 else 2]
+    # Where there is no room: hops follow from the code, memory hardly differs, and what is served stands in
+    # the table above.
+    room = (
+        slice(6) if width >= 152 else slice(4) if width >= 120 else slice(3) if width >= 100 else slice(1, 2)
+    )
+    titles = CARD_FIGURES[room]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("scenario", overflow="fold")
     if several:
         grid.add_column("arm", overflow="fold")
     grid.add_column("advice")
     for title in titles:
-        grid.add_column(f"{title}\n{shown}", justify="right", no_wrap=True)
+        heading = title.replace(" (", "\n(")
+        grid.add_column(f"{heading}\n{shown}", justify="right", no_wrap=True)
     for card in cards:
         name = [escape(card.arm)] if several else []
-        figures = card_figures(card, arms)[: len(titles)]
+        figures = card_figures(card, arms)[room]
         grid.add_row(escape(card.scenario), *name, escape(card_advice(card)), *figures)
     return grid
 

@@ -197,6 +197,13 @@ def own_code(target: str) -> str | None:
     return os.path.join(os.path.dirname(file), "") if package and file is not None else file
 
 
+def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
+    """The app behind what answers in its place: a refusal of writes, and the pulse."""
+    if options.reads_only:
+        app = beside("guarded").reads_only(app, kind)
+    return beside("pulse").with_pulse(app, kind, options.pulse) if options.pulse else app
+
+
 def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
     """Keep `workers` processes that accept from one socket, ready when all are; when one ends, all do.
 
@@ -285,6 +292,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
+    parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
 
@@ -330,7 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     watchdogs += watchdogs_of(app, options)
     kind = loading.interface(app)
     config = uvicorn.Config(
-        beside("guarded").reads_only(app, kind) if options.reads_only else app,
+        fronted(app, kind, options),
         interface=kind,
         loop=options.loop,
         http=options.http,

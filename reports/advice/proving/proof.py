@@ -4,23 +4,21 @@ route's advice failed where it is not."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtests.records import Arm, Cell, Metric, Run, Trial, rounds_tried
-from reports.advice.neighbours import HARM, NOTICED
+from loadtests.records import Arm, Cell, LightKind, Metric, Run, Trial, rounds_tried
+from reports.advice.rule import HALF, NOTICED, TWICE
+from reports.advice.weighing.neighbours import PARTS, waited
 from reports.analysis.catalogue import ROUTES
 from reports.analysis.estimates import estimate
 from reports.analysis.mixtures.figures import of_arm
-from reports.analysis.readings import ALL, CanarySeen, Readings, endpoints_of
+from reports.analysis.readings import ALL, Readings, endpoints_of
 from reports.analysis.statistics import Interval, position, repeated_interval
 from reports.analysis.verdicts import NOTHING, Verdict
 
 ProofWord = Literal["better", "equal", "worse", "not-decided"]
-
-ENOUGH = 20
-"""Requests of a canary in a trial without which it has no median."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Beside:
     """The one that decides the cell."""
     ratio: Interval | None
     waits: Interval | None
-    """Of the median response time of a light request beside the load."""
+    """Of what a light request beside the load waits."""
     word: ProofWord
     """Of the hybrid against the arm."""
 
@@ -60,8 +58,10 @@ class CellProof:
     beside: tuple[Beside, ...]
     served: Mapping[str, float | None]
     """By arm, requests per second."""
+    light: tuple[LightKind, float] | None
+    """Which light requests beside the load are compared, and at which percentile."""
     waits: Mapping[str, float | None]
-    """By arm, the median response time of a light request beside the load, in seconds."""
+    """By arm, their response time in seconds."""
     endpoints: tuple[EndpointProof, ...]
 
 
@@ -74,8 +74,6 @@ class Proof:
     """Those that it is made of; the last one answers what the table does not name."""
     routes: tuple[int, int]
     """How many the table names for each."""
-    pulse: bool
-    """Whether light requests are answered on the event loop by duel itself, or by a route of the app."""
     cells: tuple[CellProof, ...]
     not_measured: tuple[Cell, ...] = ()
     """Those without a round that counts for the hybrid and each arm."""
@@ -99,42 +97,31 @@ def proof(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> Proof | 
     hybrid = next((arm for arm in run.plan.arms if arm.hybrid and {*arm.hybrid.arms} <= names), None)
     if hybrid is None or hybrid.hybrid is None:
         return None
-    light = Light(run, readings)
     primaries = [one for one in verdicts if one.primary]
-    every = [(cell, of_cell(run, readings, light, cell, hybrid, primaries)) for cell in run.plan.cells]
+    every = [(cell, of_cell(run, readings, cell, hybrid, primaries)) for cell in run.plan.cells]
     made = hybrid.hybrid
     return Proof(
         hybrid.name,
         made.arms,
         (len(made.routes), len(made.rest)),
-        light.pulse,
         tuple(found for _, found in every if found is not None),
         tuple(cell for cell, found in every if found is None),
     )
 
 
-class Light:
-    """The light requests beside a run's loads: its pulse where it has one, or else its canary."""
-
-    def __init__(self, run: Run, readings: Readings) -> None:
-        self.readings = readings
-        self.pulse = any(getattr(trial.arrays, "pulse", None) is not None for trial in run.trials)
-
-    def seen(self, trial: Trial) -> CanarySeen | None:
-        """Raises RecordError."""
-        ask: Callable[[Trial], CanarySeen | None] = getattr(
-            self.readings, "pulse" if self.pulse else "canary"
-        )
-        return ask(trial)
-
-    def median(self, trial: Trial) -> float | None:
-        """Seconds; None without enough requests. Raises RecordError."""
-        seen = self.seen(trial)
-        return seen.median if seen is not None and seen.n >= ENOUGH else None
+def light_of(readings: Readings, trials: Sequence[Trial]) -> tuple[LightKind, float] | None:
+    """Which light requests are compared, and at which percentile: the pulse, or without one the canary, at
+    the highest one that every trial supports. None without either. Raises RecordError."""
+    kinds: tuple[LightKind, ...] = ("pulse", "canary")
+    known = (
+        (kind, part) for kind in kinds for part in PARTS
+        if all(waited(readings, trial, kind, part) is not None for trial in trials)
+    )  # fmt: skip
+    return next(known, None)
 
 
 def of_cell(
-    run: Run, readings: Readings, light: Light, cell: Cell, hybrid: Arm, primaries: Sequence[Verdict]
+    run: Run, readings: Readings, cell: Cell, hybrid: Arm, primaries: Sequence[Verdict]
 ) -> CellProof | None:
     """What the three show in one cell; None without a round in which both of a pair count. Raises
     RecordError."""
@@ -144,7 +131,8 @@ def of_cell(
         return None
     trials = {hybrid.name: [ours for ours, _ in several[hybrid.hybrid.arms[0]]]}
     trials |= {name: [theirs for _, theirs in pairs] for name, pairs in several.items()}
-    waits = {name: middle([light.median(trial) for trial in mine]) for name, mine in trials.items()}
+    light = light_of(readings, [trial for mine in trials.values() for trial in mine])
+    waits = {name: middle([wait(readings, trial, light) for trial in mine]) for name, mine in trials.items()}
     served = {name: of_arm(readings, mine, ALL).throughput for name, mine in trials.items()}
     alpha = run.plan.alpha / len(several)
     beside = tuple(
@@ -154,7 +142,12 @@ def of_cell(
         )
         for name, pairs in several.items()
     )  # fmt: skip
-    return CellProof(cell, beside, served, waits, endpoints(run, readings, cell, hybrid, several))
+    return CellProof(cell, beside, served, light, waits, endpoints(run, readings, cell, hybrid, several))
+
+
+def wait(readings: Readings, trial: Trial, light: tuple[LightKind, float] | None) -> float | None:
+    """What light requests waited in a trial, in seconds. Raises RecordError."""
+    return waited(readings, trial, *light) if light is not None else None
 
 
 def both(run: Run, cell: Cell, one: str, other: str) -> list[tuple[Trial, Trial]]:
@@ -166,7 +159,7 @@ def both(run: Run, cell: Cell, one: str, other: str) -> list[tuple[Trial, Trial]
 def against(
     run: Run,
     readings: Readings,
-    light: Light,
+    light: tuple[LightKind, float] | None,
     cell: Cell,
     names: tuple[str, str],
     pairs: Sequence[tuple[Trial, Trial]],
@@ -179,7 +172,7 @@ def against(
     metric = run.primary(cell)
     ours, theirs = ([readings.whole(pair[side]) for pair in pairs] for side in (0, 1))
     ratio = estimate(metric, theirs, ours, alpha).interval
-    times = [(light.median(mine), light.median(other)) for mine, other in pairs]
+    times = [(wait(readings, mine, light), wait(readings, other, light)) for mine, other in pairs]
     known = [math.log(mine / other) for mine, other in times if mine and other]
     waited = repeated_interval(known, alpha) if len(known) == len(times) else None
     gain = ratio if metric == "throughput" else inverted(ratio)
@@ -239,10 +232,10 @@ def judged(
     if gain is None:
         return "not-decided"
     mine, theirs = (one or 0.0 for one in seconds)
-    if waits is not None and waits.high < 1.0 / HARM and theirs - mine > NOTICED:
-        return "worse" if gain.high < 1.0 / HARM else "better"
-    if waits is not None and waits.low > HARM and mine - theirs > NOTICED:
-        return "better" if gain.low > HARM else "worse"
+    if waits is not None and waits.high < 1.0 / TWICE and theirs - mine > NOTICED:
+        return "worse" if gain.high < HALF else "better"
+    if waits is not None and waits.low > TWICE and mine - theirs > NOTICED:
+        return "better" if gain.low > 1.0 / HALF else "worse"
     return speed
 
 

@@ -56,7 +56,8 @@ def chart(conclusions: Conclusions) -> Chart | None:
             "One row per scenario, at its highest load, one column per arm. In each map, time runs from left "
             "to right through the window, and latency upwards on one scale for all maps. Darker cells hold "
             "more of the requests; failed ones are in none. A gap is a stall; two bands are two kinds of "
-            "request."
+            "request. A dotted line is where the other arm had its turn: both sides of it are slices of "
+            "their own."
         ),
         head=("cell", "arm", "requests", "p10", "p50", "p90"),
         rows=tuple(
@@ -112,7 +113,9 @@ def draw(run: Run, found: Maps, span: tuple[float, float], finding: str, palette
             axes.add_patch(
                 Rectangle(place, 1.0, ROW, facecolor=palette.band, alpha=0.5, linewidth=0, zorder=1)
             )
-        show(axes, [arms.get(name) for arms in found.values()], look.colour, darkest)
+        maps = [arms.get(name) for arms in found.values()]
+        show(axes, maps, look.colour, darkest)
+        separate(axes, maps, palette)
         axes.set_xlim(0.0, 1.0)
         axes.set_xticks([0.0, 1.0], ["start", "end of window"])
         axes.get_xticklabels()[0].set_horizontalalignment("left")
@@ -135,6 +138,14 @@ def show(axes: Axes, maps: Sequence[Heat | None], colour: str, darkest: float) -
         picture.reshape(-1, TIMES, 4), extent=(0.0, 1.0, -0.5, len(maps) - 0.5), origin="lower",
         aspect="auto", interpolation="none", zorder=2,
     )  # fmt: skip
+
+
+def separate(axes: Axes, maps: Sequence[Heat | None], palette: Palette) -> None:
+    """A line in each map between two slices."""
+    for height, one in enumerate(reversed(maps)):
+        for border in one.borders if one is not None else ():
+            ends = (height - ROW / 2, height + ROW / 2)
+            axes.plot((border, border), ends, color=palette.faint, linewidth=0.8, linestyle=":", zorder=3)
 
 
 def scale(axes: Axes, rows: int, span: tuple[float, float], palette: Palette) -> None:

@@ -58,10 +58,11 @@ def cell_line(cell: CellProof, proof: Proof) -> str:
     said = [beside_text(one) for one in cell.beside]
     known = [(one.arm, cell.waits[one.arm]) for one in cell.beside if cell.waits[one.arm] is not None]
     mine = cell.waits[proof.hybrid]
-    if mine is not None and known:
-        light = "an `async def` neighbour" if proof.pulse else "a light request"
+    if mine is not None and known and cell.light is not None:
+        kind, part = cell.light
+        light = "an `async def` neighbour" if kind == "pulse" else "a light request"
         others = " and ".join(f"{units.duration(wait)} (all-{arm})" for arm, wait in known)
-        said.append(f"{light} waits {units.duration(mine)} instead of {others}")
+        said.append(f"{light} waits {units.duration(mine)} instead of {others} (p{part * 100:.0f})")
     return f"{cell.cell}: {'; '.join(said)}"
 
 
