@@ -25,7 +25,7 @@ KNOWN = "loadtests.measure.known_answers"
 
 
 @dataclass(frozen=True)
-class Case:
+class TimedDuel:
     what: str
     arms: tuple[str, str]
     options: tuple[str, ...]
@@ -36,9 +36,9 @@ class Case:
 
 
 CASES = (
-    Case("a factor of two", ("short", "double"), ("-t", "0.5s"), "slower", 20.0),
-    Case("10 %", ("short", "tenth_longer"), (), "slower", 40.0),
-    Case("an app against itself", ("short", "short"), ("--margin", "0.05"), "equivalent", 90.0),
+    TimedDuel("a factor of two", ("short", "double"), ("-t", "0.5s"), "slower", 20.0),
+    TimedDuel("10 %", ("short", "tenth_longer"), (), "slower", 40.0),
+    TimedDuel("an app against itself", ("short", "short"), ("--margin", "0.05"), "equivalent", 90.0),
 )
 
 

@@ -229,7 +229,10 @@ def test_only_the_labelled_pitfalls_block_the_loop_of_the_async_twin(
     with fresh(variant) as knobs:
         blocking = asyncio.run(conversation(replace(knobs, upstream=f"{slow_url}/equality/")))
     # Pillow reads the working directory before it computes.
-    assert blocking == {"/pitfalls/blocking", "/pitfalls/file-inline", "/image"}
+    labelled = {"/pitfalls/blocking", "/pitfalls/file-inline", "/pitfalls/session-blocking/77", "/image"}
+    # Psycopg blocks in C, where nothing raises.
+    unseen = set() if variant.database == "sqlite" else {"/pitfalls/session-blocking/77"}
+    assert blocking == labelled - unseen
 
 
 def test_a_relationship_that_no_query_loaded_is_an_error_and_not_a_hidden_query(fresh: Opening) -> None:

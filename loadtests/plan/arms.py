@@ -39,6 +39,10 @@ class Serving(Frozen):
     """Connections that may wait to be accepted."""
     keep_alive: Annotated[int, Field(ge=1, le=86_400)] = 75
     """Seconds that an idle connection is kept."""
+    middleware: Annotated[int, Field(ge=0, le=50)] = 0
+    """Layers of BaseHTTPMiddleware that are put in front of the app and do nothing."""
+    pure_middleware: Annotated[int, Field(ge=0, le=50)] = 0
+    """The same in pure ASGI."""
     heartbeats: Literal["on", "off"] = "on"
     """Whether a heartbeat inside the server reports what it is doing; off only to measure its cost."""
 

@@ -10,7 +10,7 @@ from loadtests.records import Arm
 RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
 """Endpoints whose work can use all cores."""
 
-DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-dependency|io_bound|mixed")
+DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-|list-plain|io_bound|mixed")
 """Scenarios that use the database."""
 
 CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})
@@ -49,6 +49,13 @@ ROUTES: Mapping[str, str] = {
     "file-inline": "GET /pitfalls/file-inline",
     "plain-client": "GET /pitfalls/plain-client",
     "session-dependency": "GET /pitfalls/session-dependency/{post_id}",
+    "session-blocking": "GET /pitfalls/session-blocking/{post_id}",
+    "executor": "GET /pitfalls/executor",
+    "dependencies": "GET /plumbing/dependencies",
+    "stream": "GET /plumbing/stream",
+    "stream-lines": "GET /plumbing/stream-lines",
+    "upload": "POST /plumbing/upload",
+    "posts.list-plain": "GET /plumbing/list-plain",
 }
 """By endpoint, the route that answers it; a test keeps the two equal."""
 

@@ -17,6 +17,8 @@ class Question:
     method: str
     path: str
     body: Any = None
+    file: bytes | None = None
+    """Sent as `file` in a form, in place of a body."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body is not None else "")
@@ -84,6 +86,14 @@ QUESTIONS: Sequence[Question] = (
     Question("GET", "/pitfalls/file-inline"),
     Question("GET", "/pitfalls/plain-client?seconds=0.001"),
     Question("GET", "/pitfalls/session-dependency/77"),
+    Question("GET", "/pitfalls/session-blocking/77"),
+    Question("GET", "/pitfalls/executor?seconds=0.001"),
+    Question("GET", "/plumbing/dependencies"),
+    Question("GET", "/plumbing/stream"),
+    Question("GET", "/plumbing/stream-lines"),
+    Question("POST", "/plumbing/upload", file=b"a picture"),
+    Question("POST", "/plumbing/upload"),
+    Question("GET", "/plumbing/list-plain?limit=3"),
 )
 
 

@@ -146,7 +146,7 @@ def beside(name: str) -> Any:
     return module
 
 
-def load(options: argparse.Namespace, loading: Any) -> Any:
+def app_of(options: argparse.Namespace, loading: Any) -> Any:
     """The app to serve: the one that is named, or both as one. Raises UnusableApp, and whatever importing
     raises."""
     app = loading.load(options.app)
@@ -285,6 +285,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
     parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
     parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
+    parser.add_argument("--middleware", type=int, default=0, help="layers of BaseHTTPMiddleware")
+    parser.add_argument("--pure-middleware", type=int, default=0, help="layers of pure ASGI middleware")
     parser.add_argument(
         "--heartbeats", choices=("on", "off"), default="on", help="whether the server records heartbeats"
     )
@@ -295,6 +297,19 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
+
+
+def loaded(options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """The app, the same behind the layers of middleware that are asked for, and how that is called. Exits
+    with what is wrong with the app."""
+    loading, middleware = beside("loading"), beside("middleware")
+    try:
+        app = app_of(options, loading)
+        layers = (options.middleware, options.pure_middleware)
+        whole = middleware.behind(app, loading.interface(app), *layers)
+    except (loading.UnusableApp, middleware.NoBaseMiddleware) as error:
+        sys.exit(error.lines())
+    return app, whole, loading.interface(whole)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -329,16 +344,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs))
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
-    loading = beside("loading")
-    try:
-        app = load(options, loading)
-    except loading.UnusableApp as error:
-        sys.exit(error.lines())
+    app, whole, kind = loaded(options)
     served.append(app)
     watchdogs += watchdogs_of(app, options)
-    kind = loading.interface(app)
     config = uvicorn.Config(
-        fronted(app, kind, options),
+        fronted(whole, kind, options),
         interface=kind,
         loop=options.loop,
         http=options.http,

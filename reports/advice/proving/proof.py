@@ -22,7 +22,7 @@ ProofWord = Literal["better", "equal", "worse", "not-decided"]
 
 
 @dataclass(frozen=True)
-class Beside:
+class AgainstArm:
     """The hybrid and one of its arms in one cell. Ratios are the hybrid's value ÷ the arm's."""
 
     arm: str
@@ -55,7 +55,7 @@ class CellProof:
     """What the three show in one cell."""
 
     cell: Cell
-    beside: tuple[Beside, ...]
+    beside: tuple[AgainstArm, ...]
     served: Mapping[str, float | None]
     """By arm, requests per second."""
     light: tuple[LightKind, float] | None
@@ -166,7 +166,7 @@ def against(
     waits: tuple[float | None, float | None],
     alpha: float,
     verdict: Verdict | None,
-) -> Beside:
+) -> AgainstArm:
     """The hybrid against one arm, by the trials of both. `names`: theirs, the hybrid's first. Raises
     RecordError."""
     metric = run.primary(cell)
@@ -177,7 +177,7 @@ def against(
     waited = repeated_interval(known, alpha) if len(known) == len(times) else None
     gain = ratio if metric == "throughput" else inverted(ratio)
     word = judged(gain, waited, waits, speed_of(verdict, names[0], gain, run.plan.margin))
-    return Beside(names[1], metric, ratio, waited, doubted(word, verdict, names))
+    return AgainstArm(names[1], metric, ratio, waited, doubted(word, verdict, names))
 
 
 def verdict_on(primaries: Sequence[Verdict], cell: Cell, names: set[str]) -> Verdict | None:

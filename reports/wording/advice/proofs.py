@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtests.records import Arm, Run
-from reports.advice.proving.proof import Beside, CellProof, EndpointProof, Proof, ProofWord
+from reports.advice.proving.proof import AgainstArm, CellProof, EndpointProof, Proof, ProofWord
 from reports.advice.proving.table import RouteTable
 from reports.analysis.catalogue import is_twin, style
 from reports.wording import units
@@ -66,7 +66,7 @@ def cell_line(cell: CellProof, proof: Proof) -> str:
     return f"{cell.cell}: {'; '.join(said)}"
 
 
-def beside_text(one: Beside) -> str:
+def beside_text(one: AgainstArm) -> str:
     """`serves ×1.21 (1.10–1.33) of all-async: better`."""
     if one.ratio is None:
         return f"against all-{one.arm}: not decided"
