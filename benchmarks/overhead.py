@@ -213,7 +213,7 @@ async def differences(style: str, path: str, settings: Settings, parts: Sequence
     """Log ratios of the time without heartbeats, watchdog and pulse to the time with them, one per pair."""
     app = import_module(f"{style}_app.main").create_app(settings)
     heart = Switched(Pending())
-    dog = Leashed(Stacks(None, endpoints(app)))
+    dog = Leashed(Stacks((), endpoints(app)))
     configs = {on: configured(with_pulse(app, "asgi3", PULSE) if on else app) for on in (True, False)}
     switch = Switch(heart, dog, {on: config.loaded_app for on, config in configs.items()}, parts)
     random = Random(1)

@@ -179,7 +179,7 @@ def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> Non
     run = RunDirectory(where).load()
     assert run.plan.generators == 2
     assert {trial.lost for trial in run.trials} == {0}
-    assert (run.ceiling("ping") or 0.0) > 1000
+    assert all(trial.arrays.samples.rows for trial in run.trials)
 
 
 def test_more_generators_than_users_are_one_clear_error(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.conftest import APPS
 SOURCE = Path(reaching.__file__).read_text().splitlines()
 
 SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_chosen": ("wrong_inherited",),
+          "wrong_registered": ("wrong_inherited",), "wrong_every_registered": ("wrong_inherited",),
           "wrong_super": ("wrong_constructed",),
           "wrong_decorated_method": ("wrong_inherited",), "wrong_injected_client": ("wrong_static",),
           "wrong_stream": ("wrong_iterated",)}  # fmt: skip
@@ -55,6 +56,7 @@ def test_what_does_not_block_is_no_finding_and_nothing_of_it_is_unread(name: str
     [
         ("unread_state", ["request.app.state.gateway.lookup"]),
         ("unread_registry", ["handler", "getattr(client, name)"]),
+        ("unread_many", ["several[number]"]),
         ("unread_parameter", ["service.lookup"]),
         ("unread_global", ["unnamed_at_start.ask"]),
         ("unread_protocol", ["sink.put"]),

@@ -184,7 +184,8 @@ def test_what_cannot_be_excluded_is_said_and_not_advised(tmp_path: Path, seen: S
     assert (verdict.verdict, verdict.failing, verdict.blemished) == ("faster", (), ("async",))
     assert any("was still working 200 ms" in reservation_text(one) for one in verdict.reservations)
     reference, rival = scripted.plan().arms
-    assert choose(verdict, reference, rival, {}, None, {}) == NOT_DECIDED
+    unseen, unlimited = dict.fromkeys(("sync", "async")), dict.fromkeys(("sync", "async"), ())
+    assert choose(verdict, reference, rival, unseen, None, unlimited) == NOT_DECIDED
     # A gate does not pass it for its speed either.
     assert [health(verdict, arm.name).may_pile_up for arm in (reference, rival)] == [False, True]
 

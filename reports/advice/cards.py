@@ -231,6 +231,7 @@ def advise(
         return top.choice, notes
     chosen, other = (rival, reference) if top.choice.name == rival.name else (reference, rival)
     styled = is_twin(chosen) and style(chosen) != style(other)
+    styled = styled and chosen.hybrid is None and other.hybrid is None
     advice = Advice("style", style(chosen)) if styled else top.choice
     if not any(limit.name == "thread-tokens" for limit in top.limits[other.name]):
         return advice, notes
@@ -255,7 +256,7 @@ def more_threads(
     like = [
         arm
         for arm in run.plan.arms
-        if (arm.app, arm.env) == (limited.app, limited.env)
+        if (arm.app, arm.hybrid, arm.env) == (limited.app, limited.hybrid, limited.env)
         and run.threads(arm.name) > run.threads(limited.name)
         and arm.serving.model_copy(update={"threads": limited.serving.threads}) == limited.serving
     ]

@@ -88,7 +88,10 @@ def arm_setup(arm: Arm) -> dict[str, str]:
     """How an arm was served. Secret values of its environment are not recorded, but their names are."""
     # By its name: the same data may lie elsewhere on another machine.
     copy = UNSET if arm.copied is None else PurePath(arm.copied).name
-    found = {"app": arm.app, "python": arm.python or UNSET, "copy": copy}
+    app, second = arm.app, arm.hybrid
+    if second is not None:
+        app = f"{second.app} for {'; '.join(second.routes)}, else {app}"
+    found = {"app": app, "python": arm.python or UNSET, "copy": copy}
     found |= {name.replace("_", "-"): str(value) for name, value in arm.serving if value is not None}
     recorded = arm.model_dump(mode="json")["env"]
     return found | {f"env.{name}": value for name, value in recorded.items()}

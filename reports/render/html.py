@@ -37,6 +37,7 @@ from reports.wording.advice.conversion import (
 )
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
+from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
 from reports.wording.cpus import placement_rows
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
@@ -96,6 +97,7 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
         light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
         dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        proof=proof_view(conclusions),
         portraits=portraits.blocks(conclusions),
         portrait_heads=PORTRAIT_HEADS,
         portrait_rows=portraits.rows(conclusions.portraits),
@@ -171,6 +173,16 @@ def about(conclusions: Conclusions) -> str:
         f"{run.plan.window:g} s, measured in {units.span(run.elapsed)}, started "
         f"{run.began[:16].replace('T', ' ')} UTC."
     )
+
+
+def proof_view(conclusions: Conclusions) -> dict[str, Any] | None:
+    """Whether the advice holds; None where the run does not show it."""
+    proof, run = conclusions.proof, conclusions.run
+    if proof is None:
+        return None
+    lines = proof_lines(proof, run)
+    rows = proof_rows(proof)
+    return {"title": proof_title(proof, run), "lines": lines, "head": proof_head(proof), "rows": rows}
 
 
 def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from reports.wording.advice.conversion import (
     conversion_title,
 )
 from reports.wording.advice.portraits import HEADS, portrait_title
+from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
 from reports.wording.cpus import servers_text
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
@@ -42,6 +43,7 @@ def report(conclusions: Conclusions) -> str:
     title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
     title = portrait_title(run.plan) if conclusions.portraits else title
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
+    lines += proof_section(conclusions)
     said = [line for _, line in gate_lines(conclusions)] if conclusions.outcomes else sentences(conclusions)
     lines += [f"# {title}", "", *(f"- {plain(line)}" for line in said)]
     if conclusions.judgements:
@@ -64,6 +66,25 @@ def report(conclusions: Conclusions) -> str:
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)
+
+
+def proof_section(conclusions: Conclusions) -> list[str]:
+    """Whether the advice holds, where the run shows it."""
+    proof = conclusions.proof
+    if proof is None:
+        return []
+    head = proof_head(proof)
+    return [
+        "# The advice, followed",
+        "",
+        f"- {plain(proof_title(proof, conclusions.run))}",
+        *(f"  - {plain(line)}" for line in proof_lines(proof, conclusions.run)),
+        "",
+        f"| {' | '.join(map(plain, head))} |",
+        f"|---|---|---|{'---:|' * (len(head) - 3)}",
+        *(f"| {' | '.join(map(plain, row))} |" for row in proof_rows(proof)),
+        "",
+    ]
 
 
 def endpoint_lines(conclusions: Conclusions) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from reports.advice.cards import Card
 from reports.advice.conversion import Conversion
 from reports.advice.portraits import Portrait
+from reports.advice.proving.proof import Proof
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
 from reports.analysis.bottlenecks import Bottleneck, LoopLate
 from reports.analysis.bounds import known, predicted
@@ -18,6 +19,7 @@ from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.wording.advice.cards import card_advice, card_reason, note_text
 from reports.wording.advice.conversion import conversion_text
+from reports.wording.advice.proofs import proof_lines, proof_title
 from reports.wording.bottlenecks import evidence_text, holder_text
 from reports.wording.gates.notes import gate_note_text
 from reports.wording.refusals import refusal_text
@@ -51,6 +53,7 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "endpoints": [of_endpoint(one) for one in conclusions.endpoints],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
+        "proof": of_proof(conclusions.proof, conclusions) if conclusions.proof is not None else None,
         "conversions": [of_conversion(plan) for plan in conclusions.conversions],
         "portraits": [of_portrait(one, conclusions) for one in conclusions.portraits],
     }
@@ -153,6 +156,29 @@ def of_card(card: Card) -> dict[str, Any]:
         "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
         "pulses": {name: asdict(one) if one else None for name, one in card.pulses.items()},
         "costs": {name: asdict(one) for name, one in card.costs.items()},
+    }
+
+
+def of_proof(proof: Proof, conclusions: Conclusions) -> dict[str, Any]:
+    """Whether the hybrid of two arms is better than either. Ratios are the hybrid's value ÷ the arm's."""
+    return {
+        "hybrid": proof.hybrid,
+        "arms": list(proof.arms),
+        "routes": dict(zip(proof.arms, proof.routes, strict=True)),
+        "outcome": proof.word,
+        "text": [proof_title(proof, conclusions.run), *proof_lines(proof, conclusions.run)],
+        "cells": [
+            {
+                "scenario": one.cell.scenario,
+                "load": one.cell.load.model_dump(exclude_none=True),
+                "served": dict(one.served),
+                "light": one.light,
+                "waits": dict(one.waits),
+                "against": [asdict(beside) for beside in one.beside],
+                "endpoints": [asdict(endpoint) for endpoint in one.endpoints],
+            }
+            for one in proof.cells
+        ],
     }
 
 

@@ -43,6 +43,7 @@ lock = threading.Lock()
 jobs: queue.Queue[int] = queue.Queue()
 pool = ThreadPoolExecutor(1)
 registry: dict[str, Callable[[], None]] = {}
+several: list[Callable[[], None]] = [functools.partial(print, number) for number in range(20)]
 
 
 class Base:
@@ -203,6 +204,7 @@ settled()
 
 
 every_client = [client]
+by_name = {"a": client}
 
 
 class Several:
@@ -480,6 +482,14 @@ async def wrong_path() -> bytes:
         return found.read()
 
 
+async def wrong_registered(name: str) -> int:
+    return by_name.get(name, client).ask()
+
+
+async def wrong_every_registered() -> list[int]:
+    return [one.ask() for one in by_name.values()]
+
+
 async def wrong_chosen() -> list[int]:
     return [one.ask() for one in Several().clients]
 
@@ -615,6 +625,10 @@ async def fine_text() -> str:
 
 async def unread_state(request: Request) -> int:
     return int(request.app.state.gateway.lookup())
+
+
+async def unread_many(number: int) -> None:
+    several[number]()
 
 
 async def unread_registry(name: str) -> None:

@@ -99,4 +99,5 @@ QUESTIONS: Sequence[Question] = (
 
 def fixed_questions(arms: Sequence[Arm]) -> Sequence[Question]:
     """The fixed set, where all arms are twin apps; nothing where an arm is another app."""
-    return QUESTIONS if {arm.app for arm in arms} <= {arm.app for arm in BUILT_IN.values()} else ()
+    served = {app for arm in arms for app in arm.apps}
+    return QUESTIONS if served <= {arm.app for arm in BUILT_IN.values()} else ()

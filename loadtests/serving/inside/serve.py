@@ -131,14 +131,29 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
 
 
 def beside(name: str) -> Any:
-    """The module in the file `name`.py beside this one: our packages may not be importable here."""
-    path = Path(__file__).with_name(f"{name}.py")
+    """The module in the file `name`.py beside this one, or the package `name`: our packages may not be
+    importable here."""
+    package = Path(__file__).with_name(name)
+    path = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
     spec = importlib.util.spec_from_file_location(f"duel_{name}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
+    if package.is_dir():
+        # The modules of a package find each other there.
+        sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def app_of(options: argparse.Namespace, loading: Any) -> Any:
+    """The app to serve: the one that is named, or both as one. Raises UnusableApp, and whatever importing
+    raises."""
+    app = loading.load(options.app)
+    if options.hybrid is None:
+        return app
+    told = json.loads(options.hybrid)
+    return beside("hybrid").join(app, options.app_dir, told, loading, beside("routes"))
 
 
 def answer(
@@ -168,12 +183,18 @@ def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
     """What watches the app's loop, and knows its routes and its own code; nothing without heartbeats."""
     if options.heartbeats == "off":
         return []
-    top = sys.modules.get(options.app.partition(":")[0].partition(".")[0])
-    file = getattr(top, "__file__", None)
-    package = hasattr(top, "__path__") and file is not None
-    own = os.path.join(os.path.dirname(file), "") if package and file is not None else file
+    targets = [options.app, *([json.loads(options.hybrid)["app"]] if options.hybrid is not None else [])]
+    own = tuple(place for target in targets if (place := own_code(target)) is not None)
     stacks = beside("stacks").Stacks(own, beside("routes").endpoints(app))
     return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
+
+
+def own_code(target: str) -> str | None:
+    """The file of an app's top module, or the directory of its package; None where it has none."""
+    top = sys.modules.get(target.partition(":")[0].partition(".")[0])
+    file: str | None = getattr(top, "__file__", None)
+    package = hasattr(top, "__path__") and file is not None
+    return os.path.join(os.path.dirname(file), "") if package and file is not None else file
 
 
 def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
@@ -249,6 +270,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--instead", nargs=2, metavar=("ROOT", "THERE"), help="import modules of tree ROOT from tree THERE"
     )
+    parser.add_argument(
+        "--hybrid", metavar="JSON", help="a second app, and the routes that it serves instead of the first"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--cpus", help="comma-separated CPUs to run on")
@@ -280,7 +304,7 @@ def loaded(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     with what is wrong with the app."""
     loading, middleware = beside("loading"), beside("middleware")
     try:
-        app = loading.load(options.app)
+        app = app_of(options, loading)
         layers = (options.middleware, options.pure_middleware)
         whole = middleware.behind(app, loading.interface(app), *layers)
     except (loading.UnusableApp, middleware.NoBaseMiddleware) as error:

@@ -27,6 +27,7 @@ from .values import (
     function_below,
     hinted,
     names,
+    one_held,
     one_of,
     own_class,
     own_code,
@@ -117,7 +118,7 @@ class Attributes:
     def of_its_own(self, base: Instance, name: str) -> Value:
         """An attribute that an object is given: by its class's methods, or as its class annotates it."""
         assigned = self.assigned(base, name)
-        told = hinted(annotated_attribute(base.kind, name))
+        told = hinted(annotated_attribute(base.kind, name))  # type: ignore[arg-type]  # a class, known here
         if assigned is None:
             return told if told is not PLAIN else self.missing(base, name)
         return told if assigned is PLAIN else assigned
@@ -213,14 +214,11 @@ class Attributes:
             if isinstance(one, Thing | Instance) and package_of(one) in DEEP:
                 return Deep(package_of(one)) if deep(one) else PLAIN
             if isinstance(one, Thing) and type(one.thing) in (dict, list, tuple):
-                things = list(one.thing.values()) if type(one.thing) is dict else list(one.thing)
                 key = node.slice.value if isinstance(node.slice, ast.Constant) else ABSENT
                 if type(one.thing) is dict and key in one.thing:
                     return Thing(one.thing[key])
-                # What is not there yet is put there while the app runs.
-                return (
-                    one_of([Thing(thing) for thing in things[:6]]) if things else Unknown(ast.unparse(node))
-                )
+                held = one.thing.values() if type(one.thing) is dict else one.thing
+                return one_held(held, ast.unparse(node))
             if isinstance(one, Thing) and inspect.isclass(one.thing):
                 return one
         return PLAIN

@@ -32,6 +32,7 @@ from .values import (
     hinted,
     made,
     names,
+    one_held,
     one_of,
     own_code,
 )
@@ -104,7 +105,7 @@ class Calls(Attributes):
 
     def unknown(self, text: str, node: ast.Call, scope: Scope) -> None:
         last = text.rpartition(".")[2]
-        if "." not in text and not isinstance(node.func, ast.Name | ast.Call):
+        if "." not in text and not isinstance(node.func, ast.Name | ast.Call | ast.Subscript):
             return
         given = [one.id for one in node.args if isinstance(one, ast.Name)]
         # Middleware hands on: what it calls is read by itself.
@@ -232,8 +233,12 @@ class Calls(Attributes):
                 return found
             arguments = self.arguments(function, [owner, *positional], keywords)
             return one_of([self.own(function, arguments), found])
+        name = getattr(function, "__name__", "")
+        if isinstance(owner, Thing) and type(owner.thing) is dict and name in ("get", "pop", "values"):
+            held = one_held(owner.thing.values(), ast.unparse(node))
+            return one_of([held, *positional[1:]]) if name != "values" else Thing([*owner.thing.values()])
         if isinstance(owner, Thing | Instance):
-            return self.library_method(owner, getattr(function, "__name__", ""), node, scope, function)
+            return self.library_method(owner, name, node, scope, function)
         return PLAIN
 
     def call_overrides(

@@ -7,7 +7,7 @@ import functools
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -115,10 +115,24 @@ HARMLESS = ORDINARY | set(BUILDING.split(" "))
 """Those, and methods by which SQLAlchemy's columns build statements and pydantic's models turn into data."""
 
 
+SIMPLE = (str, bytes, int, float, bool, type(None))
+
+MOST = 16
+"""Values that are followed where there may be one of several."""
+
+
 def one_of(values: list[Value]) -> Value:
     """Several values as one, without those of which nothing is known."""
     told = [value for value in dict.fromkeys(values) if not isinstance(value, Plain)]
-    return told[0] if len(told) == 1 else Several(tuple(told[:6])) if told else PLAIN
+    return told[0] if len(told) == 1 else Several(tuple(told[: MOST + 1])) if told else PLAIN
+
+
+def one_held(things: Iterable[Any], text: str) -> Value:
+    """One of the objects that a container holds; what is not there yet is put there while the app runs."""
+    every = list(things)
+    kept = list({id(one): one for one in every if type(one) not in SIMPLE}.values())
+    beyond = [Unknown(text)] if len(kept) > MOST or not every else []
+    return one_of([*map(Thing, kept[:MOST]), *beyond])
 
 
 def each(value: Value) -> Iterator[Value]:

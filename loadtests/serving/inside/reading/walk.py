@@ -6,7 +6,20 @@ import ast
 
 from .calls import Calls
 from .scope import Scope
-from .values import PLAIN, Instance, Iterated, Local, Thing, Unknown, Value, each, hinted, names, one_of
+from .values import (
+    PLAIN,
+    Instance,
+    Iterated,
+    Local,
+    Thing,
+    Unknown,
+    Value,
+    each,
+    hinted,
+    names,
+    one_held,
+    one_of,
+)
 
 
 class Walk(ast.NodeVisitor):
@@ -111,7 +124,7 @@ class Walk(ast.NodeVisitor):
             if isinstance(one, Iterated):
                 items.append(self.calls.start(one))
             elif isinstance(one, Thing) and type(one.thing) in (list, tuple, set):
-                items += [Thing(thing) for thing in list(one.thing)[:4]]
+                items.append(one_held(one.thing, "an item of it") if one.thing else PLAIN)
             else:
                 items.append(self.calls.iterating(one, self.scope))
         return one_of(items)
