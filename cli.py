@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 
 import typer
 
-from loadtests.errors import DuelError, Exit, PlanError, explained
+from loadtests.errors import DuelError, Exit, explained
 from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
 from loadtests.system.signals import end_in_order
 from reports.export.names import AdviceFormat, Format
@@ -128,8 +128,8 @@ def shared(default: Any = False, **options: Any) -> list[Parameter]:
 def settled_by(values: dict[str, Any], settings: Sequence[str]) -> Settled:
     """The settings by all layers; takes their flags out of `values`. Raises PlanError."""
     given = {key: values.pop(DECLARED[key].field) for key in settings}
-    short = {name: values.pop(name) for name in ("quick", "thorough") if name in values}
-    return settle(given | short, os.environ, values.pop("config"))
+    given |= {name: values.pop(name) for name in ("quick", "thorough") if name in values}
+    return settle(given, os.environ, values.pop("config"))
 
 
 def show_version(wanted: bool) -> None:
@@ -209,6 +209,21 @@ def resume(
     finish(*carry_on((run.accepting(settled.given("answers")), directory), chosen, output), output, strict)
 
 
+@verb(*RENEWABLE, "rounds", "out", json=True, progress=True)
+def prove(settled: Settled, output: "Output", path: RunArgument, wait: WaitOption = False) -> None:
+    """Measure an app that follows a run's advice, route by route, beside the arms: is it better than both?"""
+    from loadtests.measure.proving import begin_proof
+    from loadtests.plan.building import run_options
+    from reports.runs import advice_of
+    from reports.wording.advice.proofs import table_text
+    from reports.wording.plans import plan_text
+
+    run, table = advice_of(path)
+    started = begin_proof(run, table.arms, table.routes, settled.settings)
+    output.note(f"{table_text(table)}\n{plan_text(started[0].plan)}")
+    finish(*carry_on(started, run_options(settled.settings, wait=wait), output), output, strict=False)
+
+
 @verb(*FLAGGED)
 def config(settled: Settled, output: "Output") -> None:
     """Show every setting that `duel run` would use, and where it comes from."""
@@ -237,11 +252,9 @@ def init(
 @verb("answers", json=True)
 def report(settled: Settled, output: "Output", path: RunArgument, strict: StrictOption = False) -> None:
     """Write all reports of a run again, from its records alone."""
-    from loadtests.records import RunDirectory
-    from reports.analysis.readings import Readings
+    from reports.runs import records_of
 
-    directory = RunDirectory(path)
-    finish(directory.load().accepting(settled.given("answers")), Readings(directory), output, strict)
+    finish(*records_of(path, settled.given("answers")), output, strict)
 
 
 @verb(json=True)
@@ -279,19 +292,9 @@ def export(
     ] = None,
 ) -> None:
     """Write a run as a baseline to commit, or in the formats of CI services and benchmark trackers."""
-    from reports.export import formats
-    from reports.gate.setups import allowed
-    from reports.render.output import put
-    from reports.runs import conclusions_of, side_of
+    from reports.export.formats import deliver
 
-    wanted, files = format or [Format("baseline")], out or ["-"]
-    if len(files) != len(wanted):
-        raise PlanError("several formats need a file each", hint="one -o FILE per --format; - is stdout")
-    chosen = allowed(allow or ())
-    base = side_of(against) if against is not None else None
-    conclusions = conclusions_of(path)
-    for one, file in zip(wanted, files, strict=True):
-        put(file, formats.write(one, conclusions, base, margin, chosen))
+    deliver(path, format or [Format("baseline")], out or ["-"], against, margin, allow or ())
 
 
 @verb("app-dir", "database")
@@ -334,8 +337,7 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     chosen = building.run_options(settled.settings, wait=wait)
     found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
-    listings.show_equality(output.results, [arm.name for arm in arms], found.compared)
-    listings.show_in_force(output.results, arms, found.in_force)
+    listings.show_arms(output.results, arms, found.compared, found.in_force)
 
 
 @verb("app-dir", "locustfile", "locust-arg", "python", json=True)
@@ -378,16 +380,14 @@ def selftest(
     from loadtests.measure.runs import begin
     from loadtests.plan.options import RunOptions
     from reports.analysis import selftest
-    from reports.exit_codes import exit_code
-    from reports.render import listings
+    from reports.render.listings import deliver_answers
 
     answers: list[selftest.KnownAnswer] = []
     for name, plan in known_answers.plans(seed).items():
         output.note(f"{name}: {' against '.join(arm.name for arm in plan.arms)}")
         run, readings = carry_on(begin(plan, Path(settled.settings.out)), RunOptions(wait=wait), output)
         answers += selftest.answers(name, run, readings)
-    code = exit_code({"pass" if answer.right else "invalid" for answer in answers})
-    raise typer.Exit(output.deliver(code, "", lambda console: listings.show_answers(console, answers)))
+    raise typer.Exit(deliver_answers(output, answers))
 
 
 def carry_on(

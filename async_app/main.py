@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from multiprocessing import get_context
 from typing import Any
@@ -14,8 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from async_app.database import connect, sessions, writing_sessions
-from async_app.routers import computing, mixed, pages, pitfalls, posts, users, waiting
+from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, users, waiting
 from async_app.upstream import open_upstream, scaling_transport
+from shared_models import blocking
 from shared_models.errors import error_page, on_page, sayable
 from shared_models.schemas import Answer
 from shared_models.settings import Settings
@@ -29,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         engine = connect(knobs)
+        blocking_engine = blocking.engine(knobs)
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
         async with (
@@ -37,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
+            threads = ThreadPoolExecutor(knobs.executor_threads)
             yield {
                 "settings": knobs,
                 "reading": sessions(engine),
@@ -44,8 +47,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "upstream": upstream,
                 "plain_upstream": plain_upstream,
                 "processes": processes,
+                "threads": threads,
+                "blocking": blocking.sessions(blocking_engine),
             }
             processes.shutdown(cancel_futures=True)
+            threads.shutdown(cancel_futures=True)
+        blocking_engine.dispose()
         await engine.dispose()
 
     app = FastAPI(title="The duel blog", lifespan=lifespan)
@@ -71,6 +78,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return Answer(result="pong")
 
     # Cheapest first: FastAPI tries the routes in order, about 2 µs each.
-    for module in (waiting, posts, users, computing, mixed, pages, pitfalls):
+    for module in (waiting, posts, users, computing, mixed, pages, pitfalls, plumbing):
         app.include_router(module.router)
     return app

@@ -80,6 +80,7 @@ class Bars:
             host=url, scenario="ping", users=users, turn=0.0, rate=None, arrivals=None, warmup=1.0,
             warmup_turns=WARMUP_TURNS, window=window, window_turns=WINDOW_TURNS, longest=LONGEST,
             drain=5.0, seed=1, samples=str(self.samples), canary=None, names="", pauses=True,
+            pulse=None, pulse_path=None,
         )  # fmt: skip
         self.child.send(asdict(replace(request, **changes)))
         expect(self.child, "opened", 120)

@@ -83,6 +83,7 @@ def endured(
                 warmup=1.0, warmup_turns=WARMUP_TURNS, window=WINDOW, window_turns=WINDOW_TURNS,
                 # A seed of its own: addresses that signed up at one level are taken at the next.
                 longest=LONGEST, drain=40.0, seed=users, names="", samples=str(samples), canary=None,
+                pulse=None, pulse_path=None,
                 pauses=True,
             )  # fmt: skip
             child.send(asdict(request))

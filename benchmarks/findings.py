@@ -33,7 +33,13 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "Waiting": ("ping", "sleep", "upstream", "fan-out", "file", "report", "background"),
     "Computing": ("python", "hash", "crunch", "image"),
     "Mixed": ("checkout", "io_bound", "cpu_bound", "mixed"),
-    "Pitfalls": ("blocking", "offloaded", "process", "file-inline", "plain-client", "session-dependency"),
+    "Pitfalls": (
+        "blocking", "offloaded", "process", "file-inline", "plain-client", "session-dependency",
+        "session-blocking", "executor",
+    ),
+    "Plumbing: what FastAPI itself costs": (
+        "dependencies", "stream", "stream-lines", "upload", "posts.list-plain",
+    ),
 }  # fmt: skip
 
 

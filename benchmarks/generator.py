@@ -71,6 +71,7 @@ def locust(kind: str) -> Callable[[str, int | None, Path], float]:
             host=url, scenario=kind, users=USERS, turn=0.0, rate=None, arrivals=None, warmup=0.5,
             warmup_turns=WARMUP_TURNS, window=SECONDS, window_turns=WINDOW_TURNS, longest=LONGEST,
             drain=2.0, seed=1, samples=str(samples), canary=None, names="", pauses=True,
+            pulse=None, pulse_path=None,
         )  # fmt: skip
         words = [sys.executable, "-P", "-c", CHILD, json.dumps(asdict(request))]
         facts = json.loads(output([*pinned(cpu), *words], OUR_PACKAGES))

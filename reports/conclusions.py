@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from loadtests.records import Cell, Run, rounds_tried
 from reports.advice.cards import Card, cards
+from reports.advice.conversion import Conversion, conversions
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import Portrait, portraits
+from reports.advice.proving.proof import Proof, proof
 from reports.analysis.failures.kinds import FailureKind, failure_kinds
 from reports.analysis.mixtures.figures import ComparedEndpoint, endpoint_figures
 from reports.analysis.readings import Readings
@@ -40,6 +42,8 @@ class Conclusions:
     """In a gate, the decision on each of its cases; empty for a run that is not a gate."""
     portraits: tuple[Portrait, ...] = ()
     """Of a run of one arm, what it shows in each cell; empty for a run that compares."""
+    proof: Proof | None = None
+    """Of a run of two arms and the hybrid made of both, whether that is better than either."""
 
     @property
     def cases(self) -> tuple[Verdict, ...]:
@@ -50,6 +54,11 @@ class Conclusions:
     def outcomes(self) -> tuple[Outcome, ...]:
         """In a gate, the outcome of each of its cases; empty for a run that is not a gate."""
         return tuple(decision.outcome for decision in self.decisions)
+
+    @property
+    def conversions(self) -> tuple[Conversion, ...]:
+        """Which scenarios of one's own app to write as another arm does; empty for the twins."""
+        return conversions(self.run, self.cards)
 
     @property
     def primaries(self) -> tuple[Verdict, ...]:
@@ -85,6 +94,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
         portraits=tuple(portraits(explanations)) if run.plan.alone else (),
+        proof=proof(run, readings, found),
     )
 
 

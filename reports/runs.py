@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from loadtests.errors import PlanError
-from loadtests.records import Plan, RunDirectory
+from loadtests.records import Plan, Run, RunDirectory
+from reports.advice.proving.table import RouteTable, route_table
 from reports.analysis import thresholds
 from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude, side
@@ -15,8 +17,20 @@ from reports.gate.sides import Side
 
 def conclusions_of(path: Path) -> Conclusions:
     """The conclusions of the run at `path`. Raises RecordError."""
+    return conclude(*records_of(path))
+
+
+def records_of(path: Path, answers: Literal["alike", "differ"] | None = None) -> tuple[Run, Readings]:
+    """The run at `path`, judged with another setting of `--answers` where one is given, and the readings of
+    its trials. Raises RecordError."""
     directory = RunDirectory(path)
-    return conclude(directory.load(), Readings(directory))
+    return directory.load().accepting(answers), Readings(directory)
+
+
+def advice_of(path: Path) -> tuple[Run, RouteTable]:
+    """The run at `path`, and which of its arms should answer each route. Raises RecordError, PlanError."""
+    found = conclusions_of(path)
+    return found.run, route_table(found.run, found.cards)
 
 
 def side_of(path: Path) -> Side:

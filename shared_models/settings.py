@@ -49,6 +49,8 @@ class Settings:
     """Calls that all `fan-out` requests together may have in flight."""
     processes: int = 2
     """Processes of the pool that `process` computes in."""
+    executor_threads: int = 64
+    """Threads of the pool that `executor` waits in."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

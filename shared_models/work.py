@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from functools import cache
 from io import BytesIO
+from zlib import crc32
 
 from PIL import Image
 
@@ -58,6 +59,51 @@ def image(width: int) -> bytes:
         drawn = BytesIO()
         picture.save(drawn, "PNG", compress_level=1)
     return drawn.getvalue()
+
+
+LOCALES = ("en", "de", "fr", "ja")
+
+CHUNKS, CHUNK = 64, 1024
+"""Of a stream: how many, and the bytes of each."""
+
+LINES = 200
+
+
+def locale(language: str) -> str:
+    """The first language of an Accept-Language header that the shop speaks. Holds the GIL, for a moment."""
+    wanted = [part.partition(";")[0].strip()[:2].lower() for part in language.split(",")]
+    return next((one for one in wanted if one in LOCALES), LOCALES[0])
+
+
+def currency(locale: str) -> str:
+    """What prices are shown in."""
+    return {"en": "GBP", "ja": "JPY"}.get(locale, "EUR")
+
+
+def features(locale: str) -> frozenset[str]:
+    """What is switched on for a language."""
+    return frozenset({"search", "wishlist" if locale == "en" else "reviews"})
+
+
+def shop(currency: str, features: frozenset[str]) -> str:
+    """A shop in a few words."""
+    return f"{currency}: {', '.join(sorted(features))}"
+
+
+def chunk(number: int) -> bytes:
+    """One part of a stream."""
+    return f"{number:04d} ".encode().ljust(CHUNK, b".")
+
+
+@cache
+def document() -> bytes:
+    """A table of 200 lines, written once per process."""
+    return b"".join(f"{number},{number * 7919 % 1000},{'x' * 60}\n".encode() for number in range(LINES))
+
+
+def checksum(content: bytes) -> str:
+    """Length and CRC of an upload."""
+    return f"{len(content)} {crc32(content):08x}"
 
 
 def receipt(user_id: int, post_id: int, payment: str) -> str:

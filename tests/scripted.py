@@ -46,6 +46,8 @@ class Scripted:
     """Requests served in the second half of the window ÷ those in the first half."""
     canary: float | None = None
     """Median response time of the canary over 50 requests; None: no canary."""
+    pulse: float | None = None
+    """The same of the pulse."""
     server_cpu: float | None = None
     spread: float = 1.0
     """The longest latency ÷ the shortest; the shortest is `latency`."""
@@ -115,11 +117,14 @@ def run(
 def with_arrays(measured: Trial, directory: Path, told: Scripted) -> Trial:
     """The trial with its files in a run's directory."""
     files = TrialFiles.of(measured.number)
-    beside = None
+    canary = pulse = None
     if told.canary is not None:
-        beside = write_samples(directory / files.canary, canary(told.canary, told.canary_failures))
+        canary = write_samples(directory / files.canary, light(told.canary, told.canary_failures))
+    if told.pulse is not None:
+        pulse = write_samples(directory / files.pulse, light(told.pulse))
     load = write_samples(directory / files.samples, samples(told))
-    return measured.model_copy(update={"arrays": TrialArrays(samples=load, canary=beside)})
+    arrays = TrialArrays(samples=load, canary=canary, pulse=pulse)
+    return measured.model_copy(update={"arrays": arrays})
 
 
 def with_files(run: Run, directory: RunDirectory, files: Mapping[int, Mapping[str, ArrayFile]]) -> Run:
@@ -160,7 +165,7 @@ def samples(told: Scripted) -> Samples:
     )
 
 
-def canary(median: float, failures: int = 0) -> Samples:
+def light(median: float, failures: int = 0) -> Samples:
     """Fifty requests at even gaps, with response times spread evenly around the median; the first `failures`
     fail."""
     due = np.arange(0.0, 1.0, 0.02)

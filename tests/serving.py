@@ -28,7 +28,7 @@ def app(name: str, module: str = "odd", **options: Any) -> Arm:
 REQUEST = TrialRequest(
     host="", scenario="ping", users=8, turn=0.0, rate=None, arrivals=None, warmup=0.3,
     warmup_turns=WARMUP_TURNS, window=1.0, window_turns=WINDOW_TURNS, longest=LONGEST, drain=2.0,
-    seed=1, samples="", canary=None, names="", pauses=True,
+    seed=1, samples="", canary=None, pulse=None, pulse_path=None, names="", pauses=True,
 )  # fmt: skip
 
 

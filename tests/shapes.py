@@ -27,6 +27,8 @@ ASYNC = Arm(name="async", app="async_app.main:create_app")
 MORE = Arm(name="threads-400", app="sync_app.main:create_app", serving=Serving(threads=400))
 BASES = tuple(arm.model_copy(update={"name": f"{arm.name}-base"}) for arm in (SYNC, ASYNC))
 HEADS = tuple(arm.model_copy(update={"name": f"{arm.name}-head"}) for arm in (SYNC, ASYNC))
+FIRST = ENDPOINTS[: ENDPOINTS.index("session-dependency") + 1]
+"""The endpoints of the first release, whose results are on record."""
 LONG = "organizations.teams.repositories.merge-requests.comments.react"
 """The last part has the maximum length of a name."""
 FACTORS = {
@@ -40,7 +42,7 @@ def even(arm: str, cell: Cell, round: int) -> Scripted:
     factor = FACTORS[arm]
     return Scripted(
         requests=int(1200 * factor) + 7 * round, latency=0.004 / factor, spread=30.0,
-        canary=0.03 / factor, server_cpu=0.9,
+        canary=0.03 / factor, pulse=0.02 / factor, server_cpu=0.9,
     )  # fmt: skip
 
 
@@ -60,7 +62,12 @@ def mixed(arm: str, cell: Cell, round: int) -> Scripted:
     scatter = 500 if cell.scenario == "python" and arm == "async" and round % 2 else 0
     failures = 200 if cell.scenario == "users.read" and arm == "sync" else 0
     return Scripted(
-        requests=900 + scatter + round, failures=failures, latency=0.003, spread=4.0, server_cpu=0.9
+        requests=900 + scatter + round,
+        failures=failures,
+        latency=0.003,
+        spread=4.0,
+        server_cpu=0.9,
+        pulse=0.03,
     )
 
 
@@ -87,7 +94,10 @@ SHAPES: dict[str, Shape] = {
     "curves": Shape(
         (SYNC, ASYNC), [(s, u) for s in ("posts.read", "upstream") for u in (1, 8, 64, 256)], growing, 4
     ),
-    "every endpoint": Shape((SYNC, ASYNC), [(scenario, 64) for scenario in ENDPOINTS], rounds=4),
+    "curves, and one load": Shape(
+        (SYNC, ASYNC), [("ping", 64), *(("upstream", users) for users in (1, 8, 64))], rounds=4
+    ),
+    "every endpoint": Shape((SYNC, ASYNC), [(scenario, 64) for scenario in FIRST], rounds=4),
     "three arms": Shape((SYNC, ASYNC, MORE), [("ping", 1), ("ping", 64), ("ping", 1000)]),
     "three arms, many cells": Shape((SYNC, ASYNC, MORE), [(s, 64) for s in ENDPOINTS[:9]]),
     "many curves": Shape((SYNC, ASYNC), [(s, u) for s in ENDPOINTS[:8] for u in (1, 40, 64, 1000)], rounds=4),

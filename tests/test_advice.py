@@ -115,12 +115,12 @@ def test_mounted_apps_and_apps_behind_middleware_are_inspected(anatomy: Anatomy)
     ("twin", "expected"),
     [
         ("sync", {"GET /pitfalls/session-dependency/{post_id}"}),
-        ("async", {"GET /pitfalls/blocking", "GET /hash"}),
+        ("async", {"GET /pitfalls/blocking", "GET /pitfalls/session-blocking/{post_id}", "GET /hash"}),
     ],
 )
 def test_only_the_pitfalls_of_the_twins_are_reported(tmp_path: Path, twin: str, expected: set[str]) -> None:
-    """In the sync twin the session dependency; in the async twin the blocking call, and the hash, which takes
-    milliseconds on the loop."""
+    """In the sync twin the session dependency; in the async twin blocking calls, and the hash, which holds
+    the loop for milliseconds."""
     arm = BUILT_IN[twin].model_copy(update={"env": {"DUEL_APP_DATA": str(tmp_path)}})
     told = inspect_app(arm, start=True)
     assert told["threads"] == 40

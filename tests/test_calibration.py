@@ -32,7 +32,7 @@ def test_a_crowd_calibrates_what_may_not_fit_the_longest_window() -> None:
     short = plan([("ping", 64)])
     assert crowd(short, "ping", alone(0.030), thinks=False) == ()
     assert crowd(short, "ping", alone(0.032), thinks=False) == FEW
-    # Nobody answered one user: a crowd may show why.
+    # One user got no answer: a crowd may show why.
     assert crowd(short, "ping", alone(None), thinks=False) == FEW
 
 

@@ -24,7 +24,7 @@ from tests import scripted
 from tests.scripted import Scripted
 from tests.shapes import SHAPES, told
 
-EVERY = {"verdicts", "throughput", "latency", "tails", "heat", "costs"}
+EVERY = {"verdicts", "throughput", "neighbours", "latency", "tails", "heat", "costs"}
 
 
 def drawn(conclusions: Conclusions) -> dict[str, Chart]:
@@ -37,11 +37,22 @@ def svg(chart: Chart) -> str:
 
 @pytest.mark.parametrize("shape", ["three arms", "all kinds of verdicts"])
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path, known: dict[str, Conclusions], shape: str) -> None:
-    """Of two more shapes than tests/test_report.py asks for whole reports of."""
+    """Of two more shapes than tests/test_report.py asks for whole reports of, with dark ones and bitmaps."""
     first, second = drawn(known[shape]), drawn(told(tmp_path, shape))
     assert set(first) == EVERY
     for name in first:
-        assert files(first[name]) == files(second[name]), name
+        assert svg(first[name]) == svg(second[name]), name
+
+
+def test_a_scenario_with_one_load_does_not_vanish_among_curves(known: dict[str, Conclusions]) -> None:
+    for name in ("throughput", "latency"):
+        chart = drawn(known["curves, and one load"])[name]
+        assert {row[0] for row in chart.rows} == {
+            "ping at 64 users", "upstream at 1 user", "upstream at 8 users", "upstream at 64 users"
+        }  # fmt: skip
+        panels = chart.draw(LIGHT).axes
+        assert len(panels) == 2, name
+        assert all(axes.lines for axes in panels), name
 
 
 def test_an_open_loop_has_a_chart_of_response_times(known: dict[str, Conclusions]) -> None:

@@ -381,9 +381,9 @@ def test_a_canary_connects_ahead_only_where_connections_are_kept(
     """Idle connections would block a worker that serves one at a time."""
     code = (
         "import sys\n"
-        "from loadtests.load.canary import Canary\n"
-        "from loadtests.load.user_files import canary_user\n"
-        "canary = Canary(sys.argv[1], canary_user('/health'))\n"
+        "from loadtests.load.canary import LightRequests\n"
+        "from loadtests.load.user_files import light_user\n"
+        "canary = LightRequests(sys.argv[1], light_user('/health', 'canary'))\n"
         "canary.arrivals.connect(20)\n"
         "print(sum(user.client.connection is not None for user in canary.arrivals.idle))\n"
     )

@@ -44,7 +44,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small, complete run."""
 
     def script(arm: str, cell: object, round: int) -> Scripted:
-        return Scripted(requests=30 + round, failures=int(arm == "async" and round == 1), canary=0.001)
+        failures = int(arm == "async" and round == 1)
+        return Scripted(requests=30 + round, failures=failures, canary=0.001, pulse=0.001)
 
     plan = scripted.plan(cells=[("ping", 8)]).model_copy(
         update={"thresholds": {"http_req_failed": ("rate<0.5",)}}

@@ -41,10 +41,9 @@ REQUESTS = requests(create_app(Settings()).openapi())
 
 
 @pytest.fixture(scope="module")
-def slow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def slow_url(environment: ServingEnvironment) -> str:
     """A slow service for both twins to call."""
-    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as environment:
-        yield environment.slow_url
+    return environment.slow_url
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,10 @@ def test_only_the_labelled_pitfalls_block_the_loop_of_the_async_twin(
     with fresh(variant) as knobs:
         blocking = asyncio.run(conversation(replace(knobs, upstream=f"{slow_url}/equality/")))
     # Pillow reads the working directory before it computes.
-    assert blocking == {"/pitfalls/blocking", "/pitfalls/file-inline", "/image"}
+    labelled = {"/pitfalls/blocking", "/pitfalls/file-inline", "/pitfalls/session-blocking/77", "/image"}
+    # Psycopg blocks in C, where nothing raises.
+    unseen = set() if variant.database == "sqlite" else {"/pitfalls/session-blocking/77"}
+    assert blocking == labelled - unseen
 
 
 def test_a_relationship_that_no_query_loaded_is_an_error_and_not_a_hidden_query(fresh: Opening) -> None:

@@ -17,8 +17,8 @@ from loadtests.measure.validity import closed_faults, faults
 from loadtests.records import Cell, Fault, FaultKind, Load
 from loadtests.records.arrays import write_samples
 from loadtests.records.samples import Samples
-from reports.advice.behind import FinishesMore, finishes_more
 from reports.advice.cards import NOT_DECIDED, Advice, choose
+from reports.advice.weighing.behind import FinishesMore, finishes_more
 from reports.analysis.backlogs.judgement import Backlog
 from reports.analysis.bottlenecks import FewUsers, few_users
 from reports.analysis.failures.kinds import FailureKind

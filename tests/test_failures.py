@@ -279,13 +279,13 @@ def test_a_round_that_misses_a_rare_endpoint_counts(tmp_path: Path) -> None:
 
 def test_a_canary_without_any_answer_is_none_and_its_median_may_be_infinite() -> None:
     trial = scripted.trial(Scripted(), 1, 0, 0, scripted.plan().cells[0], "sync")
-    assert canary_seen(scripted.canary(0.01, 50), trial) is None
-    half = canary_seen(scripted.canary(0.01, 26), trial)
+    assert canary_seen(scripted.light(0.01, 50), trial) is None
+    half = canary_seen(scripted.light(0.01, 26), trial)
     assert half is not None
-    assert (half.median, half.failed) == (None, 26)
-    most = canary_seen(scripted.canary(0.01, 20), trial)
+    assert (half.percentile(0.5), half.failed) == (None, 26)
+    most = canary_seen(scripted.light(0.01, 20), trial)
     assert most is not None
-    assert most.median is not None
+    assert most.percentile(0.5) is not None
 
 
 def test_an_arm_that_drops_every_second_request_on_a_used_connection_is_named(tmp_path: Path) -> None:

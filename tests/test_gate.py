@@ -10,7 +10,7 @@ import pytest
 from benchmarks.power import gate_plan, gates
 from loadtests.errors import Exit, PlanError
 from loadtests.measure.calibration import refusals
-from loadtests.measure.rounds import check_fits
+from loadtests.measure.prospects.obstacles import check_fits
 from loadtests.plan.arms import Arm
 from loadtests.records import Calibration, Refusal, ServerEnd
 from reports.analysis.readings import Readings

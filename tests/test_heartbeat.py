@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from loadtests.errors import RecordError
 from loadtests.plan.arms import BUILT_IN, Arm, Serving
 from loadtests.records.arrays import read_heartbeats, write_heartbeats
 from loadtests.records.directory import RunDirectory
 from loadtests.records.heartbeats import Heartbeats
+from loadtests.records.samples import Samples
 from loadtests.records.trial import Slice
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside import heartbeat
@@ -24,6 +26,8 @@ from tests import scripted
 from tests.serving import app, get, loaded, read_samples
 
 Locust = tuple[Child, dict[str, Any]]
+BRIEF = {"warmup": 0.1, "window": 0.3}
+"""A load for what every heartbeat shows."""
 
 
 def watched(
@@ -31,13 +35,18 @@ def watched(
 ) -> tuple[Heartbeats, dict[str, Any]]:
     """The heartbeats of an arm's server under load."""
     with Server(arm, environment, f"1.{arm.name}") as server:
-        facts = loaded(locust[0], server.url, path, **load)
+        facts = loaded(locust[0], server.url, path, pulse_path=server.pulse, **load)
         return Heartbeats.of(server.heartbeats(facts["opened"]), facts["opened"]), facts
 
 
 def inside(beats: Heartbeats, name: str, window: float) -> Any:
     """A column, for the heartbeats that were due in the window."""
     return getattr(beats, name)[(beats.due >= 0.0) & (beats.due < window)]
+
+
+def during(light: Samples, window: float) -> NDArray[np.float64]:
+    """Response times of the light requests that were due in the window."""
+    return light.response_time[(light.due >= 0.0) & (light.due < window)]
 
 
 def test_servers_send_the_columns_that_are_recorded() -> None:
@@ -58,11 +67,44 @@ def test_a_blocked_loop_delays_heartbeats_and_loses_none(
     assert len(inside(beats, "lag", window)) == pytest.approx(window / heartbeat.BEAT, abs=1.5)
 
 
-def test_thread_tokens_and_the_tasks_that_wait_for_them_are_recorded(
-    environment: ServingEnvironment, locust: Locust, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Taken:
+    """What a load of `def` routes for all threads showed."""
+
+    beats: Heartbeats
+    facts: dict[str, Any]
+    canary: Samples
+    pulse: Samples
+
+
+@pytest.fixture(scope="module")
+def taken(environment: ServingEnvironment, locust: Locust, tmp_path_factory: pytest.TempPathFactory) -> Taken:
+    """Sixteen users of two threads; the canary's route is `def`, too."""
     arm = Arm(name="two", app=BUILT_IN["sync"].app, serving=Serving(threads=2))
-    beats, facts = watched(arm, environment, locust, tmp_path / "s.npz", scenario="sleep", users=16)
+    path = tmp_path_factory.mktemp("taken")
+    files = {kind: path / f"{kind}.npz" for kind in ("canary", "pulse")}
+    load = {"scenario": "sleep", "users": 16, **{kind: str(file) for kind, file in files.items()}}
+    beats, facts = watched(arm, environment, locust, path / "s.npz", **load)
+    return Taken(beats, facts, *map(read_samples, files.values()))
+
+
+def test_with_all_threads_taken_the_canary_waits_and_the_pulse_does_not(taken: Taken) -> None:
+    """An `async def` neighbour of `def` routes waits for the loop only."""
+    canary, pulse = (during(one, taken.facts["window"]) for one in (taken.canary, taken.pulse))
+    assert taken.pulse.ok.all()
+    assert len(pulse) == pytest.approx(len(canary), abs=2)
+    assert np.median(canary) > 5 * np.median(pulse)
+
+
+def test_canary_and_pulse_are_due_half_a_gap_apart(taken: Taken) -> None:
+    """Neither waits for the other."""
+    first, second = taken.canary.due, taken.pulse.due
+    gaps = np.abs(second[1:, np.newaxis] - first[np.newaxis, 1:]).min(axis=1)
+    assert np.allclose(gaps, 0.01, atol=1e-6)
+
+
+def test_thread_tokens_and_the_tasks_that_wait_for_them_are_recorded(taken: Taken) -> None:
+    beats, facts = taken.beats, taken.facts
     assert set(beats.tokens) == {2.0}
     assert np.median(inside(beats, "borrowed", facts["window"])) == 2
     assert np.median(inside(beats, "queued", facts["window"])) > 5
@@ -113,7 +155,7 @@ def test_background_tasks_that_pile_up_are_detected(
 ) -> None:
     """With many users an event loop keeps responding and hardly runs its background tasks; in the sync twin
     these tasks occupy threads, and responses wait for them."""
-    load = {"scenario": "background", "users": 128, "warmup": 2.0}
+    load = {"scenario": "background", "users": 128, "warmup": 1.0}
     beats, facts = watched(BUILT_IN[twin], environment, locust, tmp_path / "s.npz", **load)
     behind = growing(
         beats, read_samples(tmp_path / "s.npz"), [Slice(opened=0.0, window=facts["window"])]
@@ -141,7 +183,7 @@ def test_all_users_are_served_even_with_long_loop_iterations(
 
 def test_every_worker_has_heartbeats(environment: ServingEnvironment, locust: Locust, tmp_path: Path) -> None:
     arm = app("counting", serving=Serving(workers=3))
-    beats, facts = watched(arm, environment, locust, tmp_path / "s.npz")
+    beats, facts = watched(arm, environment, locust, tmp_path / "s.npz", **BRIEF)
     assert set(beats.worker) == {0.0, 1.0, 2.0}
     assert (beats.spent("cpu", facts["window"]) or 0.0) > 0.0
 
@@ -149,7 +191,7 @@ def test_every_worker_has_heartbeats(environment: ServingEnvironment, locust: Lo
 def test_an_app_without_a_database_reports_none(
     environment: ServingEnvironment, locust: Locust, tmp_path: Path
 ) -> None:
-    beats, facts = watched(app("counting"), environment, locust, tmp_path / "s.npz")
+    beats, facts = watched(app("counting"), environment, locust, tmp_path / "s.npz", **BRIEF)
     assert np.isnan(beats.pool).all()
     assert beats.spent("locks", facts["window"]) is None
 
@@ -157,9 +199,8 @@ def test_an_app_without_a_database_reports_none(
 def test_disabled_heartbeats_record_nothing(
     environment: ServingEnvironment, locust: Locust, tmp_path: Path
 ) -> None:
-    beats, _ = watched(
-        app("counting", serving=Serving(heartbeats="off")), environment, locust, tmp_path / "s.npz"
-    )
+    arm = app("counting", serving=Serving(heartbeats="off"))
+    beats, _ = watched(arm, environment, locust, tmp_path / "s.npz", **BRIEF)
     assert len(beats) == 0
     assert beats.spent("cpu", 1.0) is None
 
@@ -178,18 +219,22 @@ def test_the_canary_is_recorded_apart_from_the_load(
     assert np.allclose(np.diff(np.sort(due)), 0.02, atol=1e-6)
 
 
-def test_the_canary_keeps_its_schedule_while_the_server_stalls(
+def test_canary_and_pulse_keep_their_schedules_and_wait_while_the_loop_is_blocked(
     environment: ServingEnvironment, locust: Locust, tmp_path: Path
 ) -> None:
-    """Handlers block for 20 ms, eight users: every canary request queues, and none is skipped."""
+    """The canary's handler blocks the loop for 20 ms, 50 times a second: every canary request queues, the
+    pulse's arrive while it is blocked, and none is skipped."""
+    files = {kind: tmp_path / f"{kind}.npz" for kind in ("canary", "pulse")}
     with Server(app("blocked_loop", "planted"), environment, "1.still") as server:
-        order = {"scenario": "sleep", "canary": str(tmp_path / "canary.npz"), "users": 8}
+        order = {"scenario": "sleep", "users": 8, "pulse_path": server.pulse}
+        order |= {kind: str(file) for kind, file in files.items()}
         # The app has no route except `/ping`: the load gets 404 at once.
         facts = loaded(locust[0], server.url, tmp_path / "s.npz", **order)
-    canary = read_samples(tmp_path / "canary.npz")
-    during = canary.response_time[(canary.due >= 0.0) & (canary.due < facts["window"])]
-    assert len(during) == pytest.approx(50 * facts["window"], abs=1.5)
-    assert during.min() > 0.02
+    canary, pulse = (during(read_samples(file), facts["window"]) for file in files.values())
+    for one in (canary, pulse):
+        assert len(one) == pytest.approx(50 * facts["window"], abs=1.5)
+    assert canary.min() > 0.02
+    assert np.median(pulse) > 0.01
 
 
 def test_running_totals_are_read_at_the_edges_of_the_window() -> None:

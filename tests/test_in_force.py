@@ -20,8 +20,8 @@ from loadtests.plan.arms import Arm, Serving
 from loadtests.records import Heartbeats, InForce, Run
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
-from reports.advice.cards import ThreadsUntried
 from reports.advice.caveats import ThreadsOverruled, caveats
+from reports.advice.notes import ThreadsUntried
 from reports.analysis.bounds import bounds, known
 from reports.wording.advice.cards import note_text
 from reports.wording.advice.caveats import caveat_text

@@ -167,7 +167,7 @@ def test_a_run_in_which_every_cell_is_refused_ends_with_the_reason(tmp_path: Pat
 
 
 @pytest.mark.calm
-def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> None:
+def test_a_run_keeps_calibrations_heartbeats_canaries_and_pulses(tmp_path: Path) -> None:
     """A real run of one round: all that explains it lies in its directory."""
     words = ["-s", "sleep", "-u", "8", "--rounds", "1", "-t", "0.5", "--warmup", "0.2", "--json", "-"]
     done = calibrated_here("run", *words, cwd=tmp_path)
@@ -178,15 +178,17 @@ def test_a_run_keeps_calibrations_heartbeats_and_canaries(tmp_path: Path) -> Non
     assert {(c.arm, c.scenario, c.users) for c in run.calibrations} == {
         (arm, scenario, users)
         for arm in ("sync", "async")
-        for scenario in ("canary", "sleep")
-        for users in (1, 40)
+        for scenario, users in (("canary", 1), ("sleep", 1), ("sleep", 40))
     }
     for trial in run.trials:
-        beats, canary = directory.heartbeats(trial), directory.canary(trial)
+        beats, canary, pulse = directory.heartbeats(trial), directory.canary(trial), directory.pulse(trial)
         assert beats is not None
         assert len(beats) > 5
         assert canary is not None
         assert len(canary) > 20
+        assert pulse is not None
+        assert pulse.ok.all()
+        assert len(pulse) == pytest.approx(len(canary), abs=4 * len(trial.windows))
     one, few = run.calibration("sync", "sleep", 1), run.calibration("sync", "sleep", 40)
     assert one is not None
     assert few is not None

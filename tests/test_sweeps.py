@@ -37,6 +37,16 @@ def test_the_pool_and_other_knobs_of_the_apps_can_be_swept() -> None:
     assert [arm.name for arm in arms] == ["sync-pool-5", "sync-pool-20"]
 
 
+def test_layers_of_middleware_can_be_swept_for_any_app() -> None:
+    """No layer is what an arm has that names none."""
+    own = parse_arm("shop=shop:app", ".")
+    arms = swept([own], ["middleware=1,0,3"])
+    assert [(arm.name, arm.serving.middleware) for arm in arms] == [
+        ("shop-middleware-0", 0), ("shop-middleware-1", 1), ("shop-middleware-3", 3),
+    ]  # fmt: skip
+    assert [arm.serving.pure_middleware for arm in swept([own], ["pure-middleware=0,2"])] == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("sweeps", "said"),
     [
@@ -47,6 +57,7 @@ def test_the_pool_and_other_knobs_of_the_apps_can_be_swept() -> None:
         (["threads=0,1"], "greater than or equal to 1"),
         (["threads=ten"], "valid integer"),
         (["loop=trio,uvloop"], "uvloop"),
+        (["middleware=-1,0"], "greater than or equal to 0"),
         (["threads=1,2,3,4,5,6"], "7 arms; at most 6"),
         (["threads=1,2", "threads=3,4"], "duplicate sweep"),
     ],

@@ -8,10 +8,12 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 import async_app.main
@@ -30,7 +32,10 @@ from tests.conftest import Talk
 
 ROOT = Path(__file__).parent.parent
 
-WAITS_FOR_NOTHING = {"get_reading", "get_writing", "get_upstream", "get_plain_upstream", "get_processes"}
+WAITS_FOR_NOTHING = {
+    "get_reading", "get_writing", "get_upstream", "get_plain_upstream", "get_processes", "get_threads",
+    "get_blocking",
+}  # fmt: skip
 """Dependencies that are coroutines in both twins: as `def`, each would cost a thread hop."""
 
 ALLOWED = {
@@ -47,6 +52,13 @@ ALLOWED = {
         "get_running_loop().run_in_executor(processes, work.python, iterations)": (
             "processes.submit(work.python, iterations).result()"
         ),
+        "get_running_loop().run_in_executor(threads, sleep, seconds)": (
+            "threads.submit(sleep, seconds).result()"
+        ),
+    },
+    "routers/plumbing.py": {
+        "AsyncIterator[bytes]": "Iterator[bytes]",
+        "file.read()": "file.file.read()",
     },
     "upstream.py": {
         "httpx.AsyncClient": "httpx.Client",
@@ -152,6 +164,14 @@ def routes(app: FastAPI) -> Iterator[APIRoute]:
             yield route
 
 
+def dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """Those of every depth."""
+    for one in dependant.dependencies:
+        assert one.call is not None
+        yield one.call
+        yield from dependencies(one)
+
+
 def test_every_route_and_dependency_has_its_twins_style() -> None:
     """`def` in the sync twin, `async def` in the async twin; only code that waits for nothing is async in
     both."""
@@ -160,14 +180,13 @@ def test_every_route_and_dependency_has_its_twins_style() -> None:
         assert len(found) > 20
         for route in found:
             assert inspect.iscoroutinefunction(route.endpoint) is is_async, route.path
-            for dependency in route.dependant.dependencies:
-                call = dependency.call
-                assert call is not None
+            for call in dependencies(route.dependant):
                 name = call.__name__
                 if name in WAITS_FOR_NOTHING:
                     assert inspect.iscoroutinefunction(call)
                 else:
-                    assert inspect.isasyncgenfunction(call) is is_async, name
+                    either = inspect.isasyncgenfunction(call) or inspect.iscoroutinefunction(call)
+                    assert either is is_async, name
 
 
 SAYS_SO = re.compile(r"releases the GIL|GIL\s+released|neither the GIL")

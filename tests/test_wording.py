@@ -22,9 +22,10 @@ from loadtests.records import (
 from loadtests.records.refusals import RefusalKind
 from reports.advice.anatomy import Blocks
 from reports.advice.app_advice import Caller, Problem, Weight
-from reports.advice.cards import Advice, AdviceKind, Note
+from reports.advice.cards import Advice, AdviceKind
 from reports.advice.caveats import Caveat
 from reports.advice.driven import Driven, Missed, SeenLine
+from reports.advice.notes import Note
 from reports.advice.portraits import PortraitWord
 from reports.analysis.answers.differences import AnswersDiffer
 from reports.analysis.backlogs.growth import BacklogKind

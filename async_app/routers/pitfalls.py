@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from time import sleep
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.ext.asyncio import AsyncSession as Session
+from sqlalchemy.orm import Session as BlockingSession
+from sqlalchemy.orm import sessionmaker
 
 from async_app.database import Reading
 from async_app.upstream import PlainSlowService
@@ -24,12 +26,22 @@ router = APIRouter(prefix="/pitfalls", tags=["pitfalls"])
 Iterations = Annotated[int, Query(ge=1, le=5_000_000)]
 
 
-# `async def` in both apps: it never waits, and as `def` it would cost a thread hop.
+# `async def` in both apps: they never wait, and as `def` each would cost a thread hop.
 async def get_processes(request: Request) -> ProcessPoolExecutor:
     return request.state.processes  # type: ignore[no-any-return]  # lifespan state is untyped
 
 
+async def get_threads(request: Request) -> ThreadPoolExecutor:
+    return request.state.threads  # type: ignore[no-any-return]  # lifespan state is untyped
+
+
+async def get_blocking(request: Request) -> sessionmaker[BlockingSession]:
+    return request.state.blocking  # type: ignore[no-any-return]  # lifespan state is untyped
+
+
 Processes = Annotated[ProcessPoolExecutor, Depends(get_processes)]
+Threads = Annotated[ThreadPoolExecutor, Depends(get_threads)]
+Blocking = Annotated[sessionmaker[BlockingSession], Depends(get_blocking)]
 
 
 async def get_session(sessions: Reading) -> AsyncIterator[Session]:
@@ -83,3 +95,21 @@ async def read_post_textbook(post_id: PathId, session: Annotated[Session, Depend
     wait for a second thread, and the requests that hold the threads wait for connections."""
     row = await session.scalar(queries.post(post_id))
     return found(row, "Post")
+
+
+@router.get("/session-blocking/{post_id}", response_model=PostOut)
+async def read_post_blocking(post_id: PathId, sessions: Blocking) -> Post:
+    """`posts.read` with a blocking Session in the route, as in many async apps. Expect async ahead on SQLite,
+    where a read is shorter than a thread hop, and everything else to wait for it; a slower database stops
+    the whole app."""
+    with sessions() as session:
+        row = session.scalar(queries.post(post_id))
+    return found(row, "Post")
+
+
+@router.get("/executor")
+async def wait_in_own_pool(threads: Threads, seconds: Seconds = 0.02) -> Answer:
+    """`offloaded`, in a thread pool of the app's own. Expect async ahead with more users than the 40 thread
+    tokens, which do not limit this pool; in `def` each request holds a token and a thread."""
+    await get_running_loop().run_in_executor(threads, sleep, seconds)
+    return Answer(result="slept")

@@ -1,8 +1,9 @@
-"""The canary: light requests beside the load, which show what the load does to other requests.
+"""Canary and pulse: light requests beside the load, which show what the load does to other requests.
 
 Throughput alone gives wrong advice: two arms may serve as much, and one of them keep a health check waiting
-for a second. The canary requests one path at even gaps, an open loop whose response times count from the
-moment when a request was due. It is recorded apart from the load.
+for a second. The canary asks for a path of the app, the pulse for one that serve.py answers on the app's
+event loop. Each is an open loop at even gaps whose response times count from the moment when a request was
+due, and is recorded apart from the load.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import gevent
+from locust import User
 from locust.env import Environment
 from locust.event import EventHook
 
 from loadtests.load.arrivals import Arrivals, schedule
 from loadtests.load.recorder import Recorder
+from loadtests.load.user_files import light_user
+from loadtests.plan.request import TrialRequest
 from loadtests.records.arrays import write_samples
-from loadtests.records.trial import ArrayFile
+from loadtests.records.trial import LIGHT, ArrayFile, LightKind
 
 RATE = 50.0
-"""Requests per second: few beside the load, and enough for a 95th percentile in two trials."""
+"""Requests per second of each: few beside the load, and enough for a 95th percentile in two trials."""
 
 LONGEST = 60.0
 """Seconds of schedule: longer than any trial."""
@@ -31,8 +36,8 @@ CONNECTED = 128
 """Connections that are open before the load starts: for the requests of two and a half seconds."""
 
 
-class Canary:
-    """Runs from `start` to `stop`; then `write` saves its samples."""
+class LightRequests:
+    """One path, requested from `start` to `stop`; then `write` saves the samples."""
 
     def __init__(self, host: str, user: type[Any]) -> None:
         environment = Environment(user_classes=[user], host=host)
@@ -42,11 +47,14 @@ class Canary:
         moments = schedule("constant", RATE, LONGEST, 0)
         self.arrivals = Arrivals(environment, user, moments, [0] * len(moments), MOST_WAITING)
 
-    def start(self) -> None:
-        """Start once idle connections are accepted: a busy server accepts new ones late, which the canary
-        must not measure."""
+    def connect(self) -> None:
+        """Open connections while the server is idle: a busy one accepts them late, which must not be
+        measured."""
         self.arrivals.connect(CONNECTED)
-        self.arrivals.start(perf_counter())
+
+    def start(self, began: float) -> None:
+        """The first request is due at `began`, on perf_counter's clock."""
+        self.arrivals.start(began)
 
     def stop(self, closed: float, drain: float) -> None:
         """Stop, with all sent that was due before `closed`; requests in flight get `drain` seconds, and are
@@ -54,5 +62,37 @@ class Canary:
         self.arrivals.stop(closed, drain)
 
     def write(self, path: Path, opened: float) -> ArrayFile:
-        """Save its samples, with times from the window's start at `opened`. Raises OSError."""
+        """Save the samples, with times from the window's start at `opened`. Raises OSError."""
         return write_samples(path, self.recorder.samples(opened))
+
+
+class Beside:
+    """What is requested beside one load: canary and pulse, one of them, or nothing."""
+
+    def __init__(self, request: TrialRequest, canary: type[User] | None) -> None:
+        """`canary`: the user that requests its path, if it has one."""
+        self.drain = request.drain
+        self.files: dict[LightKind, Path] = {}
+        self.asking: dict[LightKind, LightRequests] = {}
+        if request.canary is not None and canary is not None:
+            self.add("canary", request.canary, request.host, canary)
+        if request.pulse is not None and request.pulse_path is not None:
+            self.add("pulse", request.pulse, request.host, light_user(request.pulse_path, "pulse"))
+
+    def add(self, kind: LightKind, file: str, host: str, user: type[User]) -> None:
+        self.files[kind] = Path(file)
+        self.asking[kind] = LightRequests(host, user)
+
+    def start(self) -> None:
+        """Start once all are connected, half a gap apart: neither should wait for the other."""
+        for one in self.asking.values():
+            one.connect()
+        began = perf_counter()
+        for place, one in enumerate(self.asking.values()):
+            one.start(began + place / (RATE * len(LIGHT)))
+
+    def end(self, opened: float, closed: float) -> dict[LightKind, ArrayFile]:
+        """Stop them together, and save their samples. Raises OSError."""
+        stopping = [gevent.spawn(one.stop, closed, self.drain) for one in self.asking.values()]
+        gevent.joinall(stopping, raise_error=True)
+        return {kind: one.write(self.files[kind], opened) for kind, one in self.asking.items()}

@@ -15,6 +15,15 @@ USERS = 200
 
 POSTS = 4_000
 
+PICTURE = 256 * 1024
+"""Bytes of the file that `upload` sends."""
+
+FORM = (
+    b'--duel\r\nContent-Disposition: form-data; name="file"; filename="picture.jpg"\r\n'
+    b"Content-Type: image/jpeg\r\n\r\n" + bytes(range(256)) * (PICTURE // 256) + b"\r\n--duel--\r\n"
+)
+FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=duel"}
+
 
 class Visitor(LeanUser):
     """A user of the twin apps, with its own random sequence, the same for every arm of a round."""
@@ -170,6 +179,35 @@ def file_inline(user: Visitor) -> None:
 
 def plain_client(user: Visitor) -> None:
     user.client.get("/pitfalls/plain-client", name="plain-client")
+
+
+def session_blocking(user: Visitor) -> None:
+    path = f"/pitfalls/session-blocking/{user.random.randint(1, POSTS)}"
+    user.client.get(path, name="session-blocking")
+
+
+def executor(user: Visitor) -> None:
+    user.client.get("/pitfalls/executor", name="executor")
+
+
+def dependencies(user: Visitor) -> None:
+    user.client.get("/plumbing/dependencies", name="dependencies")
+
+
+def stream(user: Visitor) -> None:
+    user.client.get("/plumbing/stream", name="stream")
+
+
+def stream_lines(user: Visitor) -> None:
+    user.client.get("/plumbing/stream-lines", name="stream-lines")
+
+
+def upload(user: Visitor) -> None:
+    user.client.post("/plumbing/upload", name="upload", data=FORM, headers=FORM_HEADERS)
+
+
+def posts_list_plain(user: Visitor) -> None:
+    user.client.get("/plumbing/list-plain", name="posts.list-plain")
 
 
 def session_dependency(user: Visitor) -> None:

@@ -28,17 +28,11 @@ from locust.env import Environment
 from locust.rpc.protocol import Message
 
 from loadtests.cpus import bind, parsed_cpus
+from loadtests.load.canary import Beside
 from loadtests.load.generator import options, prepare, respond, serve, world
 from loadtests.load.loops import Closed
-from loadtests.load.trial_load import (
-    ScenarioRaised,
-    TrialLoad,
-    arrays,
-    begin_canary,
-    end_canary,
-    regrouped,
-)
-from loadtests.load.user_files import canary_user
+from loadtests.load.trial_load import ScenarioRaised, TrialLoad, arrays, regrouped
+from loadtests.load.user_files import light_user
 from loadtests.load.world.fresh import Job, close, forked
 from loadtests.load.world.locustfile import World
 from loadtests.load.world.messages import tell
@@ -68,7 +62,7 @@ class Fleet:
 
     def __init__(self, chosen: Namespace) -> None:
         self.size: int = chosen.size
-        self.canary = canary_user(chosen.canary) if chosen.canary else None
+        self.canary = light_user(chosen.canary, "canary") if chosen.canary else None
         # Locust's master accepts any process that connects as a worker; our workers know this secret.
         self.token = secrets.token_hex(16)
         # Before there is anything that they must not share.
@@ -143,7 +137,8 @@ class Fleet:
         """Run one trial on all workers; as `generator.load`, with the workers that were lost."""
         began = perf_counter()
         begins = None if request.rate is None else began + LEAD
-        canary = begin_canary(request, self.canary)
+        beside = Beside(request, self.canary)
+        beside.start()
         self.send("request", **asdict(replace(request, parts=self.size, begins=begins)))
         patience = request.warmup + request.window + request.drain + PATIENCE
         warm = self.gather("warm", patience)
@@ -156,7 +151,7 @@ class Fleet:
         tell("closed", at=closed)
         done = list(self.gather("done", patience).values())
         drained = perf_counter()
-        beside = end_canary(canary, request, opened, closed)
+        light = beside.end(opened, closed)
         tell("drained")
         failed = [answer["failed"] for answer in done if answer["failed"]]
         if failed:
@@ -166,7 +161,7 @@ class Fleet:
         file = write_samples(Path(request.samples), samples)
         lags = [answer["generator_lag"] for answer in done if answer["generator_lag"] is not None]
         facts = {
-            "arrays": arrays(file, beside),
+            "arrays": arrays(file, light),
             "warmup": opened - began,
             "window": closed - opened,
             "drain": drained - closed,

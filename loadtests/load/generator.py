@@ -20,12 +20,13 @@ from typing import Any
 import gevent
 
 from loadtests.cpus import bind
+from loadtests.load.canary import Beside
 from loadtests.load.guard import guard
 from loadtests.load.inquiry import inquire
 from loadtests.load.pacing.sleepers import watch_sleep
 from loadtests.load.pacing.waits import pause, thinks
-from loadtests.load.trial_load import ScenarioRaised, TrialLoad, arrays, begin_canary, end_canary
-from loadtests.load.user_files import Unusable, canary_user, is_plain
+from loadtests.load.trial_load import ScenarioRaised, TrialLoad, arrays
+from loadtests.load.user_files import Unusable, is_plain, light_user
 from loadtests.load.world.fresh import FreshProcess, Job, end_alike
 from loadtests.load.world.locustfile import Scenarios, World, builtin_world, helpers, world_of
 from loadtests.load.world.messages import MESSAGES, tell
@@ -38,7 +39,8 @@ def load(request: TrialRequest, world: World) -> dict[str, Any]:
     """Run one trial alone: warm-up, window, drain. Returns the facts that are not in the samples. Raises
     ScenarioRaised."""
     trial_load = TrialLoad(request, world)
-    canary = begin_canary(request, world.scenarios.get(CANARY))
+    beside = Beside(request, world.scenarios.get(CANARY))
+    beside.start()
     rate = trial_load.warm()
     opened = trial_load.open()
     tell("opened", at=opened)
@@ -49,11 +51,11 @@ def load(request: TrialRequest, world: World) -> dict[str, Any]:
         trial_load.end()
     finally:
         drained = perf_counter()
-        beside = end_canary(canary, request, opened, closed)
+        light = beside.end(opened, closed)
     tell("drained")
     samples = write_samples(Path(request.samples), trial_load.samples(opened))
     return {
-        "arrays": arrays(samples, beside),
+        "arrays": arrays(samples, light),
         "warmup": opened - trial_load.began,
         "window": closed - opened,
         "drain": drained - closed,
@@ -116,7 +118,7 @@ def world(chosen: argparse.Namespace) -> World:
     except Unusable as unusable:
         sys.exit(str(unusable))
     if chosen.canary:
-        found.scenarios[CANARY] = canary_user(chosen.canary)
+        found.scenarios[CANARY] = light_user(chosen.canary, "canary")
     return found
 
 

@@ -17,6 +17,8 @@ from loadtests.load.endpoints import (
     blocking,
     checkout,
     crunch,
+    dependencies,
+    executor,
     fan_out,
     file,
     file_inline,
@@ -29,14 +31,19 @@ from loadtests.load.endpoints import (
     plain_client,
     posts_create,
     posts_list,
+    posts_list_plain,
     posts_read,
     posts_replace,
     posts_update,
     process,
     python,
     report,
+    session_blocking,
     session_dependency,
     sleep,
+    stream,
+    stream_lines,
+    upload,
     upstream,
     users_create,
     users_list,
@@ -319,6 +326,55 @@ class SessionDependency(Visitor):
 
     scenario = "session-dependency"
     tasks = [session_dependency]
+
+
+class SessionBlocking(Visitor):
+    """Pitfall: a blocking database session inside `async def`."""
+
+    scenario = "session-blocking"
+    tasks = [session_blocking]
+
+
+class Executor(Visitor):
+    """A blocking call handed to a thread pool of the app's own."""
+
+    scenario = "executor"
+    tasks = [executor]
+
+
+class Dependencies(Visitor):
+    """Four dependencies that hardly do anything."""
+
+    scenario = "dependencies"
+    tasks = [dependencies]
+
+
+class StreamChunks(Visitor):
+    """An answer in 64 chunks."""
+
+    scenario = "stream"
+    tasks = [stream]
+
+
+class StreamLines(Visitor):
+    """Pitfall: a file in memory that is streamed line by line."""
+
+    scenario = "stream-lines"
+    tasks = [stream_lines]
+
+
+class Upload(Visitor):
+    """A file of 256 KB in a form."""
+
+    scenario = "upload"
+    tasks = [upload]
+
+
+class PostsListPlain(Visitor):
+    """A page of posts without a response model."""
+
+    scenario = "posts.list-plain"
+    tasks = [posts_list_plain]
 
 
 def scenarios() -> dict[str, type[Visitor]]:

@@ -6,18 +6,15 @@ import gc
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import gevent
 import numpy as np
-from locust import User
 from locust.event import EventHook
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from loadtests.load.canary import Canary
 from loadtests.load.endpoints import Visitor
 from loadtests.load.loops import Closed, LoadModel, Open
 from loadtests.load.pacing.sleepers import NOTICED, SLEEPERS
@@ -29,7 +26,7 @@ from loadtests.load.world.locustfile import World, seed_draws
 from loadtests.plan.request import TrialRequest
 from loadtests.records.names.grouping import Grouping, grouped
 from loadtests.records.samples import Samples
-from loadtests.records.trial import ArrayFile
+from loadtests.records.trial import LIGHT, ArrayFile, LightKind
 
 BEAT = 0.01
 """Seconds between two timers that show how late the generator is."""
@@ -158,28 +155,12 @@ def regrouped(names: Iterable[str], numbers: Mapping[str, int], grouping: Groupi
     return sorted({grouping.names[grouping.numbers[numbers[name]]] for name in names})
 
 
-def begin_canary(request: TrialRequest, user: type[User] | None) -> Canary | None:
-    """A running canary, if one is asked for."""
-    if request.canary is None or user is None:
-        return None
-    canary = Canary(request.host, user)
-    canary.start()
-    return canary
-
-
-def end_canary(
-    canary: Canary | None, request: TrialRequest, opened: float, closed: float
-) -> ArrayFile | None:
-    """Stop the canary and save its samples, if there is one. Raises OSError."""
-    if canary is None or request.canary is None:
-        return None
-    canary.stop(closed, request.drain)
-    return canary.write(Path(request.canary), opened)
-
-
-def arrays(samples: ArrayFile, canary: ArrayFile | None) -> dict[str, Any]:
+def arrays(samples: ArrayFile, beside: Mapping[LightKind, ArrayFile]) -> dict[str, Any]:
     """The files that a generator has written, as the parent reads them: part of TrialArrays."""
-    return {"samples": samples.model_dump(), "canary": canary.model_dump() if canary else None}
+    found: dict[str, Any] = {"samples": samples.model_dump()}
+    for kind in LIGHT:
+        found[kind] = beside[kind].model_dump() if kind in beside else None
+    return found
 
 
 class Stopping:

@@ -11,6 +11,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from loadtests.load.users import LeanUser
 from loadtests.plan.cells import CANARY
+from loadtests.records.trial import LightKind
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -52,10 +53,10 @@ def is_plain(user: type[User]) -> bool:
     return not any(isinstance(task, type) and issubclass(task, TaskSet) for task in user.tasks)
 
 
-def canary_user(path: str) -> type[LeanUser]:
+def light_user(path: str, kind: LightKind) -> type[LeanUser]:
     """A user that requests `path`."""
 
     def ask(user: Any) -> None:
-        user.client.get(path, name=CANARY)
+        user.client.get(path, name=kind)
 
-    return type("CanaryUser", (LeanUser,), {"scenario": CANARY, "tasks": [ask]})
+    return type("LightUser", (LeanUser,), {"scenario": kind, "tasks": [ask]})

@@ -39,7 +39,7 @@ from loadtests.records.trial import Apart, Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target
 from loadtests.system import accounting
-from loadtests.system.placement import allow_connections, cpus, place
+from loadtests.system.placement import allow_connections, cpus, limited, place, shared
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, UNSEEN, Child
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
@@ -51,6 +51,10 @@ MOST_MEMORY = 0.5
 ALL_WORK = 3.0
 """CPU seconds of work after a calibration with one user for which its server is observed: as many as two CPUs
 can do in that time."""
+
+
+TICK = 0.01
+"""CPU seconds to which the clocks of other processes are precise."""
 
 
 class Bench:
@@ -71,6 +75,8 @@ class Bench:
         self.memory: dict[str, int] = {}
         """Bytes that each arm's server needed when it was calibrated."""
         self.placement = place(cpus(), self.generator_options.generators)
+        self.every = self.placement if limited() else shared(self.placement)
+        """Where the servers of light cells get every CPU."""
         self.environment = ServingEnvironment(
             logs,
             self.placement,
@@ -224,6 +230,7 @@ class Bench:
             cpu=cpu / requests if cpu is not None and requests else None,
             hops=hops / requests if hops is not None and requests else None,
             generator=probe.resources.generator_cpu / requests if requests else None,
+            services=probe.services / requests if probe.services is not None and requests else None,
             lag=float(np.quantile(beats.lag, 0.9)) if len(beats) else None,
             faults=calibration_faults(probe, probe.samples, users),
             work=probe.work_per_request,
@@ -241,6 +248,7 @@ class Bench:
             warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=longest, drain=drain,
             seed=seed, names=f"{seed}/probe/{next(self.probes)}",
             samples=str(self.environment.scratch / "probe.npz"), canary=None, pauses=False,
+            pulse=None, pulse_path=None,
             **self.names.of(scenario),
         )  # fmt: skip
 
@@ -258,6 +266,9 @@ class Bench:
         after = settle(clock, enough)
         facts = expect(self.generator, "done", SLACK)
         self.names.note(request.scenario, facts)
+        # Where the database's processes are not known, nor is their work.
+        services = sum(max(0.0, use.ours.get(pid, 0.0) - TICK) for pid in self.environment.pids)
+        known = self.environment.all_known
         return Probe(
             opened=opened,
             window=facts["window"],
@@ -275,6 +286,7 @@ class Bench:
             work=clock.total if clock is not None else None,
             clocked=clock.began - opened if clock is not None else 0.0,
             after=after,
+            services=services if known else None,
         )  # fmt: skip
 
 
@@ -302,6 +314,9 @@ class Probe:
     clocked: float = 0.0
     """When their clock was first read, in seconds from the window's start: late on a busy machine."""
     after: Settling | None = None
+    services: float | None = None
+    """CPU seconds in the window of the slow service and the database's server; None where those of the latter
+    are not known."""
 
     @property
     def ended(self) -> NDArray[np.bool_]:

@@ -116,7 +116,7 @@ CALIBRATION_USERS = (1, 40)
 
 
 LIGHT = 0.25
-"""Part of a core that a generator may be expected to need, so that its best rate need not be known: it is
+"""Fraction of a core that a generator may be expected to need, so that its best rate need not be known: it is
 limited to three times that, and a calibration is not wrong by as much."""
 
 
@@ -169,8 +169,8 @@ def ceilings_needed(plan: Plan, calibrations: Sequence[Calibration]) -> dict[str
 
 
 def generator_share(plan: Plan, scenario: str, calibrations: Sequence[Calibration]) -> float:
-    """The part of a core that the generator is expected to need at most in the cells of a scenario; infinite
-    where that is not known."""
+    """The fraction of a core that the generator is expected to need at most in the cells of a scenario;
+    infinite where that is not known."""
     shares = []
     for cell in [cell for cell in plan.cells if cell.scenario == scenario]:
         for arm in plan.arms:

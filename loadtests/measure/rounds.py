@@ -7,11 +7,10 @@ the cells that are decided.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from typing import Any
 
-from loadtests.errors import PlanError, did_you_mean
+from loadtests.errors import PlanError
 from loadtests.measure.answers.equality import check_equal, check_resumable
 from loadtests.measure.answers.inquiries import compare_answers
 from loadtests.measure.answers.questions import fixed_questions
@@ -19,32 +18,36 @@ from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
 from loadtests.measure.calibration import (
     ceilings_needed,
     expected_turn,
-    lost_by_head,
     max_users,
     refusals,
     work_to_watch,
 )
 from loadtests.measure.in_force import check_in_force, in_force
 from loadtests.measure.prospects.forecast import Forecast
+from loadtests.measure.prospects.obstacles import (
+    check_connections,
+    check_fits,
+    check_reachable,
+    check_scenarios,
+)
 from loadtests.measure.runs import check_unchanged, sealed
+from loadtests.measure.trials.placing import Places
 from loadtests.measure.trials.servers import MustBeApart
 from loadtests.measure.trials.trial import measure_round
 from loadtests.measure.trials.underway import TrialTask
 from loadtests.measure.validity import MOST_ATTEMPTS, by_ceiling
 from loadtests.measure.watcher import SILENT, Watcher
-from loadtests.plan.addresses import check_target
 from loadtests.plan.cells import Cell
 from loadtests.plan.options import RunOptions
-from loadtests.plan.plan import BLOCK, Plan
+from loadtests.plan.plan import BLOCK
 from loadtests.records.directory import RunDirectory
 from loadtests.records.in_force import InForce
-from loadtests.records.refusals import Refusal, foreseen
+from loadtests.records.refusals import foreseen
 from loadtests.records.run import Calibration, Ceiling, Run
 from loadtests.records.trial import Apart, Trial
 from loadtests.records.tried import pairs_tried, together
 from loadtests.serving.checkout import checked_out
 from loadtests.serving.server import Target
-from loadtests.system import placement
 from loadtests.system.lock import measurement_lock
 
 ENOUGH_CEILINGS, MOST_CEILINGS = 3, 9
@@ -86,32 +89,6 @@ def carry_out(
         check_scenarios(run.plan, bench.scenarios)
         run = prepared(run, bench, watcher)
         return Rounds(run, directory, bench, decided, watcher, began).carry_out()
-
-
-def check_reachable(plan: Plan, allow_remote: bool) -> None:
-    """Raises PlanError where load would leave this machine without `allow_remote`."""
-    for arm in plan.arms:
-        if arm.url is not None:
-            check_target(arm.url, allow_remote)
-
-
-def check_connections(plan: Plan) -> None:
-    """Raises PlanError where a process may hold fewer connections than there are users."""
-    most = placement.allow_connections()
-    users = max((cell.load.users or 0) for cell in plan.cells)
-    if most is not None and users > most:
-        raise PlanError(
-            f"{users} users need as many connections, and a process here may hold about {most}",
-            hint="use fewer users (-u), or raise the limit (ulimit -n)",
-        )
-
-
-def check_scenarios(plan: Plan, known: Mapping[str, Any]) -> None:
-    """Raises PlanError where a cell's scenario is not among those that the generator knows."""
-    for cell in plan.cells:
-        if cell.scenario not in known:
-            hint = did_you_mean(cell.scenario, list(known))
-            raise PlanError(f"there is no scenario {cell.scenario!r}", hint=hint)
 
 
 def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
@@ -165,18 +142,6 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
     return run
 
 
-def check_fits(plan: Plan, refused: Mapping[str, Refusal]) -> None:
-    """Raises PlanError where no cell can be measured, unless that is a gate's result: its bases fit."""
-    if len(refused) < len(plan.cells) or any(lost_by_head(plan, one) for one in refused.values()):
-        return
-    cell = min(plan.cells, key=lambda cell: refused[cell.key].needed)
-    raise PlanError(
-        "no cell fits the available time",
-        cause=f"even {cell} needs windows of about {refused[cell.key].needed:.0f} s",
-        hint="use fewer users (-u), longer windows (-t) or a longer --max-time",
-    )
-
-
 class Rounds:
     """The rounds of one run."""
 
@@ -204,6 +169,7 @@ class Rounds:
         """The run as an earlier part left it, judged by what is known now."""
         self.apart: dict[str, Apart] = {}
         """By cell, why its arms are measured one after another."""
+        self.places = Places(run, bench.placement, bench.every)
         self.ceilings: list[Ceiling] = []
         """Those that this part has measured for trials that came near them."""
 
@@ -282,7 +248,8 @@ class Rounds:
             for trial in [one for one in self.before.of(cell, arm.name) if one.round == round][-1:]
         ]
         complete = len(last) == len(self.plan.arms) and together(last)
-        return complete and all(trial.valid for trial in last)
+        same = complete and self.places.same(self.before, cell)
+        return same and all(trial.valid for trial in last)
 
     @property
     def late(self) -> bool:
@@ -330,8 +297,9 @@ class Rounds:
 
     def measure(self, cell: Cell, round: int) -> None:
         """All arms of a cell, in turns; all of them again where one's measurement failed, since only trials
-        of one moment are compared."""
-        began = self.elapsed
+        of one moment are compared. Where the generator is held up by servers on its CPU, these get their own
+        CPUs back, in the rounds before as well: what different CPUs show is not pooled."""
+        began, went_back = self.elapsed, False
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
                 counted = self.attempt(cell, round, attempt)
@@ -340,8 +308,17 @@ class Rounds:
                 counted = self.attempt(cell, round, attempt)
             if counted or self.late:
                 break
+            went_back |= self.places.go_back(cell, self.run.trials[-1])
         self.forecast.note(cell, self.elapsed - began)
         self.correct_forecast()
+        for earlier in range(round + 1) if went_back else ():
+            if not self.late and not self.tried_in_place(cell, earlier):
+                self.measure(cell, earlier)
+
+    def tried_in_place(self, cell: Cell, round: int) -> bool:
+        """Whether a round of a cell was tried with the CPUs that its servers have now."""
+        tried = {trial.round for arm in self.plan.arms for trial in self.run.of(cell, arm.name)}
+        return round in tried and self.places.same(self.run, cell)
 
     def attempt(self, cell: Cell, round: int, attempt: int) -> bool:
         """One attempt at a round, given up at the first arm whose measurement fails if there may be another
@@ -351,6 +328,7 @@ class Rounds:
                 len(self.run.trials) + 1 + place, cell, arm, round, place, attempt,
                 expected_turn(cell, arm.name, self.run.calibrations) or 0.0,
                 work_to_watch(cell, arm.name, self.run.calibrations),
+                self.places.of(cell),
             )
             for place, arm in enumerate(self.plan.order(cell, round))
         ]  # fmt: skip

@@ -118,9 +118,10 @@ def with_secrets(arm: Arm, run: Run, given: Callable[[], Sequence[Arm]]) -> Arm:
     return arm.model_copy(update={"env": {**arm.env, **{key: known[key] for key in hidden}}})
 
 
-def described(arm: Arm) -> tuple[str, Serving, set[str]]:
+def described(arm: Arm) -> tuple[tuple[str, ...], Serving, set[str]]:
     """The parts of an arm that are recorded and the same on both sides of a gate."""
-    return arm.app, arm.serving, set(arm.env)
+    routes = (*arm.hybrid.routes, *arm.hybrid.rest) if arm.hybrid is not None else ()
+    return (*arm.apps, *routes), arm.serving, set(arm.env)
 
 
 def sealed(run: Run, options: RunOptions) -> Run:
@@ -162,8 +163,9 @@ def change_since(run: Run) -> str | None:
     """What has changed or is gone of the files that a run measures; None where nothing has."""
     plan = run.plan
     for arm in plan.arms:
-        if arm.app_dir is not None and not Path(arm.app_dir).is_dir():
-            return f"{arm.app_dir} is gone"
+        gone = next((one for one in arm.app_dirs if not Path(one).is_dir()), None)
+        if gone is not None:
+            return f"{gone} is gone"
     base = plan.base
     if base is not None:
         head = head_of(Path(base.repository))

@@ -39,6 +39,10 @@ class Serving(Frozen):
     """Connections that may wait to be accepted."""
     keep_alive: Annotated[int, Field(ge=1, le=86_400)] = 75
     """Seconds that an idle connection is kept."""
+    middleware: Annotated[int, Field(ge=0, le=50)] = 0
+    """Layers of BaseHTTPMiddleware that are put in front of the app and do nothing."""
+    pure_middleware: Annotated[int, Field(ge=0, le=50)] = 0
+    """The same in pure ASGI."""
     heartbeats: Literal["on", "off"] = "on"
     """Whether a heartbeat inside the server reports what it is doing; off only to measure its cost."""
 
@@ -46,6 +50,26 @@ class Serving(Frozen):
         """As flags of serve.py."""
         said = [(name, value) for name, value in self if value is not None]
         return [text for name, value in said for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+Routes = tuple[Annotated[Line, Field(pattern=r"^([A-Z]+ )?/\S*$", max_length=500)], ...]
+"""`/users/{id}`, or `GET /users/{id}` for one method."""
+
+
+class Hybrid(Frozen):
+    """A second app, served by the same process as an arm's own one: it answers some routes, and the arm's own
+    app all others."""
+
+    arms: tuple[Name, Name]
+    """The arms that both apps come from, that of the arm's own app last."""
+    app: Annotated[Line, Field(max_length=1_000)]
+    """The second app: `module:attribute`."""
+    app_dir: Line | None = None
+    routes: Annotated[Routes, Field(min_length=1, max_length=1_000)]
+    """Those that the second app answers."""
+    rest: Annotated[Routes, Field(max_length=1_000)] = ()
+    """Routes that the arm's own app must have and keeps: one without parameters even where one of `routes`
+    matches its path, too."""
 
 
 class Arm(Frozen):
@@ -64,6 +88,8 @@ class Arm(Frozen):
     """Interpreter that serves it, which has uvicorn and anyio; None: ours."""
     revision: Line | None = None
     """Commit that the app comes from, where that is known."""
+    hybrid: Hybrid | None = None
+    """What is served beside the app; None: nothing."""
     serving: Serving = Serving()
     env: Mapping[str, str] = {}
     """Environment of the server process, beside the one it inherits."""
@@ -72,6 +98,17 @@ class Arm(Frozen):
     def url(self) -> str | None:
         """The address of an external server; None for an app that we serve."""
         return self.app.rstrip("/") if "://" in self.app else None
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """What it serves: its own app, and of a hybrid the second one."""
+        return (self.app, *([self.hybrid.app] if self.hybrid is not None else []))
+
+    @property
+    def app_dirs(self) -> tuple[str, ...]:
+        """Where these are imported from, as far as that is elsewhere than our own packages."""
+        several = (self.app_dir, self.hybrid.app_dir if self.hybrid is not None else None)
+        return tuple(dict.fromkeys(one for one in several if one is not None))
 
     @field_serializer("env", when_used="json")
     def keep_secrets(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -135,24 +172,47 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
         values["app"] = target
     else:
         raise PlanError(f"arm {name!r} names no app", hint=ARM)
-    env = dict(BUILT_IN[target].env) if target in BUILT_IN else {}
-    serving: dict[str, str] = {}
-    for key, value in pairs(name, options):
-        if key.startswith("env.") and len(key) > 4:
-            env[key[4:]] = value
-        elif key in PLACES:
-            # Not resolved: a virtual environment's interpreter is a link to the one that made it.
-            values[PLACES[key]] = os.path.abspath(value)
-        elif key in (knobs := {field.replace("_", "-"): field for field in Serving.model_fields}):
-            serving[knobs[key]] = value
-        else:
-            hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
-            hint += f"; {QUOTING}" if env_given(options) else ""
-            raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
+    given = ArmSettings(name, options)
+    env = {**(BUILT_IN[target].env if target in BUILT_IN else {}), **given.env}
+    values |= given.places
     if target not in BUILT_IN and "://" not in target:
         directory = values.get("app_dir", app_dir)
         values = {**home_of(name, values.get("cwd", "."), directory, python), **values}
-    return validated(Arm, {**values, "env": env, "serving": serving}, f"arm {name!r}")
+    return validated(Arm, {**values, "env": env, "serving": given.serving}, f"arm {name!r}")
+
+
+class ArmSettings:
+    """The settings of an arm as they are given, by the fields that they are about."""
+
+    def __init__(self, name: str, options: Sequence[str]) -> None:
+        """Raises PlanError."""
+        self.places: dict[str, Any] = {}
+        self.serving: dict[str, Any] = {}
+        self.env: dict[str, str] = {}
+        for key, value in pairs(name, options):
+            if key.startswith("env.") and len(key) > 4:
+                self.env[key[4:]] = value
+            elif key in PLACES:
+                # Not resolved: a virtual environment's interpreter is a link to the one that made it.
+                self.places[PLACES[key]] = os.path.abspath(value)
+            elif key in (knobs := {field.replace("_", "-"): field for field in Serving.model_fields}):
+                self.serving[knobs[key]] = value
+            else:
+                hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
+                hint += f"; {QUOTING}" if env_given(options) else ""
+                raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
+
+
+def of_one_environment(arms: Mapping[str, Arm]) -> dict[str, Arm]:
+    """Arms, by the text of each. An app without an environment beside it, as in a worktree of the other arm's
+    repository, is served by the environment found for the others: with our packages on one side, the
+    difference would be theirs."""
+    free = {text: arm for text, arm in arms.items() if ",python=" not in text and arm.app_dir is not None}
+    found = {arm.python for arm in free.values() if arm.python is not None}
+    if len(found) != 1:
+        return dict(arms)
+    (python,) = found
+    return {**arms, **{text: arm.model_copy(update={"python": python}) for text, arm in free.items()}}
 
 
 def home_of(name: str, cwd: str, app_dir: str, python: str | None) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.addresses import check_target
-from loadtests.plan.arms import BUILT_IN, Arm, built_in_arms, parse_arm, swept
+from loadtests.plan.arms import BUILT_IN, Arm, built_in_arms, swept
 from loadtests.plan.base.commit import resolve
 from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
@@ -21,6 +21,7 @@ from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
 from loadtests.plan.database_url import checked
 from loadtests.plan.fields import validated
+from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, Profile
@@ -105,7 +106,7 @@ def check_users(arms: Sequence[Arm]) -> None:
     """Raises PlanError for an app other than the twins without users: all built-in scenarios request what
     only the twins serve."""
     twins = {arm.app for arm in BUILT_IN.values()}
-    foreign = [arm.app for arm in arms if arm.url is None and arm.app not in twins]
+    foreign = [app for arm in arms if arm.url is None for app in arm.apps if app not in twins]
     if foreign:
         raise PlanError(
             f"no users are named for {foreign[0]}",
@@ -117,7 +118,7 @@ def check_users(arms: Sequence[Arm]) -> None:
 def check_places(arms: Sequence[Arm]) -> None:
     """Raises PlanError where a directory, an interpreter or what is copied of an arm does not exist."""
     for arm in arms:
-        for key, directory in (("cwd", arm.cwd), ("app-dir", arm.app_dir)):
+        for key, directory in (*(("app-dir", one) for one in arm.app_dirs), ("cwd", arm.cwd)):
             if directory is not None and not Path(directory).is_dir():
                 raise PlanError(
                     f"arm {arm.name!r}: there is no directory {directory}", hint=f"check its {key}"
@@ -133,7 +134,7 @@ def check_places(arms: Sequence[Arm]) -> None:
 def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
     """The arms that `texts` describe, or the built-in ones. Raises PlanError, also where the database
     does not suit one, or one is a server on another machine without `allow_remote`."""
-    chosen = parsed(settings, texts) or built_in_arms()
+    chosen = parse_arms(texts, settings.app_dir, settings.python, settings.arm) or built_in_arms()
     check_own_code(chosen, texts, settings.app_dir)
     for arm in chosen:
         if arm.url is not None:
@@ -146,28 +147,13 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
     return chosen
 
 
-def parsed(settings: RunSettings, texts: Sequence[str]) -> tuple[Arm, ...]:
-    """The arms that `texts` describe. An app without an environment beside it, as in a worktree of the other
-    arm's repository, is served by the environment found for the others: with our packages on one side, the
-    difference would be theirs. Raises PlanError."""
-    chosen = tuple(parse_arm(text, settings.app_dir, settings.python) for text in texts)
-    free = {arm.name for arm, text in zip(chosen, texts, strict=True) if ",python=" not in text}
-    found = {arm.python for arm in chosen if arm.name in free and arm.python is not None}
-    if len(found) != 1:
-        return chosen
-    (python,) = found
-    return tuple(
-        arm.model_copy(update={"python": python}) if arm.name in free and arm.app_dir is not None else arm
-        for arm in chosen
-    )
-
-
 def check_own_code(arms: Sequence[Arm], texts: Sequence[str], app_dir: str) -> None:
     """Raises PlanError where `cwd=` alone is meant to tell two arms of one app apart, and has no effect on
     what they import, since an absolute `app_dir` has the code of all."""
     if not Path(app_dir).is_absolute():
         return
-    mine = [arm for arm, text in zip(arms, texts, strict=False) if ",app-dir=" not in text]
+    given = zip(arms, texts, strict=False)
+    mine = [arm for arm, text in given if ",app-dir=" not in text and arm.hybrid is None]
     for one, other in combinations(mine, 2):
         if (one.app, one.app_dir) == (other.app, other.app_dir) and one.cwd != other.cwd:
             raise PlanError(
@@ -180,7 +166,7 @@ def check_own_code(arms: Sequence[Arm], texts: Sequence[str], app_dir: str) -> N
 
 def described(settings: RunSettings) -> tuple[Arm, ...]:
     """The arms that are described, as they are and swept; none where none are. Raises PlanError."""
-    chosen = parsed(settings, settings.arm)
+    chosen = parse_arms(settings.arm, settings.app_dir, settings.python)
     return (*chosen, *swept(chosen, settings.sweep)) if chosen else ()
 
 

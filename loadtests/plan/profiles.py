@@ -38,6 +38,13 @@ ENDPOINTS = (
     "file-inline",
     "plain-client",
     "session-dependency",
+    "session-blocking",
+    "executor",
+    "dependencies",
+    "stream",
+    "stream-lines",
+    "upload",
+    "posts.list-plain",
 )
 """What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without
 importing Locust, which patches sockets."""

@@ -46,6 +46,10 @@ class TrialRequest:
     """The file that the samples go to."""
     canary: str | None
     """The file that the canary's samples go to; None: there is no canary."""
+    pulse: str | None
+    """The file that the pulse's samples go to; None: there is no pulse."""
+    pulse_path: str | None
+    """The path that serve.py answers for it; None: external servers have none."""
 
     pauses: bool
     """Whether users wait between tasks as their `wait_time` says; calibrations and ceilings measure without,

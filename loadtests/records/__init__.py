@@ -31,12 +31,13 @@ from loadtests.records.files import read_named, write_whole
 from loadtests.records.heartbeats import Heartbeats, HoldingLine, LoopHolds
 from loadtests.records.in_force import InForce
 from loadtests.records.refusals import MUCH_SLOWER, Refusal, foreseen
-from loadtests.records.run import Calibration, Ceiling, Machine, Run
+from loadtests.records.run import Calibration, Ceiling, Machine, Run, ServerCpus
 from loadtests.records.samples import Samples
 from loadtests.records.trial import (
     Apart,
     ArrayFile,
     Footprint,
+    LightKind,
     Resources,
     ServerEnd,
     Settling,
@@ -50,9 +51,9 @@ __all__ = [
     "BLOCK", "ENOUGH_FOR_P50", "MOST_LOST", "MUCH_SLOWER", "SIZE_FACTOR", "SIZE_SLACK", "AnswerCheck",
     "AnswerDifference", "AnsweringRoute", "Apart", "Arm", "ArrayFile", "Calibration", "CannotWrite",
     "Ceiling", "Cell", "Compared", "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen",
-    "Heartbeats", "HoldingLine", "Ignored", "InForce", "Line", "Load", "LoopHolds", "Machine", "Metric",
-    "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples",
-    "ServerEnd", "Serving", "Settling", "Slice", "Trial",
-    "TrialArrays", "foreseen", "one_line", "read_document", "read_heartbeats", "read_named", "read_samples",
-    "rounds_tried", "write_delays", "write_heartbeats", "write_samples", "write_whole",
+    "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind", "Line", "Load", "LoopHolds", "Machine",
+    "Metric", "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples",
+    "ServerCpus", "ServerEnd", "Serving", "Settling", "Slice", "Trial", "TrialArrays", "foreseen", "one_line",
+    "read_document", "read_heartbeats", "read_named", "read_samples", "rounds_tried", "write_delays",
+    "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip

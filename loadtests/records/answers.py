@@ -52,6 +52,8 @@ class AnsweringRoute(Frozen):
     """Of requests without a name, the task that makes them."""
     path: Line
     """The route's, such as `/items/{item_id}`."""
+    method: Line = ""
+    """Of the requests; "" in runs of earlier versions."""
     file: Line
     line: Annotated[int, Field(ge=1)]
     """Of its first decorator."""

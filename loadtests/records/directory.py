@@ -21,7 +21,7 @@ from loadtests.records.files import check_inside, read_part, reading, write_whol
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.run import Run
 from loadtests.records.samples import Samples
-from loadtests.records.trial import Trial
+from loadtests.records.trial import ArrayFile, Trial
 
 SCHEMA = "duel-run/2"
 
@@ -105,8 +105,15 @@ class RunDirectory:
 
     def canary(self, trial: Trial) -> Samples | None:
         """The canary's samples; None where there was none. Raises RecordError."""
-        file = trial.arrays.canary
-        with reading(self.path / trial.files.canary) as path:
+        return self._light(trial, trial.files.canary, trial.arrays.canary)
+
+    def pulse(self, trial: Trial) -> Samples | None:
+        """The pulse's samples; None where there was none: external servers, one user, and earlier versions.
+        Raises RecordError."""
+        return self._light(trial, trial.files.pulse, trial.arrays.pulse)
+
+    def _light(self, trial: Trial, name: str, file: ArrayFile | None) -> Samples | None:
+        with reading(self.path / name) as path:
             return check_slices(read_samples(path, file), trial) if file is not None else None
 
     def delays(self, trial: Trial) -> NDArray[np.float64] | None:

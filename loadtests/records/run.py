@@ -43,6 +43,9 @@ class Calibration(Frozen):
     """Calls handed to worker threads per request."""
     generator: Amount | None = None
     """CPU seconds of the load generator per request; None in runs of earlier versions, and without any."""
+    services: Amount | None = None
+    """CPU seconds of the slow service and the database's server per request; None where not known, and in
+    runs of earlier versions."""
     lag: Amount | None = None
     """90th percentile of the heartbeats' lateness in seconds."""
     work: Amount | None = None
@@ -87,7 +90,8 @@ class Machine(Frozen):
     database: Line | None = None
     """Name and version of the database that the twin apps used; None before the first trial."""
     placement: Mapping[str, tuple[int, ...]]
-    """CPUs of `server` and `generator`; empty where processes cannot be bound to CPUs."""
+    """CPUs of `server`, `generator` and `others`; empty where processes cannot be bound to CPUs. In some
+    cells the server has all of them: see `Run.server_cpus`."""
 
 
 class AppFiles(Frozen):
@@ -102,11 +106,21 @@ class AppFiles(Frozen):
     """Directories that hold more than is digested."""
 
 
+class ServerCpus(NamedTuple):
+    """The CPUs that the servers of a cell ran on."""
+
+    numbers: tuple[int, ...]
+    """Empty where they were not bound to any."""
+    shared: bool = False
+    """Whether the load generator ran on one of them as well."""
+
+
 class Attempts(NamedTuple):
-    """Trials, and the same by cell and arm."""
+    """Trials; those that the verdicts rest on by cell and arm; and the CPUs of each cell's servers."""
 
     trials: tuple[Trial, ...]
     by_cell: Mapping[tuple[Cell, str], tuple[Trial, ...]]
+    cpus: Mapping[Cell, ServerCpus]
 
 
 class Run(Frozen):
@@ -170,17 +184,36 @@ class Run(Frozen):
     @cached_property
     def attempts(self) -> Attempts:
         """The trials by cell and arm: a report asks for them thousands of times."""
+        last = {trial.cell: self.cpus_of(trial) for trial in self.trials}
         found: dict[tuple[Cell, str], list[Trial]] = {}
         for trial in self.trials:
-            found.setdefault((trial.cell, trial.arm), []).append(trial)
-        return Attempts(self.trials, {key: tuple(mine) for key, mine in found.items()})
+            if self.cpus_of(trial) == last[trial.cell]:
+                found.setdefault((trial.cell, trial.arm), []).append(trial)
+        return Attempts(self.trials, {key: tuple(mine) for key, mine in found.items()}, last)
 
-    def of(self, cell: Cell, arm: str) -> tuple[Trial, ...]:
-        """Every attempt of an arm in a cell, in the order of rounds."""
+    @property
+    def known_attempts(self) -> Attempts:
+        """The same, of the trials that the run has now."""
         # `model_copy` with other trials has copied the cached ones.
         if self.attempts.trials is not self.trials:
             del self.attempts
-        return self.attempts.by_cell.get((cell, arm), ())
+        return self.attempts
+
+    def of(self, cell: Cell, arm: str) -> tuple[Trial, ...]:
+        """Every attempt of an arm in a cell, in the order of rounds: of those with the CPUs that its servers
+        had last. A style may be ahead on one CPU and behind on two: such rounds are never pooled."""
+        return self.known_attempts.by_cell.get((cell, arm), ())
+
+    def cpus_of(self, trial: Trial) -> ServerCpus:
+        """The CPUs of a trial's server."""
+        placed = self.machine.placement
+        numbers = placed.get("server", ()) if trial.cpus is None else trial.cpus
+        return ServerCpus(numbers, bool({*numbers} & {*placed.get("generator", ())}))
+
+    def server_cpus(self, cell: Cell) -> ServerCpus:
+        """The CPUs of the servers in a cell; before its first trial those of the machine's placement."""
+        known = self.known_attempts.cpus.get(cell)
+        return ServerCpus(self.machine.placement.get("server", ())) if known is None else known
 
     def calibration(self, arm: str, scenario: str, users: int) -> Calibration | None:
         """What this number of users saw before the rounds, by the last attempt: earlier ones were disturbed.

@@ -88,18 +88,30 @@ class ArrayFile(Frozen):
     """SHA-256 of its bytes."""
 
 
+LightKind = Literal["canary", "pulse"]
+"""Who sends light requests beside a load: the canary to a route of the app, the pulse to a path that serve.py
+answers on the app's event loop."""
+
+LIGHT: tuple[LightKind, ...] = ("canary", "pulse")
+
+SampledKind = Literal["samples", "canary", "pulse"]
+"""The array files that hold requests."""
+
+
 class TrialArrays(Frozen):
     """What a trial's array files hold. Only `samples` is always there; None: there is no such file."""
 
     samples: ArrayFile
     canary: ArrayFile | None = None
+    pulse: ArrayFile | None = None
     heartbeats: ArrayFile | None = None
     delays: ArrayFile | None = None
 
     @property
     def rows(self) -> int:
         """Of all of them."""
-        return sum(file.rows for file in (self.samples, self.canary, self.heartbeats, self.delays) if file)
+        every = (self.samples, self.canary, self.pulse, self.heartbeats, self.delays)
+        return sum(file.rows for file in every if file)
 
 
 class TrialFiles(NamedTuple):
@@ -107,6 +119,7 @@ class TrialFiles(NamedTuple):
 
     samples: str
     canary: str
+    pulse: str
     heartbeats: str
     delays: str
     """What the slow service gave."""
@@ -115,7 +128,7 @@ class TrialFiles(NamedTuple):
     def of(cls, number: int) -> Self:
         """Those of trial `number`."""
         stem = f"samples/{number:04d}"
-        return cls(f"{stem}.npz", f"{stem}.canary.npz", f"{stem}.heartbeats.npz", f"{stem}.delays.npz")
+        return cls(f"{stem}.npz", *(f"{stem}.{part}.npz" for part in cls._fields[1:]))
 
 
 class Slice(Frozen):
@@ -140,6 +153,9 @@ class Trial(Frozen):
     """Why its server was not started together with those of the round's other arms; None: it was."""
     cell: Cell
     arm: Line
+    cpus: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Those that its server ran on, as the servers of the other arms in this round did; empty: it was not
+    bound to any. None: those of the machine's placement, as in earlier versions, and for external servers."""
     began: Line
     """Wall clock, ISO 8601 in UTC."""
     boot: Amount

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import overload
 
 from loadtests.errors import PlanError
-from loadtests.plan.arms import Arm
+from loadtests.plan.arms import Arm, Hybrid
 from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.base.locks import PYLOCK, UV_LOCK, matches
 from loadtests.plan.base.repository import git
@@ -50,12 +50,18 @@ class BaseCheckout:
         return arm.model_copy(
             update={
                 "app_dir": self.there(arm.app_dir),
+                "hybrid": self.hybrid(arm),
                 "cwd": self.there(arm.cwd) if arm.cwd else self.working_directory(),
                 "copied": self.copied(arm),
                 "python": self.pythons.get(arm.name, arm.python),
                 "env": {**arm.env, **self.variables(arm), **self.import_path(arm)},
             }
         )
+
+    def hybrid(self, arm: Arm) -> Hybrid | None:
+        """The second app of an arm that has one, from the checkout as well."""
+        second = arm.hybrid
+        return second and second.model_copy(update={"app_dir": self.there(second.app_dir)})
 
     def copied(self, arm: Arm) -> str | None:
         """What the arm's servers get a copy of: the base's, where that has it."""

@@ -20,6 +20,9 @@ def serve_arguments(arm: Arm, cpus: tuple[int, ...] = (), port: int = 0) -> list
     """The command line of serve.py for an arm."""
     arguments = [str(SERVE), arm.app, "--app-dir", arm.app_dir or str(ROOT), "--port", str(port)]
     arguments += arm.serving.arguments()
+    if arm.hybrid is not None:
+        second = arm.hybrid.model_copy(update={"app_dir": arm.hybrid.app_dir or str(ROOT)})
+        arguments += ["--hybrid", second.model_dump_json()]
     return [*arguments, *cpus_flag(cpus)]
 
 

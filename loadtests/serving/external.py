@@ -51,6 +51,8 @@ class ExternalServer:
                 end=ServerEnd(during="start"),
             ) from None
         self.boot = time.perf_counter() - began
+        self.pulse: str | None = None
+        """None: none of our code runs inside that server."""
         self.pid = listener(*self.address)
         self.process: psutil.Process | None = None
         """The one that listened at first; None where that is not known."""

@@ -7,8 +7,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
@@ -36,6 +37,8 @@ class Target(Protocol):
     arm: Arm
     boot: float
     """Seconds until it answered."""
+    pulse: str | None
+    """A path that serve.py answers on the app's event loop; None for an external server."""
 
     @property
     def url(self) -> str: ...
@@ -74,28 +77,34 @@ class Target(Protocol):
     ) -> None: ...
 
 
-def serve(
-    arm: Arm, environment: ServingEnvironment, stream: str, boot: tuple[int, ...] | None = None
-) -> Target:
-    """An arm's server, started. It is ready once it is entered, or has been awaited. `boot`: the CPUs that it
-    starts on, before it moves to its own. Raises DidNotStart, or ChildFailed for what is not the server's
+class Seat(NamedTuple):
+    """CPUs of one server; empty: any."""
+
+    boots: tuple[int, ...]
+    """Where it starts."""
+    serves: tuple[int, ...]
+    """Where it moves once it has started."""
+
+
+def serve(arm: Arm, environment: ServingEnvironment, stream: str, seat: Seat | None = None) -> Target:
+    """An arm's server, started. It is ready once it is entered, or has been awaited. `seat`: None for the
+    server's place in its environment. Raises DidNotStart, or ChildFailed for what is not the server's
     doing."""
     if arm.url is not None:
         return ExternalServer(arm, environment)
     checkout = environment.checkout
-    return Server(checkout.located(arm) if checkout else arm, environment, stream, boot)
+    return Server(checkout.located(arm) if checkout else arm, environment, stream, seat)
 
 
 class Server:
     """One arm, served by its own process on its own copy of the data."""
 
     def __init__(
-        self, arm: Arm, environment: ServingEnvironment, stream: str, boot: tuple[int, ...] | None = None
+        self, arm: Arm, environment: ServingEnvironment, stream: str, seat: Seat | None = None
     ) -> None:
         self.arm = arm
-        self.cpus = environment.placement.get("server", ())
-        boot = self.cpus if boot is None else boot
-        self.moves = boot != self.cpus
+        own = environment.placement.get("server", ())
+        self.seat = Seat(own, own) if seat is None else seat
         self.environment = environment
         self.hooks, self.logs = environment.hooks, environment.logs
         self.data = Path(tempfile.mkdtemp(prefix="data-", dir=environment.scratch))
@@ -109,12 +118,15 @@ class Server:
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
+        # No app has it, and it cannot be guessed.
+        self.pulse: str | None = f"/{token_hex(16)}"
         self.began, self.boot = time.perf_counter(), 0.0
         self.child = Child(
             f"arm {arm.name!r}",
             [
-                *serve_arguments(arm, boot),
+                *serve_arguments(arm, self.seat.boots),
                 *redirected(arm, environment.checkout),
+                *("--pulse", self.pulse),
                 *environment.serve_flags,
             ],
             log=environment.logs / f"{arm.name}.log",
@@ -135,8 +147,8 @@ class Server:
         do so in time."""
         try:
             ready = self.ready(self.environment.boot_timeout)
-            if self.moves:
-                move(self.pid, self.cpus)
+            if self.seat.boots != self.seat.serves:
+                move(self.pid, self.seat.serves)
             self.port = int(ready["ready"])
             self.boot = time.perf_counter() - self.began
             checked = self.environment.checkout is not None

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -29,10 +29,16 @@ class ClockReading:
     at: float
     host: tuple[float, float, float] | None
     """Of all CPUs together: all time, what other guests took of it, what was idle. None where not shown."""
-    ours: float
+    ours: Mapping[int, float]
+    """Of our own processes, by pid, each with its children; without the server."""
     server: float | None
     known: bool = True
     """False where the server's process is not known, so that its work looks like another program's."""
+
+    @property
+    def all_ours(self) -> float:
+        """Of our own processes and the server together."""
+        return sum(self.ours.values()) + (self.server or 0.0)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class CpuUse:
     server_cpu: float | None
     host_steal: float | None
     host_foreign: float | None
+    ours: Mapping[int, float] = field(default_factory=dict)
+    """CPU seconds of our own processes, by pid."""
 
 
 class Clocks:
@@ -59,11 +67,11 @@ class Clocks:
             total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
             host = total, getattr(times, "steal", 0.0), times.idle + getattr(times, "iowait", 0.0)
         server_cpu = cpu_seconds(server) if server is not None else None
-        ours = sum(cpu_seconds(pid) or 0.0 for pid in (os.getpid(), *self.ours))
+        ours = {pid: cpu_seconds(pid) or 0.0 for pid in (os.getpid(), *self.ours)}
         return ClockReading(
             at=time.perf_counter(),
             host=host,
-            ours=ours + (server_cpu or 0.0),
+            ours=ours,
             server=server_cpu,
             known=self.all_known and server is not None,
         )
@@ -73,17 +81,19 @@ class Clocks:
         # A process that has ended took its clock with it, as a worker's end shows in the sum.
         if start.server is not None and end.server is not None and end.server >= start.server:
             server_cpu = end.server - start.server
+        ours = {pid: max(0.0, spent - start.ours.get(pid, 0.0)) for pid, spent in end.ours.items()}
         if start.host is None or end.host is None:
-            return CpuUse(server_cpu, None, None)
+            return CpuUse(server_cpu, None, None, ours)
         total, steal, idle = (after - before for before, after in zip(start.host, end.host, strict=True))
         seconds = end.at - start.at
-        foreign = total - idle - steal - (end.ours - start.ours)
+        foreign = total - idle - steal - (end.all_ours - start.all_ours)
         # Without the server's part, its work would pass for another program's.
         known = start.known and server_cpu is not None and seconds > 0
         return CpuUse(
             server_cpu=server_cpu,
             host_steal=steal / total if total > 0 else None,
             host_foreign=max(0.0, foreign / seconds) if known else None,
+            ours=ours,
         )
 
     def census(self, server: int | None) -> Census:

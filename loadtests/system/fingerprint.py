@@ -30,6 +30,7 @@ PACKAGES = (
     "locust",
     "gevent",
     "pillow",
+    "python-multipart",
 )
 """What can change a result."""
 

@@ -37,11 +37,11 @@ NAME_ALL = (
 
 def inputs_of(plan: Plan) -> Inputs | None:
     """What a plan reads now; None where it measures the twins alone, which are part of duel."""
-    own = [arm for arm in plan.arms if arm.app_dir is not None and arm.url is None]
+    own = [arm for arm in plan.arms if arm.app_dirs and arm.url is None]
     if not own and plan.locustfile is None:
         return None
     here = Path.cwd()
-    places = {Path(arm.app_dir) for arm in own if arm.app_dir is not None}
+    places = {Path(directory) for arm in own for directory in arm.app_dirs}
     places |= {Path(arm.cwd) if arm.cwd is not None else here for arm in own}
     if plan.locustfile is not None:
         places.add(Path(plan.locustfile.file).parent)
@@ -103,7 +103,7 @@ def packages(python: str) -> Mapping[str, str]:
 def changed(then: Inputs, plan: Plan, data: Collection[str] = ()) -> str | None:
     """The first thing that is not as a run has read it; None where all is. `data`: paths that apps have
     written while they served."""
-    served = [arm for arm in plan.arms if arm.app_dir is not None and arm.cwd is None and arm.url is None]
+    served = [arm for arm in plan.arms if arm.app_dirs and arm.cwd is None and arm.url is None]
     if served and Path.cwd() != Path(then.directory):
         return f"it began in {then.directory}, where its apps are served; resume it there"
     for tree in then.trees:

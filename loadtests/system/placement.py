@@ -6,11 +6,15 @@ import os
 import resource
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from loadtests.system.processes import family
 
-FILES_BESIDES = 192
-"""Files that a process holds besides its users' connections, the canary's included."""
+FILES_BESIDES = 320
+"""Files that a process holds besides its users' connections, those of canary and pulse included."""
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Time per period that Linux allows a container, in microseconds; the time is `max` where it has no limit."""
 
 Placement = Mapping[str, tuple[int, ...]]
 
@@ -41,9 +45,25 @@ def place(available: tuple[int, ...], generators: int = 1) -> Placement:
     return {"server": server, "generator": rest[:generators], "others": rest[generators:] or rest[:1]}
 
 
+def limited(file: Path = QUOTA) -> bool:
+    """Whether a container may use less time than its CPUs have. It would be stopped for the rest of every
+    period, the load generator included."""
+    with suppress(OSError, ValueError):
+        most, period = file.read_text().split()
+        return most != "max" and int(most) < int(period) * len(cpus())
+    return False
+
+
+def shared(placement: Placement) -> Placement:
+    """The same with every CPU for the server, the generator's included."""
+    every = {cpu for of in placement.values() for cpu in of}
+    return {**placement, "server": tuple(sorted(every))} if every else {}
+
+
 def boot_places(placement: Placement) -> list[tuple[int, ...]]:
     """Where servers that start together boot in turn, while nothing else runs: on the server's CPUs, and on
-    as many others, since libraries count the CPUs when they are imported."""
+    as many others, since libraries count the CPUs when they are imported. Servers that get every CPU boot on
+    them."""
     server = placement.get("server", ())
     others = [cpu for role in ("generator", "others") for cpu in placement.get(role, ())]
     rest = tuple(dict.fromkeys(others))[: len(server)]

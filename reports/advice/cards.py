@@ -1,23 +1,40 @@
 """Verdicts + bottlenecks → a card per endpoint: what to write, at which loads, why, and at what cost.
 
 Throughput alone gives wrong advice: two styles may reach the same throughput while, under one of them, all
-other requests wait for a second. So a card also weighs how long a light request beside the load waits. It
-only advises what some arm showed, or says that it was not tried. All of it is data: `reports/wording` makes
-the sentences.
+other requests wait for a second. So a card follows the rule of reports/advice/rule.py, which also weighs how
+long light requests beside the load wait. It only advises what some arm showed, or says that it was not tried.
+All of it is data: `reports/wording` makes the sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from loadtests.records import Arm, Cell, Metric, Run
-from reports.advice.behind import FinishesMore, finishes_more
-from reports.advice.costs import Cost, cost
+from loadtests.records import Arm, Cell, LightKind, Run
+from reports.advice import rule
 from reports.advice.explanations import Explanations
-from reports.advice.neighbours import alike, harms, neighbours
+from reports.advice.notes import (
+    LightRoutesAsync,
+    MayNotLast,
+    NeighbourWaits,
+    Note,
+    NotForItsSpeed,
+    OffloadSeen,
+    OffloadUntried,
+    PulseMissing,
+    ThreadsAreTheDifference,
+    ThreadsSeen,
+    ThreadsUndecided,
+    ThreadsUntried,
+)
+from reports.advice.rule import Ways
+from reports.advice.weighing.behind import finishes_more
+from reports.advice.weighing.costs import Cost, cost
+from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
+from reports.advice.weighing.ways import AHEAD, stalls, waits_of, ways
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import is_twin, style
@@ -48,98 +65,26 @@ OFFLOAD, MORE_THREADS = Advice("offload"), Advice("more-threads")
 
 
 @dataclass(frozen=True)
-class NeighbourWaits:
-    """A light request beside the load waits much longer with one arm than with the other."""
-
-    arm: str
-    factor: float
-    threads: bool
-    """True: requests queue for threads; False: they wait for the event loop."""
-
-
-@dataclass(frozen=True)
-class NotForItsSpeed:
-    """The arm that is ahead fails more requests or drops connections."""
-
-    arm: str
-
-
-@dataclass(frozen=True)
-class MayNotLast:
-    """An arm that is advised keeps more objects with every response."""
-
-    arm: str
-
-
-@dataclass(frozen=True)
-class OffloadUntried:
-    """No arm offloads, so the effect is unknown."""
-
-
-@dataclass(frozen=True)
-class OffloadSeen:
-    """The effect of offloading to the thread pool, from the arm that does so."""
-
-    metric: Metric
-    ratio: float
-    """The offloading arm's value ÷ the blocking one's."""
-    canary: CanaryTimes
-    """Response time of a light request beside the load in the offloading arm."""
-
-
-@dataclass(frozen=True)
-class ThreadsUntried:
-    """No arm had more threads."""
-
-    arm: str
-    threads: float
-    by_app: bool
-    """Whether the app sets their number itself, so that `threads=` has no effect."""
-
-
-@dataclass(frozen=True)
-class ThreadsAreTheDifference:
-    """The better arm is the limited one with more threads."""
-
-    arm: str
-    limited: str
-    threads: float
-
-
-@dataclass(frozen=True)
-class ThreadsSeen:
-    """An arm with more threads, compared with the better arm."""
-
-    limited: str
-    threads: float
-    better: str
-    metric: Metric
-    interval: Interval
-    """The value with more threads ÷ the better arm's."""
-
-
-@dataclass(frozen=True)
-class ThreadsUndecided:
-    """Arms with more threads were measured, without a conclusion."""
-
-
-Note = (
-    NeighbourWaits | NotForItsSpeed | MayNotLast | OffloadUntried | OffloadSeen | ThreadsUntried
-    | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
 class AtLoad:
     """One load of a scenario: which arm serves more, and how long light requests beside it waited."""
 
     verdict: Verdict
     signs: Mapping[str, Signs | None]
     limits: Mapping[str, tuple[Bottleneck, ...]]
-    neighbour: Interval | None
-    """Median response time of the canary, the rival's ÷ the reference's; None without a canary."""
+    neighbour: NeighbourRatio | None
+    """What a light request beside the load waits, the rival's ÷ the reference's; None where not known."""
     choice: Advice
     """The arm to prefer here, if any."""
+
+    @property
+    def kind(self) -> LightKind:
+        """Whose waits stand for those of an `async def` neighbour."""
+        return self.neighbour.kind if self.neighbour is not None else "pulse"
+
+    @property
+    def ways(self) -> Ways:
+        """The numbers that the rule looks at."""
+        return ways(self.verdict, self.signs, self.neighbour, self.limits)
 
 
 @dataclass(frozen=True)
@@ -157,7 +102,12 @@ class Card:
     crossover: tuple[float, float] | None
     """Two neighbouring loads between which the order of the arms flips."""
     notes: tuple[Note, ...]
+    served: Mapping[str, float | None]
+    """Requests per second of each arm."""
     neighbours: Mapping[str, CanaryTimes | None]
+    """What a light route of the app waits: the canary."""
+    pulses: Mapping[str, CanaryTimes | None]
+    """What an `async def` neighbour waits."""
     costs: Mapping[str, Cost]
     limits: Mapping[str, tuple[Bottleneck, ...]]
     """What limits each arm, the leading bottleneck first; empty: no bottleneck identified."""
@@ -200,43 +150,34 @@ def choose(
     reference: Arm,
     rival: Arm,
     found: Mapping[str, Signs | None],
-    neighbour: Interval | None,
+    neighbour: NeighbourRatio | None,
     limits: Mapping[str, tuple[Bottleneck, ...]],
 ) -> Advice:
-    """The arm to prefer at one load: the faster one, or an equal one that does not harm other requests; never
-    one that fails more requests or drops connections."""
+    """The arm to prefer at one load, by the rule of reports/advice/rule.py; never one that fails more
+    requests or drops connections."""
     if verdict.verdict == "different":
         return NOT_COMPARABLE
     if verdict.verdict == "failing":
         return NOT_DECIDED if finishes_more(verdict, found) else whole_one(verdict, reference, rival)
-    chosen = ahead(verdict, reference, rival, found, neighbour, limits)
+    chosen = by_rule(ways(verdict, found, neighbour, limits))
     if chosen.name in verdict.blemished:
         return NOT_DECIDED
     whole = [arm.name for arm in (reference, rival) if arm.name not in verdict.blemished]
     return Advice("arm", whole[0]) if chosen == EITHER and len(whole) == 1 else chosen
 
 
-def ahead(
-    verdict: Verdict,
-    reference: Arm,
-    rival: Arm,
-    found: Mapping[str, Signs | None],
-    neighbour: Interval | None,
-    limits: Mapping[str, tuple[Bottleneck, ...]],
-) -> Advice:
-    """The arm that serves more, or the equal one that does not harm other requests."""
-    faster: dict[VerdictWord, Advice] = {
-        "faster": Advice("arm", rival.name), "slower": Advice("arm", reference.name), "equivalent": EITHER,
-    }  # fmt: skip
-    if verdict.verdict not in faster:
-        return NOT_DECIDED
-    harmful = harms(reference, rival, found, neighbour)
-    if harmful is None:
-        return faster[verdict.verdict]
-    if faster[verdict.verdict] == Advice("arm", harmful):
-        stalls = any(limit.name == "event-loop" for limit in limits[harmful])
-        return OFFLOAD if stalls else Advice("arm", harmful)
-    return Advice("arm", reference.name if harmful == rival.name else rival.name)
+def by_rule(compared: Ways) -> Advice:
+    """The rule's choice as advice."""
+    choice = rule.choose(compared)
+    match choice.kind:
+        case "open":
+            return NOT_DECIDED
+        case "either":
+            return EITHER
+        case "offload":
+            return OFFLOAD
+        case "take":
+            return Advice("arm", choice.name)
 
 
 def whole_one(verdict: Verdict, reference: Arm, rival: Arm) -> Advice:
@@ -268,7 +209,9 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequenc
         highest=held[0] if held else None,
         crossover=crossover(ordered),
         notes=tuple(notes),
+        served={name: one.throughput if one else None for name, one in top.signs.items()},
         neighbours={name: one.canary if one else None for name, one in top.signs.items()},
+        pulses={name: one.pulse if one else None for name, one in top.signs.items()},
         costs={name: cost(run, top.verdict.cell, name, one) for name, one in top.signs.items()},
         limits=top.limits,
     )
@@ -278,7 +221,8 @@ def advise(
     run: Run, readings: Readings, top: AtLoad, reference: Arm, rival: Arm
 ) -> tuple[Advice, list[Note]]:
     """The advice and its notes."""
-    notes = [*blemish_notes(top.verdict), *doubt_notes(top), *harm_notes(top, reference, rival)]
+    notes = [*blemish_notes(top.verdict), *doubt_notes(top), *harm_notes(top), *light_notes(top)]
+    notes += missing_notes(top)
     behind = finishes_more(top.verdict, top.signs)
     notes += [behind] if behind else []
     if top.choice == OFFLOAD:
@@ -287,6 +231,7 @@ def advise(
         return top.choice, notes
     chosen, other = (rival, reference) if top.choice.name == rival.name else (reference, rival)
     styled = is_twin(chosen) and style(chosen) != style(other)
+    styled = styled and chosen.hybrid is None and other.hybrid is None
     advice = Advice("style", style(chosen)) if styled else top.choice
     if not any(limit.name == "thread-tokens" for limit in top.limits[other.name]):
         return advice, notes
@@ -296,12 +241,12 @@ def advise(
 
 def offloaded(top: AtLoad, reference: Arm, rival: Arm) -> Note:
     """The effect of offloading, where an arm with a `def` route, which does just that, was measured."""
-    harmful = harms(reference, rival, top.signs, top.neighbour)
-    spared = reference if harmful == rival.name else rival
-    sign, ratio = top.signs[spared.name], top.verdict.ratio
-    if style(spared) != "def" or sign is None or sign.canary is None or ratio is None:
+    harmful = rule.harmful(top.ways)
+    spared = reference if harmful is not None and harmful.name == rival.name else rival
+    waits, ratio = waits_of(top.signs[spared.name], top.kind), top.verdict.ratio
+    if style(spared) != "def" or waits is None or ratio is None:
         return OffloadUntried()
-    return OffloadSeen(top.verdict.metric, ratio if spared == rival else 1.0 / ratio, sign.canary)
+    return OffloadSeen(top.verdict.metric, ratio if spared == rival else 1.0 / ratio, waits)
 
 
 def more_threads(
@@ -311,7 +256,7 @@ def more_threads(
     like = [
         arm
         for arm in run.plan.arms
-        if (arm.app, arm.env) == (limited.app, limited.env)
+        if (arm.app, arm.hybrid, arm.env) == (limited.app, limited.hybrid, limited.env)
         and run.threads(arm.name) > run.threads(limited.name)
         and arm.serving.model_copy(update={"threads": limited.serving.threads}) == limited.serving
     ]
@@ -364,21 +309,49 @@ def doubt_notes(top: AtLoad) -> list[Note]:
     return [MayNotLast(arm) for arm in found if arm in advised]
 
 
-def harm_notes(top: AtLoad, reference: Arm, rival: Arm) -> list[Note]:
+def harm_notes(top: AtLoad) -> list[Note]:
     """How long light requests beside the load waited, where the arms differ much."""
-    harmful = harms(reference, rival, top.signs, top.neighbour)
-    sign = top.signs.get(harmful) if harmful else None
-    if harmful is None or sign is None or sign.canary is None or top.neighbour is None:
+    numbers = top.ways
+    # What a queue for threads does is told as well, although it is no reason against an arm.
+    numbers = replace(numbers, waits=top.neighbour.interval if top.neighbour else None)
+    worse = rule.harmful(numbers)
+    if worse is None:
         return []
-    factor = max(top.neighbour.ratio, 1.0 / top.neighbour.ratio)
-    return [NeighbourWaits(harmful, factor, threads=(sign.queued or 0.0) > 1.0)]
+    better = numbers.first if worse is numbers.second else numbers.second
+    waits, instead = (waits_of(top.signs[one.name], top.kind) for one in (worse, better))
+    sign = top.signs[worse.name]
+    if waits is None or instead is None or sign is None:
+        return []
+    return [NeighbourWaits(worse.name, top.kind, waits, instead, threads=(sign.queued or 0.0) > 1.0)]
+
+
+def light_notes(top: AtLoad) -> list[Note]:
+    """Where light routes should be `async def`, beside an arm that is advised."""
+    found: list[Note] = []
+    for one in (top.ways.first, top.ways.second):
+        sign = top.signs.get(one.name)
+        advised = top.choice == EITHER or top.choice.name == one.name
+        if advised and rule.keeps_light_routes_async(one) and sign and sign.pulse and sign.canary:
+            found.append(LightRoutesAsync(one.name, sign.pulse, sign.canary))
+    return found
+
+
+def missing_notes(top: AtLoad) -> list[Note]:
+    """The arm whose neighbours' waits are not known, where nothing is advised for that."""
+    if top.choice != NOT_DECIDED or top.ways.ahead is not None or top.verdict.verdict not in AHEAD:
+        return []
+    # Of the arm that is ahead, or the one that holds its event loop.
+    ahead = {"faster": top.verdict.arm, "slower": top.verdict.reference}.get(top.verdict.verdict)
+    names = [name for name in top.signs if name == ahead or stalls(top.limits[name])]
+    return [PulseMissing(name) for name in names[:1]]
 
 
 def crossover(ordered: Sequence[AtLoad]) -> tuple[float, float] | None:
-    """Two neighbouring decided loads at which different arms are ahead in the primary metric."""
+    """Two neighbouring decided loads at which different arms are ahead in the primary metric, with the same
+    CPUs."""
     ahead = [one for one in ordered if one.verdict.verdict in ("faster", "slower")]
     for one, other in pairwise(ahead):
-        if one.verdict.verdict != other.verdict.verdict:
+        if one.verdict.verdict != other.verdict.verdict and one.verdict.cpus == other.verdict.cpus:
             return one.verdict.cell.load.level, other.verdict.cell.load.level
     return None
 

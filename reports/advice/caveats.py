@@ -171,6 +171,13 @@ class SharedCpus:
 
 
 @dataclass(frozen=True)
+class GeneratorHeldUp:
+    """Cells in which servers with every CPU held the generator up, and were measured again with their own."""
+
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
 class ThresholdsSkipped:
     """Thresholds of arms or scenarios that exist, and are not in this run."""
 
@@ -196,6 +203,7 @@ Caveat = (
     | AnswersByOrder
     | ThresholdsSkipped
     | SharedCpus
+    | GeneratorHeldUp
 )
 
 
@@ -228,7 +236,17 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
         seen.append(ThresholdsSkipped(elsewhere))
     if not run.machine.placement:
         seen.append(SharedCpus())
-    return seen
+    return [*seen, *generator_held_up(run)]
+
+
+def generator_held_up(run: Run) -> list[Caveat]:
+    """The cells whose servers no longer have the CPUs that they had first."""
+    cells = dict.fromkeys(
+        trial.cell
+        for trial in run.trials
+        if run.cpus_of(trial).shared and not run.server_cpus(trial.cell).shared
+    )
+    return [GeneratorHeldUp(tuple(cells))] if cells else []
 
 
 def threads_overruled(run: Run) -> list[Caveat]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from loadtests.records import Cell, Metric, Run, Trial, rounds_tried
-from reports.advice.costs import Cost, cost
 from reports.advice.explanations import Explanations
+from reports.advice.weighing.costs import Cost, cost
 from reports.analysis.backlogs.judgement import backlog
 from reports.analysis.bounds import Name
 from reports.analysis.estimates import METRICS, mean_interval

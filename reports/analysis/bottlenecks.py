@@ -132,7 +132,7 @@ class CpuExhausted:
 
 @dataclass(frozen=True)
 class OneCpuEach:
-    """Each process computes on one CPU at a time; the other CPUs are idle."""
+    """The Python code of each process runs on one CPU at a time; on the others there is time left."""
 
     cores: float
     """CPUs' worth of work."""

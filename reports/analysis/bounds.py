@@ -47,7 +47,7 @@ class Known:
     threads: float
     """Thread tokens in force in one worker; may be infinite."""
     cpus: int
-    """CPUs available to the server."""
+    """CPUs available to the server in this cell."""
     ceiling: float | None
     """Requests per second that the generator reaches against a server that does nothing."""
     thinks: bool = False
@@ -67,7 +67,7 @@ def known(run: Run, cell: Cell, arm: str) -> Known:
         idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, "ping", 1),
         workers=serving.workers,
         threads=run.threads(arm),
-        cpus=len(run.machine.placement.get("server", ())) or run.machine.cores,
+        cpus=len(run.server_cpus(cell).numbers) or run.machine.cores,
         ceiling=run.ceiling(cell.scenario),
         thinks=cell.load.users is not None and any(trial.thinks for trial in run.of(cell, arm)),
     )

@@ -253,7 +253,7 @@ class Latencies:
 
 @dataclass(frozen=True)
 class CanarySeen:
-    """A canary's requests that were due in one window, or in several."""
+    """A canary's requests, or a pulse's, that were due in one window, or in several."""
 
     took: NDArray[np.float64]
     """Response times in seconds; of requests that were never answered, until the end of waiting."""
@@ -264,17 +264,14 @@ class CanarySeen:
     def n(self) -> int:
         return len(self.took) + self.failed
 
-    @property
-    def median(self) -> float | None:
-        """None where half of the requests failed."""
-        ordered = np.append(np.sort(self.took), np.full(self.failed, np.inf))
-        middle = float(np.median(ordered)) if self.n else math.inf
-        return middle if math.isfinite(middle) else None
+    def percentile(self, part: float) -> float | None:
+        """None where too few requests support it, or failed ones make it infinite."""
+        return percentile(np.sort(self.took), part, self.failed)
 
 
 def canary_seen(samples: Samples | None, trial: Trial) -> CanarySeen | None:
-    """A canary's requests in a trial's window; None without any, or where each was answered with an error:
-    the app has no such route."""
+    """A canary's requests, or a pulse's, in a trial's window; None without any, or where each was answered
+    with an error: the app has no such route."""
     if samples is None:
         return None
     due = (samples.due >= 0.0) & (samples.due < trial.lengths(samples))
@@ -294,6 +291,7 @@ class Readings:
         self._answers: dict[int, dict[str, Answers]] = {}
         self._failed: dict[int, Counter[Failed]] = {}
         self._canaries: dict[int, CanarySeen | None] = {}
+        self._pulses: dict[int, CanarySeen | None] = {}
         self._beats: dict[int, Heartbeats | None] = {}
 
     def of(self, trial: Trial) -> dict[str, Reading]:
@@ -337,6 +335,12 @@ class Readings:
         if trial.number not in self._canaries:
             self._canaries[trial.number] = canary_seen(self.directory.canary(trial), trial)
         return self._canaries[trial.number]
+
+    def pulse(self, trial: Trial) -> CanarySeen | None:
+        """What a trial's pulse saw; None where there was none. Raises RecordError."""
+        if trial.number not in self._pulses:
+            self._pulses[trial.number] = canary_seen(self.directory.pulse(trial), trial)
+        return self._pulses[trial.number]
 
     def heartbeats(self, trial: Trial) -> Heartbeats | None:
         """The heartbeats of a trial's server; None where there were none. Raises RecordError."""

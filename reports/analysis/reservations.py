@@ -259,10 +259,10 @@ def failures(
     return found
 
 
-def one_core(run: Run, endpoint: str) -> list[Reservation]:
+def one_core(run: Run, cell: Cell, endpoint: str) -> list[Reservation]:
     """Whether one of our endpoints whose work releases the GIL was served on one core."""
     ours = run.plan.locustfile is None and endpoint in RELEASES_GIL
-    return [OneCore()] if ours and len(run.machine.placement.get("server", ())) == 1 else []
+    return [OneCore()] if ours and len(run.server_cpus(cell).numbers) == 1 else []
 
 
 def failure_rate(readings: list[Reading]) -> float | None:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.records import Cell, Heartbeats, Run, Trial
-from reports.analysis.readings import Readings
+from reports.analysis.readings import CanarySeen, Readings
 from reports.analysis.rounds.bursts import Bursts, bursts
 from reports.analysis.rounds.holders import Holder, holders
 from reports.analysis.statistics import percentile
 
 CANARY_PARTS = (0.99, 0.95, 0.90, 0.50)
-"""Percentiles of the canary; the highest one that its samples support is shown."""
+"""Percentiles of canary and pulse; the highest one that its samples support is shown."""
 
 SAMPLED = 8
 """One in this many statements that take no lock is in the heartbeats' times."""
@@ -65,6 +65,9 @@ class Signs:
     delay: float | None
     """Median response time of the slow service."""
     canary: CanaryTimes | None
+    """Of requests to a light route of the app."""
+    pulse: CanaryTimes | None = None
+    """Of requests that an `async def` on the app's event loop answers; None also for external servers."""
     bursts: Bursts | None = None
     """How the users of a closed loop ask; None in an open loop."""
     holders: tuple[Holder, ...] = ()
@@ -124,7 +127,8 @@ def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
         rss=mean_of([trial.resources.server_rss for trial in trials]),
         threads=mean_of([trial.resources.server_threads for trial in trials]),
         delay=float(np.median(np.concatenate(given))) if given else None,
-        canary=canary(readings, trials),
+        canary=light([readings.canary(trial) for trial in trials]),
+        pulse=light([readings.pulse(trial) for trial in trials]),
         holders=holders(trials),
         bursts=bursts([one for trial in asking for one in asked(readings, trial)]),
         **(heart_signs(hearts, ended) if len(hearts) == len(trials) else {}),
@@ -216,13 +220,13 @@ def lock_wait(spent: Callable[[str], float | None]) -> float | None:
     return max(0.0, lock_time - locks * usual)
 
 
-def canary(readings: Readings, trials: Sequence[Trial]) -> CanaryTimes | None:
-    """The highest percentile that the canary's samples of all trials support; None without a canary, or
-    where half of its requests were answered with errors."""
-    met = [seen for trial in trials if (seen := readings.canary(trial)) is not None]
+def light(seen: Sequence[CanarySeen | None]) -> CanaryTimes | None:
+    """The highest percentile that the samples of all trials' canaries, or pulses, support; None without any,
+    or where half of the requests were answered with errors."""
+    met = [one for one in seen if one is not None]
     if not met:
         return None
-    times, failed = np.sort(np.concatenate([seen.took for seen in met])), sum(seen.failed for seen in met)
+    times, failed = np.sort(np.concatenate([one.took for one in met])), sum(one.failed for one in met)
     supported = [
         (part, value) for part in CANARY_PARTS if (value := percentile(times, part, failed)) is not None
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
+from loadtests.records import Cell, Metric, Plan, RecordError, Run, ServerCpus, Trial
 from reports.analysis.answers.differences import Unlike, explained, unlike
 from reports.analysis.answers.shared_state import shared_state
 from reports.analysis.backlogs.judgement import backlog, degree
@@ -106,6 +106,8 @@ class Verdict:
     clients: Mapping[str, str | None] = field(default_factory=dict)
     """By arm, the HTTP client with which it calls another service, which matters as much as the style; None
     if unknown. Empty if no service is called."""
+    cpus: ServerCpus | None = None
+    """Where the servers ran; None where nothing was measured."""
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
@@ -229,12 +231,11 @@ def with_degrees(run: Run, verdict: Verdict, pairs: Pairs, readings: Readings) -
             for trial, (_, of) in zip(trials, failed, strict=True)
             if trial.resent is not None
         ]
-        every = len(seen)
         degrees[arm] = Degrees(
             failed,
-            unanswered=tuple(waited) if len(waited) == every else (),
-            behind=tuple(left) if len(left) == every else (),
-            resent=tuple(again) if len(again) == every else (),
+            unanswered=tuple(waited) if len(waited) == len(seen) else (),
+            behind=tuple(left) if len(left) == len(seen) else (),
+            resent=tuple(again) if len(again) == len(seen) else (),
         )
     if not pairs.tried.spoilt:
         return replace(verdict, degrees=degrees)
@@ -300,8 +301,7 @@ def judge(
 ) -> Verdict:
     """The verdict on one metric, with its reservations. `apart`: how the arms' answers differ; `certain`: the
     arms that fail even where too many rounds were lost, and how."""
-    plan, against = run.plan, run.plan.opponent(rival)
-    alpha = per_rival(plan)
+    plan, against, alpha = run.plan, run.plan.opponent(rival), per_rival(run.plan)
     found = estimate(metric, reference, rival_readings, alpha)
     seen = {against.name: reference, rival: rival_readings}
     trials = {against.name: pairs.reference, rival: pairs.rival}
@@ -318,7 +318,7 @@ def judge(
         doubts = [*apart, *failing.values()]
     if cell.key in run.refused:
         doubts = [NotMeasured(run.refused[cell.key])]
-    doubts += one_core(run, endpoint)
+    doubts += one_core(run, cell, endpoint)
     interval = found.interval
     return Verdict(
         cell=cell,
@@ -343,6 +343,7 @@ def judge(
         blemished=tuple(arm for arm, several in spots.items() if several),
         open_failures=not failing and any(isinstance(one, MayFailMore) for one in doubts),
         clients=http_clients([against, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
+        cpus=run.server_cpus(cell) if run.of(cell, rival) else None,
     )
 
 

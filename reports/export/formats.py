@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from loadtests.errors import PlanError
 from reports.conclusions import Conclusions, side
 from reports.export import cases, github, junit, measures, trackers
 from reports.export.cases import Case, Gate
 from reports.export.places import Place, place
 from reports.gate import baseline, comparison
 from reports.gate.comparison import Comparison
+from reports.gate.setups import allowed
 from reports.gate.sides import Side
 from reports.render import changes, markdown
+from reports.render.output import put
+from reports.runs import conclusions_of, side_of
 
 
 @dataclass(frozen=True)
@@ -75,3 +80,18 @@ def write(
 ) -> str:
     """The text of one of FORMATS. Raises RecordError, Incompatible."""
     return FORMATS[format](Exported(conclusions, base, margin, allow))
+
+
+def deliver(
+    path: Path, formats: Sequence[str], files: Sequence[str], against: Path | None, margin: float,
+    allow: Sequence[str],
+) -> None:  # fmt: skip
+    """Write the run at `path` in several formats, each to its file, compared with `against` where that is
+    given. Raises PlanError, RecordError, Incompatible, CannotWrite."""
+    if len(files) != len(formats):
+        raise PlanError("several formats need a file each", hint="one -o FILE per --format; - is stdout")
+    chosen = allowed(allow)
+    base = side_of(against) if against is not None else None
+    conclusions = conclusions_of(path)
+    for format, file in zip(formats, files, strict=True):
+        put(file, write(format, conclusions, base, margin, chosen))

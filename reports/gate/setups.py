@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.records import Arm, Frozen, Line, Plan, Run, Serving
+from loadtests.records import Arm, Cell, Frozen, Line, Plan, Run, Serving
 
 UNSET = "not set"
 
@@ -43,6 +43,8 @@ class Setup(Frozen):
     settings: Mapping[Line, Line] = {}
     arms: Mapping[Line, Mapping[Line, Line]] = {}
     """By arm."""
+    cells: Mapping[Line, Line] = {}
+    """By the key of a cell, the CPUs of its servers; none in earlier versions, where all had the same."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class SetupDifference:
 def setup_of(run: Run) -> Setup:
     """How a run was measured."""
     arms = {arm.name: arm_setup(arm) for arm in run.plan.arms}
-    return Setup(settings=plan_setup(run.plan) | {"cpus": cpus(run), "duel": run.version}, arms=arms)
+    settings = plan_setup(run.plan) | {"cpus": cpus(run), "duel": run.version}
+    cells = {cell.key: cell_cpus(run, cell) for cell in run.plan.cells}
+    return Setup(settings=settings, arms=arms, cells=cells)
 
 
 def plan_setup(plan: Plan) -> dict[str, str]:
@@ -84,7 +88,10 @@ def arm_setup(arm: Arm) -> dict[str, str]:
     """How an arm was served. Secret values of its environment are not recorded, but their names are."""
     # By its name: the same data may lie elsewhere on another machine.
     copy = UNSET if arm.copied is None else PurePath(arm.copied).name
-    found = {"app": arm.app, "python": arm.python or UNSET, "copy": copy}
+    app, second = arm.app, arm.hybrid
+    if second is not None:
+        app = f"{second.app} for {'; '.join(second.routes)}, else {app}"
+    found = {"app": app, "python": arm.python or UNSET, "copy": copy}
     found |= {name.replace("_", "-"): str(value) for name, value in arm.serving if value is not None}
     recorded = arm.model_dump(mode="json")["env"]
     return found | {f"env.{name}": value for name, value in recorded.items()}
@@ -97,13 +104,30 @@ def cpus(run: Run) -> str:
     return ", ".join(counts) or UNSET
 
 
+def cell_cpus(run: Run, cell: Cell) -> str:
+    """How many CPUs the servers of a cell had."""
+    found = run.server_cpus(cell)
+    shared = ", shared with the generator" if found.shared else ""
+    return f"{len(found.numbers)}{shared}" if found.numbers else UNSET
+
+
 def differences(base: Setup, head: Setup) -> Iterator[SetupDifference]:
     """Every difference between the settings of two runs, and of the arms that both have."""
     for name, before, after in unequal(base.settings, head.settings):
         yield SetupDifference(name, name, before, after)
+    # Where the machines' CPUs differ, that has been said.
+    both = base.cells.keys() & head.cells.keys() if alike(base, head, "cpus") else ()
+    for key in sorted(both):
+        if base.cells[key] != head.cells[key]:
+            yield SetupDifference("cpus", f"cpus of {key}", base.cells[key], head.cells[key])
     for arm in base.arms.keys() & head.arms.keys():
         for name, before, after in unequal(base.arms[arm], head.arms[arm]):
             yield SetupDifference(name.partition(".")[0], f"{name} of {arm}", before, after)
+
+
+def alike(base: Setup, head: Setup, name: str) -> bool:
+    """Whether a setting is the same in two runs."""
+    return base.settings.get(name, UNSET) == head.settings.get(name, UNSET)
 
 
 def unequal(base: Mapping[str, str], head: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

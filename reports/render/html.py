@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from loadtests.records import Cell
 from reports.advice.cards import Card
+from reports.advice.conversion import Conversion
 from reports.analysis.bounds import predictions
 from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.verdicts import Verdict
@@ -28,8 +29,16 @@ from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
 from reports.wording import units
 from reports.wording.advice.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.advice.conversion import (
+    CONVERSION_HEAD,
+    conversion_row,
+    conversion_text,
+    conversion_title,
+)
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
+from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.cpus import placement_rows
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import NO_THINK, arm_text, in_force_text
@@ -88,10 +97,13 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
         light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
         dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        proof=proof_view(conclusions),
         portraits=portraits.blocks(conclusions),
         portrait_heads=PORTRAIT_HEADS,
         portrait_rows=portraits.rows(conclusions.portraits),
         cards=[card_view(card, conclusions) for card in conclusions.cards],
+        conversion_head=CONVERSION_HEAD,
+        conversions=list(map(conversion_view, conclusions.conversions)),
         advices=list(dict.fromkeys(map(card_advice, conclusions.cards))),
         failed=failure_lines(conclusions.failure_kinds),
         unlike=unlike_lines(run, conclusions.verdicts),
@@ -163,13 +175,25 @@ def about(conclusions: Conclusions) -> str:
     )
 
 
+def proof_view(conclusions: Conclusions) -> dict[str, Any] | None:
+    """Whether the advice holds; None where the run does not show it."""
+    proof, run = conclusions.proof, conclusions.run
+    if proof is None:
+        return None
+    lines = proof_lines(proof, run)
+    rows = proof_rows(proof)
+    return {"title": proof_title(proof, run), "lines": lines, "head": proof_head(proof), "rows": rows}
+
+
 def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
     """What a card shows."""
     run, verdict = conclusions.run, card.verdict
     arms = [arm.name for arm in run.plan.arms if arm.name in card.costs]
-    waits, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
+    served, pulse, canary, cpu, hops, memory = card_figures(card, [arm.name for arm in run.plan.arms])
     mine = [row for row in conclusions.primaries if (row.cell.scenario, row.arm) == (card.scenario, card.arm)]
     strips = [strip(row) for row in sorted(mine, key=lambda row: row.cell.load.level)]
+    # Earlier runs and external servers have no pulse.
+    beats = any(card.pulses.values())
     return {
         "scenario": card.scenario,
         "arm": card.arm,
@@ -184,11 +208,22 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
         "lines": card_lines(card),
         "figures": [
-            (f"a light request waits, {' / '.join(arms)}", waits),
+            (f"served, {' / '.join(arms)}", served),
+            *([(f"an async def neighbour waits (pulse), {' / '.join(arms)}", pulse)] if beats else []),
+            (f"the app's own light route waits (canary), {' / '.join(arms)}", canary),
             ("CPU s per 1,000 requests", cpu),
             ("thread hops", hops),
             ("memory", memory),
         ],
+    }
+
+
+def conversion_view(plan: Conversion) -> dict[str, Any]:
+    """What to convert, in order of gain."""
+    return {
+        "title": conversion_title(plan),
+        "text": conversion_text(plan),
+        "rows": list(map(conversion_row, plan.steps)),
     }
 
 
@@ -243,10 +278,9 @@ def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
     """The environment, each line with its name."""
     run = conclusions.run
     machine = run.machine
-    placed = ", ".join(f"{who} on CPU {', '.join(map(str, cpus))}" for who, cpus in machine.placement.items())
     return [
         ("processor", f"{machine.cpu}, {machine.cores} cores"),
-        ("placement", placed or "none: processes cannot be bound to CPUs on that machine"),
+        *placement_rows(run),
         ("memory", units.memory(machine.memory)),
         ("system", machine.system),
         ("Python", machine.python),

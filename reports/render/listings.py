@@ -10,10 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from loadtests.errors import Exit
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.profiles import PROFILES
 from loadtests.records import Arm, Compared, InForce, Machine
 from reports.analysis.selftest import KnownAnswer
+from reports.exit_codes import exit_code
+from reports.render.output import Output
 from reports.render.terminal import say
 from reports.wording import units
 from reports.wording.plans import equality_lines, in_force_text, overruled_text
@@ -60,6 +63,12 @@ def listing(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> No
     console.print()
 
 
+def deliver_answers(output: Output, answers: Sequence[KnownAnswer]) -> Exit:
+    """Show known answers; the exit code."""
+    code = exit_code({"pass" if answer.right else "invalid" for answer in answers})
+    return output.deliver(code, "", lambda console: show_answers(console, answers))
+
+
 def show_answers(console: Console, answers: Sequence[KnownAnswer]) -> None:
     """Known answers and what was found, with a remedy where it is wrong, and the conclusion."""
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -99,14 +108,13 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str], ce
         console.print("the machine is quiet enough", highlight=False)
 
 
-def show_equality(console: Console, arms: Sequence[str], compared: Compared) -> None:
-    """Whether the arms answer alike, and what of their answers was not read."""
-    for line in equality_lines(arms, compared):
+def show_arms(
+    console: Console, arms: Sequence[Arm], compared: Compared, found: Mapping[str, InForce]
+) -> None:
+    """Whether the arms answer alike, what of their answers was not read, and how their servers really run,
+    with a warning where that is not what their arms ask for."""
+    for line in equality_lines([arm.name for arm in arms], compared):
         say(console, line)
-
-
-def show_in_force(console: Console, arms: Sequence[Arm], found: Mapping[str, InForce]) -> None:
-    """How the arms' servers really run, with a warning where that is not what their arms ask for."""
     for arm in arms:
         if arm.name in found:
             say(console, f"{arm.name}: {in_force_text(found[arm.name])}")

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 
 from loadtests.records import Cell, Run
 from reports.advice.cards import Card
+from reports.advice.conversion import Conversion
 from reports.analysis.bounds import Prediction, predictions
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
 from reports.render import endpoints, portraits
 from reports.wording import units
 from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.advice.conversion import (
+    CONVERSION_HEAD,
+    conversion_row,
+    conversion_text,
+    conversion_title,
+)
 from reports.wording.advice.portraits import HEADS, portrait_title
+from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.cpus import servers_text
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.plans import NO_THINK
@@ -34,6 +43,7 @@ def report(conclusions: Conclusions) -> str:
     title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
     title = portrait_title(run.plan) if conclusions.portraits else title
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
+    lines += proof_section(conclusions)
     said = [line for _, line in gate_lines(conclusions)] if conclusions.outcomes else sentences(conclusions)
     lines += [f"# {title}", "", *(f"- {plain(line)}" for line in said)]
     if conclusions.judgements:
@@ -50,10 +60,31 @@ def report(conclusions: Conclusions) -> str:
             lines.append(f"- {plain(card_title(card, run))}")
             lines += [f"  - {plain(text)}" for text in card_lines(card)]
         lines.append("")
+    for plan in conclusions.conversions:
+        lines += conversion_section(plan)
     lines += prediction_lines(run, found)
     lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
     lines += ["", machine_text(run), ""]
     return "\n".join(lines)
+
+
+def proof_section(conclusions: Conclusions) -> list[str]:
+    """Whether the advice holds, where the run shows it."""
+    proof = conclusions.proof
+    if proof is None:
+        return []
+    head = proof_head(proof)
+    return [
+        "# The advice, followed",
+        "",
+        f"- {plain(proof_title(proof, conclusions.run))}",
+        *(f"  - {plain(line)}" for line in proof_lines(proof, conclusions.run)),
+        "",
+        f"| {' | '.join(map(plain, head))} |",
+        f"|---|---|---|{'---:|' * (len(head) - 3)}",
+        *(f"| {' | '.join(map(plain, row))} |" for row in proof_rows(proof)),
+        "",
+    ]
 
 
 def endpoint_lines(conclusions: Conclusions) -> list[str]:
@@ -116,13 +147,21 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
     several = len(run.plan.rivals) > 1
     rows = [
         "| scenario |" + (" arm |" if several else "") + f" advice | {' | '.join(CARD_FIGURES)} |",
-        "|---|" + ("---|" if several else "") + "---|---|---|---|---|",
+        "|---|" + ("---|" if several else "") + "---|" * (1 + len(CARD_FIGURES)),
     ]
     for card in cards:
         figures = card_figures(card, names)
         cells = [card.scenario, *([card.arm] if several else []), card_advice(card), *figures]
         rows.append(f"| {' | '.join(map(plain, cells))} |")
     return "\n".join(rows)
+
+
+def conversion_section(plan: Conversion) -> list[str]:
+    """What to convert, in order of gain."""
+    head = [f"| {' | '.join(CONVERSION_HEAD)} |", "|---|---|---:|---:|---:|"]
+    rows = [f"| {' | '.join(map(plain, conversion_row(step)))} |" for step in plan.steps]
+    title = f"# {plain(conversion_title(plan))}"
+    return [title, "", f"{plain(conversion_text(plan))}.", "", *head, *rows, ""]
 
 
 def prediction_lines(run: Run, found: Sequence[Verdict]) -> list[str]:
@@ -157,11 +196,9 @@ def prediction_row(one: Prediction) -> tuple[str, str, str, str, str, str]:
 def machine_text(run: Run) -> str:
     """The machine and the method in one sentence."""
     machine = run.machine
-    server = machine.placement.get("server", ())
-    placed = f"server on {len(server)} of them" if server else "not bound to CPUs"
     users = f"{NO_THINK}; " if run.plan.no_think else ""
     return (
-        f"{plain(machine.cpu)}, {machine.cores} cores ({placed}), {plain(machine.system)}, "
+        f"{plain(machine.cpu)}, {machine.cores} cores ({plain(servers_text(run))}), {plain(machine.system)}, "
         f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
         f"{users}windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
         f"run {plain(run.id)}."

@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.advice.cards import Card
+from reports.advice.conversion import Conversion
 from reports.advice.portraits import Portrait
+from reports.advice.proving.proof import Proof
 from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, StatusesDiffer
 from reports.analysis.bottlenecks import Bottleneck, LoopLate
 from reports.analysis.bounds import known, predicted
@@ -16,6 +18,8 @@ from reports.analysis.thresholds import Judgement
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.wording.advice.cards import card_advice, card_reason, note_text
+from reports.wording.advice.conversion import conversion_text
+from reports.wording.advice.proofs import proof_lines, proof_title
 from reports.wording.bottlenecks import evidence_text, holder_text
 from reports.wording.gates.notes import gate_note_text
 from reports.wording.refusals import refusal_text
@@ -49,6 +53,8 @@ def summary(conclusions: Conclusions) -> dict[str, Any]:
         "endpoints": [of_endpoint(one) for one in conclusions.endpoints],
         "thresholds": [of_judgement(judgement) for judgement in conclusions.judgements],
         "cards": [of_card(card) for card in conclusions.cards],
+        "proof": of_proof(conclusions.proof, conclusions) if conclusions.proof is not None else None,
+        "conversions": [of_conversion(plan) for plan in conclusions.conversions],
         "portraits": [of_portrait(one, conclusions) for one in conclusions.portraits],
     }
 
@@ -146,15 +152,53 @@ def of_card(card: Card) -> dict[str, Any]:
         "crossover": list(card.crossover) if card.crossover else None,
         "reason": card_reason(card),
         "notes": [note_text(note) for note in card.notes],
+        "served": dict(card.served),
         "neighbours": {name: asdict(one) if one else None for name, one in card.neighbours.items()},
+        "pulses": {name: asdict(one) if one else None for name, one in card.pulses.items()},
         "costs": {name: asdict(one) for name, one in card.costs.items()},
+    }
+
+
+def of_proof(proof: Proof, conclusions: Conclusions) -> dict[str, Any]:
+    """Whether the hybrid of two arms is better than either. Ratios are the hybrid's value ÷ the arm's."""
+    return {
+        "hybrid": proof.hybrid,
+        "arms": list(proof.arms),
+        "routes": dict(zip(proof.arms, proof.routes, strict=True)),
+        "outcome": proof.word,
+        "text": [proof_title(proof, conclusions.run), *proof_lines(proof, conclusions.run)],
+        "cells": [
+            {
+                "scenario": one.cell.scenario,
+                "load": one.cell.load.model_dump(exclude_none=True),
+                "served": dict(one.served),
+                "light": one.light,
+                "waits": dict(one.waits),
+                "against": [asdict(beside) for beside in one.beside],
+                "endpoints": [asdict(endpoint) for endpoint in one.endpoints],
+            }
+            for one in proof.cells
+        ],
+    }
+
+
+def of_conversion(plan: Conversion) -> dict[str, Any]:
+    """What to convert, in order of gain; pairs are of the reference and the other arm."""
+    return {
+        "reference": plan.reference,
+        "arm": plan.arm,
+        "text": conversion_text(plan),
+        "steps": [
+            {**asdict(step), "cell": step.cell.model_dump(mode="json"), "gain": step.gain}
+            for step in plan.steps
+        ],
     }
 
 
 def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
     """What the only arm shows in one cell: all endpoints together first, then each."""
     _, limits = conclusions.explanations.of(portrait.cell, portrait.arm)
-    canary = portrait.signs.canary if portrait.signs else None
+    canary, pulse = (portrait.signs.canary, portrait.signs.pulse) if portrait.signs else (None, None)
     return {
         "scenario": portrait.cell.scenario,
         "load": portrait.cell.load.model_dump(exclude_none=True),
@@ -176,6 +220,7 @@ def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
         ],
         "bottlenecks": list(map(of_limit, limits)),
         "neighbours": asdict(canary) if canary else None,
+        "pulse": asdict(pulse) if pulse else None,
         "costs": asdict(portrait.cost),
         "next": portrait.next_step,
         "warnings": [reservation_text(one) for one in portrait.reservations],
@@ -224,4 +269,6 @@ def of_verdict(verdict: Verdict, conclusions: Conclusions, outcome: Outcome | No
         "bounds": bounds,
         "warnings": [reservation_text(one) for one in verdict.reservations],
         "clients": clients_text(verdict.clients) if verdict.clients else None,
+        "server_cpus": list(verdict.cpus.numbers) if verdict.cpus else None,
+        "cpus_shared": verdict.cpus.shared if verdict.cpus else None,
     }

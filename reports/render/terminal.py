@@ -11,6 +11,7 @@ from rich.text import Text
 
 from loadtests.records import Cell, Metric, Run
 from reports.advice.cards import Card
+from reports.advice.proving.proof import Proof
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import Conclusions
 from reports.render import endpoints, portraits
@@ -23,6 +24,7 @@ from reports.wording.advice.cards import (
     card_title,
     short_reference,
 )
+from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
@@ -120,18 +122,23 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
     # Side by side, long names would leave the other columns a few letters.
     shown = shown if len(shown) <= LONGEST_PAIR else shown.replace(" / ", " /\n")
-    # Hops follow from the code and memory hardly differs: omit them where there is no room.
-    titles = CARD_FIGURES[: 4 if width >= 110 else 2]
+    # Where there is no room: hops follow from the code, memory hardly differs, and what is served stands in
+    # the table above.
+    room = (
+        slice(6) if width >= 152 else slice(4) if width >= 120 else slice(3) if width >= 100 else slice(1, 2)
+    )
+    titles = CARD_FIGURES[room]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("scenario", overflow="fold")
     if several:
         grid.add_column("arm", overflow="fold")
     grid.add_column("advice")
     for title in titles:
-        grid.add_column(f"{title}\n{shown}", justify="right", no_wrap=True)
+        heading = title.replace(" (", "\n(")
+        grid.add_column(f"{heading}\n{shown}", justify="right", no_wrap=True)
     for card in cards:
         name = [escape(card.arm)] if several else []
-        figures = card_figures(card, arms)[: len(titles)]
+        figures = card_figures(card, arms)[room]
         grid.add_row(escape(card.scenario), *name, escape(card_advice(card)), *figures)
     return grid
 
@@ -151,6 +158,21 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
         say(console, judgement_line(judgement))
 
 
+def show_proof(console: Console, proof: Proof, run: Run) -> None:
+    """Whether the advice holds, and the p95 of every endpoint."""
+    say(console, proof_title(proof, run))
+    for line in proof_lines(proof, run):
+        say(console, f"  {line}")
+    console.print()
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, title in enumerate(proof_head(proof)):
+        grid.add_column(title, justify="left" if number < 3 else "right", overflow="fold")
+    for row in proof_rows(proof):
+        grid.add_row(*map(escape, row))
+    console.print(grid, highlight=False)
+    console.print()
+
+
 def show_endpoints(console: Console, conclusions: Conclusions) -> None:
     """The figures of every endpoint, of the cells that have several."""
     for cell, several in endpoints.by_cell(conclusions.endpoints):
@@ -166,9 +188,12 @@ def show_endpoints(console: Console, conclusions: Conclusions) -> None:
 
 
 def show(console: Console, conclusions: Conclusions) -> None:
-    """The findings, then the table, then the cards, then the warnings with their remedies."""
+    """Whether the advice holds, the findings, then the table, then the cards, then the warnings with their
+    remedies."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
     primaries = conclusions.primaries
+    if conclusions.proof is not None:
+        show_proof(console, conclusions.proof, run)
     show_findings(console, conclusions)
     if primaries:
         console.print()

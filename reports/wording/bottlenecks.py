@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadtests.records import Fault
+from loadtests.records import Fault, LightKind
 from reports.analysis.bottlenecks import (
     Bottleneck,
     CallsCostly,
@@ -83,8 +83,8 @@ def evidence_text(evidence: Evidence) -> str:
             return f"{whole} busy {part:.0%} of the time; {cost_text(cost, alone)}"
         case OneCpuEach(cores, cpus, cost, alone):
             return (
-                f"{cores:.2f} of {cpus} CPUs are used, since one process computes on one CPU at a time; "
-                f"{cost_text(cost, alone)}"
+                f"{cores:.2f} of {cpus} CPUs are used, since Python code of one process runs on one CPU at a "
+                f"time; {cost_text(cost, alone)}"
             )
         case FewUsers(users, service_time):
             who = "one user asks" if users == 1 else f"{users} users ask"
@@ -163,6 +163,11 @@ def canary_text(canary: CanaryTimes) -> str:
     return f"{units.duration(canary.response_time)} (p{canary.part * 100:.0f})"
 
 
+def light_text(times: CanaryTimes, kind: LightKind) -> str:
+    """`35.1 ms (p95, pulse)`."""
+    return f"{units.duration(times.response_time)} (p{times.part * 100:.0f}, {kind})"
+
+
 def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections: float) -> str:
     """A bottleneck's effect, for a chart's title; "" for the users, which need no title. `threads` and
     `connections` are those of all workers."""
@@ -182,7 +187,7 @@ def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections:
         case "thread-tokens":
             return f"{arm} stops at its {threads:g} threads"
         case "gil":
-            return f"{arm} computes on one CPU at a time"
+            return f"{arm} runs Python code on one CPU at a time"
         case "cpu":
             return f"{arm} has no CPU time left"
         case "convoys":

@@ -75,8 +75,10 @@ def arm_text(run: Run, arm: Arm) -> str:
     """An app as it was served: its own file, interpreter, settings, and the packages in which that
     interpreter differs from the reference's."""
     file = run.origins.get(arm.name)
-    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in arm.serving if value is not None]
+    # No layers of middleware are what every app has.
+    knobs = [f"{knob.replace('_', '-')} {value}" for knob, value in arm.serving if value]
     parts = [f"{arm.app} ({file})" if file else arm.app]
+    parts += [f"with {arm.hybrid.app} for {units.listed(arm.hybrid.routes)}"] if arm.hybrid else []
     parts += [f"by {arm.python}"] if arm.python is not None else []
     parts += [f"in {arm.cwd}"] if arm.cwd is not None else []
     parts += [f"each with a copy of {arm.copied}"] if arm.copied is not None else []

@@ -19,6 +19,7 @@ from reports.gate.findings import WORST_FIRST, BeganToFail, Decision, FailedBefo
 from reports.gate.mixtures import not_judged
 from reports.wording import units
 from reports.wording.advice.caveats import caveat_text
+from reports.wording.cpus import cpus_text
 from reports.wording.gates.bases import base_lines
 from reports.wording.gates.notes import gate_figures, gate_note_text
 from reports.wording.reservations import clients_text, failed_text, reservation_text, think_text
@@ -40,10 +41,12 @@ def with_context(text: str, verdict: Verdict) -> str:
 
 def context(verdict: Verdict) -> str:
     """Whether the users set the throughput; the failures of both arms where any request failed, and their
-    HTTP clients where they call another service; empty where there is nothing to say."""
+    HTTP clients where they call another service; the CPUs of their servers. Empty where nothing was
+    measured."""
     clients = clients_text(verdict.clients) if verdict.clients else ""
     thinking = "; ".join(think_text(one) for one in verdict.reservations if isinstance(one, UsersThink))
-    return "; ".join(filter(None, (thinking, failed_text(verdict.failed, verdict.resent), clients)))
+    placed = cpus_text(verdict.cpus) if verdict.cpus else ""
+    return "; ".join(filter(None, (thinking, failed_text(verdict.failed, verdict.resent), clients, placed)))
 
 
 def failed_pair(verdict: Verdict) -> str:

@@ -76,9 +76,10 @@ async def sending_away(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def knobs(scope: Any, receive: Any, send: Any) -> None:
-    """Returns the pid of the process and its garbage collector settings."""
+    """Returns the pid of the process, its garbage collector settings, and who takes the answer."""
     if scope["type"] == "http":
         told = {"pid": os.getpid(), "thresholds": gc.get_threshold(), "frozen": gc.get_freeze_count() > 0}
+        told["send"] = send.__qualname__
         await answer(send, json.dumps(told).encode())
 
 

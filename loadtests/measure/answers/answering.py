@@ -26,8 +26,8 @@ def answering(server: Target, asked: Mapping[str, Sequence[AnswerSeen]]) -> list
     find = finder([Handler(*one) for one in server.places()])
     found = {
         AnsweringRoute(
-            arm=server.arm.name, scenario=scenario, endpoint=endpoint, path=handler.path, file=handler.file,
-            line=handler.line,
+            arm=server.arm.name, scenario=scenario, endpoint=endpoint, path=handler.path, method=method,
+            file=handler.file, line=handler.line,
         ): None
         for scenario, answers in asked.items()
         for endpoint, method, path in dict.fromkeys((one.endpoint, one.method, one.path) for one in answers)

@@ -147,7 +147,8 @@ def answered(client: httpx.Client, question: Question, server: Target, longest: 
     """One answer, whose body is read for no more than `longest` seconds, by default LONGEST_BODY. Raises
     ChildFailed."""
     try:
-        with client.stream(question.method, question.path, json=question.body) as response:
+        files = {"file": question.file} if question.file is not None else None
+        with client.stream(question.method, question.path, json=question.body, files=files) as response:
             headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
             read, body = read_body(response, LONGEST_BODY if longest is None else longest)
             return Reply(response.status_code, headers, body, read)

@@ -17,6 +17,8 @@ class Question:
     method: str
     path: str
     body: Any = None
+    file: bytes | None = None
+    """Sent as `file` in a form, in place of a body."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body is not None else "")
@@ -84,9 +86,18 @@ QUESTIONS: Sequence[Question] = (
     Question("GET", "/pitfalls/file-inline"),
     Question("GET", "/pitfalls/plain-client?seconds=0.001"),
     Question("GET", "/pitfalls/session-dependency/77"),
+    Question("GET", "/pitfalls/session-blocking/77"),
+    Question("GET", "/pitfalls/executor?seconds=0.001"),
+    Question("GET", "/plumbing/dependencies"),
+    Question("GET", "/plumbing/stream"),
+    Question("GET", "/plumbing/stream-lines"),
+    Question("POST", "/plumbing/upload", file=b"a picture"),
+    Question("POST", "/plumbing/upload"),
+    Question("GET", "/plumbing/list-plain?limit=3"),
 )
 
 
 def fixed_questions(arms: Sequence[Arm]) -> Sequence[Question]:
     """The fixed set, where all arms are twin apps; nothing where an arm is another app."""
-    return QUESTIONS if {arm.app for arm in arms} <= {arm.app for arm in BUILT_IN.values()} else ()
+    served = {app for arm in arms for app in arm.apps}
+    return QUESTIONS if served <= {arm.app for arm in BUILT_IN.values()} else ()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from loadtests.records.arrays import read_samples, write_samples
 from loadtests.records.files import writing
 from loadtests.records.heartbeats import LoopHolds
 from loadtests.records.samples import Samples, joined
-from loadtests.records.trial import ArrayFile, Resources, Settling, Slice, TrialFiles
+from loadtests.records.trial import LIGHT, ArrayFile, Resources, SampledKind, Settling, Slice, TrialFiles
 
 SUMS = ("warmup", "window", "drain", "left", "lost", "arrivals", "dropped", "resent")
 """Facts of which a trial has the sum of its slices'."""
@@ -51,9 +51,10 @@ def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> 
         "untimed": dict(sum((Counter(facts["untimed"]) for facts in every), Counter())),
     }
     samples, facts["endpoints"], facts["errors"] = together(slices, "samples", directory / files.samples)
-    facts["arrays"] = {"samples": samples, "canary": None}
-    if every[-1]["arrays"]["canary"] is not None:
-        facts["arrays"]["canary"], _, _ = together(slices, "canary", directory / files.canary)
+    facts["arrays"] = {"samples": samples}
+    for kind in LIGHT:
+        if every[-1]["arrays"][kind] is not None:
+            facts["arrays"][kind], _, _ = together(slices, kind, directory / getattr(files, kind))
     # A server that has ended gets no further slice.
     several = slices if len(slices) > 1 else ()
     first = slices[0].opened
@@ -63,12 +64,12 @@ def whole(slices: Sequence[LoadedSlice], directory: Path, files: TrialFiles) -> 
 
 
 def together(
-    slices: Sequence[LoadedSlice], kind: Literal["samples", "canary"], path: Path
+    slices: Sequence[LoadedSlice], kind: SampledKind, path: Path
 ) -> tuple[ArrayFile, list[str], list[str]]:
     """The samples of all slices in one file, and the endpoints and errors that they number."""
     parts = [(read(one, kind), one.facts["endpoints"], one.facts["errors"]) for one in slices]
-    if kind == "canary":
-        # Its endpoint and its errors have no names.
+    if kind != "samples":
+        # Their endpoint and their errors have no names.
         parts = [(samples, ("",), [""] * int(samples.error.max(initial=0))) for samples, _, _ in parts]
     samples, endpoints, errors = joined(parts)
     if len(parts) > 1:
@@ -78,7 +79,7 @@ def together(
         return write_samples(path, samples), endpoints, errors
 
 
-def read(one: LoadedSlice, kind: Literal["samples", "canary"]) -> Samples:
+def read(one: LoadedSlice, kind: SampledKind) -> Samples:
     """The samples of a slice, whose file is removed."""
     path = Path(one.files[kind])
     samples = read_samples(path, ArrayFile.model_validate(one.facts["arrays"][kind]))

@@ -15,8 +15,8 @@ from loadtests.plan.arms import Arm
 from loadtests.records.trial import Apart
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart
-from loadtests.serving.server import Server, Target, serve
-from loadtests.system.placement import boot_places
+from loadtests.serving.server import Seat, Server, Target, serve
+from loadtests.system.placement import Placement, boot_places
 from loadtests.system.settling import clock_of, settle
 
 
@@ -38,10 +38,13 @@ class RoundServers:
         environment: ServingEnvironment,
         arms: Sequence[tuple[Arm, str]],
         apart: Apart | None = None,
+        placement: Placement | None = None,
     ) -> None:
         """`arms`: each with the name of its requests to the slow service. `apart`: why a server starts only
-        once the one before it has stopped; None where it need not."""
+        once the one before it has stopped; None where it need not. `placement`: where they run; None: as
+        their environment says."""
         self.environment = environment
+        self.placement = environment.placement if placement is None else placement
         self.left = list(arms)
         """Those that have not been started."""
         self.apart = apart
@@ -91,11 +94,11 @@ class RoundServers:
         """Start all that are left, or the next one where they are to be apart, and wait for them."""
         number = 1 if self.apart else len(self.left)
         starting, self.left = self.left[:number], self.left[number:]
-        places = boot_places(self.environment.placement)
+        places, cpus = boot_places(self.placement), self.placement.get("server", ())
         for place, (arm, stream) in enumerate(starting):
             boot = places[place % len(places)]
             try:
-                self.known[arm.name] = serve(arm, self.environment, stream, boot)
+                self.known[arm.name] = serve(arm, self.environment, stream, Seat(boot, cpus))
             except DidNotStart as failure:
                 self.known[arm.name] = failure
         for arm, _ in starting:

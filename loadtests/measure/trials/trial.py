@@ -50,7 +50,8 @@ def measure_round(
     order = [task.arm for task in tasks]
     found: dict[str, Trial] = {}
     underway: dict[str, TrialUnderway] = {}
-    with RoundServers(bench.environment, [(arm, streams[arm.name]) for arm in order], apart) as servers:
+    every, placement = [(arm, streams[arm.name]) for arm in order], tasks[0].placement
+    with RoundServers(bench.environment, every, apart, placement) as servers:
         for stint in stints(order, sweeps(plan, tasks[0].cell, turn, apart)):
             name, task = stint.arm.name, arms[stint.arm.name]
             if stint.first:
@@ -144,6 +145,7 @@ def recorded(
         apart=apart,
         cell=task.cell,
         arm=task.arm.name,
+        cpus=task.cpus,
         began=began,
         boot=boot,
         warmup=facts["warmup"],

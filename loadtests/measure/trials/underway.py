@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from loadtests.measure.bench import Bench
 from loadtests.measure.generator import SLACK, expect
@@ -18,9 +18,10 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.plan import Plan
 from loadtests.plan.request import TrialRequest
 from loadtests.records.heartbeats import Heartbeats
-from loadtests.records.trial import Resources, TrialFiles
+from loadtests.records.trial import Resources, SampledKind, TrialFiles
 from loadtests.serving.server import Target
 from loadtests.system import accounting
+from loadtests.system.placement import Placement
 from loadtests.system.settling import ENOUGH, clock_of, footprint, settle
 
 MOST_WAITING = 2_000
@@ -45,6 +46,15 @@ class TrialTask:
     """See `turns`."""
     enough: float = ENOUGH
     """CPU seconds of work after its last response for which its server is observed."""
+    placement: Placement | None = None
+    """Where the servers of its round run; None: where those of its environment do."""
+
+    @property
+    def cpus(self) -> tuple[int, ...] | None:
+        """Those of its server, as a trial's record has them."""
+        if self.placement is None or self.arm.url is not None:
+            return None
+        return tuple(self.placement.get("server", ()))
 
 
 @dataclass(frozen=True)
@@ -113,10 +123,12 @@ class TrialUnderway:
             samples=self.file("samples", stint),
             canary=self.file("canary", stint) if has_canary(plan, cell) else None,
             pauses=not plan.no_think,
+            pulse=self.file("pulse", stint) if has_pulse(self.server, cell) else None,
+            pulse_path=self.server.pulse,
             **bench.names.of(cell.scenario),
         )
 
-    def file(self, kind: Literal["samples", "canary"], stint: Stint) -> str:
+    def file(self, kind: SampledKind, stint: Stint) -> str:
         """Where the generator writes: to the trial's own file, unless several slices will be joined in it."""
         if stint.whole:
             return str(self.directory / getattr(TrialFiles.of(self.task.number), kind))
@@ -133,6 +145,11 @@ def has_canary(plan: Plan, cell: Cell) -> bool:
     """Whether a canary runs beside a cell's load: not beside one user, whose throughput it would share, nor
     beside requests for the same path."""
     return plan.canary is not None and cell.load.users != 1 and f"/{cell.scenario}" != plan.canary
+
+
+def has_pulse(server: Target, cell: Cell) -> bool:
+    """Whether the pulse of a server runs beside a cell's load: not beside one user, as the canary."""
+    return server.pulse is not None and cell.load.users != 1
 
 
 def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> LoadedSlice:
@@ -163,5 +180,5 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         host_steal=use.host_steal,
         host_foreign=use.host_foreign,
     )
-    files = {"samples": request.samples, "canary": request.canary or ""}
+    files = {"samples": request.samples, "canary": request.canary or "", "pulse": request.pulse or ""}
     return LoadedSlice(opened, facts, resources, files, held)

@@ -42,6 +42,8 @@ def renamed(arm: Arm, side: str, revision: str, python: str | None) -> Arm:
         "revision": revision,
         "python": python,
     }
+    if arm.hybrid is not None:
+        values["hybrid"] = {**arm.hybrid.model_dump(), "app_dir": arm.hybrid.app_dir or OUR_DIRECTORY}
     return validated(Arm, values, f"arm {arm.name!r}")
 
 
@@ -52,7 +54,7 @@ def check_in_base(arm: Arm, base: BaseCommit) -> None:
             f"arm {arm.name!r} is an external server, which has no base",
             hint="name its app instead: --arm NAME=module:attribute",
         )
-    for directory in (arm.app_dir or OUR_DIRECTORY, *([arm.cwd] if arm.cwd else [])):
+    for directory in (*(arm.app_dirs or (OUR_DIRECTORY,)), *([arm.cwd] if arm.cwd else [])):
         path = base.path_of(directory)
         if path is None:
             raise PlanError(
@@ -81,7 +83,7 @@ def left_behind(arms: Sequence[Arm], base: BaseCommit) -> tuple[str, ...]:
     paths = (
         base.path_of(directory)
         for arm in arms
-        for directory in (arm.app_dir or OUR_DIRECTORY, arm.cwd or ".")
+        for directory in (*(arm.app_dirs or (OUR_DIRECTORY,)), arm.cwd or ".")
     )
     inside = {PurePosixPath(path.as_posix()) for path in paths if path is not None}
     return tuple(untracked(Path(base.repository), sorted(inside))) if inside else ()

@@ -17,7 +17,7 @@ from typing import Any
 INSTALLED = ("site-packages", "dist-packages")
 """Directories of installed packages: not the code of a repository that holds them."""
 
-OURS = ("__main__", "__mp_main__", "duel_heartbeat", "duel_pending", "duel_origins")
+OURS = ("__main__", "__mp_main__", "duel_heartbeat", "duel_pending", "duel_origins", "duel_hybrid")
 """Modules of the server itself, in the working tree for every arm."""
 
 
@@ -86,7 +86,7 @@ def modules() -> dict[str, list[str]]:
     for name, module in sys.modules.copy().items():
         paths = [path for path in paths_of(module) if os.path.isabs(path)]
         ours = [path for path in paths if installed(Path(path)) or not path.startswith(library)]
-        if ours and name not in OURS:
+        if ours and name.partition(".")[0] not in OURS:
             found[name] = ours
     return found
 

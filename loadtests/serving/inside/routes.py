@@ -50,7 +50,9 @@ def routes(app: Any) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     # Whatever an app keeps as its routes: without them, requests are grouped by what is seen of them.
     with suppress(Exception):
-        found.extend(islice(below(app, "", DEEPEST), MOST))
+        # A hybrid knows which of its two apps serves what.
+        several = app.duel_routes() if hasattr(app, "duel_routes") else below(app, "", DEEPEST)
+        found.extend(islice(several, MOST))
     return found
 
 

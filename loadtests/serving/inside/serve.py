@@ -131,14 +131,29 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
 
 
 def beside(name: str) -> Any:
-    """The module in the file `name`.py beside this one: our packages may not be importable here."""
-    path = Path(__file__).with_name(f"{name}.py")
+    """The module in the file `name`.py beside this one, or the package `name`: our packages may not be
+    importable here."""
+    package = Path(__file__).with_name(name)
+    path = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
     spec = importlib.util.spec_from_file_location(f"duel_{name}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
+    if package.is_dir():
+        # The modules of a package find each other there.
+        sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def app_of(options: argparse.Namespace, loading: Any) -> Any:
+    """The app to serve: the one that is named, or both as one. Raises UnusableApp, and whatever importing
+    raises."""
+    app = loading.load(options.app)
+    if options.hybrid is None:
+        return app
+    told = json.loads(options.hybrid)
+    return beside("hybrid").join(app, options.app_dir, told, loading, beside("routes"))
 
 
 def answer(
@@ -168,12 +183,25 @@ def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
     """What watches the app's loop, and knows its routes and its own code; nothing without heartbeats."""
     if options.heartbeats == "off":
         return []
-    top = sys.modules.get(options.app.partition(":")[0].partition(".")[0])
-    file = getattr(top, "__file__", None)
-    package = hasattr(top, "__path__") and file is not None
-    own = os.path.join(os.path.dirname(file), "") if package and file is not None else file
+    targets = [options.app, *([json.loads(options.hybrid)["app"]] if options.hybrid is not None else [])]
+    own = tuple(place for target in targets if (place := own_code(target)) is not None)
     stacks = beside("stacks").Stacks(own, beside("routes").endpoints(app))
     return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
+
+
+def own_code(target: str) -> str | None:
+    """The file of an app's top module, or the directory of its package; None where it has none."""
+    top = sys.modules.get(target.partition(":")[0].partition(".")[0])
+    file: str | None = getattr(top, "__file__", None)
+    package = hasattr(top, "__path__") and file is not None
+    return os.path.join(os.path.dirname(file), "") if package and file is not None else file
+
+
+def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
+    """The app behind what answers in its place: a refusal of writes, and the pulse."""
+    if options.reads_only:
+        app = beside("guarded").reads_only(app, kind)
+    return beside("pulse").with_pulse(app, kind, options.pulse) if options.pulse else app
 
 
 def supervise(workers: int, listener: socket.socket, arguments: Sequence[str], watched: bool) -> None:
@@ -242,6 +270,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--instead", nargs=2, metavar=("ROOT", "THERE"), help="import modules of tree ROOT from tree THERE"
     )
+    parser.add_argument(
+        "--hybrid", metavar="JSON", help="a second app, and the routes that it serves instead of the first"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--cpus", help="comma-separated CPUs to run on")
@@ -254,6 +285,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep-alive", type=int, default=75, help="seconds")
     parser.add_argument("--gc", choices=("freeze", "default"), default="freeze")
     parser.add_argument("--gc-threshold", type=int, help="objects between two young collections")
+    parser.add_argument("--middleware", type=int, default=0, help="layers of BaseHTTPMiddleware")
+    parser.add_argument("--pure-middleware", type=int, default=0, help="layers of pure ASGI middleware")
     parser.add_argument(
         "--heartbeats", choices=("on", "off"), default="on", help="whether the server records heartbeats"
     )
@@ -261,8 +294,22 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
+    parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)
+
+
+def loaded(options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """The app, the same behind the layers of middleware that are asked for, and how that is called. Exits
+    with what is wrong with the app."""
+    loading, middleware = beside("loading"), beside("middleware")
+    try:
+        app = app_of(options, loading)
+        layers = (options.middleware, options.pure_middleware)
+        whole = middleware.behind(app, loading.interface(app), *layers)
+    except (loading.UnusableApp, middleware.NoBaseMiddleware) as error:
+        sys.exit(error.lines())
+    return app, whole, loading.interface(whole)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -297,16 +344,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs))
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
-    loading = beside("loading")
-    try:
-        app = loading.load(options.app)
-    except loading.UnusableApp as error:
-        sys.exit(error.lines())
+    app, whole, kind = loaded(options)
     served.append(app)
     watchdogs += watchdogs_of(app, options)
-    kind = loading.interface(app)
     config = uvicorn.Config(
-        beside("guarded").reads_only(app, kind) if options.reads_only else app,
+        fronted(whole, kind, options),
         interface=kind,
         loop=options.loop,
         http=options.http,

@@ -49,11 +49,13 @@ class Stacked(NamedTuple):
 
 
 class Stacks:
-    """Reads stacks, and keeps each different place once. `own` is the app's package or module, whose code is
+    """Reads stacks, and keeps each different place once. `own`: the app's package or module, whose code is
     the app's own wherever it is installed. `endpoints`: methods, path, function and its code of each route
     that is known."""
 
-    def __init__(self, own: str | None, endpoints: Iterable[tuple[list[str], str, Any, CodeType]]) -> None:
+    def __init__(
+        self, own: tuple[str, ...], endpoints: Iterable[tuple[list[str], str, Any, CodeType]]
+    ) -> None:
         self.own = own
         self.standard = tuple(
             {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")}
@@ -113,7 +115,7 @@ class Stacks:
         """Whose file it is."""
         if file.startswith(HERE):
             return "ours"
-        if self.own is not None and file.startswith(self.own):
+        if file.startswith(self.own):
             return "own"
         if file.startswith("<frozen"):
             return "standard"

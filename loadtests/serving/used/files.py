@@ -108,11 +108,15 @@ def of_arm(path: str, arms: Sequence[Arm]) -> str:
 def directories(arm: Arm) -> list[Path]:
     """Where an arm's app is and works; none for the built-in apps, whose version says enough, and for
     external servers. Our working directory is no app's unless it holds the app."""
-    if arm.app_dir is None or arm.url is not None:
+    if not arm.app_dirs or arm.url is not None:
         return []
-    place, here = Path(arm.app_dir).resolve(), Path(arm.cwd or Path.cwd()).resolve()
-    holds = place.is_relative_to(here) and here not in (Path(here.anchor), Path.home())
-    return [here] if holds and here != place else [place, *([here] if arm.cwd and here != place else [])]
+    here = Path(arm.cwd or Path.cwd()).resolve()
+    found: dict[Path, None] = {}
+    for directory in arm.app_dirs:
+        place = Path(directory).resolve()
+        holds = place.is_relative_to(here) and here not in (Path(here.anchor), Path.home())
+        found[here if holds else place] = None
+    return [*found, *([here] if arm.cwd and here not in found else [])]
 
 
 def candidates(directory: Path, run: Path) -> Iterator[tuple[Path, bool]]:

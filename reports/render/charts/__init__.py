@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
 from reports.conclusions import Conclusions
-from reports.render.charts import costs, forest, growth, heat, latency, tails
+from reports.render.charts import costs, forest, growth, heat, latency, neighbours, tails
 from reports.render.charts.style import DARK, LIGHT, PALETTES, Chart, names
 
 __all__ = ["DARK", "LIGHT", "PALETTES", "Chart", "charts", "files", "recoloured"]
@@ -31,7 +31,7 @@ OWN_NAME = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 def charts(conclusions: Conclusions) -> Iterator[Chart]:
     """Every chart that this run can fill."""
-    for module in (forest, growth, latency, tails, heat, costs):
+    for module in (forest, growth, neighbours, latency, tails, heat, costs):
         found = module.chart(conclusions)
         if found is not None:
             yield found

@@ -6,24 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtests.records import Run
-from reports.advice.costs import Cost
+from reports.advice.weighing.costs import Cost
 from reports.conclusions import Conclusions
-from reports.render.charts.style import (
-    OVER,
-    Chart,
-    Palette,
-    around,
-    key,
-    log_axis,
-    looks,
-    plain_number,
-    sheet,
-)
+from reports.render.charts.dumbbells import dumbbells
+from reports.render.charts.style import OVER, Chart, Palette, around, key, log_axis, plain_number, sheet
 from reports.wording import units
 
 Costs = Mapping[str, Mapping[str, Cost]]
@@ -114,7 +104,10 @@ def draw(run: Run, found: Costs, columns: list[Column], finding: str, palette: P
     about = "Means over the valid rounds, of the server and its child processes."
     figure, panels = sheet(list(found), [], heads, about, palette, row=0.28, columns=len(columns), over=OVER)
     for place, (axes, column) in enumerate(zip(panels, columns, strict=True)):
-        values = dumbbells(axes, run, found, column, palette)
+        told = {
+            scenario: {arm: column.of(cost) for arm, cost in arms.items()} for scenario, arms in found.items()
+        }
+        values = dumbbells(axes, run, told, palette)
         axes.set_title(column.name, fontsize=8.5, color=palette.faint)
         if place == 0 and column is COLUMNS[0] and values and min(values) > 0.0:
             axes.set_xlim(*around(values))
@@ -126,21 +119,3 @@ def draw(run: Run, found: Costs, columns: list[Column], finding: str, palette: P
             axes.grid(axis="x", color=palette.band, linewidth=0.8)
             axes.set_axisbelow(True)
     return figure
-
-
-def dumbbells(axes: Axes, run: Run, found: Costs, column: Column, palette: Palette) -> list[float]:
-    """Draw one kind of cost; all its values."""
-    style = looks(run)
-    every: list[float] = []
-    places: dict[str, list[tuple[float, float]]] = {}
-    for height, arms in enumerate(reversed(list(found.values()))):
-        values = {arm: value for arm, cost in arms.items() if (value := column.of(cost)) is not None}
-        if values:
-            axes.hlines(height, min(values.values()), max(values.values()), color=palette.rule, linewidth=1.2)
-        for arm, value in values.items():
-            places.setdefault(arm, []).append((value, height))
-        every += values.values()
-    for arm, mine in places.items():
-        x, y = zip(*mine, strict=True)
-        axes.plot(x, y, style[arm].marker, color=style[arm].colour, markersize=5, zorder=3)
-    return every

@@ -1,5 +1,5 @@
-"""How the primary metric, throughput or response time, grows with the load; where only one load was
-measured, how the arms compare."""
+"""How the primary metric, throughput or response time, grows with the load; where every scenario has only one
+load, how the arms compare."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Point:
 
 
 def chart(conclusions: Conclusions) -> Chart | None:
-    """Curves over the loads where there are several, rows of cells where there is one."""
+    """A panel per scenario where one of them has several loads, or else a row per cell."""
     run = conclusions.run
     rows: Sequence[Verdict | Portrait] = conclusions.portraits or comparable(conclusions)
     if not rows:
@@ -65,17 +65,14 @@ def chart(conclusions: Conclusions) -> Chart | None:
     curves: dict[str, list[Point]] = {}
     for one in points:
         curves.setdefault(one.cell.scenario, []).append(one)
-    curves = {name: found for name, found in curves.items() if len({p.cell.load for p in found}) > 1}
-    left_out = len({one.cell.scenario for one in points}) - len(curves) if curves else 0
-    rows = [row for row in rows if not curves or row.cell.scenario in curves]
+    several = any(len({one.cell.load for one in found}) > 1 for found in curves.values())
     metric = rows[0].metric
     counts = [row.n for row in rows]
-    if curves:
+    if several:
         marks = {name: limits(conclusions, found) for name, found in curves.items()}
         flips = {card.scenario: card.crossover for card in conclusions.cards if card.crossover}
         finding = message(conclusions, rows)
-        about = f"{rounds_text(counts)}; {left_out_text(left_out)}"
-        drawing = partial(draw_curves, run, metric, curves, marks, flips, finding, about)
+        drawing = partial(draw_curves, run, metric, curves, marks, flips, finding, rounds_text(counts))
         reading = (
             f"One panel per scenario: load on the x axis, {y_axis(metric)} on the y axis. Bands are each "
             "arm's own interval, small dots its rounds, thin lines the bound predicted before the rounds; "
@@ -220,7 +217,7 @@ def draw_curves(
     timed = metric != "throughput"
     what = units.METRIC_NAMES[metric] if timed else "requests per second"
     about = (
-        f"y axis: {what}. {about}lines join geometric means over rounds, bands are "
+        f"y axis: {what}. {about}; lines join geometric means over rounds, bands are "
         f"{1 - run.plan.alpha:.0%} repeated confidence intervals, dots the rounds, hollow if they do not "
         f"count.{bound_text(run, metric)}"
     )
@@ -241,12 +238,16 @@ def draw_curves(
         axes.set_axisbelow(True)
         axes.set_xlabel("arrivals per second" if run.plan.open else "users", labelpad=1)
         ends = []
-        for name, look in style.items():
+        for place, (name, look) in enumerate(style.items()):
             mine = sorted(
                 (one for one in points if one.arm == name and one.value), key=lambda p: p.cell.load.level
             )
-            if mine:
+            if len(steps) == 1 and mine:
+                # Beside one another: there is no line to tell them apart.
+                pillar(axes, mine[0], mine[0].cell.load.level * 1.04**place, look, palette)
+            elif mine:
                 curve(axes, mine, look, palette)
+            if mine:
                 if not timed:
                     draw_bound(axes, run, mine, look)
                 end = f"{name} {units.value(metric, mine[-1].value)}"
@@ -288,6 +289,15 @@ def curve(axes: Axes, points: Sequence[Point], look: Look, palette: Palette) -> 
     rounds(axes, [(one.cell.load.level, v) for one in points for v in one.invalid], look, palette.paper)
 
 
+def pillar(axes: Axes, point: Point, at: float, look: Look, palette: Palette) -> None:
+    """One arm at its only load, with its interval and its rounds."""
+    if point.low is not None and point.high is not None:
+        axes.vlines([at], point.low, point.high, color=look.colour, linewidth=1.4, zorder=2)
+    marks(axes, [(at, point.value or 0.0)], look, look.marker, 4.5)
+    rounds(axes, [(at, value) for value in point.counted], look, look.colour)
+    rounds(axes, [(at, value) for value in point.invalid], look, palette.paper)
+
+
 def rounds(axes: Axes, places: Sequence[tuple[float, float]], look: Look, face: str) -> None:
     """A small dot per trial, hollow where it does not count."""
     if places:
@@ -327,13 +337,6 @@ def hairlines(axes: Axes, marks: Mapping[float, str], steps: Sequence[float], pa
             xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points", ha="center",
             fontsize=6.5, color=palette.faint,
         )  # fmt: skip
-
-
-def left_out_text(number: int) -> str:
-    """How many scenarios were measured at one load only, and have no curve."""
-    if not number:
-        return ""
-    return f"{number} {'scenario has' if number == 1 else 'scenarios have'} only one load and no curve; "
 
 
 def y_axis(metric: Metric) -> str:

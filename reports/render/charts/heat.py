@@ -56,8 +56,8 @@ def chart(conclusions: Conclusions) -> Chart | None:
             "One row per scenario, at its highest load, one column per arm. In each map, time runs from left "
             "to right through the window, and latency upwards on one scale for all maps. Darker cells hold "
             "more of the requests; failed ones are in none. A gap is a stall; two bands are two kinds of "
-            "request. A dotted line is where the other arm had its turn: what stands to its left and right "
-            "was measured in two slices."
+            "request. A dotted line is where the other arm had its turn: both sides of it are slices of "
+            "their own."
         ),
         head=("cell", "arm", "requests", "p10", "p50", "p90"),
         rows=tuple(

@@ -1,4 +1,4 @@
-"""How long users wait: p95 against throughput where several loads were measured, else p50, p95 and p99 of
+"""How long users wait: p95 against throughput where a scenario has several loads, else p50, p95 and p99 of
 every arm in every cell."""
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from loadtests.records import Cell, Metric, Run
 from reports.analysis.thresholds import limits
 from reports.conclusions import Conclusions
-from reports.render.charts.growth import left_out_text
 from reports.render.charts.style import (
     Chart,
     Palette,
@@ -48,13 +47,11 @@ def chart(conclusions: Conclusions) -> Chart | None:
     curves: dict[str, list[Cell]] = {}
     for cell in firsts:
         curves.setdefault(cell.scenario, []).append(cell)
-    curves = {name: cells for name, cells in curves.items() if len(cells) > 1}
     counts = [row.n for row in conclusions.primaries or conclusions.portraits]
     what = "response time, measured from when a request was due" if run.plan.open else "service time"
     finding = message(conclusions)
-    if curves:
-        about = f"{rounds_text(counts)}; {left_out_text(len({c.scenario for c in firsts}) - len(curves))}"
-        drawing = partial(draw_curves, run, firsts, curves, finding, about)
+    if any(len(cells) > 1 for cells in curves.values()):
+        drawing = partial(draw_curves, run, firsts, curves, finding, rounds_text(counts))
         reading = (
             "One panel per scenario: requests served on the x axis, p95 latency on the y axis. Follow a line "
             "as the load grows: while it runs to the right there is capacity left; where it turns upwards, "
@@ -109,7 +106,7 @@ def draw_curves(
     unit = "arrivals per second" if run.plan.open else "users"
     steps = sorted({cell.load.level for cells in curves.values() for cell in cells})
     about = (
-        f"y axis: p95 latency. {about}geometric means over rounds, joined in the order of "
+        f"y axis: p95 latency. {about}; geometric means over rounds, joined in the order of "
         f"the loads, {steps[0]:g} to {steps[-1]:g} {unit}; omitted with fewer than ten samples "
         "beyond the percentile."
     )

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from loadtests.records import Run
-from reports.advice.behind import FinishesMore
-from reports.advice.cards import (
-    Advice,
-    Card,
+from loadtests.records import LightKind, Run
+from reports.advice.cards import Advice, Card
+from reports.advice.notes import (
+    LightRoutesAsync,
     MayNotLast,
     NeighbourWaits,
     Note,
     NotForItsSpeed,
     OffloadSeen,
     OffloadUntried,
+    PulseMissing,
     ThreadsAreTheDifference,
     ThreadsSeen,
     ThreadsUndecided,
     ThreadsUntried,
 )
+from reports.advice.weighing.behind import FinishesMore
+from reports.analysis.signs import CanaryTimes
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
+from reports.wording.cpus import cpus_text
 from reports.wording.gates.notes import gate_figures
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import OUTCOMES
+
+NEIGHBOURS: Mapping[LightKind, str] = {
+    "pulse": "an `async def` route",
+    "canary": "the app's own light route",
+}
 
 LONGEST_HEAD = 9
 """Maximum length of a reference's name above its column."""
@@ -58,19 +66,21 @@ def card_advice(card: Card) -> str:
 
 
 def card_range(card: Card, run: Run) -> str:
-    """Where a card's advice holds: `at 8 to 64 users`; "" where nothing is decided."""
+    """Where a card's advice holds: `at 8 to 64 users, server on 1 CPU`; "" where nothing is decided."""
     if card.lowest is None or card.highest is None:
         return ""
     unit = "arrivals per second" if run.plan.open else "users" if card.highest != 1 else "user"
     loads = f"{card.highest:g}" if card.lowest == card.highest else f"{card.lowest:g} to {card.highest:g}"
     text = f"at {loads} {unit}"
+    if card.verdict.cpus is not None:
+        text += f", {cpus_text(card.verdict.cpus)}"
     if card.crossover:
         text += f"; the order flips between {card.crossover[0]:g} and {card.crossover[1]:g}"
     return text
 
 
 def card_title(card: Card, run: Run) -> str:
-    """`upstream: async def, at 8 to 64 users`."""
+    """`upstream: async def, at 8 to 64 users, server on 1 CPU`."""
     where = f"{card.scenario}, {card.arm}" if len(run.plan.rivals) > 1 else card.scenario
     return ", ".join(filter(None, (f"{where}: {card_advice(card)}", card_range(card, run))))
 
@@ -97,14 +107,22 @@ def card_lines(card: Card) -> list[str]:
 def note_text(note: Note) -> str:
     """A note on the advice."""
     match note:
-        case NeighbourWaits(arm, factor, threads):
-            waits = (
+        case NeighbourWaits(arm, kind, waits, instead, threads):
+            why = (
                 "other `def` routes queue for the same threads"
-                if threads
+                if threads and kind == "canary"
                 else "everything else on its event loop waits"
             )
+            return f"under {arm} {NEIGHBOURS[kind]} beside it waits {instead_text(waits, instead)}: {why}"
+        case LightRoutesAsync(arm, asyncs, defs):
             return (
-                f"under {arm} a light request beside it takes {units.figures(factor)} times as long: {waits}"
+                f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "
+                "`def` routes wait for a thread"
+            )
+        case PulseMissing(arm):
+            return (
+                f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
+                "known, so it is not advised for its speed"
             )
         case NotForItsSpeed(arm):
             return (
@@ -120,10 +138,10 @@ def note_text(note: Note) -> str:
             )
         case OffloadUntried():
             return "computing or blocking in a thread or a process instead: not tried here"
-        case OffloadSeen(metric, ratio, canary):
+        case OffloadSeen(metric, ratio, waits):
             return (
                 f"as `def`, on threads: {units.ratio(ratio)} the {units.METRIC_NAMES[metric]}, and a light "
-                f"request takes {canary_text(canary)}; a process pool: not tried here"
+                f"request takes {canary_text(waits)}; a process pool: not tried here"
             )
         case ThreadsUntried(arm, threads, by_app):
             way = "its app sets that number itself" if by_app else "--sweep"
@@ -139,20 +157,41 @@ def note_text(note: Note) -> str:
             return "with more threads nothing was decided"
 
 
-CARD_FIGURES = ("others wait", "CPU s per 1,000", "thread hops", "memory")
+def instead_text(waits: CanaryTimes, instead: CanaryTimes) -> str:
+    """`35.1 ms instead of 182 ms (p95)`."""
+    return f"{units.duration(waits.response_time)} instead of {canary_text(instead)}"
+
+
+def served_text(card: Card, arms: Sequence[str]) -> str:
+    """`437/s / 484/s`: what each arm serves."""
+    found = [card.served[name] for name in arms if name in card.served]
+    return " / ".join(units.NONE if one is None else units.rate(one) for one in found)
+
+
+CARD_FIGURES = (
+    "served", "async def waits (pulse)", "light route waits (canary)", "CPU s per 1,000", "thread hops",
+    "memory",
+)  # fmt: skip
 
 
 def card_figures(card: Card, arms: Sequence[str]) -> tuple[str, ...]:
-    """Waiting time of a light request beside the load, CPU seconds per 1,000 requests, thread hops per
-    request, and memory: of the reference and the arm."""
+    """What is served per second, what an `async def` neighbour and the app's own light route wait beside the
+    load, CPU seconds per 1,000 requests, thread hops per request, memory: of the reference and the arm."""
     names = [name for name in arms if name in card.costs]
-    parts = {one.part for one in card.neighbours.values() if one}
-    suffix = f" (p{min(parts) * 100:.0f})" if len(parts) == 1 else ""
-    waits = [card.neighbours.get(name) for name in names]
     costs = [card.costs[name] for name in names]
     return (
-        " / ".join(units.duration(one.response_time if one else None) for one in waits) + suffix,
+        served_text(card, names),
+        waits_text(card.pulses, names),
+        waits_text(card.neighbours, names),
         " / ".join(units.NONE if one.cpu is None else units.figures(one.cpu) for one in costs),
         " / ".join(units.NONE if one.hops is None else f"{one.hops:.0f}" for one in costs),
         " / ".join(units.memory(None if one.rss is None else round(one.rss)) for one in costs),
     )
+
+
+def waits_text(found: Mapping[str, CanaryTimes | None], names: Sequence[str]) -> str:
+    """`35.1 ms / 182 ms (p95)`: what light requests wait beside each arm's load."""
+    parts = {one.part for one in found.values() if one}
+    suffix = f" (p{min(parts) * 100:.0f})" if len(parts) == 1 else ""
+    waits = [found.get(name) for name in names]
+    return " / ".join(units.duration(one.response_time if one else None) for one in waits) + suffix

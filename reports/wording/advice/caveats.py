@@ -13,6 +13,7 @@ from reports.advice.caveats import (
     DatabaseUsed,
     ExternalServers,
     FewRounds,
+    GeneratorHeldUp,
     HandsWorkOn,
     HeavyClient,
     LoadsNotHeeded,
@@ -49,13 +50,8 @@ def caveat_text(caveat: Caveat) -> str:
     match caveat:
         case RunInterrupted():
             return "this run was interrupted: the results rest on the rounds that were finished"
-        case ExternalServers(hosts):
-            names = " and ".join(f"{arm} ({host})" for arm, host in hosts)
-            return (
-                f"{names}: external servers, the same process in every round, on CPUs of their own choice: "
-                "the intervals do not cover differences between two starts of a server, so two equal servers "
-                "may seem to differ; name the app (NAME=module:attribute) to restart it for every trial"
-            )
+        case ExternalServers():
+            return external_text(caveat)
         case HandsWorkOn(packages):
             names = " and ".join(f"{arm} ({package})" for arm, package in packages)
             return (
@@ -98,11 +94,35 @@ def caveat_text(caveat: Caveat) -> str:
             )
         case PreparationDisturbed() | ThreadsOverruled() | AnswersCutOff() | AnswersByOrder():
             return preparation_text(caveat)
+        case SharedCpus() | GeneratorHeldUp():
+            return cpus_caveat_text(caveat)
+
+
+def cpus_caveat_text(caveat: SharedCpus | GeneratorHeldUp) -> str:
+    """What servers and generator did to each other's CPUs."""
+    match caveat:
         case SharedCpus():
             return (
                 "server and generator shared their CPUs, since processes cannot be bound to CPUs here: "
                 "use a Linux machine with at least two cores"
             )
+        case GeneratorHeldUp(cells):
+            return (
+                f"{listed([str(cell) for cell in cells])}: servers on every CPU held the load generator up, "
+                "so they were measured again beside it, on CPUs of their own: with more of them, threads "
+                "could gain"
+            )
+
+
+def external_text(caveat: ExternalServers) -> str:
+    """What is not known of servers that others have started."""
+    names = " and ".join(f"{arm} ({host})" for arm, host in caveat.hosts)
+    return (
+        f"{names}: external servers, the same process in every round, on CPUs of their own choice: the "
+        "intervals do not cover differences between two starts of a server, so two equal servers may seem to "
+        "differ; what an `async def` neighbour waits is not known either (no pulse), only what the canary's "
+        "route does; name the app (NAME=module:attribute) to restart it for every trial"
+    )
 
 
 def one_by_one_text(caveat: OneByOne) -> str:

@@ -7,12 +7,14 @@ from typing import assert_never
 
 from loadtests.records import Metric, Plan, Run
 from reports.advice.cards import in_force
-from reports.advice.costs import Cost
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, Portrait
+from reports.advice.weighing.costs import Cost
 from reports.analysis.rounds.holders import Holder
+from reports.analysis.signs import Signs
 from reports.wording import units
-from reports.wording.bottlenecks import canary_text, limit_text
+from reports.wording.bottlenecks import light_text, limit_text
+from reports.wording.cpus import cpus_text
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import PORTRAIT_MARKS
 
@@ -27,13 +29,13 @@ def portrait_title(plan: Plan) -> str:
 
 def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     """The arm in one cell: its figures, what limits it, what others wait, what it costs, what to try next."""
-    plan = explanations.run.plan
-    lines = [headline(portrait, plan), *map(reservation_text, portrait.reservations)]
+    run = explanations.run
+    lines = [headline(portrait, run.plan), *map(reservation_text, portrait.reservations)]
     if portrait.word == "invalid":
         return lines  # its reservations say why, and what to do
+    lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
     lines.append(limitation(portrait, explanations))
-    if portrait.signs is not None and portrait.signs.canary is not None:
-        lines.append(f"a light request beside the load takes {canary_text(portrait.signs.canary)}")
+    lines += neighbour_text(portrait.signs)
     lines += cost_text(portrait.cost)
     if portrait.next_step is not None:
         lines.append(f"try next: {next_text(portrait.next_step, portrait, explanations.run)}")
@@ -64,6 +66,16 @@ def limitation(portrait: Portrait, explanations: Explanations) -> str:
     if not limits:
         return "no bottleneck identified"
     return f"limited by {limit_text(limits[0])}"
+
+
+def neighbour_text(signs: Signs | None) -> list[str]:
+    """What others wait; empty where nothing was requested beside the load."""
+    parts = []
+    if signs is not None and signs.pulse is not None:
+        parts.append(f"an `async def` neighbour waits {light_text(signs.pulse, 'pulse')}")
+    if signs is not None and signs.canary is not None:
+        parts.append(f"the app's own light route waits {light_text(signs.canary, 'canary')}")
+    return ["; ".join(parts)] if parts else []
 
 
 def cost_text(cost: Cost) -> list[str]:

@@ -1,0 +1,1 @@
+"""Arms that are made of two others, and how they are written."""

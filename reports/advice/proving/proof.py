@@ -1,0 +1,305 @@
+"""A run of two arms and of the hybrid made of both → whether the hybrid is better than either, and which
+route's advice failed where it is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from loadtests.records import Arm, Cell, LightKind, Metric, Run, Trial, rounds_tried
+from reports.advice.rule import HALF, NOTICED, TWICE
+from reports.advice.weighing.neighbours import PARTS, waited
+from reports.analysis.catalogue import ROUTES
+from reports.analysis.estimates import estimate
+from reports.analysis.mixtures.figures import of_arm
+from reports.analysis.readings import ALL, Readings, endpoints_of
+from reports.analysis.statistics import Interval, position, repeated_interval
+from reports.analysis.verdicts import NOTHING, Verdict
+
+ProofWord = Literal["better", "equal", "worse", "not-decided"]
+
+
+@dataclass(frozen=True)
+class AgainstArm:
+    """The hybrid and one of its arms in one cell. Ratios are the hybrid's value ÷ the arm's."""
+
+    arm: str
+    metric: Metric
+    """The one that decides the cell."""
+    ratio: Interval | None
+    waits: Interval | None
+    """Of what a light request beside the load waits."""
+    word: ProofWord
+    """Of the hybrid against the arm."""
+
+
+@dataclass(frozen=True)
+class EndpointProof:
+    """One endpoint of a cell. Seconds."""
+
+    endpoint: str
+    answered_by: str
+    """The arm whose app answers it in the hybrid; "" where that is not known."""
+    p95: Mapping[str, float | None]
+    """By arm."""
+    better: str | None = None
+    """The arm in which it is significantly faster than in the hybrid: the advice for this route failed."""
+    ratio: Interval | None = None
+    """The hybrid's p95, or p50 where a window holds too few requests, ÷ that arm's."""
+
+
+@dataclass(frozen=True)
+class CellProof:
+    """What the three show in one cell."""
+
+    cell: Cell
+    beside: tuple[AgainstArm, ...]
+    served: Mapping[str, float | None]
+    """By arm, requests per second."""
+    light: tuple[LightKind, float] | None
+    """Which light requests beside the load are compared, and at which percentile."""
+    waits: Mapping[str, float | None]
+    """By arm, their response time in seconds."""
+    endpoints: tuple[EndpointProof, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether an app that follows the advice is better than either arm."""
+
+    hybrid: str
+    arms: tuple[str, str]
+    """Those that it is made of; the last one answers what the table does not name."""
+    routes: tuple[int, int]
+    """How many the table names for each."""
+    cells: tuple[CellProof, ...]
+    not_measured: tuple[Cell, ...] = ()
+    """Those without a round that counts for the hybrid and each arm."""
+
+    @property
+    def word(self) -> ProofWord:
+        """Better: than each arm in some cell, and worse in none that is decided."""
+        if not self.cells:
+            return "not-decided"
+        words = {(one.arm, one.word) for cell in self.cells for one in cell.beside}
+        if any(word == "worse" for _, word in words):
+            return "worse"
+        if all((arm, "better") in words for arm in self.arms):
+            return "better"
+        return "not-decided" if any(word == "not-decided" for _, word in words) else "equal"
+
+
+def proof(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> Proof | None:
+    """The proof that a run holds; None where it has no hybrid of two of its arms. Raises RecordError."""
+    names = {arm.name for arm in run.plan.arms}
+    hybrid = next((arm for arm in run.plan.arms if arm.hybrid and {*arm.hybrid.arms} <= names), None)
+    if hybrid is None or hybrid.hybrid is None:
+        return None
+    primaries = [one for one in verdicts if one.primary]
+    every = [(cell, of_cell(run, readings, cell, hybrid, primaries)) for cell in run.plan.cells]
+    made = hybrid.hybrid
+    return Proof(
+        hybrid.name,
+        made.arms,
+        (len(made.routes), len(made.rest)),
+        tuple(found for _, found in every if found is not None),
+        tuple(cell for cell, found in every if found is None),
+    )
+
+
+def light_of(readings: Readings, trials: Sequence[Trial]) -> tuple[LightKind, float] | None:
+    """Which light requests are compared, and at which percentile: the pulse, or without one the canary, at
+    the highest one that every trial supports. None without either. Raises RecordError."""
+    kinds: tuple[LightKind, ...] = ("pulse", "canary")
+    known = (
+        (kind, part) for kind in kinds for part in PARTS
+        if all(waited(readings, trial, kind, part) is not None for trial in trials)
+    )  # fmt: skip
+    return next(known, None)
+
+
+def of_cell(
+    run: Run, readings: Readings, cell: Cell, hybrid: Arm, primaries: Sequence[Verdict]
+) -> CellProof | None:
+    """What the three show in one cell; None without a round in which both of a pair count. Raises
+    RecordError."""
+    assert hybrid.hybrid is not None  # noqa: S101  # for mypy
+    several = {name: both(run, cell, hybrid.name, name) for name in hybrid.hybrid.arms}
+    if not all(several.values()):
+        return None
+    trials = {hybrid.name: [ours for ours, _ in several[hybrid.hybrid.arms[0]]]}
+    trials |= {name: [theirs for _, theirs in pairs] for name, pairs in several.items()}
+    light = light_of(readings, [trial for mine in trials.values() for trial in mine])
+    waits = {name: middle([wait(readings, trial, light) for trial in mine]) for name, mine in trials.items()}
+    served = {name: of_arm(readings, mine, ALL).throughput for name, mine in trials.items()}
+    alpha = run.plan.alpha / len(several)
+    beside = tuple(
+        against(
+            run, readings, light, cell, (hybrid.name, name), pairs, (waits[hybrid.name], waits[name]), alpha,
+            verdict_on(primaries, cell, {hybrid.name, name}),
+        )
+        for name, pairs in several.items()
+    )  # fmt: skip
+    return CellProof(cell, beside, served, light, waits, endpoints(run, readings, cell, hybrid, several))
+
+
+def wait(readings: Readings, trial: Trial, light: tuple[LightKind, float] | None) -> float | None:
+    """What light requests waited in a trial, in seconds. Raises RecordError."""
+    return waited(readings, trial, *light) if light is not None else None
+
+
+def both(run: Run, cell: Cell, one: str, other: str) -> list[tuple[Trial, Trial]]:
+    """The trials of two arms in the rounds in which both count."""
+    last = {name: {trial.round: trial for trial in run.of(cell, name)} for name in (one, other)}
+    return [(last[one][round], last[other][round]) for round in rounds_tried(run, cell, (one, other)).counted]
+
+
+def against(
+    run: Run,
+    readings: Readings,
+    light: tuple[LightKind, float] | None,
+    cell: Cell,
+    names: tuple[str, str],
+    pairs: Sequence[tuple[Trial, Trial]],
+    waits: tuple[float | None, float | None],
+    alpha: float,
+    verdict: Verdict | None,
+) -> AgainstArm:
+    """The hybrid against one arm, by the trials of both. `names`: theirs, the hybrid's first. Raises
+    RecordError."""
+    metric = run.primary(cell)
+    ours, theirs = ([readings.whole(pair[side]) for pair in pairs] for side in (0, 1))
+    ratio = estimate(metric, theirs, ours, alpha).interval
+    times = [(wait(readings, mine, light), wait(readings, other, light)) for mine, other in pairs]
+    known = [math.log(mine / other) for mine, other in times if mine and other]
+    waited = repeated_interval(known, alpha) if len(known) == len(times) else None
+    gain = ratio if metric == "throughput" else inverted(ratio)
+    word = judged(gain, waited, waits, speed_of(verdict, names[0], gain, run.plan.margin))
+    return AgainstArm(names[1], metric, ratio, waited, doubted(word, verdict, names))
+
+
+def verdict_on(primaries: Sequence[Verdict], cell: Cell, names: set[str]) -> Verdict | None:
+    """The verdict on two arms in a cell; None where they are not compared with each other."""
+    return next((one for one in primaries if one.cell == cell and {one.arm, one.reference} == names), None)
+
+
+def speed_of(verdict: Verdict | None, hybrid: str, gain: Interval | None, margin: float) -> ProofWord:
+    """The hybrid against an arm by what both serve: the verdict, which is corrected for the number of cells,
+    where there is one."""
+    if verdict is None:
+        words: Mapping[str, ProofWord] = {"above": "better", "below": "worse", "within": "equal"}
+        return words.get(position(gain, margin), "not-decided") if gain is not None else "not-decided"
+    ahead = {"faster": verdict.arm, "slower": verdict.reference}.get(verdict.verdict)
+    if ahead is not None:
+        return "better" if ahead == hybrid else "worse"
+    return "equal" if verdict.verdict == "equivalent" else "not-decided"
+
+
+def doubted(word: ProofWord, verdict: Verdict | None, names: tuple[str, str]) -> ProofWord:
+    """The word unless requests fail or answers differ: speed is not advised for its own sake. `names`: the
+    hybrid and the arm."""
+    if verdict is None:
+        return word
+    if verdict.verdict == "failing":
+        bad = {*verdict.failing, *verdict.blemished}
+        words: Mapping[bool, ProofWord] = {True: "worse", False: "better"}
+        return words[names[0] in bad] if len(bad) == 1 else "not-decided"
+    if verdict.verdict in ("different", "invalid"):
+        return "not-decided"
+    praised = {"better": names[0], "worse": names[1]}.get(word)
+    return "not-decided" if praised in verdict.blemished else word
+
+
+def inverted(ratio: Interval | None) -> Interval | None:
+    """Of times: how many times as fast."""
+    return None if ratio is None else Interval(1.0 / ratio.ratio, 1.0 / ratio.high, 1.0 / ratio.low, ratio.n)
+
+
+def judged(
+    gain: Interval | None,
+    waits: Interval | None,
+    seconds: tuple[float | None, float | None],
+    speed: ProofWord,
+) -> ProofWord:
+    """The hybrid against an arm, by what it serves and by what light requests wait: `gain` and `waits` are
+    the hybrid's ÷ the arm's, `seconds` the waits of both, `speed` what follows from what is served alone.
+
+    The rule of the cards: the one beside which light requests wait significantly more than twice as long,
+    and noticeably, is worse, unless the other one serves less than half.
+    """
+    if gain is None:
+        return "not-decided"
+    mine, theirs = (one or 0.0 for one in seconds)
+    if waits is not None and waits.high < 1.0 / TWICE and theirs - mine > NOTICED:
+        return "worse" if gain.high < HALF else "better"
+    if waits is not None and waits.low > TWICE and mine - theirs > NOTICED:
+        return "better" if gain.low > 1.0 / HALF else "worse"
+    return speed
+
+
+def endpoints(
+    run: Run,
+    readings: Readings,
+    cell: Cell,
+    hybrid: Arm,
+    several: Mapping[str, Sequence[tuple[Trial, Trial]]],
+) -> tuple[EndpointProof, ...]:
+    """Every endpoint of a cell. Raises RecordError."""
+    every = [readings.of(trial) for pairs in several.values() for pair in pairs for trial in pair]
+    names = [name for name in endpoints_of(every) if name != ALL]
+    first = next(iter(several.values()))
+    found = []
+    for name in names:
+        figures = {hybrid.name: of_arm(readings, [ours for ours, _ in first], name)}
+        figures |= {arm: of_arm(readings, [one for _, one in pairs], name) for arm, pairs in several.items()}
+        p95 = {arm: one.p95 for arm, one in figures.items()}
+        better, ratio = faster(run, readings, name, several, p95, len(names))
+        found.append(EndpointProof(name, answered_by(run, cell, hybrid, name), p95, better, ratio))
+    return tuple(found)
+
+
+def faster(
+    run: Run,
+    readings: Readings,
+    endpoint: str,
+    several: Mapping[str, Sequence[tuple[Trial, Trial]]],
+    p95: Mapping[str, float | None],
+    of: int,
+) -> tuple[str | None, Interval | None]:
+    """The arm in which an endpoint is faster than in the other one, if it is significantly faster than in
+    the hybrid, too; and the hybrid's time ÷ its. `of`: endpoints that are looked at. Raises RecordError."""
+    known = {arm: value for arm in several if (value := p95[arm]) is not None}
+    best = min(known, key=lambda arm: known[arm], default=None)
+    if best is None:
+        return None, None
+    ours, theirs = (
+        [readings.of(pair[side]).get(endpoint, NOTHING) for pair in several[best]] for side in (0, 1)
+    )
+    metrics: tuple[Metric, ...] = ("p95", "p50")
+    for metric in metrics:
+        # Of many endpoints some would seem slower by chance.
+        found = estimate(metric, theirs, ours, run.plan.alpha / of).interval
+        if found is not None:
+            return (best, found) if position(found, run.plan.margin) == "above" else (None, None)
+    return None, None
+
+
+def answered_by(run: Run, cell: Cell, hybrid: Arm, endpoint: str) -> str:
+    """The arm whose app has an endpoint in the hybrid; "" where that is not known."""
+    made = hybrid.hybrid
+    route = ROUTES.get(endpoint) if run.plan.locustfile is None else None
+    if route is None and run.answers is not None:
+        known = run.answers.route(hybrid.name, cell.scenario, endpoint)
+        route = f"{known.method} {known.path}".strip() if known is not None else None
+    if made is None or route is None:
+        return ""
+    path = route.rpartition(" ")[2]
+    return made.arms[0] if {route, path} & {*made.routes} else made.arms[1]
+
+
+def middle(values: Sequence[float | None]) -> float | None:
+    """The geometric mean; None where a value is unknown."""
+    known = [math.log(value) for value in values if value]
+    return math.exp(sum(known) / len(known)) if known and len(known) == len(values) else None

@@ -1,0 +1,87 @@
+"""Two arms of one's own app: which routes to convert, which to leave, in order of gain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell
+from reports.advice.conversion import conversions
+from reports.analysis.readings import Readings
+from reports.conclusions import Conclusions, conclude
+from reports.render import html, markdown
+from reports.render.summary import summary
+from tests import scripted
+from tests.scripted import Scripted
+
+NOW, THEN = Arm(name="before", app="shop:before"), Arm(name="after", app="shop:after")
+WAITS = {
+    # Served before and after, what an `async def` neighbour waits before and after.
+    "items": (500, 520, 0.03, 0.031),
+    "orders": (400, 800, 0.03, 0.035),
+    "prices": (400, 500, 0.03, 0.031),
+    "thumbnails": (430, 490, 0.035, 0.25),
+    "totals": (600, 400, 0.03, 0.03),
+}
+
+
+def shown(tmp_path: Path, arms: tuple[Arm, Arm] = (NOW, THEN), pulses: bool = True) -> Conclusions:
+    plan = scripted.plan([arm.name for arm in arms], [(name, 64) for name in WAITS])
+    plan = plan.model_copy(update={"arms": arms})
+
+    def script(arm: str, cell: Cell, round: int) -> Scripted:
+        before, after, pulse, later = WAITS[cell.scenario]
+        first = arm == arms[0].name
+        waits = pulse if first else later
+        return Scripted(
+            requests=(before if first else after) + (3 if round % 2 else 0),
+            pulse=waits if pulses else None,
+            canary=None if pulses else waits,
+        )
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    return conclude(run, Readings(directory))
+
+
+def test_what_gains_most_is_converted_first_and_what_harms_others_is_left(tmp_path: Path) -> None:
+    (plan,) = shown(tmp_path).conversions
+    assert [(one.scenario, one.step) for one in plan.steps] == [
+        ("orders", "convert"),
+        ("prices", "convert"),
+        ("items", "either"),
+        # Serves more, and has everything else wait seven times as long.
+        ("thumbnails", "leave"),
+        ("totals", "leave"),
+    ]
+
+
+def test_the_plan_is_a_table_and_data(tmp_path: Path) -> None:
+    found = shown(tmp_path)
+    text = markdown.report(found)
+    assert "# Convert 2 of 5: from before to after" in text
+    assert "Convert orders, prices, in this order; leave the others as before." in text
+    assert "| orders at 64 users | convert | 402/s → 802/s | ×2.00 | 32.8 ms → 38.2 ms (p95, pulse) |" in text
+    page = html.page(found, [], summary(found))
+    assert '<h2 id="conversion-1">Convert 2 of 5: from before to after</h2>' in page
+    assert "32.8 ms → 38.2 ms (p95, pulse)</td>" in page
+    (plan,) = json.loads(json.dumps(summary(found)))["conversions"]
+    assert [step["step"] for step in plan["steps"]].count("convert") == 2
+    assert plan["steps"][0]["gain"] > plan["steps"][1]["gain"]
+
+
+def test_without_a_pulse_the_plan_tells_what_the_canary_waits(tmp_path: Path) -> None:
+    found = shown(tmp_path, pulses=False)
+    (plan,) = found.conversions
+    assert {step.neighbour for step in plan.steps} == {"canary"}
+    # It serves more, and whether all others wait or only `def` routes is not known.
+    row = "| thumbnails at 64 users | not decided | 432/s → 492/s | ×1.14 | 38.2 ms → 273 ms (p95, canary) |"
+    assert row in markdown.report(found)
+
+
+def test_the_twins_have_cards_and_no_plan(tmp_path: Path) -> None:
+    sync = Arm(name="sync", app="sync_app.main:create_app")
+    async_ = Arm(name="async", app="async_app.main:create_app")
+    found = shown(tmp_path, (sync, async_))
+    assert found.cards
+    assert conversions(found.run, found.cards) == ()
