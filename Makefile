@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint types lock wheel readme schema findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -51,10 +51,12 @@ bench: $(READY)
 # once more by itself, and named. A fault fails there too.
 PYTEST := $(BIN)/python -m pytest
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
+# The files that hold tests of a mark: to import all others takes longer than some tests.
+MARKED = $(shell grep -l 'mark[.]$(1)' tests/test_*.py)
 test: $(READY)
 	$(PYTEST) -m "not alone and not calm" -n 4 --dist worksteal || $(AGAIN) -m "not alone and not calm"
-	$(PYTEST) -m calm -n 2 --dist loadfile || $(AGAIN) -m calm
-	$(PYTEST) -m alone || $(AGAIN) -m alone
+	$(PYTEST) -m calm -n 2 --dist loadfile $(call MARKED,calm) || $(AGAIN) -m calm
+	$(PYTEST) -m alone $(call MARKED,alone) || $(AGAIN) -m alone
 
 QUICK := apps architecture cards comparison config confidence exports gate golden k6_thresholds language \
 	launches mixture naming plan portraits records statistics thresholds twins validity verdicts wording
@@ -75,11 +77,22 @@ floors: $(READY)
 	# That other processes disturb it (5) says nothing of the versions.
 	$(FLOORS)/bin/duel run -s ping -u 8 -t 0.5 --warmup 0.2 --rounds 4 --max-time 60s --out $(FLOORS)/runs || [ $$? = 5 ]
 
-lint: $(READY)
+lint: style types contracts
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy
+
+contracts: $(READY)
 	$(BIN)/lint-imports --no-logo
+
+# Compile what the tests import, once: otherwise each of their processes in the first seconds does it for itself.
+warm: $(READY)
+	$(PYTEST) --quiet --collect-only > /dev/null
+	$(BIN)/python -P -m loadtests.load.generator --help > /dev/null
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
@@ -115,7 +128,7 @@ bench-siblings: $(READY)
 
 bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_equality.py --hypothesis-profile=long --timeout=3600
-	$(BIN)/python -m pytest tests/test_faults.py --long --interrupts 50
+	$(BIN)/python -m pytest tests/test_interrupts.py --long --interrupts 50
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
 	$(BIN)/python -m benchmarks.starvation

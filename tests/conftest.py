@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,8 @@ from loadtests.measure.generator import generator
 from loadtests.serving.environment import ServingEnvironment, seed
 from loadtests.serving.postgresql import Databases, own_server
 from loadtests.serving.postgresql_server import program
+from loadtests.serving.used.files import UsedFiles
+from loadtests.serving.versions import Sources
 from loadtests.system import lock
 from loadtests.system.processes import OWN_BOOT, Child
 from reports.conclusions import Conclusions
@@ -142,15 +145,26 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
         yield databases
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingEnvironment]:
-    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as surroundings:
-        yield surroundings
+@pytest.fixture(scope="session")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingEnvironment]:
+    """The data and the slow service of all servers of these tests."""
+    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
+def environment(
+    surroundings: ServingEnvironment, tmp_path_factory: pytest.TempPathFactory
+) -> ServingEnvironment:
+    """The same with logs of its own, as it is before any server has shown what its code is."""
+    mine = copy(surroundings)
+    mine.logs, mine.sources, mine.files = tmp_path_factory.mktemp("logs"), Sources(), UsedFiles()
+    return mine
+
+
+@pytest.fixture(scope="session")
 def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, dict[str, Any]]]:
-    """The generator, and its first message."""
+    """The generator, and its first message. Every load has a process of its own, as in a run."""
     with generator(tmp_path_factory.mktemp("logs"), {}) as child:
         yield child, child.receive(OWN_BOOT)
 

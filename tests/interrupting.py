@@ -26,6 +26,7 @@ import psutil
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import cli
+from loadtests.measure import rounds
 from loadtests.system import lock
 from loadtests.system.processes import Child
 from tests.brisk import Put, count_every_trial, hurry, leave_charts_out, leave_data_out, put
@@ -75,6 +76,8 @@ MOMENTS: dict[str, tuple[str, str, Condition, int]] = {
 }  # fmt: skip
 """By name of the moment: the function called then, a condition that identifies the call, and its number;
 warm-up and window are those of the second slice."""
+IN_ROUNDS = {"warm-up", "window", "between rounds", "report"}
+"""Moments before which the preparation is left out: boot and calibration are interrupted in it."""
 
 
 def interrupt_at(moment: str, signals: Sequence[int]) -> None:
@@ -97,6 +100,8 @@ def carry_out(case: Mapping[str, Any]) -> None:
     for stream, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream)
     os.environ[lock.VARIABLE] = str(Path("queue").resolve())
+    if case["moment"] in IN_ROUNDS:
+        put(rounds, "prepared", lambda run, *_: run)
     interrupt_at(case["moment"], [signal.Signals[name] for name in case["signals"]])
     sys.argv[1:] = case["arguments"]
     cli.main()

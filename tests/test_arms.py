@@ -220,7 +220,7 @@ def of(arm: Arm) -> Plan:
 
 def test_data_that_stays_between_trials_is_said_and_only_of_apps_other_than_the_twins() -> None:
     own = Arm(name="shop", app="shop:app", app_dir="/shop")
-    assert "data outside it stays" in plan_text(of(own))
+    assert "the app's data stays" in plan_text(of(own))
     assert "fresh server and database" in plan_text(scripted.plan())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.measure.generator import expect, generator
+from loadtests.measure.generator import expect
 from loadtests.records.directory import RunDirectory
 from loadtests.records.samples import Samples
 from loadtests.serving.environment import ServingEnvironment
@@ -62,16 +61,8 @@ def schedules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingEnvironment]:
-    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as surroundings:
-        yield surroundings
-
-
-@pytest.fixture(scope="module")
-def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    with generator(tmp_path_factory.mktemp("logs"), {}) as child:
-        child.receive(OWN_BOOT)
-        yield child
+def locust(locust: tuple[Child, dict[str, Any]]) -> Child:
+    return locust[0]
 
 
 def start_load(child: Child, url: str, path: Path, **changes: Any) -> None:

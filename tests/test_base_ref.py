@@ -24,7 +24,7 @@ from tests.conftest import APPS
 from tests.rehearsal import Job
 
 ROOT = APPS.parent.parent
-SHORT = ("-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--no-progress")
+SHORT = ("-s", "ping", "-u", "8", "-t", "0.4", "--warmup", "0.1", "--no-progress")
 SHOP = '''
 import asyncio
 from random import Random
@@ -96,7 +96,7 @@ INPUTS = {
     "base-ref": "main",
     "app-dir": "src",
     "arms": "shop=shop:app\ntill=till:app",
-    "arguments": "--scenario=ping\n--users=16\n--window=0.6\n--warmup=0.2\n--no-progress\n--seed=1",
+    "arguments": "--scenario=ping\n--users=8\n--window=0.5\n--warmup=0.1\n--no-progress\n--seed=1",
     "comment": "false",
     "name": "shop",
 }
@@ -139,7 +139,7 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
     errors = [line for line in said.splitlines() if line.startswith("::error")]
     assert len(errors) == 1
     assert (
-        "::error file=src/shop.py,line=12,title=regression%3A ping at 16 users::ping at 16 users, shop-head: "
+        "::error file=src/shop.py,line=12,title=regression%3A ping at 8 users::ping at 8 users, shop-head: "
         "worse than shop-base by more than 10%25" in errors[0]
     )
     assert outputs["outcome"] == "regression"
@@ -152,7 +152,10 @@ def test_a_change_that_makes_an_endpoint_half_as_fast_fails_the_job_and_is_named
     assert {arm.name: arm.revision for arm in run.plan.arms} == {
         "shop-base": base, "shop-head": head, "till-base": base, "till-head": head,
     }  # fmt: skip
-    # Nothing is left in the repository.
+
+
+@pytest.mark.calm
+def test_a_job_leaves_nothing_in_the_repository(measured: Job) -> None:
     assert worktrees(measured.repository) == 1
     assert git(measured.repository, "status", "--porcelain") == ""
 

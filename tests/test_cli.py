@@ -227,7 +227,7 @@ def test_a_narrow_terminal_truncates_nothing(tmp_path: Path) -> None:
 
 
 def test_check_compares_the_answers_and_names_the_machine(tmp_path: Path) -> None:
-    done = duel("check", cwd=tmp_path)
+    done = duel_here("check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "sync and async give the same answers" in done.stdout
     assert "processor" in done.stdout

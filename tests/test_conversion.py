@@ -10,7 +10,7 @@ from loadtests.plan.cells import Cell
 from reports.advice.conversion import conversions
 from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude
-from reports.render import markdown
+from reports.render import html, markdown
 from reports.render.summary import summary
 from tests import scripted
 from tests.scripted import Scripted
@@ -26,15 +26,18 @@ WAITS = {
 }
 
 
-def shown(tmp_path: Path, arms: tuple[Arm, Arm] = (NOW, THEN)) -> Conclusions:
+def shown(tmp_path: Path, arms: tuple[Arm, Arm] = (NOW, THEN), pulses: bool = True) -> Conclusions:
     plan = scripted.plan([arm.name for arm in arms], [(name, 64) for name in WAITS])
     plan = plan.model_copy(update={"arms": arms})
 
     def script(arm: str, cell: Cell, round: int) -> Scripted:
         before, after, pulse, later = WAITS[cell.scenario]
         first = arm == arms[0].name
+        waits = pulse if first else later
         return Scripted(
-            requests=(before if first else after) + (3 if round % 2 else 0), pulse=pulse if first else later
+            requests=(before if first else after) + (3 if round % 2 else 0),
+            pulse=waits if pulses else None,
+            canary=None if pulses else waits,
         )
 
     run, directory = scripted.run(tmp_path, plan, script)
@@ -58,10 +61,22 @@ def test_the_plan_is_a_table_and_data(tmp_path: Path) -> None:
     text = markdown.report(found)
     assert "# Convert 2 of 5: from before to after" in text
     assert "Convert orders, prices, in this order; leave the others as before." in text
-    assert "| orders at 64 users | convert | 402/s → 802/s | ×2.00 | 32.8 ms → 38.2 ms |" in text
+    assert "| orders at 64 users | convert | 402/s → 802/s | ×2.00 | 32.8 ms → 38.2 ms (p95, pulse) |" in text
+    page = html.page(found, [], summary(found))
+    assert '<h2 id="conversion-1">Convert 2 of 5: from before to after</h2>' in page
+    assert "32.8 ms → 38.2 ms (p95, pulse)</td>" in page
     (plan,) = json.loads(json.dumps(summary(found)))["conversions"]
     assert [step["step"] for step in plan["steps"]].count("convert") == 2
     assert plan["steps"][0]["gain"] > plan["steps"][1]["gain"]
+
+
+def test_without_a_pulse_the_plan_tells_what_the_canary_waits(tmp_path: Path) -> None:
+    found = shown(tmp_path, pulses=False)
+    (plan,) = found.conversions
+    assert {step.neighbour for step in plan.steps} == {"canary"}
+    # It serves more, and whether all others wait or only `def` routes is not known.
+    row = "| thumbnails at 64 users | not decided | 432/s → 492/s | ×1.14 | 38.2 ms → 273 ms (p95, canary) |"
+    assert row in markdown.report(found)
 
 
 def test_the_twins_have_cards_and_no_plan(tmp_path: Path) -> None:

@@ -17,18 +17,18 @@ from io import StringIO
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from loadtests.measure.generator import generator
 from loadtests.records.arrays import write_heartbeats, write_samples
 from loadtests.records.run import Calibration
 from loadtests.records.samples import Samples
 from loadtests.serving.inside.heartbeat import TIMED
-from loadtests.system.processes import OWN_BOOT
+from loadtests.system.processes import OWN_BOOT, Child
 from reports.analysis.bottlenecks import bottlenecks
 from reports.analysis.bounds import Known
 from reports.analysis.readings import Readings
@@ -332,21 +332,19 @@ def answering(together: bool) -> Iterator[str]:
 
 @pytest.mark.alone
 def test_users_of_a_real_generator_ask_in_bursts_where_a_server_answers_in_batches_and_else_do_not(
-    tmp_path: Path,
+    locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:
     """32 users, each answered after 50 ms, or within 50 ms all at once."""
     sizes, path = [], tmp_path / "s.npz"
-    with generator(tmp_path, {}) as child:
-        child.receive(OWN_BOOT)
-        for together in (False, True):
-            with answering(together) as url:
-                facts = loaded(child, url, path, users=USERS, turn=R, warmup=0.1, window=0.5)
-            samples, window = read_samples(path), facts["window"]
-            inside = (samples.start >= 0.0) & (samples.start < window)
-            took = float(samples.service_time[inside].mean())
-            found = bursts([(samples.start[inside], window, took)])
-            assert found is not None
-            sizes.append(found.size)
+    for together in (False, True):
+        with answering(together) as url:
+            facts = loaded(locust[0], url, path, users=USERS, turn=R, warmup=0.1, window=0.5)
+        samples, window = read_samples(path), facts["window"]
+        inside = (samples.start >= 0.0) & (samples.start < window)
+        took = float(samples.service_time[inside].mean())
+        found = bursts([(samples.start[inside], window, took)])
+        assert found is not None
+        sizes.append(found.size)
     # What a busy host holds up for a moment comes together, too.
     assert sizes[0] < USERS / 2 < 0.75 * USERS < sizes[1], sizes
 

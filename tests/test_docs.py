@@ -168,11 +168,12 @@ def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(tmp_
     before = f"""
 import sys
 sys.path.append({str(ROOT)!r})
-from loadtests.measure.rounds import Rounds
+from loadtests.measure import rounds
 from tests.brisk import count_every_trial, hurry, put
 hurry()
 count_every_trial()
-put(Rounds, "fits", lambda *_: False)
+put(rounds, "prepared", lambda run, *_: run)
+put(rounds.Rounds, "fits", lambda *_: False)
 """
     done = subprocess.run(
         [sys.executable, "-P", "-c", before + one], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -146,12 +146,17 @@ def test_what_holds_the_loop_without_a_request_is_no_routes_doing() -> None:
 def test_routes_with_errors_count_as_reached_where_the_error_is_their_own() -> None:
     told = reach_text(
         Driven(
-            asked=(asked(name="GET /a", status=500), asked(name="GET /b", status=404)),
+            asked=(
+                asked(name="GET /a", status=500),
+                asked(name="GET /b", status=404),
+                asked(name="GET /me", status=401),
+            ),
             left={"POST /c": "writes"},
         )
     )
-    assert told.startswith("asked 1 of 3 routes")
-    assert "GET /b (404: " in told
+    assert told.startswith("asked 1 of 4 routes")
+    assert "GET /b (404: pass --path" in told
+    assert "GET /me (401: pass a locustfile whose users log in: -f FILE)" in told
 
 
 def route(path: str, *methods: str) -> dict[str, Any]:

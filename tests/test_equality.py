@@ -41,10 +41,9 @@ REQUESTS = requests(create_app(Settings()).openapi())
 
 
 @pytest.fixture(scope="module")
-def slow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def slow_url(environment: ServingEnvironment) -> str:
     """A slow service for both twins to call."""
-    with ServingEnvironment(tmp_path_factory.mktemp("logs"), {}) as environment:
-        yield environment.slow_url
+    return environment.slow_url
 
 
 @dataclass(frozen=True)

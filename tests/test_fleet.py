@@ -169,7 +169,7 @@ def test_names_that_generators_number_differently_are_merged(tmp_path: Path) -> 
 
 def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> None:
     done = brisk_here(
-        "run", "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3",
+        "run", "--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "0.4", "--warmup", "0.1",
         "--rounds", "1", "--generators", "2", "--arm", "fast=limiter:fast", "--arm", "slow=limiter:slow",
         "--json", "-", cwd=tmp_path,
     )  # fmt: skip
@@ -179,7 +179,7 @@ def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> Non
     run = RunDirectory(where).load()
     assert run.plan.generators == 2
     assert {trial.lost for trial in run.trials} == {0}
-    assert (run.ceiling("ping") or 0.0) > 1000
+    assert all(trial.arrays.samples.rows for trial in run.trials)
 
 
 def test_more_generators_than_users_are_one_clear_error(tmp_path: Path) -> None:

@@ -119,6 +119,20 @@ def test_a_lifespan_that_blocks_is_a_fact_and_no_finding() -> None:
     assert [one.what for one in life.blocks] == ["time.sleep"]
 
 
+def test_a_task_that_a_lifespan_starts_runs_beside_the_requests_and_is_a_finding() -> None:
+    """Below any number of routers."""
+    assert where(entries.polling) == {"beside": "every route", "handed_on": "GET /handed-on"}
+    (task,) = [one for one in findings(entries.polling) if one.routes == ("every route",)]
+    text = problem_text(task.problem)
+    assert text.what.startswith("a task that beside starts calls time.sleep (entries.py:")
+    assert text.remedy.startswith("await what waits")
+
+
+def test_a_plain_function_is_no_remedy_for_a_coroutine_that_it_would_hand_on() -> None:
+    (found,) = [one for one in findings(entries.polling) if one.routes == ("GET /handed-on",)]
+    assert "use `def`" not in problem_text(found.problem).remedy
+
+
 @pytest.mark.parametrize(
     ("name", "caller", "plain"),
     [

@@ -26,6 +26,8 @@ from tests import scripted
 from tests.serving import app, get, loaded, read_samples
 
 Locust = tuple[Child, dict[str, Any]]
+BRIEF = {"warmup": 0.1, "window": 0.3}
+"""A load for what every heartbeat shows."""
 
 
 def watched(
@@ -153,7 +155,7 @@ def test_background_tasks_that_pile_up_are_detected(
 ) -> None:
     """With many users an event loop keeps responding and hardly runs its background tasks; in the sync twin
     these tasks occupy threads, and responses wait for them."""
-    load = {"scenario": "background", "users": 128, "warmup": 2.0}
+    load = {"scenario": "background", "users": 128, "warmup": 1.0}
     beats, facts = watched(BUILT_IN[twin], environment, locust, tmp_path / "s.npz", **load)
     behind = growing(
         beats, read_samples(tmp_path / "s.npz"), [Slice(opened=0.0, window=facts["window"])]
@@ -181,7 +183,7 @@ def test_all_users_are_served_even_with_long_loop_iterations(
 
 def test_every_worker_has_heartbeats(environment: ServingEnvironment, locust: Locust, tmp_path: Path) -> None:
     arm = app("counting", serving=Serving(workers=3))
-    beats, facts = watched(arm, environment, locust, tmp_path / "s.npz")
+    beats, facts = watched(arm, environment, locust, tmp_path / "s.npz", **BRIEF)
     assert set(beats.worker) == {0.0, 1.0, 2.0}
     assert (beats.spent("cpu", facts["window"]) or 0.0) > 0.0
 
@@ -189,7 +191,7 @@ def test_every_worker_has_heartbeats(environment: ServingEnvironment, locust: Lo
 def test_an_app_without_a_database_reports_none(
     environment: ServingEnvironment, locust: Locust, tmp_path: Path
 ) -> None:
-    beats, facts = watched(app("counting"), environment, locust, tmp_path / "s.npz")
+    beats, facts = watched(app("counting"), environment, locust, tmp_path / "s.npz", **BRIEF)
     assert np.isnan(beats.pool).all()
     assert beats.spent("locks", facts["window"]) is None
 
@@ -197,9 +199,8 @@ def test_an_app_without_a_database_reports_none(
 def test_disabled_heartbeats_record_nothing(
     environment: ServingEnvironment, locust: Locust, tmp_path: Path
 ) -> None:
-    beats, _ = watched(
-        app("counting", serving=Serving(heartbeats="off")), environment, locust, tmp_path / "s.npz"
-    )
+    arm = app("counting", serving=Serving(heartbeats="off"))
+    beats, _ = watched(arm, environment, locust, tmp_path / "s.npz", **BRIEF)
     assert len(beats) == 0
     assert beats.spent("cpu", 1.0) is None
 

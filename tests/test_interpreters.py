@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
 from tests.commands import duel_here
 from tests.serving import get
+from tests.test_base_ref import git
 
 PLAIN = ("uvicorn", "anyio", "click", "h11", "idna", "sniffio", "typing_extensions", "starlette")
 """What `pip install uvicorn` installs, and an app framework: no uvloop, no httptools."""
@@ -89,6 +91,32 @@ def test_where_one_arm_has_no_uvloop_no_arm_uses_it_unless_it_asks_for_it(tmp_pa
     with pytest.raises(PlanError, match="cannot be served"):
         arms_of(RunSettings(), [f"plain=shop:app,python={python},loop=uvloop"])
     assert arms_of(RunSettings(), ["ours=shop:app"])[0].serving == Serving()
+
+
+def test_an_app_without_an_environment_is_served_by_that_of_the_other_arm(tmp_path: Path) -> None:
+    """As in a worktree beside the checkout; unless it names one, or the other arm's is named."""
+    python = environment_in(tmp_path / "new" / ".venv", PLAIN)
+    (tmp_path / "old").mkdir()
+    old, new = f"old=shop:app,cwd={tmp_path / 'old'}", f"new=shop:app,cwd={tmp_path / 'new'}"
+    assert [arm.python for arm in arms_of(RunSettings(), [old, new, "sync"])] == [str(python)] * 2 + [None]
+    named = arms_of(RunSettings(), [f"{old},python={sys.executable}", new])
+    assert [arm.python for arm in named] == [sys.executable, str(python)]
+    assert arms_of(RunSettings(), [old, f"{new},python={python}"])[0].python is None
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"base_ref": "HEAD"}, {"sweep": ["threads=10,40"]}], ids=["base and head", "a sweep"]
+)
+def test_arms_made_of_an_arm_ask_for_no_more_than_it_does(tmp_path: Path, chosen: dict[str, Any]) -> None:
+    """Both sides of a gate, and the arms of a sweep, where the project has plain uvicorn."""
+    (tmp_path / "shop.py").write_text(APP)
+    python = environment_in(tmp_path.parent / f"{tmp_path.name}-env", PLAIN)
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "app"]):
+        git(tmp_path, *words)
+    plan = planned(
+        arm=[f"own=shop:app,python={python}"], app_dir=str(tmp_path), scenario=["ping"], users=[1], **chosen
+    )
+    assert [(arm.serving.loop, arm.serving.http) for arm in plan.arms] == [("asyncio", "h11")] * 2
 
 
 def test_an_app_of_a_project_with_plain_uvicorn_is_served_by_it_and_the_plan_says_so(

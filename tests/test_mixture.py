@@ -27,7 +27,7 @@ from reports.gate.sides import Side
 from reports.render import html, markdown, terminal
 from reports.render.changes import markdown as changes_markdown
 from reports.render.charts import forest
-from reports.render.endpoints import HEAD, NARROW, by_cell, left_out
+from reports.render.endpoints import HEAD, NARROW, arm_labels, by_cell, left_out, lines_of_arms
 from reports.wording.advice.cards import card_advice, card_lines
 from reports.wording.gates.changes import headline
 from reports.wording.gates.changes import warnings as change_warnings
@@ -225,6 +225,18 @@ def test_requests_failures_and_response_times_of_every_endpoint_fit_a_terminal(s
     assert table[search + 1].split()[-2:] == ["×1.40", "1.37–1.42"]
     (listed,) = (number for number, line in enumerate(table) if line.startswith("list"))
     assert table[listed + 1].split()[2] == "32"
+
+
+def test_figures_stay_beside_the_arm_that_they_belong_to() -> None:
+    """However long its name is; two arms are told apart by what they do not share."""
+    assert arm_labels(["storefront-base", "storefront-head"]) == {
+        "storefront-base": ["base"], "storefront-head": ["head"],
+    }  # fmt: skip
+    labels = arm_labels(["sync", "a-name-of-twenty-one"])
+    rows = [{"arm": "a-name-of-twenty-one", "p50": "1 ms"}, {"arm": "sync", "p50": "2 ms"}]
+    names, figures = lines_of_arms(rows, labels, ["arm", "p50"])
+    assert names.splitlines() == ["a-name-of-twen", "ty-one", "sync"]
+    assert figures.split("\n") == ["1 ms", "", "2 ms"]
 
 
 def test_the_page_and_markdown_have_as_much_per_endpoint_as_locust_prints(seen: Conclusions) -> None:

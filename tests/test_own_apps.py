@@ -5,38 +5,32 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from loadtests.errors import ChildFailed, PlanError
+from loadtests.errors import ChildFailed
 from loadtests.measure import planning
 from loadtests.measure.generator import GeneratorOptions, ScenarioFailed, generator, known_scenarios
-from loadtests.plan.addresses import check_target, is_loopback
-from loadtests.plan.arms import Arm
 from loadtests.plan.options import Hooks
-from loadtests.records import ServerEnd
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.external import ExternalServer
 from loadtests.serving.hooks import run_before
 from loadtests.serving.server import Server
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
-from tests.commands import brisk_here, carried_out, duel, duel_here, judged_here
+from tests.commands import brisk_here, carried_out, duel_here
 from tests.conftest import APPS
-from tests.serving import app, get, loaded, read_samples
+from tests.serving import app, loaded, read_samples
 
 LOAD = APPS / "own_load.py"
 EXAMPLES = APPS.parent.parent / "examples"
 PATIENT = 20.0
 """Seconds for the last responses, as other tests run in parallel."""
-SHORT = ("-u", "4", "-t", "0.5", "--warmup", "0.3", "--rounds", "1")
+SHORT = ("-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1")
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +44,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 
 
 def test_the_example_runs_as_documented_with_a_canary(tmp_path: Path) -> None:
-    """From the examples' own directory, with everything a run of the twins has: heartbeats, cards, charts."""
+    """From the examples' own directory, with everything a run of the twins has: heartbeats, cards, a page."""
     done = brisk_here(
         "run", "--arm", "before=shop.sync_main:app", "--arm", "after=shop.main:create_app",
         "--locustfile", "shop_load.py", "--canary", "/health", *SHORT, "-o", str(tmp_path), "--json", "-",
-        cwd=EXAMPLES, charts=True,
+        cwd=EXAMPLES,
     )  # fmt: skip
     carried_out(done.returncode, done.stderr)
     told = json.loads(done.stdout)
@@ -211,151 +205,6 @@ def test_a_file_without_scenarios_is_refused_with_the_reason(tmp_path: Path) -> 
         assert refused.returncode == 2, refused.stderr
         assert message in refused.stderr
         assert "Traceback" not in refused.stderr.splitlines()[0]
-
-
-@contextmanager
-def running(name: str) -> Iterator[str]:
-    """The address of an external server."""
-    command = ["-m", "uvicorn", f"odd:{name}", "--app-dir", str(APPS), "--port", "0", "--no-access-log"]
-    words = [sys.executable, "-P", *command]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
-        if process.stderr is None:
-            raise AssertionError("Popen was given a pipe")
-        line = next(line for line in process.stderr if "running on" in line)
-        address = line.split("running on ")[1].split()[0]
-        try:
-            yield address
-        finally:
-            process.terminate()
-            process.wait()
-
-
-@pytest.mark.alone
-def test_external_servers_are_arms_and_the_report_states_the_limitations(tmp_path: Path) -> None:
-    with running("counting") as one, running("counting") as other:
-        done = judged_here(
-            "run", "-s", "ping", *SHORT, "--arm", f"one={one}", "--arm", f"other={other}",
-            cwd=tmp_path,
-        )  # fmt: skip
-        carried_out(done.returncode, done.stderr)
-        assert "external servers" in done.stdout
-        (where,) = (tmp_path / "runs").iterdir()
-        run = RunDirectory(where).load()
-        # Found by its port, so that its CPU time does not count as foreign work.
-        assert all(trial.resources.server_rss for trial in run.trials)
-        # A neighbor may disturb one trial or another; the servers would be in all of them.
-        assert not all(any(fault.kind == "foreign-work" for fault in trial.faults) for trial in run.trials)
-        # External servers are still running.
-        assert get(f"{one}/count")
-        assert get(f"{other}/count")
-
-
-def test_a_server_that_is_not_running_is_one_clear_error(tmp_path: Path, unseeded: None) -> None:
-    done = duel_here(
-        "run", "-s", "ping", *SHORT[:-1], "4", "--arm", "a=http://127.0.0.1:9", "--arm", "sync", cwd=tmp_path
-    )
-    assert done.returncode == 5
-    assert "does not accept connections on http://127.0.0.1:9" in done.stderr
-    assert "start the server first" in done.stderr
-
-
-def test_a_server_is_requested_by_its_address_regardless_of_its_name(environment: ServingEnvironment) -> None:
-    """Names are resolved for every connection, and may change in between."""
-    with running("counting") as address:
-        arm = Arm(name="one", app=address.replace("127.0.0.1", "localhost") + "/v1/")
-        with ExternalServer(arm, environment) as server:
-            assert server.url == f"{address}/v1"
-
-
-def test_other_verbs_do_not_connect_to_other_machines_either(tmp_path: Path) -> None:
-    checked = duel_here("check", "--arm", "a=http://192.0.2.1:9000", "--arm", "sync", cwd=tmp_path)
-    assert checked.returncode == 2
-    assert "not a loopback address" in checked.stderr
-    served = duel_here("serve", "a=http://127.0.0.1:9000", cwd=tmp_path)
-    assert served.returncode == 2
-    assert "is an external server" in served.stderr
-
-
-def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = str(other.getsockname()[1])
-        done = duel("serve", "sync", "--port", port, cwd=tmp_path)
-    assert done.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_restarted_server_is_a_different_one(environment: ServingEnvironment) -> None:
-    with running("counting") as address:
-        with ExternalServer(Arm(name="one", app=address), environment) as server:
-            assert server.pid is not None
-            assert server.ended() is None
-    assert server.ended() == ServerEnd(during="load")
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("http://0.0.0.0:9000", "not a loopback address"),
-        ("http://[::]:9000", "not a loopback address"),
-        ("http://192.0.2.1:9000", "not a loopback address"),
-        ("http://[::ffff:192.0.2.1]:9000", "not a loopback address"),
-        ("https://127.0.0.1:9000", "not http://host:port"),
-        ("ftp://127.0.0.1", "not http://host:port"),
-        ("http://127.0.0.1:99999", "cannot be read"),
-        ("http://127.0.0.1:0", "has no port"),
-        ("http://no-such-host.invalid", "has no address"),
-        ("http://ada:secret@127.0.0.1", "holds more than"),
-        ("http://127.0.0.1/?token=secret", "holds more than"),
-    ],
-)
-def test_load_goes_to_loopback_addresses_and_secrets_stay_out_of_them(address: str, message: str) -> None:
-    with pytest.raises(PlanError, match=message) as refused:
-        check_target(address)
-    assert "secret" not in str(refused.value)
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9000", "http://[::1]:9000/v1", "http://localhost:80"])
-def test_loopback_addresses_are_arms(address: str) -> None:
-    check_target(address)
-
-
-def test_other_machines_are_arms_if_allowed() -> None:
-    check_target("http://192.0.2.1:9000", allow_remote=True)
-
-
-FAR = ["0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0", "", "x"]  # noqa: S104  # not bound to
-
-
-def test_every_loopback_address_is_one_and_no_other() -> None:
-    assert all(map(is_loopback, ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "::1%lo"]))
-    assert not any(map(is_loopback, FAR))
-
-
-GUARDED = """
-import socket, sys
-from loadtests.load.guard import guard
-guard()
-FAR = (socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "2001:db8::1")
-for family, address in FAR:
-    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        try:
-            socket.socket(family, kind).connect_ex((address, 9))
-        except PermissionError:
-            continue
-        except OSError as error:
-            sys.exit(f"{address}: {error}")
-        sys.exit(f"connected to {address}")
-socket.socket().connect_ex(("127.0.0.1", 9))
-"""
-
-
-def test_a_guarded_process_connects_only_to_loopback() -> None:
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", GUARDED], env={**os.environ, **OUR_PACKAGES},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
 
 
 def test_commands_are_run_before_and_after_every_server(tmp_path: Path, unseeded: None) -> None:

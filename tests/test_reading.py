@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -15,7 +17,10 @@ from tests.conftest import APPS
 
 SOURCE = Path(reaching.__file__).read_text().splitlines()
 
-SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_injected_client": ("wrong_static",),
+SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_chosen": ("wrong_inherited",),
+          "wrong_registered": ("wrong_inherited",), "wrong_every_registered": ("wrong_inherited",),
+          "wrong_super": ("wrong_constructed",),
+          "wrong_decorated_method": ("wrong_inherited",), "wrong_injected_client": ("wrong_static",),
           "wrong_stream": ("wrong_iterated",)}  # fmt: skip
 """Functions that reach the lines of others."""
 
@@ -51,7 +56,10 @@ def test_what_does_not_block_is_no_finding_and_nothing_of_it_is_unread(name: str
     [
         ("unread_state", ["request.app.state.gateway.lookup"]),
         ("unread_registry", ["handler", "getattr(client, name)"]),
+        ("unread_many", ["several[number]"]),
         ("unread_parameter", ["service.lookup"]),
+        ("unread_global", ["unnamed_at_start.ask"]),
+        ("unread_protocol", ["sink.put"]),
     ],
 )
 def test_what_is_made_while_the_app_runs_is_named_and_not_called_clean(name: str, missed: list[str]) -> None:
@@ -63,6 +71,23 @@ def test_what_lies_too_deep_is_named_and_not_called_clean(monkeypatch: pytest.Mo
     monkeypatch.setattr(reader, "DEEPEST", 2)
     found = read(reaching.wrong_inherited, APPS)
     assert [(one["name"], one["why"]) for one in found["unread"]] == [("Client.fetch", "too deep")]
+
+
+def without_source(function: Callable[[int], int]) -> FunctionType:
+    """A function as in a module that is delivered compiled."""
+    assert isinstance(function, FunctionType)
+    return FunctionType(function.__code__.replace(co_filename="/nowhere/shop.py"), {"__name__": "shop"})
+
+
+def test_a_function_whose_source_is_not_there_is_named_and_not_called_clean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Called by the framework, and by other functions."""
+    told = {"name": "counted", "file": "/nowhere/shop.py", "line": None, "why": "no-source"}
+    gone = without_source(reaching.counted)
+    assert read(gone, APPS)["unread"] == [told]
+    monkeypatch.setattr(reaching, "counted", gone)
+    assert read(reaching.wrong_recursive, APPS)["unread"] == [told]
 
 
 def test_the_way_to_a_call_is_told_from_the_first_function_below_the_entry() -> None:
@@ -80,6 +105,12 @@ def test_reading_runs_nothing_of_the_app(monkeypatch: pytest.MonkeyPatch) -> Non
     read(reaching.wrong_property, APPS)
     read(reaching.wrong_callable_object, APPS)
     read(reaching.wrong_context_object, APPS)
+
+
+def test_what_a_task_of_the_loop_does_is_told_from_what_its_starter_waits_for() -> None:
+    """A task runs beside other requests, even after its starter has ended."""
+    assert [one["task"] for one in read(reaching.wrong_task, APPS)["blocks"]] == [True]
+    assert [one["task"] for one in read(reaching.wrong_gathered, APPS)["blocks"]] == [False]
 
 
 def test_a_short_file_and_a_hash_are_told_from_waits() -> None:

@@ -178,8 +178,7 @@ def test_a_run_keeps_calibrations_heartbeats_canaries_and_pulses(tmp_path: Path)
     assert {(c.arm, c.scenario, c.users) for c in run.calibrations} == {
         (arm, scenario, users)
         for arm in ("sync", "async")
-        for scenario in ("canary", "sleep")
-        for users in (1, 40)
+        for scenario, users in (("canary", 1), ("sleep", 1), ("sleep", 40))
     }
     for trial in run.trials:
         beats, canary, pulse = directory.heartbeats(trial), directory.canary(trial), directory.pulse(trial)

@@ -18,11 +18,11 @@ from tests.commands import DUEL, brisk_here, duel_here, judged_here
 from tests.conftest import APPS
 from tests.interrupting import always, before
 
-GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "1", "--warmup", "0.3", "--json", "-"]
+GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "0.6", "--warmup", "0.1", "--json", "-"]
 
 
 @pytest.mark.alone
-def test_two_arms_with_the_same_app_show_no_difference(tmp_path: Path) -> None:
+def test_two_arms_with_the_same_app_show_no_difference(tmp_path: Path, unprepared: None) -> None:
     """A/A on a real endpoint: no difference, and it stops with an interval within 25 %. One run in twenty may
     show a difference, and a noisy moment widens the interval: then it runs again, three times at most, and
     fails if a second run differs. Every trial counts: on a host that is never quiet there would be none, and

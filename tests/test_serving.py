@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -149,7 +150,9 @@ def test_a_request_without_a_response_is_kept_with_its_censored_latency(
     """A stopped server: every user hangs, and each hanging request is recorded."""
     with Server(app("counting"), environment, "s.4") as server:
         server.child._process.send_signal(signal.SIGSTOP)
-        facts = loaded(locust[0], server.url, tmp_path / "s.npz", users=4, window=0.3, drain=0.3, warmup=0.1)
+        # It does not wait for the usual turns, of which there are none.
+        times = {"warmup": 0.1, "window": 0.3, "drain": 0.3, "longest": 0.3}
+        facts = loaded(locust[0], server.url, tmp_path / "s.npz", users=4, **times)
         server.child._process.send_signal(signal.SIGCONT)
     samples = read_samples(tmp_path / "s.npz")
     assert facts["errors"] == [UNFINISHED]
@@ -264,12 +267,14 @@ def test_every_trial_gets_its_own_data_and_leaves_none(environment: ServingEnvir
 
 def test_the_slow_service_gives_every_arm_of_a_round_the_same_delays(environment: ServingEnvironment) -> None:
     """The stream's seed is the part before the dot."""
-    given = []
-    for stream in ("5.1", "5.2", "6.3"):
+
+    def given(stream: str) -> list[float]:
         for _ in range(5):
             get(f"{environment.slow_url}/{stream}/?delay=0.4")
-        given.append(environment.delays_given(stream))
-    first, second, other = (np.array(delays) for delays in given)
+        return environment.delays_given(stream)
+
+    with ThreadPoolExecutor() as together:
+        first, second, other = map(np.array, together.map(given, ("5.1", "5.2", "6.3")))
     # Medians: a stalled host makes single timers late.
     assert np.median(np.abs(first - other)) > 3 * np.median(np.abs(first - second))
 
@@ -291,7 +296,8 @@ def test_processes_started_by_a_child_end_with_it(tmp_path: Path) -> None:
     )
     child = Child("a parent", ["-c", code], tmp_path / "log")
     grandchild = psutil.Process(child.receive(30)["pid"])
-    child.stop(grace=0.2)
+    child.grace = 0.2
+    child.stop()
     _, alive = psutil.wait_procs([grandchild], timeout=10)
     assert not child.alive
     assert not alive

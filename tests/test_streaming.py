@@ -70,11 +70,12 @@ def test_replies_are_equal_as_far_as_both_were_read(one: Reply, other: Reply, eq
 def test_what_was_not_read_is_said_in_words() -> None:
     compared = Compared(requests=4, heads=("GET /video",), unanswered=("GET /wait",))
     said = "\n".join(equality_lines(["a", "b"], compared))
+    assert equality_lines(["a"], compared)[0] == "a answers 4 requests"
     assert "a and b give the same answers to 4 requests" in said
     assert "GET /video: compared by status and headers alone" in said
     assert "GET /wait: left out: not answered in time" in said
     assert "MiB" not in said
     assert "no OpenAPI document" in equality_lines(["a"], Compared(requests=0))[0]
     first, left_out = equality_lines(["a"], Compared(requests=0, unsteady=("GET /now",)))
-    assert first == "a start; their answers were not compared"
+    assert first == "a starts; its answers were not compared"
     assert left_out.startswith("  GET /now: left out")

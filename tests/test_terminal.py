@@ -54,6 +54,17 @@ def test_names_stay_whole_beside_failure_rates(tmp_path: Path, width: int) -> No
     assert "0% / 0.75%" in out.getvalue()
 
 
+def test_long_names_of_arms_leave_room_for_scenarios_and_advice(tmp_path: Path) -> None:
+    plan = scripted.plan(("storefront-base", "storefront-head"), [("list-products", 8)])
+    run, directory = scripted.run(
+        tmp_path, plan, lambda *_: Scripted(requests=2_000, latency=0.01, canary=0.02)
+    )
+    cards = conclude(run, Readings(directory)).cards
+    out = StringIO()
+    Console(file=out, width=80, color_system=None).print(terminal.card_table(run, cards, 80))
+    assert out.getvalue().splitlines()[-1].startswith("list-products  either  21.8 ms / 21.8 ms")
+
+
 def view_of(known: Known, shape: str, height: int) -> tuple[LiveView, list[str]]:
     """The live view after a round, and its lines."""
     found = known[shape]
@@ -101,3 +112,5 @@ def test_without_a_terminal_every_decided_cell_is_a_line(tmp_path: Path) -> None
     told_lines = out.getvalue().splitlines()
     assert told_lines[0].startswith("  ping at 1 user: async serves 1.40 times as much as sync")
     assert told_lines[-1] == "round 4 of 20 done after 1 s: 1 cell open, at most 30 s left"
+    lines.round_ends(run, 20, [run.plan.cells[1]], 0.0)
+    assert out.getvalue().splitlines()[-1] == "round 20 of 20 done after 1 s: 1 cell not decided"

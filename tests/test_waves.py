@@ -12,14 +12,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 
-from loadtests.measure.generator import generator
 from loadtests.measure.validity import closed_faults
 from loadtests.records.samples import SAMPLE_ROW, Samples
-from loadtests.system.processes import OWN_BOOT
+from loadtests.system.processes import OWN_BOOT, Child
 from reports.analysis.readings import Reading, read
 from tests.serving import loaded, read_samples
 
@@ -119,27 +119,25 @@ def waiting(seconds: float) -> Iterator[str]:
 
 @pytest.mark.alone
 def test_users_of_a_real_generator_start_spread_and_their_throughput_is_that_of_the_wait(
-    tmp_path: Path,
+    locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:
     """A wait that is 17 % longer; in no sixth of it do half of the users start, of whom a stalled host may
     hold up some. The load continues until the requests in flight at the window's end are answered."""
     found, path = [], tmp_path / "s.npz"
-    with generator(tmp_path, {}) as child:
-        child.receive(OWN_BOOT)
-        for seconds in (0.1, 0.117):
-            with waiting(seconds) as url:
-                facts = loaded(child, url, path, users=48, turn=seconds, warmup=0.1, window=0.5)
-            samples, window = read_samples(path), facts["window"]
-            found.append(read(samples, window, counted=Samples.share_in).throughput)
-            firsts = np.sort(samples.start)[:48]
-            sixths, _ = np.histogram(firsts - firsts[0], bins=6, range=(0.0, seconds))
-            assert sixths.max() < 24, sixths
-            at_the_end = (samples.start < window) & (samples.end >= window)
-            assert at_the_end.sum() == 48
-            assert samples.end[at_the_end].max() <= window + facts["tail"] + seconds
-        with waiting(0.0) as url:
-            facts = loaded(child, url, path, users=48, turn=0.02, warmup=0.1, window=0.3)
+    for seconds in (0.1, 0.117):
+        with waiting(seconds) as url:
+            facts = loaded(locust[0], url, path, users=48, turn=seconds, warmup=0.1, window=0.5)
         samples, window = read_samples(path), facts["window"]
+        found.append(read(samples, window, counted=Samples.share_in).throughput)
+        firsts = np.sort(samples.start)[:48]
+        sixths, _ = np.histogram(firsts - firsts[0], bins=6, range=(0.0, seconds))
+        assert sixths.max() < 24, sixths
+        at_the_end = (samples.start < window) & (samples.end >= window)
+        assert at_the_end.sum() == 48
+        assert samples.end[at_the_end].max() <= window + facts["tail"] + seconds
+    with waiting(0.0) as url:
+        facts = loaded(locust[0], url, path, users=48, turn=0.02, warmup=0.1, window=0.3)
+    samples, window = read_samples(path), facts["window"]
     # Counting requests that ended says 0.99.
     assert found[1] / found[0] == pytest.approx(0.1 / 0.117, rel=0.1)
     # A fast endpoint: what ended in the window is what its shares add up to, except at the edges.

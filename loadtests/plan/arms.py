@@ -203,6 +203,18 @@ class ArmSettings:
                 raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
 
 
+def of_one_environment(arms: Mapping[str, Arm]) -> dict[str, Arm]:
+    """Arms, by the text of each. An app without an environment beside it, as in a worktree of the other arm's
+    repository, is served by the environment found for the others: with our packages on one side, the
+    difference would be theirs."""
+    free = {text: arm for text, arm in arms.items() if ",python=" not in text and arm.app_dir is not None}
+    found = {arm.python for arm in free.values() if arm.python is not None}
+    if len(found) != 1:
+        return dict(arms)
+    (python,) = found
+    return {**arms, **{text: arm.model_copy(update={"python": python}) for text, arm in free.items()}}
+
+
 def home_of(name: str, cwd: str, app_dir: str, python: str | None) -> dict[str, str | None]:
     """The directory that an app is imported from, and the interpreter that serves it, where its arm names
     neither. Raises PlanError for a path that is none."""
@@ -294,7 +306,8 @@ def axis(text: str) -> tuple[str, tuple[str, ...]]:
 
 def variant(arm: Arm, chosen: dict[str, str]) -> Arm:
     """`arm` with some of its knobs set, and a name that says so. Raises PlanError."""
-    serving, env = arm.serving.model_dump(), dict(arm.env)
+    # Only what was asked for: the rest depends on what the interpreter has installed.
+    serving, env = arm.serving.model_dump(exclude_unset=True), dict(arm.env)
     for name, value in chosen.items():
         target = SHORT.get(name, name)
         if target.startswith("env."):

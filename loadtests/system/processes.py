@@ -56,6 +56,9 @@ class NoResponse(ChildFailed):
 class Child:
     """A Python process that exchanges JSON lines on its pipes and logs to a file."""
 
+    grace = 4.0
+    """Seconds from SIGTERM to SIGKILL."""
+
     def __init__(
         self,
         name: str,
@@ -182,13 +185,13 @@ class Child:
             if self.alive:
                 self._process.send_signal(signal.SIGTERM)
 
-    def stop(self, grace: float = 4.0) -> None:
-        """End the child and what it started: SIGTERM, then SIGKILL after `grace` seconds."""
+    def stop(self) -> None:
+        """End the child and what it started: SIGTERM, then SIGKILL."""
         self.ask_to_end()
         started = self._started or []
         if self.alive:
             try:
-                self._process.wait(grace)
+                self._process.wait(self.grace)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

@@ -9,7 +9,7 @@ from loadtests.records import Frozen
 
 Style = Literal["def", "async def", "generator", "async generator", "class"]
 
-Role = Literal["route", "socket", "event", "app", "dependency", "middleware", "handler"]
+Role = Literal["route", "socket", "event", "app", "dependency", "middleware", "handler", "task"]
 
 HOPS: Mapping[Style, int] = {"def": 1, "class": 1, "generator": 2, "async def": 0, "async generator": 0}
 """Calls handed to a worker thread: FastAPI runs everything but coroutines in one, classes included; a
@@ -28,6 +28,8 @@ class ChainStep(Frozen):
     name: str
     file: str | None = None
     line: int | None = None
+    coroutine: bool = False
+    """It runs on the loop, whatever calls it."""
 
 
 class Blocks(Frozen):
@@ -39,6 +41,9 @@ class Blocks(Frozen):
     kind: Literal["waits", "file", "computes"] = "waits"
     chain: tuple[ChainStep, ...] = ()
     """The functions that lead to it, the first below what the framework calls."""
+
+    task: bool = False
+    """It is reached in a task, or another call of the event loop, that the function starts."""
 
     @property
     def reads_file(self) -> bool:
@@ -149,6 +154,17 @@ class ErrorHandler(Called):
         return "handler"
 
 
+class Startup(Called):
+    """What runs while the app starts and stops; the tasks that it starts run beside the requests."""
+
+    def __str__(self) -> str:
+        return "every route"
+
+    @property
+    def role(self) -> Role:
+        return "task"
+
+
 class Pool(Frozen):
     """A pool of database connections."""
 
@@ -170,8 +186,8 @@ class Anatomy(Frozen):
     pools: tuple[Pool, ...] = ()
     middleware: tuple[InFront, ...] = ()
     handlers: tuple[ErrorHandler, ...] = ()
-    lifespan: tuple[Called, ...] = ()
-    """What runs while the app starts and stops, when no request waits."""
+    lifespan: tuple[Startup, ...] = ()
+    """What runs while the app starts and stops, when no request waits, and the tasks that it starts."""
     unread: tuple[UnreadCall, ...] = ()
     """What was not looked into at all: frameworks that are not known, libraries in front of the routes."""
     frameworks: tuple[str, ...] = ()

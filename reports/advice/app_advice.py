@@ -156,6 +156,9 @@ def advise(anatomy: Anatomy, in_flight: int) -> list[Finding]:
     found: list[tuple[str, Problem]] = []
     for one in (*anatomy.middleware, *anatomy.handlers):
         found += [(str(one), problem) for problem in blocked(one)]
+    for start in anatomy.lifespan:
+        tasks = tuple(call for call in start.blocks if call.task)
+        found += [(str(start), problem) for problem in blocked(start.model_copy(update={"blocks": tasks}))]
     for route in anatomy.routes:
         found += [(str(route), problem) for one in (route, *route.dependencies) for problem in blocked(one)]
         found += [(str(route), problem) for problem in wedged(route, anatomy, in_flight)]
@@ -196,6 +199,8 @@ def blocked(one: Called) -> list[Problem]:
     if one.runs != "loop":
         return []
     threads = one.role in ("route", "dependency", "handler") and one.may_be_def and not one.awaits
+    # A plain function that hands a coroutine on leaves it on the loop.
+    threads = threads and not any(step.coroutine for call in one.blocks for step in call.chain)
     caller = Caller(one.role, one.name, one.style, threads)
     waits = tuple(call for call in one.blocks if not call.reads_file)
     files = tuple(call for call in one.blocks if call.reads_file)

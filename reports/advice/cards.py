@@ -340,7 +340,10 @@ def missing_notes(top: AtLoad) -> list[Note]:
     """The arm whose neighbours' waits are not known, where nothing is advised for that."""
     if top.choice != NOT_DECIDED or top.ways.ahead is not None or top.verdict.verdict not in AHEAD:
         return []
-    return [PulseMissing(name) for name, limits in top.limits.items() if stalls(limits)]
+    # Of the arm that is ahead, or the one that holds its event loop.
+    ahead = {"faster": top.verdict.arm, "slower": top.verdict.reference}.get(top.verdict.verdict)
+    names = [name for name in top.signs if name == ahead or stalls(top.limits[name])]
+    return [PulseMissing(name) for name in names[:1]]
 
 
 def crossover(ordered: Sequence[AtLoad]) -> tuple[float, float] | None:

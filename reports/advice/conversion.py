@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadtests.plan.cells import Metric
-from loadtests.records import Cell, Run
+from loadtests.records import Cell, LightKind, Run
 from reports.advice.cards import Card
 from reports.analysis.catalogue import is_twin
 from reports.analysis.signs import CanaryTimes
@@ -34,7 +34,9 @@ class RouteStep:
     served: tuple[float | None, float | None]
     """Requests per second of the reference and of the other arm."""
     waits: tuple[CanaryTimes | None, CanaryTimes | None]
-    """What an `async def` neighbour waits beside each."""
+    """What a neighbour waits beside each."""
+    neighbour: LightKind
+    """The pulse, or, where an arm has none, the canary."""
 
     @property
     def gain(self) -> float:
@@ -77,6 +79,8 @@ def conversions(run: Run, cards: Sequence[Card]) -> tuple[Conversion, ...]:
 def step_of(card: Card, reference: str) -> RouteStep:
     """A card as a step."""
     names = (reference, card.arm)
+    kind: LightKind = "pulse" if all(card.pulses.get(name) for name in names) else "canary"
+    waits = card.pulses if kind == "pulse" else card.neighbours
     return RouteStep(
         scenario=card.scenario,
         cell=card.verdict.cell,
@@ -84,7 +88,8 @@ def step_of(card: Card, reference: str) -> RouteStep:
         metric=card.verdict.metric,
         ratio=card.verdict.ratio,
         served=(card.served.get(names[0]), card.served.get(names[1])),
-        waits=(card.pulses.get(names[0]), card.pulses.get(names[1])),
+        waits=(waits.get(names[0]), waits.get(names[1])),
+        neighbour=kind,
     )
 
 

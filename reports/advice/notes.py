@@ -36,7 +36,7 @@ class LightRoutesAsync:
 
 @dataclass(frozen=True)
 class PulseMissing:
-    """An arm holds its event loop, and without a pulse it is not known how much longer others wait for it."""
+    """Without a pulse it is not known how long `async def` neighbours wait beside this arm, nor the other."""
 
     arm: str
 

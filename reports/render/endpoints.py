@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from os.path import commonprefix
+from textwrap import wrap
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +21,9 @@ HEAD = (
 
 NARROW = ("endpoint", "arm", "requests", "failed", "p50", "p95", "p99", "ratio", "interval")
 """The columns that fit 80 characters."""
+
+LONGEST_LABEL = 14
+"""Characters of an arm's name in a line of the terminal's table."""
 
 MOST_ENDPOINTS = 50
 """Endpoints of a mixture that are shown, those with the most requests; all are in the JSON."""
@@ -78,13 +83,32 @@ def table(several: Sequence[ComparedEndpoint], width: int) -> Table:
     for name in columns:
         text = name in ("endpoint", "arm")
         grid.add_column(
-            name, justify="left" if text else "right", no_wrap=not text, overflow="fold",
+            name, justify="left" if text else "right", no_wrap=name != "endpoint", overflow="fold",
             min_width=8 if name == "endpoint" else None,
         )  # fmt: skip
+    labels = arm_labels(dict.fromkeys(arm for one in several for arm in one.figures))
     for one in several:
         # A long name takes the lines of both arms.
-        both = rows(one)
-        grid.add_row(
-            escape(one.endpoint), *(escape("\n".join(row[name] for row in both)) for name in columns[1:])
-        )
+        grid.add_row(escape(one.endpoint), *map(escape, lines_of_arms(rows(one), labels, columns[1:])))
     return grid
+
+
+def arm_labels(arms: Iterable[str]) -> Mapping[str, list[str]]:
+    """Lines for the names of arms; of two, what they do not have in common: `base` and `head`."""
+    names = list(arms)
+    common = commonprefix(names).rpartition("-") if len(names) == 2 else ("", "", "")  # noqa: RUF071  # no paths
+    start = len(common[0] + common[1])
+    cut = {name: name[start:] or name for name in names}
+    return {name: wrap(cut[name], LONGEST_LABEL, break_on_hyphens=False) for name in names}
+
+
+def lines_of_arms(
+    found: Sequence[Mapping[str, str]], labels: Mapping[str, list[str]], columns: Sequence[str]
+) -> Iterator[str]:
+    """The text of each column: an arm takes as many lines as its name, so that figures stay beside it."""
+    for column in columns:
+        lines: list[str] = []
+        for row in found:
+            label = labels[row["arm"]]
+            lines += label if column == "arm" else [row[column], *[""] * (len(label) - 1)]
+        yield "\n".join(lines)

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from loadtests.records import Cell
 from reports.advice.cards import Card
+from reports.advice.conversion import Conversion
 from reports.analysis.bounds import predictions
 from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.verdicts import Verdict
@@ -28,6 +29,12 @@ from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
 from reports.wording import units
 from reports.wording.advice.cards import card_advice, card_figures, card_lines, card_range
+from reports.wording.advice.conversion import (
+    CONVERSION_HEAD,
+    conversion_row,
+    conversion_text,
+    conversion_title,
+)
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
 from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
@@ -95,6 +102,8 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         portrait_heads=PORTRAIT_HEADS,
         portrait_rows=portraits.rows(conclusions.portraits),
         cards=[card_view(card, conclusions) for card in conclusions.cards],
+        conversion_head=CONVERSION_HEAD,
+        conversions=list(map(conversion_view, conclusions.conversions)),
         advices=list(dict.fromkeys(map(card_advice, conclusions.cards))),
         failed=failure_lines(conclusions.failure_kinds),
         unlike=unlike_lines(run, conclusions.verdicts),
@@ -206,6 +215,15 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
             ("thread hops", hops),
             ("memory", memory),
         ],
+    }
+
+
+def conversion_view(plan: Conversion) -> dict[str, Any]:
+    """What to convert, in order of gain."""
+    return {
+        "title": conversion_title(plan),
+        "text": conversion_text(plan),
+        "rows": list(map(conversion_row, plan.steps)),
     }
 
 

@@ -41,7 +41,7 @@ def trial_lines(trial: Trial) -> list[str]:
 
 def expected(least: float, most: float) -> str:
     """What a run takes that was announced otherwise."""
-    return f"this run takes {duration_text(least, most)} in all, other than announced"
+    return f"this run takes {duration_text(least, most)} in all, not as announced"
 
 
 def waiting(other: str, place: int) -> str:
@@ -136,11 +136,13 @@ class Lines:
         if closed:
             for line in standing_lines(run, self.readings, closed):
                 say(self.console, f"  {line}")
-        left = f"{counted(len(open_cells), 'cell')} open, at most {units.span(seconds_left)} left"
+        cells = counted(len(open_cells), "cell")
+        more = round < run.plan.max_rounds
+        left = f"{cells} open, at most {units.span(seconds_left)} left" if more else f"{cells} not decided"
         say(
             self.console,
             f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: "
-            + (left if open_cells else "every cell is decided"),
+            + (left if open_cells else "no cell is open"),
         )
 
 

@@ -44,6 +44,10 @@ STYLES: dict[VerdictWord, str] = {
 }  # fmt: skip
 
 
+LONGEST_PAIR = 22
+"""Characters of the names of two arms in one line of a heading."""
+
+
 def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
     """The primary verdicts with intervals; p50 and p95 as well where there is room."""
     failing = any(any(verdict.failed.values()) for verdict in found if verdict.primary)
@@ -116,6 +120,8 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     arms = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
     shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
+    # Side by side, long names would leave the other columns a few letters.
+    shown = shown if len(shown) <= LONGEST_PAIR else shown.replace(" / ", " /\n")
     # Where there is no room: hops follow from the code, memory hardly differs, and what is served stands in
     # the table above.
     room = (

@@ -68,7 +68,7 @@ def fresh_text(plan: Plan) -> str:
         return "fresh server and database for every trial"
     if all(arm.copied is not None for arm in own):
         return "fresh server and copy of its data for every trial"
-    return "fresh server for every trial; data outside it stays (copy=PATH or --before-trial renews it)"
+    return "fresh server for every trial; the app's data stays (copy=PATH or --before-trial renews it)"
 
 
 def arm_text(run: Run, arm: Arm) -> str:
@@ -178,7 +178,7 @@ def cells_text(plan: Plan) -> str:
 
 def equality_lines(arms: Sequence[str], compared: Compared) -> list[str]:
     """Whether the arms answer alike, then what of their answers was not read."""
-    names = " and ".join(arms)
+    names, one = " and ".join(arms), len(arms) == 1
     parts = (
         (compared.heads, "compared by status and headers alone: the body did not end in time"),
         (compared.beginnings, "compared by the first bytes of the body: it is larger than 8 MiB"),
@@ -187,9 +187,12 @@ def equality_lines(arms: Sequence[str], compared: Compared) -> list[str]:
     )
     lines = [f"  {', '.join(requests)}: {what}" for requests, what in parts if requests]
     if compared.requests:
-        return [f"{names} give the same answers to {counted(compared.requests, 'request')}", *lines]
+        requests = counted(compared.requests, "request")
+        answered = f"{names} answers {requests}"
+        return [answered if one else f"{names} give the same answers to {requests}", *lines]
     why = "" if lines else ", since no OpenAPI document lists any requests"
-    return [f"{names} start; their answers were not compared{why}", *lines]
+    begins = f"{names} starts; its" if one else f"{names} start; their"
+    return [f"{begins} answers were not compared{why}", *lines]
 
 
 def in_force_text(found: InForce) -> str:

@@ -1,6 +1,7 @@
 """Everything that a framework calls, in apps of many shapes: lines marked `# wrong` hold the event loop while
 requests are served, lines marked `# fine` do not."""
 
+import asyncio
 import contextlib
 import functools
 import time
@@ -8,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import socketio  # type: ignore[import-untyped]  # as it comes
-from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, WebSocket
 from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
@@ -100,6 +101,28 @@ classes = Starlette(
 async def life(_: FastAPI) -> AsyncIterator[None]:
     time.sleep(0)  # fine
     yield
+
+
+async def poll() -> None:
+    time.sleep(0)  # wrong
+
+
+@contextlib.asynccontextmanager
+async def beside(_: FastAPI) -> AsyncIterator[None]:
+    time.sleep(0)  # fine
+    task = asyncio.create_task(poll())
+    yield
+    task.cancel()
+
+
+async def handed_on(tasks: BackgroundTasks) -> None:
+    tasks.add_task(poll)
+
+
+polling = FastAPI(lifespan=beside)
+polling.get("/handed-on")(handed_on)
+for number in range(12):
+    polling.include_router(APIRouter(), prefix=f"/{number}")
 
 
 async def of_the_app() -> None:

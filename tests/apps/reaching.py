@@ -3,6 +3,7 @@ names the functions that reach it, after `held by`."""
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import functools
@@ -14,11 +15,12 @@ import sqlite3
 import subprocess
 import threading
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import anyio
 import httpx
@@ -29,6 +31,11 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.responses import StreamingResponse
 
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from nowhere import Missing  # type: ignore[import-not-found]  # as of a package for type checkers
+
 app = FastAPI()
 engine = create_engine("sqlite://")
 SessionLocal = sessionmaker(engine)
@@ -36,6 +43,7 @@ lock = threading.Lock()
 jobs: queue.Queue[int] = queue.Queue()
 pool = ThreadPoolExecutor(1)
 registry: dict[str, Callable[[], None]] = {}
+several: list[Callable[[], None]] = [functools.partial(print, number) for number in range(20)]
 
 
 class Base:
@@ -86,6 +94,51 @@ class Client(Base):
 client = Client(httpx.Client())
 
 
+class Upper(Client):
+    """Its methods call those above it."""
+
+    def ask(self) -> int:
+        return super().ask()
+
+    @functools.cached_property
+    def length(self) -> int:
+        time.sleep(0.01)  # held by wrong_cached_property
+        return 1
+
+    @property
+    def lazy(self) -> sqlite3.Connection:
+        if self._lazy is None:
+            self._lazy = sqlite3.connect(":memory:")  # held by wrong_filled_later
+        return self._lazy
+
+    _lazy: sqlite3.Connection | None = None
+
+
+class Source(abc.ABC):
+    """What a source does is written below it."""
+
+    @abc.abstractmethod
+    async def fetch(self) -> int:
+        """A number."""
+
+    @abc.abstractmethod
+    async def check(self) -> None:
+        time.sleep(0.01)  # held by wrong_abstract_with_body
+
+
+class Waiting(Source):
+    async def fetch(self) -> int:
+        time.sleep(0.01)  # held by wrong_abstract
+        return 1
+
+    async def check(self) -> None:
+        await super().check()
+
+
+class Sink(Protocol):
+    def put(self, number: int) -> None: ...
+
+
 @dataclass
 class Settings:
     path: Path = field(default_factory=Path)
@@ -107,6 +160,68 @@ def get_db() -> Iterator[Session]:
 
 def get_client() -> Client:
     return client
+
+
+class View:
+    """A class-based view: FastAPI's dependencies are its attributes."""
+
+    db: Session = Depends(get_db)
+
+    async def save(self) -> None:
+        self.db.commit()  # held by wrong_view
+
+
+class OpenAI:
+    """As the package's client, which the tests do without: its resources are cached properties."""
+
+    @functools.cached_property
+    def chat(self) -> Chat:
+        return Chat()
+
+
+class AsyncOpenAI:
+    @functools.cached_property
+    def chat(self) -> AsyncChat:
+        return AsyncChat()
+
+
+class Chat: ...
+
+
+class AsyncChat: ...
+
+
+for kind in (OpenAI, AsyncOpenAI, Chat, AsyncChat):
+    kind.__module__ = "openai"
+
+
+@functools.lru_cache
+def settled() -> bytes:
+    return Path(__file__).read_bytes()
+
+
+settled()
+
+
+every_client = [client]
+by_name = {"a": client}
+
+
+class Several:
+    def __init__(self, clients: list[Client] | None = None) -> None:
+        if clients is None:
+            clients = every_client
+        self.clients = clients
+
+
+made_at_start: sqlite3.Connection | None = None
+unnamed_at_start: Any = None
+
+
+def start() -> None:
+    global made_at_start, unnamed_at_start  # noqa: PLW0603  # as people write it
+    made_at_start = sqlite3.connect(":memory:")
+    unnamed_at_start = Client(httpx.Client())
 
 
 @functools.lru_cache
@@ -156,6 +271,35 @@ async def helper() -> int:
 
 async def wrong_inherited() -> int:
     return client.ask()
+
+
+async def wrong_super() -> int:
+    return Upper(httpx.Client()).ask()
+
+
+async def wrong_cached_property(upper: Annotated[Upper, Depends(Upper)]) -> int:
+    return upper.length
+
+
+async def wrong_filled_later(upper: Annotated[Upper, Depends(Upper)]) -> None:
+    upper.lazy.commit()  # held by wrong_filled_later
+
+
+async def wrong_abstract(source: Annotated[Source, Depends()]) -> int:
+    return await source.fetch()
+
+
+async def wrong_view(view: Annotated[View, Depends(View)]) -> None:
+    await view.save()
+
+
+async def wrong_abstract_with_body(source: Annotated[Waiting, Depends()]) -> None:
+    await source.check()
+
+
+async def wrong_global() -> None:
+    if made_at_start is not None:
+        made_at_start.commit()  # held by wrong_global
 
 
 async def wrong_constructed() -> int:
@@ -214,6 +358,29 @@ async def wrong_cached() -> int:
 @logged
 async def wrong_decorated() -> int:
     return 1
+
+
+@contextlib.asynccontextmanager
+async def timed() -> AsyncIterator[None]:
+    yield
+
+
+@timed()
+@timed()
+async def wrong_library_decorators() -> None:
+    time.sleep(0.01)  # held by wrong_library_decorators
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    yield
+
+
+guarded_ask = guarded()(client.ask)
+
+
+async def wrong_decorated_method() -> int:
+    return guarded_ask()
 
 
 @quietly
@@ -299,6 +466,32 @@ async def wrong_file() -> str:
 
 async def wrong_copied() -> None:
     shutil.copyfile("a", "b")  # held by wrong_copied
+
+
+async def wrong_archive() -> None:
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.write("a")  # held by wrong_archive
+
+
+async def wrong_sdk() -> None:
+    OpenAI().chat.completions.create(model="x")  # type: ignore[attr-defined]  # held by wrong_sdk
+
+
+async def wrong_path() -> bytes:
+    with (settings.path / "a").joinpath("b").open("rb") as found:  # held by wrong_path
+        return found.read()
+
+
+async def wrong_registered(name: str) -> int:
+    return by_name.get(name, client).ask()
+
+
+async def wrong_every_registered() -> list[int]:
+    return [one.ask() for one in by_name.values()]
+
+
+async def wrong_chosen() -> list[int]:
+    return [one.ask() for one in Several().clients]
 
 
 async def wrong_hash() -> bytes:
@@ -403,6 +596,29 @@ async def fine_middleware(call_next, app, scope, receive, send) -> None:  # type
     await app(scope, receive, send)
 
 
+async def fine_sdk() -> None:
+    await AsyncOpenAI().chat.completions.create(model="x")  # type: ignore[attr-defined]  # as above
+
+
+async def fine_settled() -> bytes:
+    return settled()
+
+
+async def fine_wrapper(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # as people write it
+    async def sent(message: dict[str, Any]) -> None:
+        await send(message)
+
+    await self.app(scope, receive, sent)
+
+
+async def fine_untyped_request(request) -> Any:  # type: ignore[no-untyped-def]  # as people write it
+    return await request.form(), request.url.include_query_params(page=1), request.headers.keys()
+
+
+async def wrong_half_typed(db: Connection, missing: Missing) -> None:
+    db.commit()  # held by wrong_half_typed
+
+
 async def fine_text() -> str:
     return ", ".join(str(one).strip() for one in range(3)).replace("a", "b")
 
@@ -411,10 +627,22 @@ async def unread_state(request: Request) -> int:
     return int(request.app.state.gateway.lookup())
 
 
+async def unread_many(number: int) -> None:
+    several[number]()
+
+
 async def unread_registry(name: str) -> None:
     handler = registry[name]
     handler()
     getattr(client, name)()
+
+
+async def unread_global() -> int:
+    return int(unnamed_at_start.ask())
+
+
+async def unread_protocol(sink: Annotated[Sink, Depends()]) -> None:
+    sink.put(1)
 
 
 async def unread_parameter(service) -> int:  # type: ignore[no-untyped-def]  # as people write it

@@ -37,6 +37,7 @@ def renamed(arm: Arm, side: str, revision: str, python: str | None) -> Arm:
     values = {
         **arm.model_dump(),
         "name": f"{arm.name}-{side}",
+        "serving": arm.serving,  # as it is: a dump would claim that each of its settings was asked for
         "app_dir": arm.app_dir or OUR_DIRECTORY,
         "revision": revision,
         "python": python,

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.plan.arms import BUILT_IN, Arm, ArmSettings, Hybrid, Serving, pairs, parse_arm
+from loadtests.plan.arms import (
+    BUILT_IN,
+    Arm,
+    ArmSettings,
+    Hybrid,
+    Serving,
+    of_one_environment,
+    pairs,
+    parse_arm,
+)
 from loadtests.plan.fields import validated
 from loadtests.plan.values import parts
 
@@ -28,6 +37,7 @@ def parse_arms(
     """The arms that `texts` describe, see `parse_arm` and `parse_hybrid`. `others`: more of them, of which
     hybrids may be made. Raises PlanError."""
     plain = {text: parse_arm(text, app_dir, python) for text in texts if not is_hybrid(text)}
+    plain = of_one_environment(plain)
     if len(plain) == len(texts):
         return tuple(plain.values())
     more = [parse_arm(text, app_dir, python) for text in others if not is_hybrid(text) and text not in plain]

@@ -33,10 +33,12 @@ def ways(
     first, second = (way(name, found[name], kind) for name in (verdict.reference, verdict.arm))
     waits = neighbour.interval if neighbour is not None and verdict.verdict in COMPARED else None
     numbers = Ways(first, second, AHEAD.get(verdict.verdict), served(verdict, first, second), waits)
-    return numbers if kind == "pulse" and neighbour is not None else without_pulse(numbers, limits)
+    return numbers if kind == "pulse" and neighbour is not None else without_pulse(numbers, found, limits)
 
 
-def without_pulse(numbers: Ways, limits: Mapping[str, tuple[Bottleneck, ...]]) -> Ways:
+def without_pulse(
+    numbers: Ways, found: Mapping[str, Signs | None], limits: Mapping[str, tuple[Bottleneck, ...]]
+) -> Ways:
     """The numbers, of which the canary's may mislead: where a `def` route answers it, it may only wait for a
     thread, as an `async def` neighbour would not."""
     first, second = numbers.first, numbers.second
@@ -45,8 +47,10 @@ def without_pulse(numbers: Ways, limits: Mapping[str, tuple[Bottleneck, ...]]) -
     worse = rule.harmful(numbers)
     if worse is not None and (worse is behind or worse in stalled or numbers.ahead == "neither"):
         return numbers
-    # One of them holds its event loop, and how long that keeps others waiting is not known beside the other.
-    unknown = len(stalled) == 1 and stalled[0] is not behind
+    # Heartbeats tell a queue for threads from a late event loop; external servers have none.
+    blind = worse is not None and (seen := found[worse.name]) is not None and seen.queued is None
+    # Where one holds its event loop, what an `async def` neighbour waits beside the other is not known.
+    unknown = blind or (len(stalled) == 1 and stalled[0] is not behind)
     return replace(numbers, waits=None, ahead=None if unknown else numbers.ahead)
 
 

@@ -43,16 +43,45 @@ def growing(beats: Heartbeats | None, samples: Samples, windows: Sequence[Slice]
     ended = int((samples.ok & inside(samples.end, windows)).sum())
     if more is None or not ended:
         return {}
+    resting = in_flight(samples, at) == 0
+    earlier = float(np.mean([(samples.ok & (samples.end < one.opened)).sum() for one in windows]))
     found: dict[BacklogKind, float] = {}
     for kind, column in COLUMNS.items():
-        grown = grown_of_all(beats, counted, at, getattr(beats, column), windows)
+        counts = getattr(beats, column)
+        grown = grown_of_all(beats, counted, at, counts, windows)
         if grown is None:
             continue
         usual = float(flying.mean())
         if grown < max(FEWEST, usual):
             found[kind] = 0.0
         elif more < grown / 10.0:
-            found[kind] = (grown - max(0.0, more)) / ended if grown >= REST * usual else 0.0
+            # What earlier responses left behind is there when a window opens, too.
+            own = at_openings(beats, resting, at, counts, windows) - earlier * grown / ended
+            found[kind] = (grown - max(0.0, more)) / ended if grown >= REST * max(usual, own) else 0.0
+    return found
+
+
+def at_openings(
+    beats: Heartbeats,
+    resting: NDArray[np.bool_],
+    at: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    windows: Sequence[Slice],
+) -> float:
+    """The mean count with which windows open, by their lines, beyond the least without requests in flight,
+    where one was seen: of all workers together. A request in flight may be several pieces of work: under a
+    BaseHTTPMiddleware, seven tasks, and more where the event loop is busy."""
+    found = 0.0
+    length = sum(one.window for one in windows)
+    for worker in np.unique(beats.worker):
+        mine = (beats.worker == worker) & np.isfinite(counts)
+        slope = (growth(at[mine], counts[mine], windows) or 0.0) / length
+        here = [(one, mine & inside(at, (one,))) for one in windows]
+        levels = [
+            counts[now].mean() - slope * (at[now].mean() - one.opened) for one, now in here if now.any()
+        ]
+        idle = counts[mine & resting].min(initial=np.inf)
+        found += float(np.mean(levels) - (idle if np.isfinite(idle) else 0.0)) if levels else 0.0
     return found
 
 

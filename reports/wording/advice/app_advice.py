@@ -98,6 +98,8 @@ def said(caller: Caller, calls: Sequence[Blocks]) -> str:
     match caller.role:
         case "middleware" | "handler":
             return f"{caller.role} {caller.name} ({caller.style}) calls {what}"
+        case "task":
+            return f"a task that {caller.name} starts calls {what}"
         case "dependency":
             return f"{caller.style} calls {what} in its dependency {caller.name}"
         case "route" | "socket" | "event" | "app":
@@ -118,6 +120,8 @@ def remedy(caller: Caller) -> str:
         return "run it in a thread (sync_to_thread=True)"
     if caller.style == "def" and caller.role == "handler":
         return "keep what waits out of it"
+    if caller.role == "task":
+        return waits
     if caller.style == "def":
         return "make it `async def`, and " + waits
     return f"use `def`, or {waits}" if caller.may_be_def else waits
@@ -206,6 +210,8 @@ def place_text(found: Finding) -> str:
     match found.problem:
         case BlocksLoop(caller, _) | ReadsFile(caller, _) if caller.role in ("middleware", "handler"):
             return f"{where} ({caller.role} {caller.name})"
+        case BlocksLoop(caller, _) | ReadsFile(caller, _) if caller.role == "task":
+            return f"{where} (a task of {caller.name})"
     return where
 
 

@@ -121,8 +121,8 @@ def note_text(note: Note) -> str:
             )
         case PulseMissing(arm):
             return (
-                f"{arm} holds its event loop, and this run has no pulse: how much longer `async def` "
-                "neighbours wait beside it is not known"
+                f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
+                "known, so it is not advised for its speed"
             )
         case NotForItsSpeed(arm):
             return (

@@ -15,7 +15,7 @@ STEPS: Mapping[Step, str] = {
     "open": "not decided",
 }
 
-CONVERSION_HEAD = ("scenario", "what to do", "served", "ratio", "an async def neighbour waits")
+CONVERSION_HEAD = ("scenario", "what to do", "served", "ratio", "a neighbour waits")
 
 
 def conversion_title(plan: Conversion) -> str:
@@ -25,13 +25,15 @@ def conversion_title(plan: Conversion) -> str:
 
 
 def conversion_row(step: RouteStep) -> tuple[str, ...]:
-    """As CONVERSION_HEAD says; `1,210/s → 2,400/s`."""
+    """As CONVERSION_HEAD says; `1,210/s → 2,400/s`, `32.8 ms → 38.2 ms (p95, pulse)`."""
+    known = [one for one in step.waits if one]
+    about = f" (p{known[0].part * 100:.0f}, {step.neighbour})" if known else ""
     return (
         str(step.cell),
         STEPS[step.step],
         " → ".join(units.rate(one) for one in step.served),
         units.ratio(step.ratio),
-        " → ".join(units.duration(one.response_time if one else None) for one in step.waits),
+        " → ".join(units.duration(one.response_time if one else None) for one in step.waits) + about,
     )
 
 

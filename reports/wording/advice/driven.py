@@ -25,6 +25,9 @@ WHY_MISSED: Mapping[Missed, str] = {
 }
 
 
+NEEDS_LOGIN = "pass a locustfile whose users log in: -f FILE"
+
+
 def seen_text(line: SeenLine, named: bool = False) -> str:
     """`time.sleep holds the event loop for at least 7.50 ms (5 of 5 requests), waiting`; with `which` where
     the call was `named` just before."""
@@ -48,7 +51,8 @@ def reach_text(driven: Driven) -> str:
     said = f"asked {len(driven.reached)} of {whole}, one request at a time"
     reasons: dict[str, list[str]] = {}
     for name, why, status in missed:
-        reason = f"{status}: {WHY_MISSED[why]}" if why == "refused" else WHY_MISSED[why]
+        remedy = NEEDS_LOGIN if status in (401, 403) else WHY_MISSED[why]
+        reason = f"{status}: {remedy}" if why == "refused" else WHY_MISSED[why]
         reasons.setdefault(reason, []).append(name)
     told = "; ".join(f"{listed(names, LISTED)} ({reason})" for reason, names in reasons.items())
     return f"{said}; not reached: {told}" if missed else said

@@ -48,6 +48,7 @@ class Found:
     unread: list[Facts] = field(default_factory=list)
     frameworks: dict[str, None] = field(default_factory=dict)
     seen: set[tuple[int, str]] = field(default_factory=set)
+    known: dict[int, tuple[Any, Mapping[str, Any]]] = field(default_factory=dict)
     within: list[int] = field(default_factory=list)
     """Identities of the apps that are being surveyed, the outermost first."""
 
@@ -73,8 +74,15 @@ class Found:
             "library": foreign,
             "session": holds,
             "connects": connects,
-            **(self.foreign(function, where) if foreign else self.read(readable(function), self.home)),
+            **(self.foreign(function, where) if foreign else self.read_once(function)),
         }
+
+    def read_once(self, function: Any) -> Mapping[str, Any]:
+        """What is read of a function: most dependencies are those of many routes."""
+        if id(function) not in self.known:
+            # With the function: an identity is known as long as its object lives.
+            self.known[id(function)] = function, self.read(readable(function), self.home)
+        return self.known[id(function)][1]
 
     def foreign(self, function: Any, where: str) -> Mapping[str, Any]:
         """A library's function is not read, which is told where it runs on the loop."""

@@ -87,7 +87,8 @@ def pools() -> list[dict[str, Any]]:
         from sqlalchemy.pool import Pool, QueuePool  # noqa: PLC0415  # the app may do without SQLAlchemy
     except ImportError:
         return []
-    found = [one for one in gc.get_objects() if isinstance(one, Pool)]
+    # Not `isinstance`: some libraries keep proxies that import something when they are asked for their class.
+    found = [one for one in gc.get_objects() if issubclass(type(one), Pool)]
     return [
         {
             "kind": type(pool).__name__,

@@ -24,6 +24,10 @@ from .found import Facts, Found, pattern
 SOCKET = ("on_connect", "on_receive", "on_disconnect")
 
 
+MOST_ROUTERS = 300
+"""Routers of one app: each that is included adds a function around the lifespan."""
+
+
 def read_starlette(app: Any, prefix: str, found: Found) -> None:
     """Adds what an app, or a router, calls."""
     held = vars(app)
@@ -48,8 +52,8 @@ def startup(app: Any, found: Found) -> None:
     calls = (getattr(router, "lifespan_context", None),
              *getattr(router, "on_startup", ()), *getattr(router, "on_shutdown", ()))  # fmt: skip
     for call in calls:
-        # FastAPI keeps the lifespans of an app and its routers in the closure of one of its own.
-        merged = closures(innermost(call), None) if callable(call) else ()
+        # FastAPI keeps the lifespans of an app and its routers in the closures of its own, one in another.
+        merged = closures(innermost(call), None, MOST_ROUTERS) if callable(call) else ()
         written = dict.fromkeys(
             innermost(one) for one in (call, *merged) if callable(one) and not library(one)
         )

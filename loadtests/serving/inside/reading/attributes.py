@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
+from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
+from .hints import annotated
 from .program import Program
-from .scope import Scope, definition, parameters, returned
+from .scope import Definition, Scope, definition, filled_later, parameters, rebound, returned
 from .values import (
     PLAIN,
+    Above,
     BoundTo,
     Deep,
     Instance,
@@ -23,6 +27,7 @@ from .values import (
     function_below,
     hinted,
     names,
+    one_held,
     one_of,
     own_class,
     own_code,
@@ -49,22 +54,27 @@ class Attributes:
     def attribute_of(self, base: Value, name: str, node: ast.AST, scope: Scope) -> Value:
         match base:
             case Thing(thing):
-                return self.attribute_of_known(thing, name, node, scope)
+                found = self.attribute_of_known(thing, name, node, scope)
             case Instance():
-                return self.attribute_of_instance(base, name, scope)
+                found = self.attribute_of_instance(base, name, scope)
+            case Above():
+                found = self.attribute_above(base, name)
             case Deep(client):
-                return Deep(client)
+                found = Deep(client)
             case Unknown(text):
-                return Unknown(f"{text}.{name}")
+                found = Unknown(f"{text}.{name}")
             case Plain():
-                return Unknown(f"….{name}") if name == "state" else PLAIN
+                found = Unknown(f"….{name}") if name == "state" else PLAIN
             case _:
-                return PLAIN
+                found = PLAIN
+        return found
 
     def attribute_of_known(self, thing: Any, name: str, node: ast.AST, scope: Scope) -> Value:
         if isinstance(thing, ModuleType):
             found = member(thing, name)
-            return Unknown(f"{thing.__name__}.{name}") if found is ABSENT else Thing(found)
+            file = getattr(thing, "__file__", None) or ""
+            later = found is ABSENT or (found is None and rebound(file, name))
+            return filled_later(thing, name, f"{thing.__name__}.{name}") if later else Thing(found)
         found = inspect.getattr_static(thing, name, ABSENT)
         return self.of_class(thing, found) if inspect.isclass(thing) else self.of_object(thing, name, found)
 
@@ -80,46 +90,81 @@ class Attributes:
         """An attribute of an object, as it was found there or in its class."""
         if found is ABSENT:
             return self.missing(Thing(thing), name)
-        if isinstance(found, property):
-            return self.property(found, Thing(thing))
-        if inspect.isroutine(found) or isinstance(function_below(found), FunctionType):
-            return self.method(found, Thing(thing))
-        if hasattr(type(found), "__get__"):
-            # A slot, or a descriptor of a library: not read, since that would run it.
-            return hinted(annotated_attribute(type(thing), name))
-        return Thing(found)
+        if found is None or injected(found):
+            return self.later(Thing(thing), name, found)
+        known = self.of_its_class(Thing(thing), found)
+        # A slot, or a descriptor of a library: not read, since that would run it.
+        return hinted(annotated_attribute(type(thing), name)) if known is None else known
 
     def attribute_of_instance(self, base: Instance, name: str, scope: Scope) -> Value:
         if isinstance(base.kind, str):
             return BoundTo(SimpleNamespace(__name__=name), base)
         found = inspect.getattr_static(base.kind, name, ABSENT)
-        if isinstance(found, property):
+        if deep(base) and (found is ABSENT or not callable(function_below(found))):
+            return Deep(package_of(base))
+        if found is None or injected(found):
+            return self.later(base, name, found)
+        written = self.of_its_class(base, found)
+        return self.of_its_own(base, name) if written is None else written
+
+    def of_its_class(self, base: Thing | Instance, found: Any) -> Value | None:
+        """An attribute that a class has, if that says what an object of it has."""
+        if getter(found) is not None:
             return self.property(found, base)
         if inspect.isroutine(found) or isinstance(function_below(found), FunctionType):
             return self.method(found, base)
-        if found is not ABSENT and not hasattr(type(found), "__get__"):
-            return Thing(found)
+        return None if found is ABSENT or hasattr(type(found), "__get__") else Thing(found)
+
+    def of_its_own(self, base: Instance, name: str) -> Value:
+        """An attribute that an object is given: by its class's methods, or as its class annotates it."""
         assigned = self.assigned(base, name)
-        if assigned is not None:
-            return assigned
-        told = hinted(annotated_attribute(base.kind, name))
-        return told if told is not PLAIN else self.missing(base, name)
+        told = hinted(annotated_attribute(base.kind, name))  # type: ignore[arg-type]  # a class, known here
+        if assigned is None:
+            return told if told is not PLAIN else self.missing(base, name)
+        return told if assigned is PLAIN else assigned
+
+    def attribute_above(self, base: Above, name: str) -> Value:
+        """An attribute that `super()` finds."""
+        owner = base.owner
+        kinds = kind_of(owner).__mro__ if isinstance(kind_of(owner), type) else ()
+        kinds = kinds if base.below in kinds else base.below.__mro__
+        for kind in kinds[kinds.index(base.below) + 1 :]:
+            found = vars(kind).get(name, ABSENT)
+            if getter(found) is not None:
+                return self.property(found, owner)
+            if found is not ABSENT:
+                return self.method(found, owner) if callable(function_below(found)) else Thing(found)
+        return PLAIN
+
+    def later(self, base: Thing | Instance, name: str, found: Any) -> Value:
+        """An attribute that is filled while the app runs: by FastAPI where its default is a `Depends`, by
+        what the class assigns to it or as it is annotated where that is None."""
+        hint = annotated_attribute(kind_of(base), name)
+        if found is not None:
+            return self.reader.injected(hint, found) or hinted(hint)
+        as_instance = base if isinstance(base, Instance) else Instance(type(base.thing))
+        told = [one for one in (self.assigned(as_instance, name), hinted(hint)) if one not in (None, PLAIN)]
+        if told:
+            return told[0] or PLAIN
+        return Unknown(name) if own_class(kind_of(base)) else PLAIN
 
     def missing(self, base: Thing | Instance, name: str) -> Value:
         """An attribute that is not there yet."""
-        package = names(base)[0].partition(".")[0]
-        if package in DEEP:
-            return Deep(package)
+        if deep(base):
+            return Deep(package_of(base))
+        if blocking_class(base):  # its methods may be made by `__getattr__`
+            return BoundTo(SimpleNamespace(__name__=name), base)
         kind = type(base.thing) if isinstance(base, Thing) else base.kind
         # `app.state` and `request.state` are filled while the app runs.
         filled = name == "state" or full(kind).endswith("datastructures.State")
         return Unknown(name) if filled or own_class(kind) else PLAIN
 
-    def property(self, found: property, owner: Value) -> Value:
-        getter = found.fget
-        if isinstance(getter, FunctionType) and own_code(getter.__code__):
-            return self.reader.run(getter, self.with_self(getter, owner, {}))
-        return returned(getter)
+    def property(self, found: Any, owner: Value) -> Value:
+        function = getter(found)
+        if isinstance(function, FunctionType) and own_code(function.__code__):
+            told = self.reader.run(function, self.with_self(function, owner, {}))
+            return hinted(annotated(function).get("return")) if told is PLAIN else told
+        return returned(function)
 
     def method(self, found: Any, owner: Value) -> Value:
         """A method with its object; a library's is known by the class it belongs to."""
@@ -127,41 +172,53 @@ class Attributes:
         return Thing(below) if isinstance(found, staticmethod) else BoundTo(below, owner)
 
     def assigned(self, base: Instance, name: str) -> Value | None:
-        """What the methods of a class of the app give an attribute of `self`; None where they do not."""
+        """What the methods of a class of the app give an attribute of `self`, the first that is known; None
+        where they do not."""
+        asked = (base.kind, name)
         if not isinstance(base.kind, type):
             return None
-        for one in base.kind.__mro__:
-            methods = [member for member in vars(one).values() if isinstance(member, FunctionType)]
-            for method in sorted(methods, key=lambda member: member.__name__ != "__init__"):
-                node = definition(method) if own_code(method.__code__) else None
-                for value in assignments(node, name) if node is not None else ():
-                    given = base.arguments if method.__name__ == "__init__" else {}
-                    arguments = self.reader.filled(method, {"self": base, **given})
-                    quiet = Scope(node, method, None, arguments)  # type: ignore[arg-type]  # checked above
-                    return self.quietly(value, quiet)
-        return None
+        if asked in self.reader.resolving:
+            self.reader.memory.cuts += 1
+            return None
+        self.reader.resolving.add(asked)
+        try:
+            return self.first_assigned(base, name)
+        finally:
+            self.reader.resolving.remove(asked)
+
+    def first_assigned(self, base: Instance, name: str) -> Value | None:
+        found: list[Value] = []
+        for method, node, value in assigning(base.kind, name):
+            given = base.arguments if method.__name__ == "__init__" else {}
+            arguments = self.reader.filled(method, {"self": base, **given})
+            found.append(self.quietly(value, Scope(node, method, None, arguments)))
+            if not isinstance(found[-1], Plain | Unknown):
+                return found[-1]
+        return one_of(found) if found else None
 
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
         """An expression's value, without noting what it calls: it ran when the object was made."""
         aside = self.reader.aside()
-        return aside.value(node, scope) if len(aside.way) < DEEPEST_ASIDE else PLAIN
+        if len(aside.way) >= DEEPEST_ASIDE:
+            self.reader.memory.cuts += 1
+            return PLAIN
+        for name, given in locals_of(scope.node, node):
+            scope.put(name, aside.value(given, scope))
+        return aside.value(node, scope)
 
     def item(self, base: Value, node: ast.Subscript) -> Value:
         """What a subscript is: of a known dict or list its item; of a client's, more of the client."""
         for one in each(base):
             if isinstance(one, Deep):
                 return one
-            if isinstance(one, Thing | Instance) and names(one)[0].partition(".")[0] in DEEP:
-                return Deep(names(one)[0].partition(".")[0]) if blocking_class(one) else PLAIN
+            if isinstance(one, Thing | Instance) and package_of(one) in DEEP:
+                return Deep(package_of(one)) if deep(one) else PLAIN
             if isinstance(one, Thing) and type(one.thing) in (dict, list, tuple):
-                things = list(one.thing.values()) if type(one.thing) is dict else list(one.thing)
                 key = node.slice.value if isinstance(node.slice, ast.Constant) else ABSENT
                 if type(one.thing) is dict and key in one.thing:
                     return Thing(one.thing[key])
-                # What is not there yet is put there while the app runs.
-                return (
-                    one_of([Thing(thing) for thing in things[:6]]) if things else Unknown(ast.unparse(node))
-                )
+                held = one.thing.values() if type(one.thing) is dict else one.thing
+                return one_held(held, ast.unparse(node))
             if isinstance(one, Thing) and inspect.isclass(one.thing):
                 return one
         return PLAIN
@@ -170,6 +227,25 @@ class Attributes:
         node = definition(function)
         first = parameters(node)[0].arg if node is not None and parameters(node) else "self"
         return {first: owner, **more}
+
+
+def getter(found: Any) -> Any:
+    """The function of a property, cached or not; None of anything else."""
+    if isinstance(found, property):
+        return found.fget
+    return found.func if isinstance(found, functools.cached_property) else None
+
+
+def injected(found: Any) -> bool:
+    """Whether FastAPI puts something in the place of a default."""
+    return type(found).__name__ in ("Depends", "Security")
+
+
+def kind_of(value: Thing | Instance) -> Any:
+    """The class of an object, or what a class method is called on; its name where it is not imported."""
+    if isinstance(value, Instance):
+        return value.kind
+    return value.thing if inspect.isclass(value.thing) else type(value.thing)
 
 
 def member(module: ModuleType, name: str) -> Any:
@@ -187,15 +263,28 @@ def member(module: ModuleType, name: str) -> Any:
 def annotated_attribute(kind: type, name: str) -> Any:
     """How a class, or one that it inherits from, annotates an attribute; None where it does not."""
     for one in kind.__mro__:
-        try:
-            hints = inspect.get_annotations(one, eval_str=True)
-        except Exception:  # evaluating an app's annotations may raise anything
-            hints = {}
+        hints = annotated(one)
         if name in hints:
             return hints[name]
     return None
 
 
+@cache
+def assigning(kind: type, name: str) -> list[tuple[FunctionType, Definition, ast.expr]]:
+    """Where the methods of a class and of those above it assign `self.name`: the method, constructors first,
+    and the value."""
+    found = []
+    for one in kind.__mro__:
+        members = [getter(member) or member for member in vars(one).values()]
+        methods = [member for member in members if isinstance(member, FunctionType)]
+        for method in sorted(methods, key=lambda member: member.__name__ != "__init__"):
+            node = definition(method) if own_code(method.__code__) else None
+            if node is not None:
+                found += [(method, node, value) for value in assignments(node, name)]
+    return found
+
+
+@cache
 def assignments(node: ast.AST, name: str) -> list[ast.expr]:
     """The values that a method assigns to `self.name`."""
     found = []
@@ -207,6 +296,19 @@ def assignments(node: ast.AST, name: str) -> list[ast.expr]:
     return found
 
 
+@cache
+def locals_of(method: ast.AST, used_in: ast.AST) -> list[tuple[str, ast.expr]]:
+    """What a method assigns to the names that an expression uses, as a default for None."""
+    used = {one.id for one in ast.walk(used_in) if isinstance(one, ast.Name)}
+    return [
+        (target.id, one.value)
+        for one in ast.walk(method)
+        if isinstance(one, ast.Assign)
+        for target in one.targets
+        if isinstance(target, ast.Name) and target.id in used
+    ]
+
+
 def is_own(target: ast.AST | None, name: str) -> bool:
     """Whether a target is `self.name`."""
     return (
@@ -214,6 +316,20 @@ def is_own(target: ast.AST | None, name: str) -> bool:
         and target.attr == name
         and isinstance(target.value, ast.Name)
         and target.value.id == "self"
+    )
+
+
+def package_of(value: Thing | Instance) -> str:
+    return names(value)[0].partition(".")[0]
+
+
+def deep(value: Thing | Instance) -> bool:
+    """Whether an object is an SDK's client, or what its attributes lead to, and not an asynchronous one."""
+    kinds = names(value)
+    return (
+        package_of(value) in DEEP
+        and "async" not in kinds[0].lower()
+        and "builtins.BaseException" not in kinds
     )
 
 

@@ -8,11 +8,14 @@ import inspect
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from .ancestry import above, by_super, left_out, overrides, unwritten
 from .attributes import Attributes
+from .hints import annotated
+from .kinds import awaited, has_yield, is_coroutine, library, remembered
 from .program import Body
-from .scope import Scope, annotated, bound, definition, returned
+from .scope import Scope, bound, definition, returned
 from .values import (
-    ORDINARY,
+    HARMLESS,
     PLAIN,
     BoundTo,
     Deep,
@@ -29,6 +32,7 @@ from .values import (
     hinted,
     made,
     names,
+    one_held,
     one_of,
     own_code,
 )
@@ -47,6 +51,9 @@ from .what_blocks import (
     SESSION_NAMES,
 )
 
+MOST_DECORATORS = 20
+"""Libraries' decorators around one function."""
+
 
 class Calls(Attributes):
     """Decides on calls and `with` blocks."""
@@ -60,18 +67,21 @@ class Calls(Attributes):
             function = self.attribute(base, node.func, scope)
         else:
             function = walk.value(node.func)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        later = name in LATER_ON_LOOP
+        self.reader.tasks += later
         positional = [walk.value(one) for one in node.args]
         keywords = {one.arg or "**": walk.value(one.value) for one in node.keywords}
         self.reader.judge(node, scope)
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         given = [*positional, *keywords.values()]
         if name in ITERATING:
             for one in given:
                 walk.iterate(one)
-        if base is not None and self.by_name(node, walk, base):
-            return PLAIN
-        found = [self.call_one(one, node, positional, keywords, walk) for one in each(function)]
-        self.callbacks(name, function, given)
+        found: list[Value] = []
+        if base is None or not self.by_name(node, walk, base):
+            found = [self.call_one(one, node, positional, keywords, walk) for one in each(function)]
+            self.callbacks(name, function, given)
+        self.reader.tasks -= later
         return one_of(found)
 
     def call_one(
@@ -87,7 +97,7 @@ class Calls(Attributes):
                 return self.call_local(function, bound(written, positional, keywords))
             case Instance():
                 return self.call_known_method(function, "__call__", node, positional, keywords, scope)
-            case Deep(client):
+            case Deep(client) if not awaited(node, walk):
                 self.reader.block(f"{client} client", "waits", node, scope)
             case Unknown(text):
                 self.unknown(text, node, scope)
@@ -95,11 +105,11 @@ class Calls(Attributes):
 
     def unknown(self, text: str, node: ast.Call, scope: Scope) -> None:
         last = text.rpartition(".")[2]
-        if "." not in text and not isinstance(node.func, ast.Name | ast.Call):
+        if "." not in text and not isinstance(node.func, ast.Name | ast.Call | ast.Subscript):
             return
         given = [one.id for one in node.args if isinstance(one, ast.Name)]
         # Middleware hands on: what it calls is read by itself.
-        if last not in ORDINARY and last != "call_next" and given != ["scope", "receive", "send"]:
+        if last not in HARMLESS and last != "call_next" and given[:2] != ["scope", "receive"]:
             self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
 
     def by_name(self, node: ast.Call, walk: Body, base: Value) -> bool:
@@ -144,7 +154,9 @@ class Calls(Attributes):
         if inspect.isclass(below):
             return self.construct(below, node, positional, keywords, scope)
         if isinstance(below, FunctionType) and own_code(below.__code__):
-            return self.own(below, self.arguments(below, positional, keywords))
+            given = self.arguments(below, positional, keywords)
+            again = positional or keywords or not remembered(thing)
+            return self.own(below, given) if again else self.result_of_known(thing)
         if inspect.isroutine(below):
             return self.foreign(below, node, positional, scope)
         return self.call_known_method(Thing(below), "__call__", node, positional, keywords, scope)
@@ -177,9 +189,14 @@ class Calls(Attributes):
 
     def wrapped(self, value: Thing) -> Value:
         """A library's decorator around a function of the app: that is called, too."""
-        inner = getattr(value.thing, "__wrapped__", None)
-        if isinstance(inner, FunctionType) and own_code(inner.__code__):
-            return self.own(inner, {})
+        inner: Any = getattr(value.thing, "__wrapped__", None)
+        owner: Any = None
+        for _ in range(MOST_DECORATORS):
+            if isinstance(inner, MethodType):
+                inner, owner = inner.__func__, inner.__self__
+            if isinstance(inner, FunctionType) and own_code(inner.__code__):
+                return self.own(inner, {} if owner is None else self.with_self(inner, Thing(owner), {}))
+            inner = getattr(inner, "__wrapped__", None)
         return PLAIN
 
     def construct(
@@ -187,6 +204,8 @@ class Calls(Attributes):
     ) -> Value:
         """A class is called: its constructor runs."""
         name = full(kind)
+        if kind is super:
+            return above(positional, scope)
         if name in CONSTRUCTORS:
             self.reader.block(CONSTRUCTORS[name], "waits", node, scope)
         if name == "functools.partial" and positional:
@@ -207,11 +226,33 @@ class Calls(Attributes):
         keywords: dict[str, Value], scope: Scope,
     ) -> Value:  # fmt: skip
         if isinstance(function, FunctionType) and own_code(function.__code__):
+            found: Value = PLAIN
+            if isinstance(owner, Instance) and not by_super(node) and left_out(function):
+                found = self.call_overrides(function, owner, node, positional, keywords, scope)
+            if unwritten(function):
+                return found
             arguments = self.arguments(function, [owner, *positional], keywords)
-            return self.own(function, arguments)
+            return one_of([self.own(function, arguments), found])
+        name = getattr(function, "__name__", "")
+        if isinstance(owner, Thing) and type(owner.thing) is dict and name in ("get", "pop", "values"):
+            held = one_held(owner.thing.values(), ast.unparse(node))
+            return one_of([held, *positional[1:]]) if name != "values" else Thing([*owner.thing.values()])
         if isinstance(owner, Thing | Instance):
-            return self.library_method(owner, getattr(function, "__name__", ""), node, scope, function)
+            return self.library_method(owner, name, node, scope, function)
         return PLAIN
+
+    def call_overrides(
+        self, function: FunctionType, owner: Instance, node: ast.Call, positional: list[Value],
+        keywords: dict[str, Value], scope: Scope,
+    ) -> Value:  # fmt: skip
+        """An abstract method is called: those of the classes that are there may run."""
+        written = list(overrides(owner.kind, function.__name__))
+        if not written and unwritten(function):
+            self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
+        return one_of([
+            self.own(one, self.arguments(one, [Instance(kind), *positional], keywords))
+            for kind, one in written
+        ])  # fmt: skip
 
     def call_known_method(
         self, owner: Thing | Instance, name: str, node: ast.Call, positional: list[Value],
@@ -354,34 +395,3 @@ class Calls(Attributes):
             found = self.reader.run(method, self.with_self(method, owner, {}))
             return found if found is not PLAIN else owner
         return owner
-
-
-def has_yield(node: ast.AST) -> bool:
-    """Whether a function is a generator: a `yield` of its own."""
-    waiting = list(ast.iter_child_nodes(node))
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, ast.Yield | ast.YieldFrom):
-            return True
-        if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            waiting += ast.iter_child_nodes(one)
-    return False
-
-
-def is_coroutine(value: Thing | BoundTo | Local) -> bool:
-    if isinstance(value, Local):
-        return isinstance(value.node, ast.AsyncFunctionDef)
-    thing = value.function if isinstance(value, BoundTo) else value.thing
-    return inspect.iscoroutinefunction(function_below(thing))
-
-
-def library(value: BoundTo | Local) -> bool:
-    """Whether a method is a library's."""
-    return isinstance(value, BoundTo) and not (
-        isinstance(value.function, FunctionType) and own_code(value.function.__code__)
-    )
-
-
-def awaited(node: ast.Call, walk: Body) -> bool:
-    """Whether a call is awaited in its own line."""
-    return any(isinstance(one, ast.Await) and one.value is node for one in ast.walk(walk.scope.node))

@@ -21,11 +21,24 @@ class Body(Protocol):
     def iterate(self, value: Value) -> Value: ...
 
 
+class Cuts(Protocol):
+    """How often a reading stopped before its end."""
+
+    cuts: int
+
+
 class Program(Protocol):
     """The program that is being read, from one entry on."""
 
     home: Path
     way: list[tuple[Any, ...]]
+
+    @property
+    def memory(self) -> Cuts: ...
+
+    tasks: int
+    resolving: set[tuple[Any, str]]
+    """Attributes whose values are being looked for: one may be assigned from itself."""
 
     def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None: ...
 
@@ -38,6 +51,8 @@ class Program(Protocol):
     def run_local(self, local: Local, arguments: dict[str, Value]) -> Value: ...
 
     def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]: ...
+
+    def injected(self, hint: Any, default: Any) -> Value | None: ...
 
     def aside(self) -> Program:
         """The same program, of which nothing is noted: what it does has happened, or is found elsewhere."""

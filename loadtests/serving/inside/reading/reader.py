@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
+from .attributes import injected
 from .calls import Calls
-from .scope import Scope, annotated, definition, parameters
+from .hints import annotated
+from .scope import Scope, definition, parameters
 from .values import (
     PLAIN,
     Instance,
@@ -22,6 +26,7 @@ from .values import (
     full,
     function_below,
     hinted,
+    made,
     one_of,
     own_code,
 )
@@ -34,6 +39,22 @@ MOST = 20_000
 """Functions that are read for one entry: a program that calls everything from everywhere ends there."""
 
 
+NAMED = {"request": "starlette.requests.Request", "websocket": "starlette.websockets.WebSocket"}
+"""Parameters that people leave without an annotation, and what frameworks give them."""
+
+
+class Memory:
+    """What is known from readings of which nothing is noted, shared by them."""
+
+    def __init__(self) -> None:
+        self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
+        self.cuts = 0
+        """Functions that were not read because they are being read, or lie too deep."""
+
+
+MEMORY = Memory()
+
+
 class Reader:
     """What is found from one entry on."""
 
@@ -44,9 +65,14 @@ class Reader:
         self.judged: set[tuple[str, int, int]] = set()
         self.way: list[tuple[Any, ...]] = []
         """The functions that are being read, the entry first, by what identifies them."""
+        self.resolving: set[tuple[Any, str]] = set()
         self.chain: list[dict[str, Any]] = []
-        self.done: dict[tuple[Any, ...], Value] = {}
-        """What functions return that have been read, by the values that they were given."""
+        self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
+        """What functions return that have been read, by what tells their calls apart; with the scopes, whose
+        objects must stay as long as they are known by their identity."""
+        self.memory = MEMORY
+        self.tasks = 0
+        """How many calls around what is being read have the event loop call it later."""
         self.calls = Calls(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,7 +85,8 @@ class Reader:
     def aside(self) -> Reader:
         """The same program, of which nothing is noted."""
         other = Reader(self.home)
-        other.way = list(self.way)
+        other.way, other.resolving, other.memory = list(self.way), self.resolving, self.memory
+        other.done = self.memory.done
         return other
 
     def value(self, node: ast.AST, scope: Scope) -> Value:
@@ -75,7 +102,8 @@ class Reader:
         """Note a call that blocks, once for each place."""
         line = getattr(node, "lineno", None)
         place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind}
-        self.blocks.setdefault((what, scope.file, line), {**place, "chain": list(self.chain[1:])})
+        way = {"task": self.tasks > 0, "chain": list(self.chain[1:])}
+        self.blocks.setdefault((what, scope.file, line), {**place, **way})
 
     def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None:
         """Note a call that could not be followed."""
@@ -106,24 +134,29 @@ class Reader:
     def enter(self, scope: Scope) -> Value:
         """Read a body, once for the same values; what it returns or yields."""
         node = scope.node
-        identity = (scope.file, node.lineno, node.col_offset, *map(marked, scope.values.values()))
+        identity = (scope.file, node.lineno, node.col_offset, *told_apart(scope))
         if identity in self.done:
-            return self.done[identity]
+            return self.done[identity][0]
         name = getattr(node, "name", "<lambda>")
         too_deep = len(self.way) >= DEEPEST or len(self.done) > MOST
         if identity in self.way or too_deep:
+            self.memory.cuts += 1
             if too_deep:
                 # Never a false all-clear.
                 self.miss(shown(scope, name), "too deep", node, scope)
             return PLAIN
+        cuts = self.memory.cuts
         self.way.append(identity)
-        self.chain.append({"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno})
+        step = {"name": shown(scope, name), "file": self.where(scope.file), "line": node.lineno}
+        self.chain.append({**step, "coroutine": isinstance(node, ast.AsyncFunctionDef)})
         try:
             found = Walk(self.calls, scope).body()
         finally:
             self.way.pop()
             self.chain.pop()
-        self.done[identity] = found
+        # What a cut made incomplete is no answer for another way to it.
+        if self.done is not self.memory.done or self.memory.cuts == cuts:
+            self.done[identity] = found, scope
         return found
 
     def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]:
@@ -132,7 +165,7 @@ class Reader:
         if node is None:
             return arguments
         hints, found = annotated(function), dict(arguments)
-        defaults = inspect.signature(function, follow_wrapped=False).parameters
+        defaults = signed(function)
         for one in parameters(node):
             if one.arg in found:
                 continue
@@ -150,28 +183,43 @@ class Reader:
     @staticmethod
     def unnamed(name: str, default: Any) -> Value:
         """A parameter without an annotation."""
+        if name in NAMED and default is inspect.Parameter.empty:
+            return made(NAMED[name])
         simple = default is not inspect.Parameter.empty and (default is None or callable(default) is False)
         return PLAIN if simple else Unknown(name)
 
     def injected(self, hint: Any, default: Any) -> Value | None:
         """What FastAPI's `Depends` gives a parameter: what its function yields or returns; None without."""
         for one in (default, *getattr(hint, "__metadata__", ())):
-            if type(one).__name__ not in ("Depends", "Security"):
+            if not injected(one):
                 continue
             function = getattr(one, "dependency", None)
-            made = hinted(hint) if function is None else self.calls.result_alone(Thing(function))
+            given = hinted(hint) if function is None else self.calls.result_alone(Thing(function))
             hinted_value = hinted(hint)
-            return made if made is not PLAIN and not isinstance(made, Unknown) else hinted_value
+            return given if given is not PLAIN and not isinstance(given, Unknown) else hinted_value
         return None
 
 
-def marked(values: list[Value]) -> Any:
-    """What tells two calls of a function apart: the objects and functions that it is given."""
-    value = one_of(values)
+@cache
+def signed(function: FunctionType) -> Mapping[str, inspect.Parameter]:
+    """A function's own parameters."""
+    return inspect.signature(function, follow_wrapped=False).parameters
+
+
+def told_apart(scope: Scope) -> tuple[Any, ...]:
+    """What tells two calls of a function apart: what it is given and what it closes over."""
+    closed = id(scope.function) if scope.function.__closure__ else None
+    outer = () if scope.outer is None else told_apart(scope.outer)
+    return (closed, *(marked(one_of(values)) for values in scope.values.values()), *outer)
+
+
+def marked(value: Value, depth: int = 2) -> Any:
+    """An object or a function by its identity, a made object by its class and what it was made with."""
     if isinstance(value, Thing):
         return id(value.thing)
     if isinstance(value, Instance):
-        return value.kind
+        given = value.arguments.items() if depth else ()
+        return (value.kind, *((name, marked(one, depth - 1)) for name, one in given))
     if isinstance(value, Local):
         return value.node.lineno, value.node.col_offset
     if isinstance(value, Iterated):

@@ -13,6 +13,8 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
+from .hints import annotated
+from .source import parsed
 from .values import PLAIN, Thing, Unknown, Value, hinted, one_of
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -21,28 +23,28 @@ MISSING = object()
 
 
 @cache
-def parsed(file: str) -> ast.Module | None:
-    """The syntax tree of a file; None where there is none."""
-    try:
-        with open(file, encoding="utf-8") as source:
-            return ast.parse(source.read())
-    except (OSError, SyntaxError, ValueError):
-        return None
-
-
-@cache
 def definition(function: FunctionType) -> Definition | None:
     """Where a function is written; None where its source is not there."""
     code = function.__code__
-    tree = parsed(code.co_filename)
-    kinds = (ast.Lambda,) if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree) if tree is not None else ():
-        if not isinstance(node, Definition) or not isinstance(node, kinds):
-            continue
-        named = getattr(node, "name", code.co_name) == code.co_name
-        if named and code.co_firstlineno in (node.lineno, first_line(node)):
-            return node
-    return written(function) if tree is None else None
+    found = written_at(code.co_filename)
+    if found is None:
+        return written(function)
+    return found.get((code.co_name, code.co_firstlineno))
+
+
+@cache
+def written_at(file: str) -> dict[tuple[str, int], Definition] | None:
+    """The functions of a file by name and line, with and without their decorators; None without a source."""
+    tree = parsed(file)
+    if tree is None:
+        return None
+    found: dict[tuple[str, int], Definition] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, Definition):
+            name = getattr(node, "name", "<lambda>")
+            for line in (node.lineno, first_line(node)):
+                found.setdefault((name, line), node)
+    return found
 
 
 def first_line(node: Definition) -> int:
@@ -97,7 +99,9 @@ class Scope:
             except ValueError:  # not assigned yet
                 return Unknown(name)
         found = self.function.__globals__.get(name, getattr(builtins, name, MISSING))
-        return Unknown(name) if found is MISSING else Thing(found)
+        if found is MISSING or (found is None and rebound(self.file, name)):
+            return filled_later(sys.modules.get(str(self.function.__globals__.get("__name__"))), name, name)
+        return Thing(found)
 
     def bring_in(self, node: ast.Import | ast.ImportFrom) -> None:
         """An import inside a function: the app would do the same when it runs."""
@@ -115,6 +119,21 @@ class Scope:
                 alias.asname or alias.name,
                 Thing(known) if known is not MISSING else module(f"{name}.{alias.name}", package),
             )
+
+
+@cache
+def rebound(file: str, name: str) -> bool:
+    """Whether functions of a file assign one of its globals, as apps do when they start."""
+    tree = parsed(file)
+    return tree is not None and any(
+        isinstance(one, ast.Global) and name in one.names for one in ast.walk(tree)
+    )
+
+
+def filled_later(owner: Any, name: str, shown: str) -> Value:
+    """A module's global that is filled while the app runs: as it is annotated."""
+    told = hinted(annotated(owner).get(name)) if inspect.ismodule(owner) else PLAIN
+    return Unknown(shown) if told is PLAIN else told
 
 
 def module(name: str, package: str | None = None) -> Value:
@@ -137,14 +156,6 @@ def bound(node: Definition, positional: list[Value], keywords: Mapping[str, Valu
     """The values of a call's arguments by parameter."""
     names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
     return {**dict(zip(names, positional, strict=False)), **keywords}
-
-
-def annotated(function: FunctionType) -> dict[str, Any]:
-    """A function's annotations, evaluated; nothing where that fails."""
-    try:
-        return inspect.get_annotations(function, eval_str=True)
-    except Exception:  # evaluating an app's annotations may raise anything
-        return {}
 
 
 def returned(function: Any) -> Value:

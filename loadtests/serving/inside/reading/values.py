@@ -7,7 +7,7 @@ import functools
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,14 @@ class Instance:
     kind: type | str
     arguments: dict[str, Value] = field(default_factory=dict)
     """What its constructor was given, by parameter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Above:
+    """What `super()` gives: an object, whose attributes are looked for above one of its classes."""
+
+    owner: Thing | Instance
+    below: type
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +95,7 @@ class Plain:
     """A value whose methods do not matter: text, numbers, what libraries return."""
 
 
-Value = Thing | Instance | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
+Value = Thing | Instance | Above | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
 
 PLAIN = Plain()
 
@@ -98,11 +106,33 @@ ORDINARY = frozenset(
 )
 """Methods of built-in types, which anything may have."""
 
+BUILDING = (
+    "in_ not_in is_ is_not like not_like ilike any has desc asc label between nulls_first nulls_last "
+    "model_dump model_dump_json model_copy model_validate dict json"
+)
+
+HARMLESS = ORDINARY | set(BUILDING.split(" "))
+"""Those, and methods by which SQLAlchemy's columns build statements and pydantic's models turn into data."""
+
+
+SIMPLE = (str, bytes, int, float, bool, type(None))
+
+MOST = 16
+"""Values that are followed where there may be one of several."""
+
 
 def one_of(values: list[Value]) -> Value:
     """Several values as one, without those of which nothing is known."""
     told = [value for value in dict.fromkeys(values) if not isinstance(value, Plain)]
-    return told[0] if len(told) == 1 else Several(tuple(told[:6])) if told else PLAIN
+    return told[0] if len(told) == 1 else Several(tuple(told[: MOST + 1])) if told else PLAIN
+
+
+def one_held(things: Iterable[Any], text: str) -> Value:
+    """One of the objects that a container holds; what is not there yet is put there while the app runs."""
+    every = list(things)
+    kept = list({id(one): one for one in every if type(one) not in SIMPLE}.values())
+    beyond = [Unknown(text)] if len(kept) > MOST or not every else []
+    return one_of([*map(Thing, kept[:MOST]), *beyond])
 
 
 def each(value: Value) -> Iterator[Value]:
@@ -132,9 +162,10 @@ def own_code(code: CodeType) -> bool:
 
 @cache
 def own_file(file: str) -> bool:
-    """Whether a file is the app's."""
+    """Whether a file is the app's, even one that is not there, as of a module that is delivered compiled."""
     path = Path(file)
-    if not path.is_file() or any(part in LIBRARIES for part in path.parts):
+    generated = file.startswith("<") and not path.is_file()
+    if not file or generated or any(part in LIBRARIES for part in path.parts):
         return False
     resolved = path.resolve()
     return not any(resolved.is_relative_to(one) for one in STANDARD) and not any(

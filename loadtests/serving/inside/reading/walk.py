@@ -6,7 +6,20 @@ import ast
 
 from .calls import Calls
 from .scope import Scope
-from .values import PLAIN, Iterated, Local, Thing, Unknown, Value, each, hinted, one_of
+from .values import (
+    PLAIN,
+    Instance,
+    Iterated,
+    Local,
+    Thing,
+    Unknown,
+    Value,
+    each,
+    hinted,
+    names,
+    one_held,
+    one_of,
+)
 
 
 class Walk(ast.NodeVisitor):
@@ -57,6 +70,12 @@ class Walk(ast.NodeVisitor):
         self.value(node.test)
         return one_of([self.value(node.body), self.value(node.orelse)])
 
+    def value_of_binop(self, node: ast.BinOp) -> Value:
+        left, _ = self.value(node.left), self.value(node.right)
+        if not isinstance(node.op, ast.Div) or not isinstance(left, Thing | Instance):
+            return PLAIN
+        return left if "pathlib.PurePath" in names(left) else PLAIN
+
     def value_of_boolop(self, node: ast.BoolOp) -> Value:
         return one_of([self.value(one) for one in node.values])
 
@@ -105,7 +124,7 @@ class Walk(ast.NodeVisitor):
             if isinstance(one, Iterated):
                 items.append(self.calls.start(one))
             elif isinstance(one, Thing) and type(one.thing) in (list, tuple, set):
-                items += [Thing(thing) for thing in list(one.thing)[:4]]
+                items.append(one_held(one.thing, "an item of it") if one.thing else PLAIN)
             else:
                 items.append(self.calls.iterating(one, self.scope))
         return one_of(items)

@@ -40,6 +40,10 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
     "mysql.connector.pooling.connect": ("mysql.connector.connect", "waits"),
     "concurrent.futures._base.wait": ("concurrent.futures.wait", "waits"),
     "concurrent.futures._base.as_completed": ("concurrent.futures.as_completed", "waits"),
+    **{f"firebase_admin.messaging.{name}": (f"firebase_admin.messaging.{name}", "waits") for name in
+       ("send", "send_each", "send_each_for_multicast")},
+    **{f"google.oauth2.id_token.{name}": (f"google.oauth2.id_token.{name}", "waits") for name in
+       ("verify_token", "verify_oauth2_token", "verify_firebase_token", "fetch_id_token")},
     "builtins.input": ("input", "waits"),
     **{f"{module}.{name}": (f"hashlib.{name}", "computes") for module in ("_hashlib", "hashlib")
        for name in ("scrypt", "pbkdf2_hmac")},
@@ -51,6 +55,10 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
         "unpack_archive")},
     **{f"posix.{name}": (f"os.{name}", "file") for name in ("listdir", "scandir")},
     "glob.glob": ("glob.glob", "file"), "io.open_code": ("open", "file"),
+    **{f"pandas.io.{place}": (f"pandas.{place.rpartition('.')[2]}", "file") for place in
+       ("parsers.readers.read_csv", "excel._base.read_excel", "json._json.read_json", "sql.read_sql",
+        "parquet.read_parquet")},
+    "tarfile.TarFile.open": ("tarfile.open", "file"),
     "os.walk": ("os.walk", "file"), "os.fsync": ("os.fsync", "file"), "posix.fsync": ("os.fsync", "file"),
 }  # fmt: skip
 """Functions by their own module and qualified name: how they are called, and what keeps the thread."""
@@ -60,6 +68,7 @@ CONSTRUCTORS: dict[str, str] = {
     "smtplib.SMTP": "smtplib.SMTP", "smtplib.SMTP_SSL": "smtplib.SMTP_SSL", "ftplib.FTP": "ftplib.FTP",
     "ftplib.FTP_TLS": "ftplib.FTP_TLS", "kafka.producer.kafka.KafkaProducer": "kafka.KafkaProducer",
     "kafka.consumer.group.KafkaConsumer": "kafka.KafkaConsumer",
+    "pika.adapters.blocking_connection.BlockingConnection": "pika.BlockingConnection",
 }  # fmt: skip
 """Classes whose objects connect when they are made, or start a process."""
 
@@ -136,6 +145,20 @@ METHODS: dict[str, tuple[str, str, Kind]] = {
     "stripe._stripe_client.StripeClient": ("stripe.StripeClient", "*", "waits"),
     "kafka.producer.kafka.KafkaProducer": ("kafka.KafkaProducer", "send flush", "waits"),
     "kafka.consumer.group.KafkaConsumer": ("kafka.KafkaConsumer", "poll commit", "waits"),
+    "celery.app.task.Task": ("celery.Task", "delay apply_async apply retry", "waits"),
+    "celery.local.Proxy": ("celery.Task", "delay apply_async apply retry", "waits"),
+    "celery.result.AsyncResult": ("celery.AsyncResult", "get wait collect ready successful", "waits"),
+    "dramatiq.actor.Actor": ("dramatiq.Actor", "send send_with_options", "waits"),
+    "rq.queue.Queue": ("rq.Queue", "enqueue enqueue_call enqueue_in enqueue_at fetch_job", "waits"),
+    "pika.adapters.blocking_connection.BlockingChannel":
+        ("pika.BlockingChannel", "basic_publish basic_get queue_declare start_consuming", "waits"),
+    "elasticsearch.Elasticsearch": ("elasticsearch.Elasticsearch", "*", "waits"),
+    "elasticsearch._sync.client.Elasticsearch": ("elasticsearch.Elasticsearch", "*", "waits"),
+    "minio.api.Minio": ("minio.Minio", "*", "waits"),
+    "ldap.ldapobject.SimpleLDAPObject": ("ldap.LDAPObject", "*", "waits"),
+    "apprise.apprise.Apprise": ("apprise.Apprise", "notify", "waits"),
+    "zipfile.ZipFile": ("zipfile.ZipFile", "write writestr read extract extractall testzip", "file"),
+    "tarfile.TarFile": ("tarfile.TarFile", "add addfile extract extractall", "file"),
     "argon2._password_hasher.PasswordHasher": ("argon2.PasswordHasher", "hash verify", "computes"),
     "argon2.PasswordHasher": ("argon2.PasswordHasher", "hash verify", "computes"),
     "passlib.context.CryptContext": ("CryptContext", "hash verify encrypt verify_and_update", "computes"),
@@ -178,6 +201,9 @@ RETURNS: dict[str, str] = {
     "redis.client.Redis.pipeline": "redis.client.Pipeline",
     "threading.Lock": "_thread.lock", "_thread.allocate_lock": "_thread.lock",
     "threading.RLock": "_thread.RLock",
+    **{f"pathlib.PurePath.{name}": "pathlib.Path" for name in
+       ("joinpath", "with_name", "with_suffix", "with_stem")},
+    **{f"pathlib.Path.{name}": "pathlib.Path" for name in ("resolve", "absolute", "expanduser")},
     "multiprocessing.pool.Pool.apply_async": "multiprocessing.pool.ApplyResult",
 }  # fmt: skip
 """What functions and methods of libraries return, where that matters."""

@@ -1,0 +1,71 @@
+"""Annotations, each evaluated by itself, with the names that a module imports for type checkers only."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+from types import FunctionType, ModuleType
+from typing import Any
+
+from .source import parsed
+
+
+@cache
+def annotated(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
+    """The annotations of a function, a module or a class, without those that cannot be evaluated."""
+    module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner.__module__ or "")
+    known = owner.__globals__ if isinstance(owner, FunctionType) else vars(module) if module else {}
+    names = Checked(known)
+    found = {}
+    for name, hint in inspect.get_annotations(owner).items():
+        # Evaluating an app's annotations may raise anything.
+        with contextlib.suppress(Exception):
+            found[name] = eval(hint, known, names) if isinstance(hint, str) else hint  # noqa: S307  # as typing
+    return found
+
+
+class Checked(Mapping[str, Any]):
+    """The names that a module imports for type checkers only, as far as others have imported them."""
+
+    def __init__(self, module: Mapping[str, Any]) -> None:
+        self.module = module
+        self.imports = checked_imports(str(module.get("__file__") or ""))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.module or name not in self.imports:
+            raise KeyError(name)
+        source, attribute = self.imports[name]
+        package = str(self.module.get("__package__") or "")
+        found = sys.modules.get(importlib.util.resolve_name(source, package))
+        if found is None or (attribute is not None and not hasattr(found, attribute)):
+            raise KeyError(name)
+        return found if attribute is None else getattr(found, attribute)
+
+    def __iter__(self) -> Any:
+        return iter(self.imports)
+
+    def __len__(self) -> int:
+        return len(self.imports)
+
+
+@cache
+def checked_imports(file: str) -> dict[str, tuple[str, str | None]]:
+    """By name: the module, with its dots, and what is taken from it."""
+    tree = parsed(file)
+    found: dict[str, tuple[str, str | None]] = {}
+    for block in tree.body if tree is not None else ():
+        if not isinstance(block, ast.If) or "TYPE_CHECKING" not in ast.unparse(block.test):
+            continue
+        for node in block.body:
+            for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                if isinstance(node, ast.ImportFrom):
+                    source = "." * node.level + (node.module or "")
+                    found[alias.asname or alias.name] = (source, alias.name)
+                elif alias.asname or "." not in alias.name:
+                    found[alias.asname or alias.name] = (alias.name, None)
+    return found
