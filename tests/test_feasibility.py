@@ -212,7 +212,7 @@ def test_slow_answers_are_announced_before_the_first_round() -> None:
     assert found is not None
     round = plans.ROUND_OVERHEAD + 2 * (3 * 64 / 40 + 5 * 64 / 40 + plans.TRIAL_OVERHEAD)
     assert found == pytest.approx((20.0 + 4 * round, 20.0 + 20 * round))
-    assert expected(*found) == "this run takes 2 min 10 s to 9 min 30 s in all, not as announced"
+    assert expected(*found) == "this run is now expected to take 2 min 10 s to 9 min 30 s in all"
 
 
 def test_cells_are_forecast_by_what_each_of_them_takes() -> None:

@@ -136,6 +136,15 @@ def test_remedies_of_one_message_agree(client: str | None, said: str) -> None:
     assert "use a quieter machine" in faults_text([BUSY, STEAL], client)
 
 
+def test_a_rate_that_log_ins_of_users_upset_is_told_to_warm_up_for_longer() -> None:
+    """Each user logs in before its first request: with a short warm-up, requests that wait for that are sent
+    late and all at once in the window."""
+    more = Fault(kind="rate-off", value=22.6, limit=2.0, whole=16.0)
+    late = Fault(kind="arrivals-late", value=1.4, limit=0.09)
+    text = faults_text([late, more], "HttpUser")
+    assert text.count("; where users log in first (on_start), a longer --warmup") == 1
+
+
 @pytest.mark.parametrize(("rate", "ceiling"), [(12_058.0, 8_445.0), (8_000.0, 8_445.0), (5_000.0, 8_445.0)])
 def test_a_ceiling_is_never_below_what_was_made(rate: float, ceiling: float) -> None:
     found = near_ceiling(rate, ceiling)

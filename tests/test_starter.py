@@ -105,7 +105,7 @@ def found(path: str = "/articles/1", status: int | None = 200, **operation: Any)
         (found(status=401, security=[{"token": []}]), "needs credentials"),
         (found(status=0), "gave no answer in time"),
         (unasked(only("/articles", "post")), "writes"),
-        (unasked(only("/file", "put", requestBody=FORM)), "takes a body of multipart/form-data"),
+        (unasked(only("/file", "put", requestBody=FORM)), "headers={'Content-Type': 'multipart/form-data'}"),
     ],
 )  # fmt: skip
 def test_only_reads_that_answered_are_loaded_and_each_other_one_says_why_not(

@@ -41,7 +41,7 @@ def trial_lines(trial: Trial) -> list[str]:
 
 def expected(least: float, most: float) -> str:
     """What a run takes that was announced otherwise."""
-    return f"this run takes {duration_text(least, most)} in all, not as announced"
+    return f"this run is now expected to take {duration_text(least, most)} in all"
 
 
 def waiting(other: str, place: int) -> str:

@@ -168,6 +168,8 @@ def show_proof(console: Console, proof: Proof, run: Run) -> None:
     for line in proof_lines(proof, run):
         say(console, f"  {line}")
     console.print()
+    if not proof.cells:
+        return
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for number, title in enumerate(proof_head(proof)):
         grid.add_column(title, justify="left" if number < 3 else "right", overflow="fold")

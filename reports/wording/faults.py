@@ -48,7 +48,8 @@ def idle_text(client: str | None) -> str:
 
 def late_text(client: str | None) -> str:
     """What to do where the generator did not keep the schedule of an open loop."""
-    return f"stop other programs, or use {leaner(client)}more --generators, or a lower rate"
+    others = f"stop other programs, or use {leaner(client)}more --generators, or a lower rate"
+    return f"{others}; where users log in first (on_start), a longer --warmup"
 
 
 def leaner(client: str | None) -> str:

@@ -62,7 +62,8 @@ def doubt(one: Explored) -> str:
     if one.operation.secured and (one.status is None or one.status in (401, 403)):
         return "needs credentials: log in with on_start, or pass headers={…}"
     if one.status is None and one.question.body is None and one.operation.sends is not None:
-        return f"writes, and takes a body of {one.operation.sends}: pass data=b'…'"
+        kind = one.operation.sends
+        return f"writes, and takes a body of {kind}: pass data=b'…', headers={{'Content-Type': '{kind}'}}"
     if one.status is None:
         return "writes: check its values, and what many of these do to the data"
     if not one.status:
