@@ -95,7 +95,7 @@ def http_client(arm: Arm, scenario: str) -> str | None:
 
 
 def moved(arm: Arm, route: str) -> bool:
-    """Whether a hybrid answers a route with its second app."""
+    """Whether the second app of a hybrid has a route."""
     return arm.hybrid is not None and bool({route, route.rpartition(" ")[2]} & {*arm.hybrid.routes})
 
 
