@@ -173,7 +173,7 @@ from tests.brisk import count_every_trial, hurry, put
 hurry()
 count_every_trial()
 put(rounds, "prepared", lambda run, *_: run)
-put(rounds.Rounds, "fits", lambda *_: False)
+put(rounds.Rounds, "fitting", lambda *_: [])
 """
     done = subprocess.run(
         [sys.executable, "-P", "-c", before + one], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Mapping
@@ -254,8 +255,13 @@ PRINTED = sorted((METHOD.parent.parent / "reports").glob("wording/**/*.py")) + s
 
 @pytest.mark.parametrize("file", [*PAGES, *PRINTED], ids=lambda path: path.name)
 def test_no_text_calls_a_finding_proven(file: Path) -> None:
-    """Four rounds are the usual number, and they prove nothing of the fifth."""
-    assert not re.search(r"\b(prove[nsd]?|proof)\b", file.read_text(encoding="utf-8"), re.IGNORECASE)
+    """Four rounds are the usual number, and they prove nothing of the fifth. `duel prove` is a command, and
+    `proof` a key of its data."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        constants = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+        text = "\n".join(one for one in constants if isinstance(one, str) and one != "proof")
+    assert not re.search(r"(?<!duel )\b(prove[nsd]?|proof)\b", text, re.IGNORECASE)
 
 
 def test_rounds_below_the_generators_limit_are_biased_and_their_lower_bound_holds() -> None:

@@ -152,8 +152,8 @@ def test_a_run_ended_by_its_time_limit_reports_missing_rounds_and_resumes_withou
 
 
 def test_more_users_than_connections_are_refused_before_any_load(tmp_path: Path) -> None:
-    limited = ["sh", "-c", f"ulimit -n 256 && exec {DUEL[0]} run -s ping -u 300 --rounds 4"]
+    limited = ["sh", "-c", f"ulimit -n 512 && exec {DUEL[0]} run -s ping -u 300 --rounds 4"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
-    assert "error: 300 users need as many connections, and a process here may hold about 64" in done.stderr
+    assert "error: 300 users need as many connections, and a process here may hold about 192" in done.stderr
     assert "hint: use fewer users" in done.stderr

@@ -306,7 +306,7 @@ def test_without_think_time_the_same_users_are_planned_and_loaded_as_users_who_d
     bench = Bench(tmp_path, plan=plan)
     bench.scenarios = person
     task = TrialTask(1, plan.cells[0], plan.arms[0], round=0, place=0, attempt=1, turn=0.02)
-    server: Any = SimpleNamespace(url="http://127.0.0.1:9")
+    server: Any = SimpleNamespace(url="http://127.0.0.1:9", pulse=None)
     (stint,) = stints(plan.arms[:1], 0)
     asked = TrialUnderway(task, plan, bench, tmp_path, server).request(stint)
     assert not asked.pauses

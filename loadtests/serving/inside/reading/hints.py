@@ -9,8 +9,8 @@ import inspect
 import sys
 from collections.abc import Mapping
 from functools import cache
-from types import FunctionType, ModuleType
-from typing import Any
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any, get_type_hints
 
 from .source import parsed
 
@@ -25,7 +25,8 @@ def annotated(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
     for name, hint in inspect.get_annotations(owner).items():
         # Evaluating an app's annotations may raise anything.
         with contextlib.suppress(Exception):
-            found[name] = eval(hint, known, names) if isinstance(hint, str) else hint  # noqa: S307  # as typing
+            one = SimpleNamespace(__annotations__={name: hint})
+            found[name] = get_type_hints(one, known, names)[name] if isinstance(hint, str) else hint
     return found
 
 
