@@ -1,7 +1,7 @@
 """Simulated cells on a machine that is disturbed now and then, with the real rules: the table of
 docs/method.md.
 
-`python -m benchmarks.disturbed`; tests/test_transient.py recomputes the table with fewer cells.
+`python -m benchmarks.disturbed`; tests/test_disturbances.py recomputes the table with fewer cells.
 """
 
 from __future__ import annotations

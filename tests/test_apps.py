@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from zlib import crc32
 
 import httpx
 
+from shared_models import work
 from shared_models.settings import Settings
 from tests.conftest import Talk, rows
 
@@ -158,6 +160,41 @@ def test_numbers_out_of_bounds_are_refused_with_422(talk: Converse) -> None:
             "/posts?offset=-1", "/users/0", f"/users/{2**64}",
         ):  # fmt: skip
             assert (await client.get(path)).status_code == 422, path
+
+    talk(conversation)
+
+
+def test_an_answer_is_the_same_bytes_however_it_is_made(talk: Converse) -> None:
+    """Without a response model, and from a blocking session."""
+
+    async def conversation(client: httpx.AsyncClient) -> None:
+        for usual, other in (
+            ("/posts?limit=50", "/plumbing/list-plain"),
+            ("/posts/77", "/pitfalls/session-blocking/77"),
+        ):
+            answers = [await client.get(path) for path in (usual, other)]
+            assert [answer.status_code for answer in answers] == [200, 200]
+            assert answers[0].content == answers[1].content
+
+    talk(conversation)
+
+
+def test_an_upload_and_a_stream_arrive_whole(talk: Converse) -> None:
+    async def conversation(client: httpx.AsyncClient) -> None:
+        sent = await client.post("/plumbing/upload", files={"file": b"a picture" * 30_000})
+        assert sent.json() == {"result": f"270000 {crc32(b'a picture' * 30_000):08x}"}
+        streamed = await client.get("/plumbing/stream")
+        assert streamed.content == b"".join(map(work.chunk, range(64)))
+        assert (await client.get("/plumbing/stream-lines")).content == work.document()
+
+    talk(conversation)
+
+
+def test_dependencies_follow_the_language_of_the_visitor(talk: Converse) -> None:
+    async def conversation(client: httpx.AsyncClient) -> None:
+        headers = {"accept-language": "fi, ja;q=0.8, en"}
+        answer = await client.get("/plumbing/dependencies", headers=headers)
+        assert answer.json() == {"result": "JPY: reviews, search"}
 
     talk(conversation)
 

@@ -196,7 +196,7 @@ def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> 
     assert card_advice(card) == "def"
     (note,) = map(note_text, card.notes)
     assert note == (
-        "under async the app's own light route beside it waits 1.64 s instead of 186 ms (p95): everything "
+        "beside async, the app's own light route waits 1.64 s instead of 186 ms (p95): everything "
         "else on its event loop waits"
     )
     (sync, async_) = (card.neighbours[name] for name in ("sync", "async"))
@@ -216,7 +216,7 @@ def test_a_route_that_computes_is_def_and_its_light_neighbours_are_async_def(tmp
     assert card.verdict.verdict == "faster"
     assert card_advice(card) == "def"
     assert [note_text(note) for note in card.notes] == [
-        "under async an `async def` route beside it waits 258 ms instead of 36.0 ms (p95): everything else "
+        "beside async, an `async def` route waits 258 ms instead of 36.0 ms (p95): everything else "
         "on its event loop waits",
         "keep light routes `async def`: beside sync they wait 36.0 ms instead of 185 ms (p95), which `def` "
         "routes wait for a thread",

@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from loadtests.errors import PlanError
-from loadtests.plan.arms import Arm, Serving
+from loadtests.plan.arms import BUILT_IN, Arm, Serving
+from loadtests.plan.hybrids.parsing import joined
 from loadtests.plan.plan import Plan
 from loadtests.records import Cell, Load, Refusal
 from loadtests.records.run import Machine
@@ -342,10 +343,13 @@ def test_every_field_of_a_plan_is_compared_or_known_to_be_irrelevant() -> None:
     compared = {*(name.replace("-", "_") for name in plan_setup(plan)), "rounds"}
     fields = {*Plan.model_fields} - IRRELEVANT - {"min_rounds", "max_rounds"}
     assert fields == compared - {"rounds"}
-    assert {*Arm.model_fields} - IRRELEVANT - {"serving", "env"} == {"app", "python", "copied"}
+    assert {*Arm.model_fields} - IRRELEVANT - {"serving", "env", "hybrid"} == {"app", "python", "copied"}
     served = Arm(name="a", app="a:a", env={"A": "b"}, serving=Serving(gc_threshold=1))
     assert {name.partition(".")[0] for name in arm_setup(served)} <= {*names(), "python"}
     assert len(arm_setup(served)) == len(Serving.model_fields) + 4
+    tables = (("/a",), ()), (("/a", "/b"), ()), (("/a",), ("/c",))
+    twins = BUILT_IN["sync"], BUILT_IN["async"]
+    assert len({arm_setup(joined("hybrid", twins, table))["app"] for table in tables}) == len(tables)
 
 
 def test_a_run_against_itself_is_an_error() -> None:

@@ -26,7 +26,7 @@ from reports.advice.cards import Advice, Card
 from reports.advice.proving.proof import Proof, doubted, judged, proof, speed_of
 from reports.advice.proving.table import route_table
 from reports.analysis.bottlenecks import Bottleneck, LoopLate
-from reports.analysis.catalogue import ROUTES
+from reports.analysis.catalogue import ROUTES, http_client
 from reports.analysis.readings import Readings
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import VerdictWord
@@ -222,8 +222,9 @@ def test_a_hybrid_that_serves_more_and_lets_others_wait_less_is_better(tmp_path:
     title = "follow the advice: 2 routes `def`, 1 `async def`: better than either arm, and worse in"
     (line,) = proof_lines(found, concluded.run)
     assert proof_title(found, concluded.run).startswith(title)
-    assert "mixed at 64 users: serves ×1.20" in line
-    assert "of all-sync: better; serves ×1.20" in line
+    assert line.startswith(
+        "mixed at 64 users: serves 1,208/s; ×1.20 (1.20–1.20) of the 1,008/s of all-sync: better; "
+    )
     assert "a light request waits 9.46 ms instead of 31.5 ms (all-sync) and 168 ms (all-async) (p75)" in line
 
 
@@ -256,6 +257,13 @@ def test_a_hybrid_that_is_not_better_names_the_route_whose_advice_failed(tmp_pat
     _, failed = proof_lines(found, concluded.run)
     assert failed.startswith("mixed, hash: its advice failed: p95 40.0 ms as `def`, 20.0 ms in all-async (×2")
     assert "worse than an arm" in proof_title(found, concluded.run)
+
+
+def test_a_hybrid_calls_the_slow_service_with_the_clients_of_its_routes() -> None:
+    moved = joined("moved", TWINS, (("/upstream",), ()))
+    named = {arm.name: http_client(arm, "upstream") for arm in (HYBRID, moved)}
+    assert named == {"hybrid": "httpx.AsyncClient on aiohttp", "moved": "httpx.Client"}
+    assert http_client(moved, "mixed") == "httpx.AsyncClient on aiohttp and httpx.Client"
 
 
 def test_a_hybrid_without_its_arms_beside_it_proves_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ a machine whose disturbances are planted, with the real rounds and verdicts."""
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from typing import Any, cast
 
 import pytest
 
-from benchmarks import disturbed
 from loadtests.measure import rounds, validity
 from loadtests.measure.bench import Bench
 from loadtests.measure.rounds import ENOUGH_CEILINGS, MOST_CEILINGS, Rounds
@@ -34,7 +32,6 @@ from reports.wording.reservations import reservation_text
 from tests import scripted
 from tests.scripted import Scripted
 
-METHOD = Path(__file__).parent.parent / "docs" / "method.md"
 STEAL = Fault(kind="steal", value=0.1, limit=0.02)
 Disturbed = Callable[[int, str, str], bool]
 """By round, arm and scenario, whether other guests take the CPU during every attempt."""
@@ -397,19 +394,3 @@ def test_trials_of_earlier_rounds_are_judged_by_the_ceiling_that_holds() -> None
     trial = scripted.trial(Scripted(), 1, 0, 0, cell, "async").model_copy(update={"faults": (fault, STEAL)})
     assert validity.by_ceiling(trial, 750.0).faults == (STEAL,)
     assert validity.by_ceiling(trial, 375.0).faults == (*near_ceiling(300.0, 375.0), STEAL)
-
-
-@pytest.mark.parametrize("model", disturbed.MODELS, ids=lambda one: one.about)
-def test_the_table_of_disturbances_is_what_the_rules_give(model: disturbed.Disturbance) -> None:
-    """Within four standard errors of 150 cells."""
-    pattern = (
-        rf"^\| {re.escape(model.about)} \| ([\d.]+)% \| ([\d.]+)% \| ([\d.]+) \| ([\d.]+) \| ([\d.]+%|–) \|$"
-    )
-    (row,) = re.findall(pattern, METHOD.read_text(encoding="utf-8"), re.MULTILINE)
-    for place, repairs in enumerate((False, True)):
-        found = disturbed.shares(model, 150, repairs, seed=7)
-        stated = float(row[place]) / 100.0
-        error = 4.0 * math.sqrt(max(stated * (1.0 - stated), 0.005) / 150)
-        assert found.invalid == pytest.approx(stated, abs=error)
-        assert found.rounds == pytest.approx(float(row[2 + place]), abs=1.5)
-        assert found.covered >= 0.95

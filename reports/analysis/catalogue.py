@@ -16,6 +16,9 @@ DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session
 CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})
 """Scenarios that call the slow service through the client that scales."""
 
+CALLING: Mapping[str, tuple[str, ...]] = {"io_bound": ("upstream",), "mixed": ("upstream", "checkout")}
+"""By mixture, its endpoints that do."""
+
 CALLS_PLAINLY = frozenset({"plain-client"})
 """Scenarios that call it through plain httpx."""
 
@@ -81,10 +84,23 @@ def http_clients(arms: Sequence[Arm], scenario: str) -> dict[str, str | None]:
 
 
 def http_client(arm: Arm, scenario: str) -> str | None:
-    """The HTTP client that a twin calls the slow service with; None where it calls nothing, and for a hybrid,
-    which has both."""
-    if not is_twin(arm) or arm.hybrid is not None or scenario not in CALLS | CALLS_PLAINLY:
+    """The HTTP client that a twin calls the slow service with, or the two of a hybrid whose apps both call
+    it; None where it calls nothing."""
+    if not is_twin(arm) or scenario not in CALLS | CALLS_PLAINLY:
         return None
-    if arm.app.startswith("sync_app."):
+    if arm.hybrid is None:
+        return client_of(arm.app, scenario)
+    second = [moved(arm, ROUTES[name]) for name in CALLING.get(scenario, (scenario,))]
+    return " and ".join(sorted({client_of(arm.hybrid.app if one else arm.app, scenario) for one in second}))
+
+
+def moved(arm: Arm, route: str) -> bool:
+    """Whether the second app of a hybrid has a route."""
+    return arm.hybrid is not None and bool({route, route.rpartition(" ")[2]} & {*arm.hybrid.routes})
+
+
+def client_of(app: str, scenario: str) -> str:
+    """The HTTP client of one of our own apps."""
+    if app.startswith("sync_app."):
         return "httpx.Client"
     return "httpx.AsyncClient" + (" on aiohttp" if scenario in CALLS else "")

@@ -90,7 +90,7 @@ def arm_setup(arm: Arm) -> dict[str, str]:
     copy = UNSET if arm.copied is None else PurePath(arm.copied).name
     app, second = arm.app, arm.hybrid
     if second is not None:
-        app = f"{second.app} for {'; '.join(second.routes)}, else {app}"
+        app = f"{second.app} for {'; '.join(second.routes)}, {app} for {'; '.join((*second.rest, 'others'))}"
     found = {"app": app, "python": arm.python or UNSET, "copy": copy}
     found |= {name.replace("_", "-"): str(value) for name, value in arm.serving if value is not None}
     recorded = arm.model_dump(mode="json")["env"]

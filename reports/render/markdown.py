@@ -74,16 +74,19 @@ def proof_section(conclusions: Conclusions) -> list[str]:
     if proof is None:
         return []
     head = proof_head(proof)
+    table = [
+        f"| {' | '.join(map(plain, head))} |",
+        f"|---|---|---|{'---:|' * (len(head) - 3)}",
+        *(f"| {' | '.join(map(plain, row))} |" for row in proof_rows(proof)),
+        "",
+    ]
     return [
         "# The advice, followed",
         "",
         f"- {plain(proof_title(proof, conclusions.run))}",
         *(f"  - {plain(line)}" for line in proof_lines(proof, conclusions.run)),
         "",
-        f"| {' | '.join(map(plain, head))} |",
-        f"|---|---|---|{'---:|' * (len(head) - 3)}",
-        *(f"| {' | '.join(map(plain, row))} |" for row in proof_rows(proof)),
-        "",
+        *(table if proof.cells else ()),
     ]
 
 

@@ -122,11 +122,7 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
     # Side by side, long names would leave the other columns a few letters.
     shown = shown if len(shown) <= LONGEST_PAIR else shown.replace(" / ", " /\n")
-    # Where there is no room: hops follow from the code, memory hardly differs, and what is served stands in
-    # the table above.
-    room = (
-        slice(6) if width >= 152 else slice(4) if width >= 120 else slice(3) if width >= 100 else slice(1, 2)
-    )
+    room = card_room(cards, width)
     titles = CARD_FIGURES[room]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     grid.add_column("scenario", overflow="fold")
@@ -141,6 +137,14 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
         figures = card_figures(card, arms)[room]
         grid.add_row(escape(card.scenario), *name, escape(card_advice(card)), *figures)
     return grid
+
+
+def card_room(cards: Sequence[Card], width: int) -> slice:
+    """Which of CARD_FIGURES have room: hops follow from the code, memory hardly differs, and what is served
+    is in the table above. One wait always has: the canary's where no pulse was measured."""
+    if width >= 100:
+        return slice(6 if width >= 152 else 4 if width >= 120 else 3)
+    return slice(1, 2) if any(any(card.pulses.values()) for card in cards) else slice(2, 3)
 
 
 def show_findings(console: Console, conclusions: Conclusions) -> None:
@@ -164,6 +168,8 @@ def show_proof(console: Console, proof: Proof, run: Run) -> None:
     for line in proof_lines(proof, run):
         say(console, f"  {line}")
     console.print()
+    if not proof.cells:
+        return
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for number, title in enumerate(proof_head(proof)):
         grid.add_column(title, justify="left" if number < 3 else "right", overflow="fold")

@@ -3,12 +3,19 @@ route.
 
 Loaded by serve.py from its own directory: only the standard library, none of our packages. It looks at frames
 of another thread and runs no code of the app: no attribute of an object that the app made is looked up.
+
+Walked step by step in Python, a stack of a running thread is not safe in CPython 3.11: between two steps the
+thread may run on, and a frame's way back then leads nowhere. Profilers that did so have ended their programs
+by SIGSEGV (python/cpython#99110, getsentry/sentry-python#6119, DataDog/dd-trace-py#13567), and a garbage
+collection within `sys._current_frames` may lock all threads for ever (python/cpython#106883). So a stack is
+taken in one call into C, during which no other thread runs, and without garbage collection: see `taken`.
 """
 
 from __future__ import annotations
 
 import ast
 import dis
+import gc
 import inspect
 import linecache
 import os
@@ -17,7 +24,8 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import islice
+from itertools import accumulate, chain, islice, repeat, takewhile
+from operator import truth
 from types import CodeType, FrameType
 from typing import Any, Literal, NamedTuple
 
@@ -46,6 +54,25 @@ class Stacked(NamedTuple):
     module: str
     """Of the called code."""
     route: str | None
+
+
+Stack = tuple[FrameType, ...]
+"""Frames of one thread, the deepest first; empty where it has none."""
+
+
+def taken(thread: int) -> Stack:
+    """The stack of a thread. One call into C takes it: every part below is an iterator in C, so that the GIL
+    is not given up from the moment when the deepest frame is found until the outermost one is."""
+    deepest = map(dict.get, islice(iter(sys._current_frames, None), 1), (thread,))
+    steps: Iterable[Any] = chain(deepest, repeat("f_back"))
+    frames = takewhile(truth, accumulate(steps, getattr))
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return tuple(frames)
+    finally:
+        if collects:
+            gc.enable()
 
 
 class Stacks:
@@ -85,22 +112,25 @@ class Stacks:
             self.outer[id(frame.f_code)] = frame.f_code
             frame = frame.f_back
 
-    def idle(self, frame: FrameType) -> bool:
+    def of(self, thread: int) -> Stack:
+        """The stack of a thread."""
+        return taken(thread)
+
+    def idle(self, stack: Stack) -> bool:
         """Whether the loop runs no callback."""
-        code = frame.f_code
+        if not stack:
+            return True
+        code = stack[0].f_code
         return id(code) in self.outer or (code.co_name == "select" and self.kind(code) == "standard")
 
-    def transfers(self, frame: FrameType) -> bool:
+    def transfers(self, stack: Stack) -> bool:
         """Whether asyncio sends or receives just now, without the GIL."""
-        return (
-            frame.f_code.co_filename.endswith("selector_events.py") and self.kind(frame.f_code) == "standard"
-        )
+        code = stack[0].f_code
+        return code.co_filename.endswith("selector_events.py") and self.kind(code) == "standard"
 
-    def root(self, frame: FrameType) -> FrameType:
-        """The outermost frame of the callback."""
-        while (outer := frame.f_back) is not None and id(outer.f_code) not in self.outer:
-            frame = outer
-        return frame
+    def callback(self, stack: Stack) -> Stack:
+        """The frames of the callback that runs: those within what the loop has whatever it runs."""
+        return tuple(takewhile(lambda frame: id(frame.f_code) not in self.outer, stack))
 
     def kind(self, code: CodeType) -> Kind:
         """Whose code it is."""
@@ -123,17 +153,15 @@ class Stacks:
             return "library"
         return "standard" if file.startswith(self.standard) else "own"
 
-    def place(self, frame: FrameType) -> int | None:
-        """The number of the place of a stack whose deepest frame is `frame`: the deepest line of the app's
-        own code, or else of a library's, or else of Python's. None where the callback is ours, or too many
-        are kept already."""
+    def place(self, stack: Stack) -> int | None:
+        """The number of the place of a stack: the deepest line of the app's own code, or else of a library's,
+        or else of Python's. None where the callback is ours, or too many are kept already."""
         found: dict[Kind, tuple[CodeType, int, CodeType | None, str]] = {}
         route: str | None = None
         scope: Any = None
         below: CodeType | None = None
         module, kind = "", "ours"
-        one: FrameType | None = frame
-        while one is not None and id(one.f_code) not in self.outer:
+        for one in self.callback(stack):
             code = one.f_code
             kind = self.kind(code)
             if kind != "ours":
@@ -144,7 +172,6 @@ class Stacks:
                 if scope is None and kind != "own" and "scope" in code.co_varnames[: code.co_argcount]:
                     scope = one.f_locals.get("scope")
                 below, module = code, str(one.f_globals.get("__name__", ""))
-            one = one.f_back
         where = found.get("own") or found.get("library") or found.get("standard")
         if kind == "ours" or where is None:
             return None

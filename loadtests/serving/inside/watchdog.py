@@ -27,12 +27,11 @@ from math import inf
 from statistics import median
 from threading import Thread, get_ident, get_native_id
 from time import perf_counter, process_time, sleep
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 if TYPE_CHECKING:
-    from loadtests.serving.inside.stacks import Stacks
+    from loadtests.serving.inside.stacks import Stack, Stacks
 
 EVERY = 0.1
 """Seconds from one check of a punctual loop to the next."""
@@ -221,16 +220,14 @@ class LoopWatchdog:
 
     def step(self) -> Step | None:
         """The callback that runs now; None where the loop is idle."""
-        frame = sys._current_frames().get(self.thread)
-        if frame is None or self.stacks.idle(frame):
-            return None
-        return self.step_of(frame)
+        stack = self.stacks.of(self.thread)
+        return None if self.stacks.idle(stack) else self.step_of(stack)
 
-    def step_of(self, frame: FrameType) -> Step:
+    def step_of(self, stack: Stack) -> Step:
         task = asyncio.current_task(self.loop)
         if task is not None:
             return Step(ref(task), 0)
-        root = self.stacks.root(frame)
+        root = self.stacks.callback(stack)[-1]
         # A mark, as another frame may have the same address later. It is of use to debuggers only.
         root.f_trace_lines = False
         return Step(None, id(root))
@@ -242,10 +239,10 @@ class LoopWatchdog:
         if step.task is not None:
             task = step.task()
             return task is not None and asyncio.current_task(self.loop) is task
-        frame = sys._current_frames().get(self.thread)
-        if frame is None or self.stacks.idle(frame):
+        stack = self.stacks.of(self.thread)
+        if self.stacks.idle(stack):
             return False
-        root = self.stacks.root(frame)
+        root = self.stacks.callback(stack)[-1]
         return id(root) == step.frame and not root.f_trace_lines
 
     def look(self, before: Clock, since: float, held: bool, step: Step | None, waited: float) -> None:
@@ -253,14 +250,14 @@ class LoopWatchdog:
         callback has made it late; `before`: from when its CPU time counts; `waited`: how long the GIL was not
         to be had."""
         now, place, gave = self.last, QUEUE, AT_ONCE < waited < ALMOST * SWITCH
-        frame = sys._current_frames().get(self.thread)
-        if frame is None or self.stacks.idle(frame):
+        stack = self.stacks.of(self.thread)
+        if self.stacks.idle(stack):
             gave = True
         else:
-            gave = gave or self.stacks.transfers(frame)
-            found = self.stacks.place(frame)
+            gave = gave or self.stacks.transfers(stack)
+            found = self.stacks.place(stack)
             place = UNKNOWN if found is None else float(found)
-        del frame
+        del stack
         # Without the time for which other processes had the CPU.
         over = max(1e-9, now.at - before.at - (now.ready - before.ready))
         cpu = now.loop - before.loop

@@ -11,7 +11,7 @@ from typing import Literal
 from loadtests.records import Arm, Cell, LightKind, Metric, Run, Trial, rounds_tried
 from reports.advice.rule import HALF, NOTICED, TWICE
 from reports.advice.weighing.neighbours import PARTS, waited
-from reports.analysis.catalogue import ROUTES
+from reports.analysis.catalogue import ROUTES, moved
 from reports.analysis.estimates import estimate
 from reports.analysis.mixtures.figures import of_arm
 from reports.analysis.readings import ALL, Readings, endpoints_of
@@ -295,8 +295,7 @@ def answered_by(run: Run, cell: Cell, hybrid: Arm, endpoint: str) -> str:
         route = f"{known.method} {known.path}".strip() if known is not None else None
     if made is None or route is None:
         return ""
-    path = route.rpartition(" ")[2]
-    return made.arms[0] if {route, path} & {*made.routes} else made.arms[1]
+    return made.arms[0] if moved(hybrid, route) else made.arms[1]
 
 
 def middle(values: Sequence[float | None]) -> float | None:

@@ -113,7 +113,7 @@ def note_text(note: Note) -> str:
                 if threads and kind == "canary"
                 else "everything else on its event loop waits"
             )
-            return f"under {arm} {NEIGHBOURS[kind]} beside it waits {instead_text(waits, instead)}: {why}"
+            return f"beside {arm}, {NEIGHBOURS[kind]} waits {instead_text(waits, instead)}: {why}"
         case LightRoutesAsync(arm, asyncs, defs):
             return (
                 f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "

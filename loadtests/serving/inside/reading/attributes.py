@@ -237,7 +237,7 @@ def getter(found: Any) -> Any:
 
 
 def injected(found: Any) -> bool:
-    """Whether FastAPI puts something in the place of a default."""
+    """Whether FastAPI replaces a default by what it injects."""
     return type(found).__name__ in ("Depends", "Security")
 
 
