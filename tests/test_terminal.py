@@ -61,7 +61,7 @@ def test_long_names_of_arms_leave_room_for_scenarios_and_advice(tmp_path: Path) 
     )
     cards = conclude(run, Readings(directory)).cards
     out = StringIO()
-    Console(file=out, width=80, color_system=None).print(terminal.card_table(run, cards, 80))
+    Console(file=out, width=100, color_system=None).print(terminal.card_table(run, cards, 100))
     assert out.getvalue().splitlines()[-1].startswith("list-products  either  ")
 
 
