@@ -11,7 +11,7 @@ import pytest
 import socketio  # type: ignore[import-untyped]  # it ships no types
 import websocket
 
-from loadtests.errors import ChildFailed
+from loadtests.errors import ChildFailed, Exit
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
 from loadtests.system.tracebacks import why
@@ -75,7 +75,8 @@ def test_an_app_below_a_wrapper_is_served_through_it(loading: Any) -> None:
         ("create_nothing", "returned None, not an ASGI app", "a function that returns it"),
         ("settings", "is an object of type dict, not an ASGI app", "name the app itself"),
         ("wsgi", "is an object of type Flask, a WSGI app", "a2wsgi"),
-        ("nothing", "has no attribute 'nothing'", ""),
+        ("nowhere", "has no attribute 'nowhere'", "name the app"),
+        ("crate_nothing", "has no attribute 'crate_nothing'", "did you mean 'create_nothing'?"),
     ],
 )
 def test_what_is_no_app_is_refused_with_the_way_out(loading: Any, name: str, message: str, hint: str) -> None:
@@ -97,6 +98,8 @@ def test_a_factory_with_an_argument_is_refused_before_any_load(environment: Serv
         Server(app("build_app", "starting"), environment, "st.1").become_ready()
     assert "starting:build_app needs an argument: settings" in caught.value.cause
     assert "def create_app(): return build_app(settings=…)" in caught.value.hint
+    # A name that is no app is the user's to change; an app that raises is one that does not start.
+    assert caught.value.exit_code == Exit.USAGE
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,7 @@ def test_what_an_app_needs_in_its_environment_is_said(
     assert line in caught.value.cause
     assert f"env.{key}=VALUE" in caught.value.hint
     assert len(caught.value.cause.splitlines()) <= 3
+    assert caught.value.exit_code == Exit.INVALID
 
 
 def test_advise_says_the_same_in_a_few_lines(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from loadtests.errors import ChildFailed
+from loadtests.errors import ChildFailed, Exit
 from loadtests.plan.addresses import is_loopback
 from loadtests.plan.arms import Arm
 from loadtests.records.trial import ServerEnd
@@ -26,6 +26,12 @@ class DidNotStart(ChildFailed):
     def __init__(self, message: str, *, cause: str, hint: str, end: ServerEnd) -> None:
         super().__init__(message, cause=cause, hint=hint)
         self.end = end
+
+
+class NoAppNamed(DidNotStart):
+    """What an arm names is no app, or cannot be served as one: no fault of a measurement."""
+
+    exit_code = Exit.USAGE
 
 
 class ExternalServer:

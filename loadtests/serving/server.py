@@ -17,7 +17,7 @@ from loadtests.records.trial import ServerEnd
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.external import DidNotStart, ExternalServer
+from loadtests.serving.external import DidNotStart, ExternalServer, NoAppNamed
 from loadtests.serving.hooks import run_after, run_before
 from loadtests.serving.versions import Modules, Version
 from loadtests.system.placement import move
@@ -193,7 +193,7 @@ class Server:
             said = f"{self.child.name}: no response within {timeout:g} s" if slow else str(failure)
             cause, way = why(self.child.log_text(), self.arm.app_dir or str(ROOT))
             hint = failure.hint or way or hint_for(cause, self.arm, slow=slow)
-            raise DidNotStart(
+            raise (NoAppNamed if "UnusableApp: " in cause else DidNotStart)(
                 f"arm {self.arm.name!r} ({self.arm.app}) did not start: {said}",
                 cause=f"{cause or 'no message'} (from {self.child.log})",
                 hint=hint,

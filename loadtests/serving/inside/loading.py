@@ -6,6 +6,7 @@ packages.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import inspect
@@ -65,7 +66,11 @@ def named(target: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise UnusableApp(f"module {module_name!r} has no attribute {attribute!r}") from None
+            close = difflib.get_close_matches(name, dir(found), n=1)
+            raise UnusableApp(
+                f"module {module_name!r} has no attribute {attribute!r}",
+                f"did you mean {close[0]!r}?" if close else "name the app, or a function that returns it",
+            ) from None
     return found
 
 
