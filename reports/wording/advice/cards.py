@@ -108,11 +108,11 @@ def note_text(note: Note) -> str:
     """A note on the advice."""
     match note:
         case NeighbourWaits(arm, kind, waits, instead, threads):
-            why = (
-                "other `def` routes queue for the same threads"
-                if threads and kind == "canary"
-                else "everything else on its event loop waits"
-            )
+            why = "everything else on its event loop waits"
+            if threads:
+                # A pulse needs no thread, but the GIL, which threads that compute hold in turn.
+                queued = "other `def` routes queue for the same threads"
+                why = queued if kind == "canary" else "its threads hold the GIL in turn"
             return f"beside {arm}, {NEIGHBOURS[kind]} waits {instead_text(waits, instead)}: {why}"
         case LightRoutesAsync(arm, asyncs, defs):
             return (
