@@ -14,7 +14,7 @@ from reports.render import markdown, report_directory
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- run: written by `make readme` -->", "<!-- /run -->"
-PICTURES = ("verdicts", "throughput", "latency", "tails", "heat", "costs")
+PICTURES = ("verdicts", "throughput", "neighbours", "latency", "tails", "heat", "costs")
 """Charts in README and docs/reading.md, each in both colour schemes."""
 
 

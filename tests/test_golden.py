@@ -21,7 +21,8 @@ def loaded(text: str) -> Any:
 
 
 FIRST = loaded((Path(__file__).parent / "golden" / "shapes.json").read_text(encoding="utf-8"))
-"""Results of `said` by shape; written once by the code of the first release, and never again."""
+"""Results of `said` by shape, written once and never again: by the code of the first release, and for shapes
+that are newer by the code that came with them."""
 
 FAILED = {
     "users.read@64 ping p50 async/sync": ["failing", 0.81988525],

@@ -63,8 +63,8 @@ def known(run: Run, cell: Cell, arm: str) -> Known:
         users=cell.load.users,
         one=run.calibration(arm, cell.scenario, 1),
         few=few,
-        # The twins' canary asks for the same path: it is not calibrated besides.
-        idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, "ping", 1),
+        # A scenario that asks for the canary's path is calibrated in its place.
+        idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, (run.plan.canary or "/ping")[1:], 1),
         workers=serving.workers,
         threads=run.threads(arm),
         cpus=len(run.server_cpus(cell).numbers) or run.machine.cores,

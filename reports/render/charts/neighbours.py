@@ -65,13 +65,13 @@ def chart(conclusions: Conclusions) -> Chart | None:
 
 
 def message(run: Run, cards: tuple[Card, ...]) -> str:
-    """The card whose arms differ most in what others wait."""
+    """The card whose arms differ by most seconds in what others wait: ten times as long may be nothing."""
     found = []
     for card in cards:
         pulses = [card.pulses.get(name) for name in (card.verdict.reference, card.arm)]
         one, other = (pulse.response_time if pulse else None for pulse in pulses)
         if one and other:
-            found.append((max(one / other, other / one), card, one, other))
+            found.append((abs(one - other), card, one, other))
     if not found:
         return f"What others wait: {key(run)}"
     _, card, one, other = max(found, key=lambda item: item[0])
