@@ -7,9 +7,10 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -69,10 +70,10 @@ ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnectio
 
 
 @contextmanager
-def talker(*replies: bytes, handshake: bytes | None = None, greeting: bytes = b"") -> Iterator[Any]:
-    """A server that accepts a WebSocket, or answers with `handshake`, and sends the next reply to whatever it
-    hears then; it closes the connection where a part ends with `CLOSE`. Its address, and by connection what
-    it heard after the handshake."""
+def talker(*replies: bytes, opening: Callable[[bytes], bytes] = lambda accept: accept) -> Iterator[Any]:
+    """A server that accepts a WebSocket, or sends what `opening` makes of that, and then the next reply to
+    whatever it hears; it closes the connection where one ends with `CLOSE`. Its address, and by connection
+    what it heard after the handshake."""
     listener = socket.create_server(("127.0.0.1", 0))
     heard: list[bytearray] = []
 
@@ -88,11 +89,11 @@ def talker(*replies: bytes, handshake: bytes | None = None, greeting: bytes = b"
         assert key is not None
         accept = b"%sSec-WebSocket-Accept: %s\r\n\r\n" % (ACCEPTED, generate_accept_token(key[1]))
         heard.append(bytearray())
-        pending = [(accept if handshake is None else handshake) + greeting, *replies]
+        pending = [opening(accept), *replies]
         while pending:
             for piece in (reply := pending.pop(0)).split(b"|PAUSE|"):
                 connection.sendall(piece.removesuffix(b"CLOSE"))
-                threading.Event().wait(0.01)
+                sleep(0.01)
             if reply.endswith(b"CLOSE"):
                 return
             if not (data := connection.recv(65_536)):
@@ -194,7 +195,7 @@ def test_an_answer_is_one_right_row_however_it_comes(
         (frame(TEXT, final=False) + frame(TEXT), "FramesInvalid: expected CONTINUATION", 1002),
         (frame(0x41, b"reserved"), "FramesInvalid: Reserved bit", 1002),
         (b"\x82\x7f" + (2**40).to_bytes(8, "big") + b"x" * 150_000, "AnswerTooLarge: more than 100000", 1009),
-        (frame(TEXT, final=False) * 60_000, "AnswerTooLarge: more than 100000", 1009),
+        (frame(TEXT, final=False) + frame(0, final=False) * 60_000, "AnswerTooLarge: more than 100000", 1009),
         (frame(TEXT, b"half of it")[:6] + b"CLOSE", "ConnectionResetError: ", None),
         (frame(TEXT, b"half", final=False) + b"CLOSE", "ConnectionResetError: ", None),
         (b"CLOSE", "ConnectionResetError: ", None),
@@ -238,7 +239,7 @@ def test_whatever_else_a_server_does_is_one_failed_row_and_the_user_goes_on(
 def test_a_handshake_that_fails_is_one_failed_row(
     in_patched: InPatched, handshake: bytes, status: int, why: str
 ) -> None:
-    with talker(handshake=handshake) as (url, _):
+    with talker(opening=lambda _: handshake) as (url, _):
         told = ask(in_patched, url, "one")
     ((name, seen, error, timed),) = told["rows"]
     assert (name, seen, timed, told["open"]) == ("talk connect", status, True, False)
@@ -246,21 +247,25 @@ def test_a_handshake_that_fails_is_one_failed_row(
 
 
 @pytest.mark.parametrize(
-    ("handshake", "replies", "name"),
-    [(ACCEPTED, (), "talk connect"), (None, (frame(TEXT, b"half", final=False),), "talk")],
+    ("kept_back", "name"), [(2, "talk connect"), (0, "talk")], ids=["in its handshake", "in a message"]
 )
 def test_a_server_that_stalls_is_a_failed_row_in_time(
-    in_patched: InPatched, handshake: bytes | None, replies: tuple[bytes, ...], name: str
+    in_patched: InPatched, kept_back: int, name: str
 ) -> None:
-    with talker(*replies, handshake=handshake) as (url, _):
+    half = frame(TEXT, b"half", final=False)
+    with talker(half, opening=lambda accept: accept[: len(accept) - kept_back]) as (url, _):
         told = ask(in_patched, url, "one", timeout=0.2)
     assert told["rows"][-1][0] == name
     assert told["rows"][-1][2].startswith("TimeoutError: ")
     assert not told["open"]
 
 
+def dribbled(accept: bytes) -> bytes:
+    return b"|PAUSE|".join(accept[at : at + 10] for at in range(0, len(accept), 10))
+
+
 def test_a_slow_handshake_is_a_right_one(in_patched: InPatched) -> None:
-    with talker(frame(TEXT, b"hello"), greeting=b"|PAUSE|" * 20) as (url, heard):
+    with talker(frame(TEXT, b"hello"), opening=dribbled) as (url, heard):
         told = ask(in_patched, url, "one")
     assert told["rows"] == [CONNECTED, RIGHT]
     message, closing = said(heard[0])
@@ -281,7 +286,10 @@ def test_what_was_sent_before_a_question_is_not_its_answer(in_patched: InPatched
 
 
 def test_a_greeting_can_be_waited_for(in_patched: InPatched) -> None:
-    with talker(frame(TEXT, b"answer"), greeting=b"|PAUSE|" + frame(TEXT, b"welcome")) as (url, _):
+    def opening(accept: bytes) -> bytes:
+        return accept + b"|PAUSE|" + frame(TEXT, b"welcome")
+
+    with talker(frame(TEXT, b"answer"), opening=opening) as (url, _):
         told = ask(in_patched, url, "one", pushed=1)
     assert (told["pushed"], told["answers"]) == (["welcome"], ["answer"])
     assert told["rows"] == [CONNECTED, ["talk pushed", 101, None, False], RIGHT]

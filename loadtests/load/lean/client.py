@@ -183,8 +183,11 @@ class Client:
         return start
 
     def taken(self) -> Connection | None:
-        """The idle connection, for a request that keeps it to itself; the next other one opens a new one."""
-        connection, self.connection = self.connection, None
+        """The connection that was opened ahead, for a WebSocket, which keeps it; None where requests use it."""
+        connection = self.connection
+        if connection is None or connection.response.status_code:
+            return None
+        self.connection = None
         return connection
 
     def _exchange(self, method: str, message: bytes, deadline: float) -> Response:

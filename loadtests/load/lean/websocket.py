@@ -182,12 +182,12 @@ class WebSocket:
         return answer, end - start
 
     def _open(self, answer: SocketAnswer, now: float, headers: Mapping[str, str]) -> None:
-        """The handshake, on the client's idle connection or on a new one."""
+        """The handshake, on a connection that was opened ahead or on a new one."""
         deadline = now + self.timeout
-        idle = self.client.taken()
-        if idle is not None:
+        ahead = self.client.taken()
+        if ahead is not None:
             try:
-                self._shake_hands(idle, deadline, answer, headers)
+                self._shake_hands(ahead, deadline, answer, headers)
                 return
             except OSError as error:
                 # Closed while it was idle: the handshake is repeated, as any GET is.
@@ -222,7 +222,7 @@ class WebSocket:
             self._report_pushed(earlier)
         # The rest of a message that has begun is no answer either.
         begun = bool(self.pieces)
-        event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
+        event: Event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
         stream.send(frames.send(event))
         content = self._next(stream, frames)
         if begun:
