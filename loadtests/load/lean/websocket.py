@@ -224,7 +224,7 @@ class WebSocket:
         begun = bool(self.pieces)
         event: Event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
         stream.send(frames.send(event))
-        content = self._next(stream, frames)
+        content = self._coming(stream, frames)
         if begun:
             self._report_pushed(content)
             content = self._next(stream, frames)
@@ -249,11 +249,17 @@ class WebSocket:
             yield from self._complete(stream, frames)
 
     def _next(self, stream: TcpStream, frames: Frames) -> bytes:
-        """The next message. Raises FAILURES."""
+        """The next message, which may be there. Raises FAILURES."""
+        for content in self._complete(stream, frames):
+            return content
+        return self._coming(stream, frames)
+
+    def _coming(self, stream: TcpStream, frames: Frames) -> bytes:
+        """The next message, where none is there. Raises FAILURES."""
         while True:
+            frames.receive_data(self._counted(stream.receive()))
             for content in self._complete(stream, frames):
                 return content
-            frames.receive_data(self._counted(stream.receive()))
 
     def _counted(self, data: bytes) -> bytes:
         """The bytes that came. Raises ConnectionResetError at the stream's end, and AnswerTooLarge."""
