@@ -23,10 +23,10 @@ def conversed(app: Any, path: str, messages: Sequence[str] = (), query: str = ""
     async def send(message: dict[str, Any]) -> None:
         sent.append(message.get("text", message["type"]))
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": query.encode(),
-        "root_path": "", "scheme": "ws", "headers": [], "subprotocols": [], "state": {}, "http_version": "1.1",
-        "client": None, "server": None, "asgi": {"version": "3.0"},
+        "root_path": "", "scheme": "ws", "headers": [], "subprotocols": [], "state": {},
+        "http_version": "1.1", "client": None, "server": None, "asgi": {"version": "3.0"},
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
     return sent

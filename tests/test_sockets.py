@@ -107,5 +107,7 @@ def test_a_card_about_web_sockets_says_what_def_stands_for(tmp_path: Path) -> No
         tmp_path, plan, lambda arm, *_: Scripted(requests=1000 if arm == "sync" else 500)
     )
     cards = conclude(run, Readings(directory)).cards
-    told = {card.scenario: any("takes a WebSocket route" in line for line in card_lines(card)) for card in cards}
+    told = {
+        card.scenario: any("takes a WebSocket route" in line for line in card_lines(card)) for card in cards
+    }
     assert told == {"websocket": True, "sleep": False}

@@ -72,8 +72,8 @@ ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnectio
 @contextmanager
 def talker(*replies: bytes, opening: Callable[[bytes], bytes] = lambda accept: accept) -> Iterator[Any]:
     """A server that accepts a WebSocket, or sends what `opening` makes of that, and then the next reply to
-    whatever it hears; it closes the connection where one ends with `CLOSE`. Its address, and by connection
-    what it heard after the handshake."""
+    whatever comes; it closes the connection where one ends with `CLOSE`. Its address, and by connection what
+    came after the handshake."""
     listener = socket.create_server(("127.0.0.1", 0))
     heard: list[bytearray] = []
 
@@ -181,7 +181,7 @@ def test_an_answer_is_one_right_row_however_it_comes(
 @pytest.mark.parametrize(
     ("reply", "why", "code"),
     [
-        (frame(CLOSE, (1011).to_bytes(2, "big") + b"oops"), "the server closed it with code 1011: oops", 1011),
+        (frame(CLOSE, (1011).to_bytes(2, "big") + b"oops"), "server closed it with code 1011: oops", 1011),
         (frame(CLOSE, (4001).to_bytes(2, "big")), "the server closed it with code 4001", 4001),
         (frame(CLOSE), "the server closed it with code 1005", 1005),
         (frame(CLOSE, b"\x03"), "FramesInvalid: CLOSE with 1 byte payload", 1002),
@@ -222,8 +222,8 @@ def test_whatever_else_a_server_does_is_one_failed_row_and_the_user_goes_on(
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403, "RequestFailed: 403 for talk connect"),
         (
-            b"HTTP/1.1 501 No\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\ninstall wsprotoCLOSE", 501,
-            "RequestFailed: 501 for talk connect: install wsproto",
+            b"HTTP/1.1 501 No\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\ninstall wsprotoCLOSE",
+            501, "RequestFailed: 501 for talk connect: install wsproto",
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine", 200, "RequestFailed: 200 for talk connect"),
         (b"HTTP/1.1 403 No\r\nContent-Length: 99999\r\n\r\n" + b"x" * 9_999, 403, "RequestFailed: 403"),
@@ -276,7 +276,7 @@ def test_a_slow_handshake_is_a_right_one(in_patched: InPatched) -> None:
 
 
 def test_what_was_sent_before_a_question_is_not_its_answer(in_patched: InPatched) -> None:
-    """It is counted, and has no response time; so is the rest of a message that had begun."""
+    """It is counted, and has no response time; so is the rest of a message that had started."""
     first = frame(TEXT, b"first") + frame(TEXT, b"news") + frame(TEXT, b"more ", final=False)
     with talker(first, frame(0, b"news") + frame(TEXT, b"second")) as (url, _):
         told = ask(in_patched, url, "one", "two")
@@ -304,6 +304,7 @@ def test_a_connection_that_was_opened_ahead_is_used_and_replaced_where_it_died(i
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, talker(frame(TEXT, b"hello")) as (url, _):
+
         def forward() -> None:
             """The first connection is closed, the second one is the talker's."""
             listener.accept()[0].close()
@@ -359,8 +360,7 @@ def test_a_message_in_flight_when_its_user_is_stopped_is_unfinished(in_patched: 
 def test_the_scenario_talks_in_conversations_of_twenty_messages_to_a_server_that_does_nothing(
     locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """As the maximum rate of the generator is measured. The first ones are shorter, so that users do not
-    connect all at once."""
+    """So is the generator's maximum rate measured. First ones are shorter."""
     arguments = ["-m", "loadtests.serving.null_server"]
     with Child("the null server", arguments, tmp_path / "log", env=OUR_PACKAGES) as child:
         url = f"http://127.0.0.1:{child.receive(OWN_BOOT)['ready']}"
@@ -381,10 +381,8 @@ def test_the_users_of_a_locustfile_talk_over_web_sockets(
     """Stock users on websocket-client that fire their own rows, and lean ones."""
     options = GeneratorOptions(locustfile=str(APPS / "socket_load.py"), canary=None)
     counts = {}
-    with (
-        Server(app("echoing", "starting"), environment, "ws.1") as server,
-        generator(tmp_path, {}, options) as child,
-    ):
+    echoing = app("echoing", "starting")
+    with Server(echoing, environment, "ws.1") as server, generator(tmp_path, {}, options) as child:
         child.receive(OWN_BOOT)
         for scenario in ("Stock", "Lean"):
             facts = loaded(child, server.url, tmp_path / "s.npz", scenario=scenario, **BRIEF)

@@ -221,7 +221,7 @@ def upload(user: Visitor) -> None:
 
 
 def websocket(user: Visitor) -> None:
-    """One message. The first connection of a user is of any length: all users would connect again together."""
+    """One message. A user's first connection is of any length: all users would connect again together."""
     if not user.messages or user.socket is None or not user.socket.open:
         user.messages = MESSAGES if user.socket is not None else user.random.randint(1, MESSAGES)
         if user.socket is not None:

@@ -183,7 +183,7 @@ class Client:
         return start
 
     def taken(self) -> Connection | None:
-        """The connection that was opened ahead, for a WebSocket, which keeps it; None where requests use it."""
+        """The connection that was opened ahead, for a WebSocket to keep; None where requests use it."""
         connection = self.connection
         if connection is None or connection.response.status_code:
             return None

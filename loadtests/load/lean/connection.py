@@ -190,8 +190,8 @@ class Connection(TcpStream):
     def exchange(self, request: bytes, deadline: float, bodiless: bool) -> Response:
         """Send `request`, wait for the whole answer, `bodiless` for HEAD.
 
-        Raises OSError (TimeoutError past the deadline), httptools.HttpParserError, and HttpParserUpgrade where
-        the server goes on in another protocol.
+        Raises OSError (TimeoutError past the deadline), httptools.HttpParserError, and HttpParserUpgrade
+        where the server switches to another protocol.
         """
         self.deadline = deadline
         self.bodiless = bodiless

@@ -220,12 +220,12 @@ class WebSocket:
         stream, frames = self._ready()
         for earlier in self._arrived(stream, frames):
             self._report_pushed(earlier)
-        # The rest of a message that has begun is no answer either.
-        begun = bool(self.pieces)
+        # The rest of a message that has started is no answer either.
+        started = bool(self.pieces)
         event: Event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
         stream.send(frames.send(event))
         content = self._coming(stream, frames)
-        if begun:
+        if started:
             self._report_pushed(content)
             content = self._next(stream, frames)
         fill(answer, content)
@@ -286,8 +286,8 @@ class WebSocket:
                 raise (WebSocketClosed if closed else FramesInvalid)(event.code, event.reason)
 
     def _unasked(self) -> SocketAnswer:
-        """The answer where there is none to wait for. Yields, so that a user who goes on asking stops
-        nobody."""
+        """The answer where there is none to wait for. Yields, so that a user who continues to ask does not
+        stop the others."""
         gevent.sleep(0)
         answer = SocketAnswer()
         answer.error = self.error or OSError(errno.ENOTCONN, "the user has closed the WebSocket")

@@ -1,5 +1,5 @@
-"""WebSockets: which of uvicorn's protocols serves them, or an answer that says why none does. The same rule for
-every arm: wsproto, and websockets only where an arm's Python has no wsproto.
+"""WebSockets: which of uvicorn's protocols serves them, or an answer that says why none does. The same rule
+for every arm: wsproto, and websockets only where an arm's Python has no wsproto.
 
 Loaded by serve.py from its own directory, so it imports none of our packages.
 """
@@ -15,8 +15,8 @@ NONE = "WebSockets are not served: install wsproto where this arm's Python looks
 
 
 def protocols(forget: Callable[[Any], None]) -> Callable[..., asyncio.Protocol]:
-    """What makes the protocol of a new WebSocket. `forget` gets its queue: what a server hands to its app, and
-    still holds when a client has gone, is no work that the app has left undone."""
+    """What makes the protocol of a new WebSocket. `forget` gets its queue: what a server hands to its app,
+    and still holds when a client has gone, is no work that the app has left undone."""
 
     def made(**options: Any) -> asyncio.Protocol:
         protocol = protocol_of(options)
