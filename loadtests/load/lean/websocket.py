@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import gevent
 from wsproto import ConnectionType, WSConnection
@@ -34,10 +34,10 @@ from wsproto.events import (
 )
 from wsproto.utilities import ProtocolError
 
-from loadtests.load.lean.connection import RequestFailed, Response, TcpStream, Unfinished
+from loadtests.load.lean.connection import Connection, RequestFailed, Response, TcpStream, Unfinished
 
 if TYPE_CHECKING:
-    from loadtests.load.lean.client import Client
+    from locust.env import Environment
 
 KIND = "WS"
 """Locust's `request_type` of all rows."""
@@ -80,6 +80,32 @@ FAILURES = (OSError, ProtocolError, ValueError, RequestFailed, WebSocketClosed, 
 """What a server can cause; wsproto decodes headers, hence ValueError."""
 
 
+class SocketOwner(Protocol):
+    """What a WebSocket needs of the client that opens it, which is a Client."""
+
+    environment: Environment
+    netloc: str
+    prefix: str
+    waited: bool
+
+    def starting(self, now: float) -> float: ...
+
+    def taken(self) -> Connection | None: ...
+
+    def opened(self, kind: type[TcpStream], deadline: float) -> TcpStream: ...
+
+    def report(
+        self,
+        method: str,
+        path: str,
+        name: str | None,
+        wall: float,
+        seconds: float | None,
+        response: Response,
+        failure: Exception | None,
+    ) -> None: ...
+
+
 class SocketAnswer(Response):
     """A message, or the answer to a handshake; a message has the status of its handshake, 101."""
 
@@ -93,7 +119,7 @@ class SocketAnswer(Response):
 class WebSocket:
     """One WebSocket: `socket.ask("hello").text`."""
 
-    def __init__(self, client: Client, path: str, name: str, timeout: float) -> None:
+    def __init__(self, client: SocketOwner, path: str, name: str, timeout: float) -> None:
         self.client = client
         self.path = path
         self.name = name
