@@ -261,7 +261,10 @@ def open_faults(
     result; that the generator did is a fault."""
     found = []
     until = window if lengths is None else lengths
-    due = (samples.due >= 0.0) & (samples.due < until)
+    # What an arrival requests after its first request is due when it is made, such as the message after a
+    # handshake: it is on no schedule.
+    first = samples.due != samples.start
+    due = first & (samples.due >= 0.0) & (samples.due < until)
     late = samples.start[due] - samples.due[due]
     lag = float(np.quantile(late, 0.99)) if len(late) else 0.0
     median = float(np.median(samples.service_time[due])) if len(late) else 0.0
@@ -271,7 +274,7 @@ def open_faults(
     missing = arrivals - dropped - int(due.sum())
     if missing > UNSENT * arrivals:
         found.append(Fault(kind="arrivals-missing", value=missing, limit=UNSENT * arrivals, whole=arrivals))
-    made = int(((samples.start >= 0.0) & (samples.start < until)).sum()) + dropped
+    made = int((first & (samples.start >= 0.0) & (samples.start < until)).sum()) + dropped
     # Two arrivals may lie on the other side of the window's edges.
     off = max(2.0, RATE_OFF * arrivals)
     if abs(made - arrivals) > off:
