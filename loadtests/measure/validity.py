@@ -261,9 +261,7 @@ def open_faults(
     result; that the generator did is a fault."""
     found = []
     until = window if lengths is None else lengths
-    # What an arrival requests after its first request is due when it is made, such as the message after a
-    # handshake: it is on no schedule.
-    first = samples.due != samples.start
+    first = first_requests(samples)
     due = first & (samples.due >= 0.0) & (samples.due < until)
     late = samples.start[due] - samples.due[due]
     lag = float(np.quantile(late, 0.99)) if len(late) else 0.0
@@ -280,6 +278,14 @@ def open_faults(
     if abs(made - arrivals) > off:
         found.append(Fault(kind="rate-off", value=made / window, limit=off / window, whole=arrivals / window))
     return found
+
+
+def first_requests(samples: Samples) -> NDArray[np.bool_]:
+    """Of each arrival, the request that the schedule has. What follows it, such as the message after a
+    handshake, is due when it is made. All, where every request is made when it is due: nothing tells them
+    apart."""
+    later: NDArray[np.bool_] = samples.due == samples.start
+    return later if later.all() else ~later
 
 
 def idle_part(samples: Samples, window: float, users: int, lengths: Length | None = None) -> float | None:
