@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket
 
+from loadtests.measure.answers.answering import Handler, finder
 from loadtests.serving.inside import loading, middleware, routes, serve, sockets
 from loadtests.serving.inside.hybrid.app import HybridApp, JoinedApp
 from loadtests.serving.inside.pending import Pending
@@ -17,6 +19,7 @@ from reports.conclusions import conclude
 from reports.wording.advice.cards import card_lines
 from tests import scripted
 from tests.asgi import conversed
+from tests.conftest import InPatched
 from tests.scripted import Scripted
 
 
@@ -63,6 +66,31 @@ def test_a_web_socket_belongs_to_the_app_of_a_hybrid_whose_table_names_its_route
 def test_the_routes_of_web_sockets_are_told_from_those_of_requests_at_the_same_path() -> None:
     told = [(methods, path) for methods, path, *_ in routes.places(talking("app")) if path == "/talk"]
     assert told == [(["GET"], "/talk"), (["WEBSOCKET"], "/talk")]
+
+
+NOTED = """
+import json
+from loadtests.load.inquiry import Notebook
+from loadtests.load.lean.websocket import KIND, SocketAnswer, fill
+
+answer = SocketAnswer()
+fill(answer, b"hello")
+book = Notebook("http://127.0.0.1:80")
+book.note(KIND, "say", 5, answer, "http://127.0.0.1:80/talk?room=1")
+print(json.dumps(book.answers))
+"""
+
+
+def test_what_users_are_told_over_web_sockets_is_compared_and_leads_to_its_route(
+    in_patched: InPatched,
+) -> None:
+    (noted,) = json.loads(in_patched(NOTED))
+    assert (noted["status"], noted["text"]) == (101, "hello")
+    handlers = [Handler(*place) for place in routes.places(talking("app"))]
+    found = finder(handlers)(noted["method"], noted["path"])
+    assert found in handlers
+    assert found is not None
+    assert (found.methods, found.path) == (["WEBSOCKET"], "/talk")
 
 
 def test_a_web_socket_passes_whatever_is_in_front_of_an_app() -> None:
