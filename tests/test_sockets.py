@@ -101,15 +101,14 @@ def test_a_web_socket_passes_whatever_is_in_front_of_an_app() -> None:
     assert conversed(fronted, "/talk", ["hello"]) == ["websocket.accept", "other: hello"]
 
 
-def test_what_a_server_still_holds_for_a_web_socket_that_is_gone_is_no_work_of_the_app(
+def test_messages_that_an_app_has_not_received_are_not_counted_as_work_that_it_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It would seem to pile up: one item per connection, until a collection."""
 
     class Protocol(asyncio.Protocol):
         def __init__(self) -> None:
             self.queue: asyncio.Queue[str] = asyncio.Queue()
-            self.queue.put_nowait("disconnect")
+            self.queue.put_nowait("a message")
 
     pending = Pending()
     # Only the queues of this test: the class is not to be patched here.

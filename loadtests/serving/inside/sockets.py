@@ -15,8 +15,8 @@ NONE = "WebSockets are not served: install wsproto where this arm's Python looks
 
 
 def protocols(forget: Callable[[Any], None]) -> Callable[..., asyncio.Protocol]:
-    """What makes the protocol of a new WebSocket. `forget` gets its queue: what a server hands to its app,
-    and still holds when a client has gone, is no work that the app has left undone."""
+    """What makes the protocol of a new WebSocket. `forget` gets its queue: messages that the app has not
+    received yet are requests in flight, no work that it has accepted and left undone."""
 
     def made(**options: Any) -> asyncio.Protocol:
         protocol = protocol_of(options)
