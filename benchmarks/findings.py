@@ -38,7 +38,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         "session-blocking", "executor",
     ),
     "Plumbing: what FastAPI itself costs": (
-        "dependencies", "stream", "stream-lines", "upload", "posts.list-plain",
+        "dependencies", "stream", "stream-lines", "upload", "websocket", "posts.list-plain",
     ),
 }  # fmt: skip
 

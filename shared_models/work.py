@@ -106,6 +106,11 @@ def checksum(content: bytes) -> str:
     return f"{len(content)} {crc32(content):08x}"
 
 
+def reply(message: str) -> str:
+    """What is said to a message."""
+    return f"You asked: {message}"
+
+
 def receipt(user_id: int, post_id: int, payment: str) -> str:
     """The receipt of a checkout: a digest of what was bought and how it was paid."""
     digest = f"{user_id}:{post_id}:{payment}".encode()

@@ -29,7 +29,7 @@ from loadtests.serving.postgresql_server import program
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system import lock
-from loadtests.system.processes import OWN_BOOT, Child
+from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
 from reports.conclusions import Conclusions
 from shared_models.seed import build
 from shared_models.settings import Settings
@@ -39,6 +39,20 @@ from tests.shapes import told
 examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
+
+PATCHED = """
+import contextlib, io, json, sys
+import loadtests.load.user_files
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    sys.argv[1:] = asked["arguments"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(asked["code"], {"__name__": "__main__"})
+    print(json.dumps({"printed": printed.getvalue()}), flush=True)
+"""
+
+InPatched = Callable[..., str]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -167,6 +181,20 @@ def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, di
     """The generator, and its first message. Every load has a process of its own, as in a run."""
     with generator(tmp_path_factory.mktemp("logs"), {}) as child:
         yield child, child.receive(OWN_BOOT)
+
+
+@pytest.fixture(scope="session")
+def in_patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InPatched]:
+    """Runs code with arguments in one process that Locust has patched, and returns what it prints."""
+    log = tmp_path_factory.mktemp("logs") / "patched.log"
+    with Child("the patched process", ["-W", "error", "-c", PATCHED], log, env=OUR_PACKAGES) as child:
+
+        def run(code: str, *arguments: str) -> str:
+            child.send({"code": code, "arguments": arguments})
+            printed: str = child.receive(60.0)["printed"]
+            return printed
+
+        yield run
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from zlib import crc32
 
 import httpx
+import pytest
 
 from shared_models import work
 from shared_models.settings import Settings
-from tests.conftest import Talk, rows
+from tests.asgi import conversed
+from tests.conftest import CREATE, Talk, rows
 
 Converse = Callable[[Talk], None]
 NEW_POST = {"title": "T", "body": "B", "author_id": 5, "published_on": "2026-01-02"}
@@ -188,6 +190,14 @@ def test_an_upload_and_a_stream_arrive_whole(talk: Converse) -> None:
         assert (await client.get("/plumbing/stream-lines")).content == work.document()
 
     talk(conversation)
+
+
+@pytest.mark.parametrize("style", CREATE)
+def test_every_message_of_a_conversation_is_answered(style: str) -> None:
+    app = CREATE[style](Settings())
+    said = conversed(app, "/plumbing/websocket", ["Is it late?", "And now?"], "seconds=0")
+    assert said == ["websocket.accept", "You asked: Is it late?", "You asked: And now?"]
+    assert conversed(app, "/plumbing/websocket", ["Is it late?"], "seconds=6") == ["websocket.close"]
 
 
 def test_dependencies_follow_the_language_of_the_visitor(talk: Converse) -> None:

@@ -18,7 +18,7 @@ from benchmarks.nginx import NGINX, nginx
 from loadtests.plan.arms import Arm, Serving
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
-from loadtests.system.processes import OUR_PACKAGES, Child
+from tests.conftest import InPatched
 
 TALK = """
 import json, sys
@@ -43,35 +43,9 @@ for method, path, options in json.loads(sys.argv[2]):
 client.close()
 print(json.dumps({"answers": answers, "fired": fired}))
 """
-PATCHED = """
-import contextlib, io, json, sys
-import loadtests.load.user_files
-
-for line in sys.stdin:
-    asked = json.loads(line)
-    sys.argv[1:] = asked["arguments"]
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(asked["code"], {"__name__": "__main__"})
-    print(json.dumps({"printed": printed.getvalue()}), flush=True)
-"""
 
 Ask = tuple[str, str, dict[str, Any]]
-InPatched = Callable[..., str]
 Talk = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def in_patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InPatched]:
-    """Runs code with arguments in one process that Locust has patched, and returns what it prints."""
-    log = tmp_path_factory.mktemp("logs") / "patched.log"
-    with Child("the patched process", ["-W", "error", "-c", PATCHED], log, env=OUR_PACKAGES) as child:
-
-        def run(code: str, *arguments: str) -> str:
-            child.send({"code": code, "arguments": arguments})
-            printed: str = child.receive(60.0)["printed"]
-            return printed
-
-        yield run
 
 
 @pytest.fixture
@@ -205,6 +179,13 @@ def test_an_answer_without_a_length_ends_with_its_stream(talk: Talk) -> None:
     with scripted_server(b"HTTP/1.1 200 OK\r\n\r\nall of itCLOSE", ok(b"next")) as (url, _):
         said = talk(url, ("GET", "/", {}), ("GET", "/", {}))
     assert [answer[1] for answer in said["answers"]] == ["all of it", "next"]
+
+
+def test_a_server_that_goes_on_in_another_protocol_is_a_failure(talk: Talk) -> None:
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with scripted_server(switching + b"CLOSE", ok(b"fine")) as (url, _):
+        said = talk(url, ("GET", "/bad", {}), ("GET", "/good", {}))
+    assert said["fired"] == [["/bad", "HttpParserUpgrade"], ["/good", None]]
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])

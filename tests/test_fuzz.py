@@ -86,7 +86,7 @@ def test_any_threshold_is_valid_or_one_clear_error(key: str, expressions: list[s
         check(parse({key: tuple(expressions)}), scripted.plan())
 
 
-def test_any_bytes_are_a_response_or_a_parse_error_at_any_fragmentation() -> None:
+def test_any_bytes_that_a_server_sends_are_an_answer_or_one_failure_at_any_fragmentation() -> None:
     """In a child process, since Locust patches sockets."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzzed_client"], cwd=ROOT, capture_output=True, text=True, check=False

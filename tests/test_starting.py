@@ -226,7 +226,7 @@ def test_an_environment_without_a_library_for_web_sockets_is_named_in_the_answer
 
     sockets = beside("sockets")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    refusing, transport = sockets.protocol(), Transport()
+    refusing, transport = sockets.protocols(lambda _: None)(), Transport()
     refusing.connection_made(transport)
     refusing.data_received(b"GET / HTTP/1.1\r\n\r\n")
     head, _, body = transport.sent.decode().partition("\r\n\r\n")

@@ -14,13 +14,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 import async_app.main
 import sync_app.main
 from benchmarks.findings import FAMILIES
 from loadtests.measure.answers.equality import check_equal
-from loadtests.measure.answers.questions import QUESTIONS
+from loadtests.measure.answers.questions import QUESTIONS, SOCKET
 from loadtests.plan.arms import built_in_arms
 from loadtests.plan.profiles import ENDPOINTS, MIXES
 from loadtests.records import Compared
@@ -59,6 +59,8 @@ ALLOWED = {
     "routers/plumbing.py": {
         "AsyncIterator[bytes]": "Iterator[bytes]",
         "file.read()": "file.file.read()",
+        # In a WebSocket route, which cannot be `def`: what blocks is handed to a thread by hand.
+        "sleep(seconds)": "run_in_threadpool(sleep, seconds)",
     },
     "upstream.py": {
         "httpx.AsyncClient": "httpx.Client",
@@ -164,6 +166,12 @@ def routes(app: FastAPI) -> Iterator[APIRoute]:
             yield route
 
 
+def sockets(app: FastAPI) -> dict[str, Callable[..., Any]]:
+    """By path, the functions of the WebSocket routes."""
+    several = (context.original_route for context in iter_route_contexts(app.router.routes))
+    return {route.path: route.endpoint for route in several if isinstance(route, APIWebSocketRoute)}
+
+
 def dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
     """Those of every depth."""
     for one in dependant.dependencies:
@@ -187,6 +195,19 @@ def test_every_route_and_dependency_has_its_twins_style() -> None:
                 else:
                     either = inspect.isasyncgenfunction(call) or inspect.iscoroutinefunction(call)
                     assert either is is_async, name
+
+
+def test_the_routes_of_web_sockets_are_coroutines_in_both_twins_and_say_what_to_expect() -> None:
+    """FastAPI awaits them: a `def` one fails with the first connection. The docstrings are in no OpenAPI
+    document, and are equal."""
+    ours, theirs = sockets(sync_app.main.create_app()), sockets(async_app.main.create_app())
+    assert ours
+    assert ours.keys() == theirs.keys()
+    for path, endpoint in ours.items():
+        assert inspect.iscoroutinefunction(endpoint)
+        assert inspect.iscoroutinefunction(theirs[path])
+        assert endpoint.__doc__ == theirs[path].__doc__
+        assert "xpect" in (endpoint.__doc__ or ""), path
 
 
 SAYS_SO = re.compile(r"releases the GIL|GIL\s+released|neither the GIL")
@@ -235,14 +256,19 @@ def test_the_served_twins_give_equal_responses_to_the_fixed_requests() -> None:
 def test_the_fixed_requests_reach_every_route() -> None:
     """A route that no request reaches could differ unnoticed."""
     app = sync_app.main.create_app(Settings())
-    reached = set()
+    reached: set[tuple[str, ...]] = set()
     for question in QUESTIONS:
-        scope = {"type": "http", "method": question.method, "path": question.path.partition("?")[0]}
+        path = question.path.partition("?")[0]
+        if question.method == SOCKET:
+            reached.add((path, SOCKET))
+            continue
+        scope = {"type": "http", "method": question.method, "path": path}
         for route in routes(app):
             match, _ = route.matches(scope)
             if match.name == "FULL":
                 reached.add((route.path, *sorted(route.methods or ())))
-    assert reached == {(route.path, *sorted(route.methods or ())) for route in routes(app)}
+    expected = {(route.path, *sorted(route.methods or ())) for route in routes(app)}
+    assert reached == expected | {(path, SOCKET) for path in sockets(app)}
 
 
 def test_no_coroutine_is_left_unawaited(talk: Callable[[Talk], None]) -> None:

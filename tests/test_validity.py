@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from loadtests.measure.validity import IDLE, faults, idle_part
 from loadtests.records import Cell, Fault, FaultKind, Load
 from loadtests.records.faults import Blamed
-from loadtests.records.samples import Samples
+from loadtests.records.samples import Samples, joined
 from loadtests.records.trial import Resources, Trial
 from tests.scripted import NO_ARRAYS
 
@@ -168,7 +169,7 @@ def test_a_rate_near_the_generators_own_maximum_is_a_fault() -> None:
 RATE = Load(rate=1000.0, arrivals="constant")
 
 
-def arrivals(late: float = 0.0, service: float = 0.005, made: int = 1000) -> Samples:
+def arrivals(late: float = 0.0001, service: float = 0.005, made: int = 1000) -> Samples:
     """1,000 requests per second, each made `late` seconds after it was due; only the first `made` of them."""
     due = np.arange(made) / 1000.0
     return Samples(
@@ -195,6 +196,18 @@ def test_a_late_schedule_is_a_fault_unless_small_compared_to_the_latency() -> No
     assert (found.kind, found.limit) == ("arrivals-late", 0.002)
     assert found.value == pytest.approx(0.0021)
     assert open_faults(arrivals(late=0.0021, service=0.03)) == ()
+
+
+def test_what_an_arrival_requests_after_its_first_request_is_on_no_schedule() -> None:
+    """A second request hides no arrival that is missing, and is not one too many."""
+
+    def followed(first: Samples) -> Samples:
+        second = replace(first, due=first.end, start=first.end, end=first.end + 0.005)
+        return joined([(first, ["a"], []), (second, ["b"], [])])[0]
+
+    assert open_faults(followed(arrivals())) == ()
+    unsent, _ = open_faults(followed(arrivals(made=980)))
+    assert (unsent.kind, unsent.value) == ("arrivals-missing", 20.0)
 
 
 def test_missing_arrivals_are_a_fault_and_those_dropped_for_lack_of_a_free_user_are_not() -> None:

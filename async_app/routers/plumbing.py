@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
 from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Response, UploadFile
+from fastapi import APIRouter, Depends, Header, Response, UploadFile, WebSocket
 from fastapi.responses import StreamingResponse
 
 from async_app.database import Reading
 from shared_models import queries, work
-from shared_models.schemas import Answer, Limit, Offset, plain_post
+from shared_models.schemas import Answer, Limit, Offset, Seconds, plain_post
 
 router = APIRouter(prefix="/plumbing", tags=["plumbing"])
 
@@ -72,6 +73,17 @@ async def upload(file: UploadFile) -> Answer:
     """A picture of 256 KB in a form. The parser runs on the event loop in both styles: expect a tie, or async
     ahead, since `def` pays for two thread hops."""
     return Answer(result=work.checksum(await file.read()))
+
+
+@router.websocket("/websocket")
+async def talk(socket: WebSocket, seconds: Seconds = 0.005) -> None:
+    """Messages that each need a short wait, as a chat or a form that looks something up while its user types.
+    FastAPI has no `def` WebSocket routes: code that blocks is handed to a thread by hand. Expect async ahead,
+    by a thread hop per message, and the thread limit to bound the messages that wait at once."""
+    await socket.accept()
+    async for message in socket.iter_text():
+        await sleep(seconds)
+        await socket.send_text(work.reply(message))
 
 
 @router.get("/list-plain", response_model=None)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from locust.env import Environment
 
+from loadtests.load.lean.websocket import WebSocket
 from loadtests.load.users import LeanUser
 
 # What shared_models/seed.py puts into the database; a test keeps the two equal.
@@ -23,6 +24,9 @@ FORM = (
     b"Content-Type: image/jpeg\r\n\r\n" + bytes(range(256)) * (PICTURE // 256) + b"\r\n--duel--\r\n"
 )
 FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=duel"}
+
+MESSAGES = 20
+"""Of one connection of `websocket`."""
 
 
 class Visitor(LeanUser):
@@ -40,12 +44,22 @@ class Visitor(LeanUser):
         self.number = next(self.numbers)
         self.random = Random(f"{self.seed}/{self.number}")
         self.fresh = count()
+        self.socket: WebSocket | None = None
+        self.messages = 0
+        """How many its WebSocket will still carry."""
 
     @classmethod
     def begin(cls, seed: int, part: int = 0, parts: int = 1) -> None:
         """Restart the users' random sequences, as every trial does."""
         cls.seed = seed
         cls.numbers = count(part, parts)
+
+    def on_stop(self) -> None:
+        """A WebSocket is closed when its user stops, so at the end of every slice: an arm that is not loaded
+        has no open connection, whose pings would be work beside the load of another arm."""
+        if self.socket is not None:
+            self.socket.close()
+        super().on_stop()
 
     def email(self) -> str:
         """An address that no other user of this trial signs up with."""
@@ -204,6 +218,17 @@ def stream_lines(user: Visitor) -> None:
 
 def upload(user: Visitor) -> None:
     user.client.post("/plumbing/upload", name="upload", data=FORM, headers=FORM_HEADERS)
+
+
+def websocket(user: Visitor) -> None:
+    """One message. A user's first connection is of any length: all users would connect again together."""
+    if not user.messages or user.socket is None or not user.socket.open:
+        user.messages = MESSAGES if user.socket is not None else user.random.randint(1, MESSAGES)
+        if user.socket is not None:
+            user.socket.close()
+        user.socket = user.client.websocket("/plumbing/websocket", name="websocket")
+    user.messages -= 1
+    user.socket.ask("Is there a seat by the window?")
 
 
 def posts_list_plain(user: Visitor) -> None:

@@ -24,6 +24,7 @@ from locust.env import Environment
 from locust.event import EventHook
 
 from loadtests.load.endpoints import Visitor
+from loadtests.load.lean.websocket import KIND
 from loadtests.load.pacing.waits import hasty
 from loadtests.load.user_files import is_plain
 from loadtests.load.world.locustfile import World, seed_draws
@@ -81,7 +82,8 @@ class Notebook:
             {
                 # A request without a name is called by its path, which may differ from visit to visit.
                 "endpoint": one_line(task if task and name in (path, parts.path) else name),
-                "method": request_type,
+                # As apps and hybrids call the routes of WebSockets.
+                "method": "WEBSOCKET" if request_type == KIND else request_type,
                 "path": one_line(path),
                 "visit": self.visit,
                 "status": getattr(response, "status_code", 0) or 0,

@@ -49,6 +49,7 @@ from loadtests.load.endpoints import (
     users_list,
     users_read,
     users_update,
+    websocket,
 )
 
 Task = TaskSet | Callable[..., Any]
@@ -368,6 +369,13 @@ class Upload(Visitor):
 
     scenario = "upload"
     tasks = [upload]
+
+
+class SocketTalk(Visitor):
+    """Messages over a WebSocket, each with a short wait; 20 per connection."""
+
+    scenario = "websocket"
+    tasks = [websocket]
 
 
 class PostsListPlain(Visitor):

@@ -261,7 +261,8 @@ def open_faults(
     result; that the generator did is a fault."""
     found = []
     until = window if lengths is None else lengths
-    due = (samples.due >= 0.0) & (samples.due < until)
+    first = first_requests(samples)
+    due = first & (samples.due >= 0.0) & (samples.due < until)
     late = samples.start[due] - samples.due[due]
     lag = float(np.quantile(late, 0.99)) if len(late) else 0.0
     median = float(np.median(samples.service_time[due])) if len(late) else 0.0
@@ -271,12 +272,20 @@ def open_faults(
     missing = arrivals - dropped - int(due.sum())
     if missing > UNSENT * arrivals:
         found.append(Fault(kind="arrivals-missing", value=missing, limit=UNSENT * arrivals, whole=arrivals))
-    made = int(((samples.start >= 0.0) & (samples.start < until)).sum()) + dropped
+    made = int((first & (samples.start >= 0.0) & (samples.start < until)).sum()) + dropped
     # Two arrivals may lie on the other side of the window's edges.
     off = max(2.0, RATE_OFF * arrivals)
     if abs(made - arrivals) > off:
         found.append(Fault(kind="rate-off", value=made / window, limit=off / window, whole=arrivals / window))
     return found
+
+
+def first_requests(samples: Samples) -> NDArray[np.bool_]:
+    """Of each arrival, the request that the schedule has. What follows it, such as the message after a
+    handshake, is due when it is made. All, where every request is made when it is due: nothing tells them
+    apart."""
+    later: NDArray[np.bool_] = samples.due == samples.start
+    return later if later.all() else ~later
 
 
 def idle_part(samples: Samples, window: float, users: int, lengths: Length | None = None) -> float | None:

@@ -44,6 +44,7 @@ ENDPOINTS = (
     "stream",
     "stream-lines",
     "upload",
+    "websocket",
     "posts.list-plain",
 )
 """What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without

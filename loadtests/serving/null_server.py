@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 
 import uvloop
+from wsproto.utilities import generate_accept_token
 
 from loadtests.cpus import bind
 
@@ -24,17 +26,44 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 END_OF_HEAD = b"\r\n\r\n"
 
+SOCKET_KEY = re.compile(rb"\r\nSec-WebSocket-Key: (\S+)")
+
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %s\r\n\r\n"
+)
+
+MESSAGE = bytes([0x81, len(BODY)]) + BODY
+"""A text frame."""
+
+CLOSING, OPCODE = 8, 0x0F
+"""A close frame's opcode, and where a frame's first byte has it."""
+
 
 class Null(asyncio.Protocol):
-    """Answers every request head without parsing it."""
+    """Answers every request head without parsing it, and whatever comes over a WebSocket with a message."""
+
+    transport: asyncio.Transport
+    talks = False
+    """Whether it is a WebSocket's."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]  # of a connection
 
     def data_received(self, data: bytes) -> None:
-        heads = data.count(END_OF_HEAD)
-        if heads:
-            self.transport.write(ANSWER * heads)  # type: ignore[attr-defined]  # a stream's transport writes
+        if self.talks:
+            self.reply(data)
+        elif heads := data.count(END_OF_HEAD):
+            key = SOCKET_KEY.search(data)
+            self.talks = key is not None
+            self.transport.write(SWITCHING % generate_accept_token(key[1]) if key else ANSWER * heads)
+
+    def reply(self, data: bytes) -> None:
+        """Users ask one question at a time, in a frame that comes at once."""
+        if data[0] & OPCODE == CLOSING:
+            self.transport.close()
+        else:
+            self.transport.write(MESSAGE)
 
 
 async def serve() -> None:

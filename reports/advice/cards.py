@@ -17,6 +17,7 @@ from loadtests.records import Arm, Cell, LightKind, Run
 from reports.advice import rule
 from reports.advice.explanations import Explanations
 from reports.advice.notes import (
+    AlwaysCoroutine,
     LightRoutesAsync,
     MayNotLast,
     NeighbourWaits,
@@ -37,7 +38,7 @@ from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
 from reports.advice.weighing.ways import AHEAD, stalls, waits_of, ways
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
-from reports.analysis.catalogue import is_twin, style
+from reports.analysis.catalogue import ALWAYS_COROUTINES, is_twin, style
 from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
 from reports.analysis.signs import CanaryTimes, Signs
@@ -221,7 +222,8 @@ def advise(
     run: Run, readings: Readings, top: AtLoad, reference: Arm, rival: Arm
 ) -> tuple[Advice, list[Note]]:
     """The advice and its notes."""
-    notes = [*blemish_notes(top.verdict), *doubt_notes(top), *harm_notes(top), *light_notes(top)]
+    notes = [*style_notes(top, reference, rival), *blemish_notes(top.verdict), *doubt_notes(top)]
+    notes += [*harm_notes(top), *light_notes(top)]
     notes += missing_notes(top)
     behind = finishes_more(top.verdict, top.signs)
     notes += [behind] if behind else []
@@ -293,6 +295,12 @@ def against(run: Run, readings: Readings, cell: Cell, arm: Arm, other: Arm) -> I
         readings.whole(trial) for trial, at in zip(theirs.rival, theirs.rounds, strict=True) if at in both
     ]
     return estimate(run.primary(cell), others, ours, run.plan.alpha / len(run.plan.rivals)).interval
+
+
+def style_notes(top: AtLoad, reference: Arm, rival: Arm) -> list[Note]:
+    """What the twins' styles mean where FastAPI takes only one of them."""
+    named = top.verdict.cell.scenario in ALWAYS_COROUTINES and is_twin(reference) and is_twin(rival)
+    return [AlwaysCoroutine()] if named and style(reference) != style(rival) else []
 
 
 def blemish_notes(verdict: Verdict) -> list[Note]:

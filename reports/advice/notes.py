@@ -42,6 +42,11 @@ class PulseMissing:
 
 
 @dataclass(frozen=True)
+class AlwaysCoroutine:
+    """FastAPI takes the endpoint's route as `async def` only: what the twins' styles stand for."""
+
+
+@dataclass(frozen=True)
 class NotForItsSpeed:
     """The arm that is ahead fails more requests or drops connections."""
 
@@ -110,4 +115,5 @@ class ThreadsUndecided:
 Note = (
     NeighbourWaits | LightRoutesAsync | PulseMissing | NotForItsSpeed | MayNotLast | OffloadUntried
     | OffloadSeen | ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
+    | AlwaysCoroutine
 )  # fmt: skip

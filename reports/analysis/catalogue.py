@@ -13,6 +13,9 @@ RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
 DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-|list-plain|io_bound|mixed")
 """Scenarios that use the database."""
 
+ALWAYS_COROUTINES = frozenset({"websocket"})
+"""Endpoints that FastAPI does not take as `def`: in the sync twin, their work is handed to threads."""
+
 CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})
 """Scenarios that call the slow service through the client that scales."""
 
@@ -58,6 +61,7 @@ ROUTES: Mapping[str, str] = {
     "stream": "GET /plumbing/stream",
     "stream-lines": "GET /plumbing/stream-lines",
     "upload": "POST /plumbing/upload",
+    "websocket": "WEBSOCKET /plumbing/websocket",
     "posts.list-plain": "GET /plumbing/list-plain",
 }
 """By endpoint, the route that answers it; a test keeps the two equal."""

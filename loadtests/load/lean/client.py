@@ -4,8 +4,8 @@ A slow generator flips verdicts: Locust's own clients spend 90 to 390 µs on a r
 endpoints do. This one keeps one connection per user, and still fires Locust's `request` event, so that
 Locust's UI, statistics and listeners work as usual.
 
-It speaks plain HTTP/1.1 to one host, follows no redirects, keeps no cookies and decompresses nothing:
-their cost is not in its figures. Where a scenario needs them, Locust's own users are there.
+It speaks plain HTTP/1.1 and WebSockets to one host, follows no redirects, keeps no cookies and decompresses
+nothing: their cost is not in its figures. Where a scenario needs them, Locust's own users are there.
 """
 
 from __future__ import annotations
@@ -14,17 +14,26 @@ import json
 import time
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import gevent
 import httptools
 
-from loadtests.load.lean.connection import Connection, RequestFailed, Response, Unfinished, watchdog
+from loadtests.load.lean.connection import (
+    Connection,
+    RequestFailed,
+    Response,
+    TcpStream,
+    Unfinished,
+    watchdog,
+)
+from loadtests.load.lean.websocket import WebSocket
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
+Opened = TypeVar("Opened", bound=TcpStream)
 
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """Methods that may be sent again when an idle connection turns out to be closed (RFC 9110, 9.2.2)."""
@@ -52,6 +61,7 @@ class Client:
         self.fire = environment.events.request.fire
         self.timeout = timeout
         self.base_url = base_url.rstrip("/")
+        self.netloc = parts.netloc
         self.prefix = parts.path.rstrip("/")
         self.tail = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n"
         self.connection: Connection | None = None
@@ -98,6 +108,21 @@ class Client:
     def delete(self, path: str, **options: Any) -> Response:
         return self.request("DELETE", path, **options)
 
+    def websocket(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> WebSocket:
+        """A WebSocket, whose handshake is reported as `name connect` and its messages as `name` (the path
+        without one). `timeout` in seconds, of the handshake and of each message. Never raises for what the
+        server does: where it refuses, the WebSocket is not `open`."""
+        socket = WebSocket(self, path, name or path, self.timeout if timeout is None else timeout)
+        socket.connect(headers or {})
+        return socket
+
     def request(
         self,
         method: str,
@@ -122,7 +147,7 @@ class Client:
         message = self._message(method, path, json, data, headers)
         wall = time.time()
         now = perf_counter()
-        start, self.began = now if self.began is None else self.began, None
+        start = self.starting(now)
         deadline = now + (self.timeout if timeout is None else timeout)
         self.resent = False
         try:
@@ -131,7 +156,7 @@ class Client:
             self.waited = True
             if response.status_code >= 400:
                 response.error = RequestFailed(f"{response.status_code} for {name or path}")
-        except (OSError, httptools.HttpParserError) as error:
+        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             end = perf_counter()
             self.waited = False
             self.close()
@@ -141,16 +166,29 @@ class Client:
             self.close()
             # Without a stop timeout, Locust's default, requests in flight are not reported.
             if self.environment.stop_timeout:
-                self._report(method, path, name, wall, perf_counter() - start, Response(), Unfinished())
+                self.report(method, path, name, wall, perf_counter() - start, Response(), Unfinished())
             raise
         response.resent = self.resent
         if catch_response:
-            response._report = lambda failure: self._report(
+            response._report = lambda failure: self.report(
                 method, path, name, wall, end - start, response, failure
             )
         else:
-            self._report(method, path, name, wall, end - start, response, response.error)
+            self.report(method, path, name, wall, end - start, response, response.error)
         return response
+
+    def starting(self, now: float) -> float:
+        """When a request that is made `now` began: earlier, where connecting before it was in vain."""
+        start, self.began = now if self.began is None else self.began, None
+        return start
+
+    def taken(self) -> Connection | None:
+        """The connection that was opened ahead, for a WebSocket to keep; None where requests use it."""
+        connection = self.connection
+        if connection is None or connection.response.status_code:
+            return None
+        self.connection = None
+        return connection
 
     def _exchange(self, method: str, message: bytes, deadline: float) -> Response:
         """The answer, on the existing connection or on a new one."""
@@ -165,13 +203,13 @@ class Client:
                     raise
                 self.resent = True
                 self.close()
-        connection = self.connection = self._open(deadline)
+        connection = self.connection = self.opened(Connection, deadline)
         return self._keep(connection, connection.exchange(message, deadline, bodiless))
 
-    def _open(self, deadline: float) -> Connection:
+    def opened(self, kind: type[Opened], deadline: float) -> Opened:
         """A new connection; waits before it raises OSError, the longer the more often it did."""
         try:
-            connection = Connection(self.address, deadline)
+            connection = kind(self.address, deadline)
         except OSError:
             gevent.sleep(min(PAUSE * 2.0**self.refusals, LONGEST_PAUSE))
             self.refusals += 1
@@ -197,20 +235,21 @@ class Client:
             return f"{head}\r\n".encode("latin-1")
         return f"{head}Content-Length: {len(data)}\r\n\r\n".encode("latin-1") + data
 
-    def _report(
+    def report(
         self,
         method: str,
         path: str,
         name: str | None,
         wall: float,
-        seconds: float,
+        seconds: float | None,
         response: Response,
         failure: Exception | None,
     ) -> None:
+        """Fire Locust's event. `seconds`: None for what was not asked for."""
         self.fire(
             request_type=method,
             name=name or path,
-            response_time=seconds * 1000.0,
+            response_time=None if seconds is None else seconds * 1000.0,
             response_length=sum(map(len, response.chunks)),
             response=response,
             context={},

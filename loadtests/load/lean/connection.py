@@ -1,4 +1,4 @@
-"""A keep-alive connection that waits on gevent's hub directly and parses with llhttp (httptools)."""
+"""Connections that wait on gevent's hub directly; those for HTTP parse with llhttp (httptools)."""
 
 from __future__ import annotations
 
@@ -104,25 +104,21 @@ class Response:
             self._report = None
 
 
-class Connection:
-    """One keep-alive connection: bytes out, one Response in."""
+class TcpStream:
+    """A TCP connection of one user."""
 
     def __init__(self, address: tuple[str, int], deadline: float) -> None:
         self.hub = gevent.get_hub()
         self.waiting: Any = None
         self.deadline = deadline
-        self.used = False
-        self.reusable = True
-        self.bodiless = False
-        self.response = Response()
-        self.parser = httptools.HttpResponseParser(self)
+        """When waiting ends, on perf_counter's clock."""
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = RealSocket(family, socket.SOCK_STREAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.hub.loop.io(self.socket.fileno(), READ)
         self.writer = self.hub.loop.io(self.socket.fileno(), WRITE)
-        watchdog.connections.add(self)
+        watchdog.streams.add(self)
         try:
             self._connect(address)
         except BaseException:
@@ -146,26 +142,63 @@ class Connection:
             watcher.stop()
             self.waiting = None
 
+    def send(self, data: bytes) -> None:
+        """Send all of it. Raises OSError, TimeoutError past the deadline."""
+        sent = 0
+        while sent < len(data):
+            try:
+                sent += self.socket.send(data[sent:] if sent else data)
+            except BlockingIOError:
+                self._wait(self.writer)
+
+    def receive(self) -> bytes:
+        """Wait for bytes; b"" at the end of the stream. Raises OSError, TimeoutError past the deadline."""
+        while True:
+            self._wait(self.reader)
+            try:
+                return self.socket.recv(CHUNK)
+            except BlockingIOError:
+                continue
+
+    def arrived(self) -> bytes | None:
+        """The bytes that are there, b"" at the end of the stream; None where none are. Raises OSError."""
+        try:
+            return self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return None
+
+    def close(self) -> None:
+        watchdog.streams.discard(self)
+        self.reader.stop()
+        self.writer.stop()
+        self.reader.close()
+        self.writer.close()
+        self.socket.close()
+
+
+class Connection(TcpStream):
+    """One keep-alive connection: bytes out, one Response in."""
+
+    def __init__(self, address: tuple[str, int], deadline: float) -> None:
+        self.used = False
+        self.reusable = True
+        self.bodiless = False
+        self.response = Response()
+        self.parser = httptools.HttpResponseParser(self)
+        super().__init__(address, deadline)
+
     def exchange(self, request: bytes, deadline: float, bodiless: bool) -> Response:
         """Send `request`, wait for the whole answer, `bodiless` for HEAD.
 
-        Raises OSError (TimeoutError past the deadline) and httptools.HttpParserError.
+        Raises OSError (TimeoutError past the deadline), httptools.HttpParserError, and HttpParserUpgrade
+        where the server switches to another protocol.
         """
         self.deadline = deadline
         self.bodiless = bodiless
         response = self.response = Response()
-        sent = 0
-        while sent < len(request):
-            try:
-                sent += self.socket.send(request[sent:] if sent else request)
-            except BlockingIOError:
-                self._wait(self.writer)
+        self.send(request)
         while not response.complete:
-            self._wait(self.reader)
-            try:
-                data = self.socket.recv(CHUNK)
-            except BlockingIOError:
-                continue
+            data = self.receive()
             if not data:
                 self._end_of_stream(response)
                 break
@@ -188,14 +221,6 @@ class Connection:
     def stale(self) -> bool:
         """Whether it had served a request before and closed before the first byte of this answer."""
         return self.used and not self.response.status_code and not self.response.raw_headers
-
-    def close(self) -> None:
-        watchdog.connections.discard(self)
-        self.reader.stop()
-        self.writer.stop()
-        self.reader.close()
-        self.writer.close()
-        self.socket.close()
 
     # httptools calls these while it parses.
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -226,7 +251,7 @@ class Watchdog:
     """Ends waits whose deadline is past, at its next check."""
 
     def __init__(self) -> None:
-        self.connections: WeakSet[Connection] = WeakSet()
+        self.streams: WeakSet[TcpStream] = WeakSet()
         self.greenlet: Any = None
 
     def start(self) -> None:
@@ -237,11 +262,11 @@ class Watchdog:
         while True:
             gevent.sleep(POLL)
             now = perf_counter()
-            for connection in list(self.connections):
-                if connection.waiting is not None and connection.deadline < now:
+            for stream in list(self.streams):
+                if stream.waiting is not None and stream.deadline < now:
                     late = TimeoutError(errno.ETIMEDOUT, "no response in time")
-                    # From the hub, so that this greenlet continues with the other connections.
-                    connection.hub.loop.run_callback(connection.waiting.throw, late)
+                    # From the hub, so that this greenlet continues with the other streams.
+                    stream.hub.loop.run_callback(stream.waiting.throw, late)
 
 
 watchdog = Watchdog()

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+from websocket import WebSocketException, WebSocketTimeoutException
 
 from loadtests.errors import ArmsDiffer, ChildFailed
-from loadtests.measure.answers.questions import Question
+from loadtests.measure.answers.conversation import converse
+from loadtests.measure.answers.questions import SOCKET, Question
 from loadtests.measure.calibration import is_head
 from loadtests.plan.arms import Arm
 from loadtests.plan.plan import Plan
@@ -147,14 +149,17 @@ def answered(client: httpx.Client, question: Question, server: Target, longest: 
     """One answer, whose body is read for no more than `longest` seconds, by default LONGEST_BODY. Raises
     ChildFailed."""
     try:
+        if question.method == SOCKET:
+            status, said = converse(server.url + question.path, question.messages, PATIENCE)
+            return Reply(status, (), said)
         files = {"file": question.file} if question.file is not None else None
         with client.stream(question.method, question.path, json=question.body, files=files) as response:
             headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
             read, body = read_body(response, LONGEST_BODY if longest is None else longest)
             return Reply(response.status_code, headers, body, read)
-    except httpx.ReadTimeout:
+    except (httpx.ReadTimeout, WebSocketTimeoutException):
         return NOTHING
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, WebSocketException, OSError) as error:
         raise ChildFailed(
             f"arm {server.arm.name!r} did not answer {question}: {type(error).__name__}",
             cause=server.log_tail(),

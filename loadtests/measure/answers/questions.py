@@ -19,9 +19,15 @@ class Question:
     body: Any = None
     file: bytes | None = None
     """Sent as `file` in a form, in place of a body."""
+    messages: tuple[str, ...] = ()
+    """Sent over a WebSocket, one after the answer to the other, where the method is WEBSOCKET."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body is not None else "")
+
+
+SOCKET = "WEBSOCKET"
+"""In place of a method, for a WebSocket."""
 
 
 NEW_USER = {"name": "Ada", "email": "ada@example.org"}
@@ -93,6 +99,8 @@ QUESTIONS: Sequence[Question] = (
     Question("GET", "/plumbing/stream-lines"),
     Question("POST", "/plumbing/upload", file=b"a picture"),
     Question("POST", "/plumbing/upload"),
+    Question(SOCKET, "/plumbing/websocket?seconds=0.001", messages=("Is it late?", "And now?", "")),
+    Question(SOCKET, "/plumbing/websocket?seconds=-1", messages=("Is it late?",)),
     Question("GET", "/plumbing/list-plain?limit=3"),
 )
 

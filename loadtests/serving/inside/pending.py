@@ -77,6 +77,11 @@ class Pending:
             for kind in kinds:
                 known.note(kind)
 
+    def forget(self, queue: Any) -> None:
+        """Count a queue no longer, or a queue that is none: it is not the app's."""
+        with suppress(TypeError):
+            self.queues.members.discard(queue)
+
     def kinds(self) -> Iterable[tuple[Noted, Iterable[type]]]:
         yield self.queues, (asyncio.Queue, queue.Queue, multiprocessing.queues.Queue)
         yield self.streams, (memory.MemoryObjectReceiveStream,)

@@ -30,8 +30,8 @@ def places(app: Any) -> list[list[Any]]:
     """Of each route whose function is known, in the same order: its methods (none: all), its path, and the
     file and first line of the function with its decorators."""
     return [
-        [methods, path, os.path.realpath(code.co_filename), code.co_firstlineno]
-        for methods, path, _, code in endpoints(app)
+        [taken, path, os.path.realpath(code.co_filename), code.co_firstlineno]
+        for taken, path, _, code in endpoints(app)
     ]
 
 
@@ -39,10 +39,17 @@ def endpoints(app: Any) -> list[tuple[list[str], str, Any, Any]]:
     """Of each route whose function is known: its methods (none: all), its path, what the route calls, and
     the function's code."""
     return [
-        (sorted(getattr(route, "methods", None) or ()), path, route.endpoint, code)
+        (methods(route), path, route.endpoint, code)
         for path, route in routes(app)
         if (code := code_of(route.endpoint)) is not None
     ]
+
+
+def methods(route: Any) -> list[str]:
+    """The methods of a route; none: all. A WebSocket's has none to name."""
+    if not hasattr(getattr(route, "original_route", route), "methods"):
+        return ["WEBSOCKET"]
+    return sorted(route.methods or ())
 
 
 def routes(app: Any) -> list[tuple[str, Any]]:

@@ -332,8 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         supervise(options.workers, listener, words, watched=not options.alone)
     parent = take_stdout()
     heartbeat: Heartbeat | None = None
+    pending = beside("pending").Pending()
     if options.heartbeats == "on":
-        heartbeat = beside("heartbeat").Heartbeat(beside("pending").Pending())
+        heartbeat = beside("heartbeat").Heartbeat(pending)
         heartbeat.listen()
     origins = beside("origins")
     if options.instead:
@@ -352,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         interface=kind,
         loop=options.loop,
         http=options.http,
-        ws=beside("sockets").protocol,
+        ws=beside("sockets").protocols(pending.forget),
         lifespan="auto",
         access_log=False,
         log_level="warning",

@@ -1,4 +1,5 @@
-"""WebSockets: which of uvicorn's protocols serves them, or an answer that says why none does.
+"""WebSockets: which of uvicorn's protocols serves them, or an answer that says why none does. The same rule
+for every arm: wsproto, and websockets only where an arm's Python has no wsproto.
 
 Loaded by serve.py from its own directory, so it imports none of our packages.
 """
@@ -7,14 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 NONE = "WebSockets are not served: install wsproto where this arm's Python looks for packages"
 
 
-def protocol(**options: Any) -> asyncio.Protocol:
-    """A new connection's protocol. Imported with the first one: most apps have none, and every server would
-    start 25 ms later."""
+def protocols(forget: Callable[[Any], None]) -> Callable[..., asyncio.Protocol]:
+    """What makes the protocol of a new WebSocket. `forget` gets its queue: messages that the app has not
+    received yet are requests in flight, no work that it has accepted and left undone."""
+
+    def made(**options: Any) -> asyncio.Protocol:
+        protocol = protocol_of(options)
+        forget(getattr(protocol, "queue", None))
+        return protocol
+
+    return made
+
+
+def protocol_of(options: dict[str, Any]) -> asyncio.Protocol:
+    """A protocol, imported with the first connection: most apps have none, and every server would start 25 ms
+    later."""
     if importlib.util.find_spec("wsproto") is not None:
         from uvicorn.protocols.websockets.wsproto_impl import WSProtocol  # noqa: PLC0415  # see above
 

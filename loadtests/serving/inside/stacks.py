@@ -188,7 +188,7 @@ class Stacks:
         """`GET /items/{item_id}`, by the endpoint in the stack and by what the request's scope has."""
         if type(scope) is not dict:
             return None if path is None else f"{self.methods[path]} {path}".strip()
-        method = scope.get("method") if scope.get("type") == "http" else "WebSocket"
+        method = scope.get("method") if scope.get("type") == "http" else "WEBSOCKET"
         if path is None:
             path = self.endpoints.get(id(scope.get("endpoint")), ("",))[0] or None
         if path is None:

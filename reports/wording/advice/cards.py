@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from loadtests.records import LightKind, Run
 from reports.advice.cards import Advice, Card
 from reports.advice.notes import (
+    AlwaysCoroutine,
     LightRoutesAsync,
     MayNotLast,
     NeighbourWaits,
@@ -123,6 +124,11 @@ def note_text(note: Note) -> str:
             return (
                 f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
                 "known, so it is not advised for its speed"
+            )
+        case AlwaysCoroutine():
+            return (
+                "FastAPI takes a WebSocket route as `async def` only: `def` stands for one that hands its "
+                "blocking calls to threads (run_in_threadpool)"
             )
         case NotForItsSpeed(arm):
             return (
