@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from async_app.database import connect, sessions, writing_sessions
 from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, users, waiting
-from async_app.upstream import open_upstream, scaling_transport
+from async_app.upstream import USUAL, open_upstream
 from shared_models import blocking
 from shared_models.errors import error_page, on_page, sayable
 from shared_models.schemas import Answer
@@ -26,20 +26,23 @@ from shared_models.tables import Base
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the app from `settings`, by default read from the environment; opens nothing before startup."""
     knobs = settings or Settings.from_environment()
+    client = knobs.client or USUAL
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         engine = connect(knobs)
         blocking_engine = blocking.engine(knobs)
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
         async with (
-            open_upstream(knobs, scaling_transport(knobs)) as upstream,
-            open_upstream(knobs) as plain_upstream,
+            open_upstream(knobs, client) as upstream,
+            open_upstream(knobs, "httpx") as plain_upstream,
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
             threads = ThreadPoolExecutor(knobs.executor_threads)
+            # What serves this app reports it.
+            app.state.duel_in_force = {"client": client}
             yield {
                 "settings": knobs,
                 "reading": sessions(engine),
