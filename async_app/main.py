@@ -26,7 +26,6 @@ from shared_models.tables import Base
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the app from `settings`, by default read from the environment; opens nothing before startup."""
     knobs = settings or Settings.from_environment()
-    client = knobs.client or USUAL
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -35,14 +34,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
         async with (
-            open_upstream(knobs, client) as upstream,
+            open_upstream(knobs, knobs.client or USUAL) as upstream,
             open_upstream(knobs, "httpx") as plain_upstream,
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
             threads = ThreadPoolExecutor(knobs.executor_threads)
-            # What serves this app reports it.
-            app.state.duel_in_force = {"client": client}
+            app.state.duel_in_force = {"client": upstream.client}  # read by what serves this app
             yield {
                 "settings": knobs,
                 "reading": sessions(engine),

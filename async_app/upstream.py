@@ -27,7 +27,8 @@ USUAL = "httpx-aiohttp"
 class Upstream:
     """Calls the slow service; `bound` limits the concurrent calls of all fan-outs together."""
 
-    def __init__(self, get: Get, bound: Semaphore) -> None:
+    def __init__(self, client: str, get: Get, bound: Semaphore) -> None:
+        self.client = client
         self.get = get
         self.bound = bound
 
@@ -107,7 +108,7 @@ def opening(settings: Settings, client: str) -> AbstractAsyncContextManager[Get]
 async def open_upstream(settings: Settings, client: str) -> AsyncIterator[Upstream]:
     """An Upstream on a client, which is named as in `opening`."""
     async with opening(settings, client) as get:
-        yield Upstream(get, Semaphore(settings.fan_out_limit))
+        yield Upstream(client, get, Semaphore(settings.fan_out_limit))
 
 
 # `async def` in both apps: they never wait, and as `def` each would cost a thread hop.

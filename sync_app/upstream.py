@@ -25,7 +25,8 @@ USUAL = "httpx"
 class Upstream:
     """Calls the slow service; `bound` limits the concurrent calls of all fan-outs together."""
 
-    def __init__(self, get: Get, bound: ThreadPoolExecutor) -> None:
+    def __init__(self, client: str, get: Get, bound: ThreadPoolExecutor) -> None:
+        self.client = client
         self.get = get
         self.bound = bound
 
@@ -76,7 +77,7 @@ def opening(settings: Settings, client: str) -> AbstractContextManager[Get]:
 def open_upstream(settings: Settings, client: str) -> Iterator[Upstream]:
     """An Upstream on a client, which is named as in `opening`."""
     with opening(settings, client) as get, ThreadPoolExecutor(settings.fan_out_limit, "fan-out") as bound:
-        yield Upstream(get, bound)
+        yield Upstream(client, get, bound)
 
 
 # `async def` in both apps: they never wait, and as `def` each would cost a thread hop.

@@ -45,7 +45,7 @@ class Refusing(BaseHTTPRequestHandler):
 def refusing() -> Iterator[str]:
     """The URL of a service that answers with errors."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
 
@@ -95,14 +95,16 @@ def test_a_client_is_a_setting_of_the_twins() -> None:
 
 @pytest.mark.parametrize("text", ["x=sync,client=aiohttp", "x=sync,env.DUEL_APP_CLIENT=aiohttp"])
 def test_a_client_that_a_style_does_not_have_is_refused_with_those_that_it_has(text: str) -> None:
-    with pytest.raises(PlanError, match="'x': sync_app.main:create_app has no HTTP client 'aiohttp'") as found:
+    with pytest.raises(
+        PlanError, match=r"'x': sync_app\.main:create_app has no HTTP client 'aiohttp'"
+    ) as found:
         parse_arm(text, ".")
     assert found.value.cause == "aiohttp is asynchronous only"
     assert "httpx and httpx2" in found.value.hint
 
 
 def test_a_sweep_over_clients_of_which_a_style_lacks_one_is_refused() -> None:
-    with pytest.raises(PlanError, match="'sync-client-aiohttp': sync_app.main:create_app has no HTTP client"):
+    with pytest.raises(PlanError, match=r"'sync-client-aiohttp': sync_app\.main:create_app has no"):
         swept([BUILT_IN["sync"]], ["client=httpx,aiohttp"])
 
 

@@ -165,10 +165,11 @@ QUOTING = """quote a value that holds commas: --arm 'NAME=module:attribute,env.K
 def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
-    Keys: those of Serving with hyphens, app-dir, cwd, copy, python, env.KEY, and of the twins pool and client. `app_dir` is the directory of
-    arms that name none, relative to their cwd, since who names one means the code in it. A value that holds
-    commas is quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. An app
-    that names no python is served by `python`; None: by that of its project. Raises PlanError.
+    Keys: those of Serving with hyphens, app-dir, cwd, copy, python, env.KEY, and those of the twins (SHORT).
+    `app_dir` is the directory of arms that name none, relative to their cwd, since who names one means the
+    code in it. A value that holds commas is quoted, see `values.parts`. An IMPORT with `://` is the address
+    of an external server. An app that names no python is served by `python`; None: by that of its project.
+    Raises PlanError.
     """
     name, _, rest = text.partition("=")
     target, *options = parts(rest, ",")

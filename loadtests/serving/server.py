@@ -62,7 +62,7 @@ class Target(Protocol):
         """Of these routes: methods (none: all), path, file and line of the function."""
 
     def served(self) -> list[dict[str, str]]:
-        """Of each worker what serves its app, as `{"server": "granian 2.8.9"}`; none where it is not known."""
+        """What serves each worker's app, as `{"server": "granian 2.8.9"}`; none where it is not known."""
 
     def log_tail(self) -> str: ...
 

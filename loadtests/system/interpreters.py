@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
@@ -35,6 +36,11 @@ def with_servers(arms: Sequence[Arm]) -> tuple[Arm, ...]:
     for arm in arms:
         if arm.python is None and arm.url is None:
             check_ours(arm)
+        if arm.serving.server == "granian" and arm.serving.workers > 1 and platform.system() != "Linux":
+            raise PlanError(
+                f"arm {arm.name!r}: several workers cannot share Granian's address on {platform.system()}",
+                hint="measure it with workers=1, or on Linux",
+            )
     lacking = {package for arm in arms if arm.python is not None for package in absent(arm)}
     instead = {key: other for key, (package, other) in FASTER.items() if package in lacking}
     return tuple(served(arm, instead) for arm in arms) if instead else tuple(arms)

@@ -140,7 +140,9 @@ def served_lines(plan: Plan) -> list[str]:
         if arm.python is not None or (arm.url is None and not usual):
             means = f"{serving.loop} and {serving.http}" if usual else f"{serving.server} on {serving.loop}"
             arms.setdefault((arm.python or "duel's own Python", means), []).append(arm.name)
-    return [f"{units.listed(names)}: served by {python}, with {means}." for (python, means), names in arms.items()]
+    return [
+        f"{units.listed(names)}: served by {python}, with {means}." for (python, means), names in arms.items()
+    ]
 
 
 def duration_text(least: float, most: float) -> str:

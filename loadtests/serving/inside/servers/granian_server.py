@@ -34,7 +34,7 @@ def run(served: ServedApp) -> None:
             log_level=LogLevels.error,
         )
         ending = asyncio.ensure_future(stop.wait())
-        ending.add_done_callback(lambda _: server.stop())
+        ending.add_done_callback(lambda _: server.stop())  # type: ignore[no-untyped-call]  # as Granian has it
         # It has logged what is wrong with the app.
         with suppress(FatalError):
             await server.serve()

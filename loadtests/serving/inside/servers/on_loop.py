@@ -1,4 +1,4 @@
-"""A server that is a coroutine: begun, found to answer, and stopped on a loop of ours."""
+"""A server that is a coroutine: started, found to answer, and stopped on a loop of ours."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ async def serving(served: ServedApp, server: ServerCoroutine) -> bool:
         loop.add_signal_handler(number, stop.set)
     served.beginning.before()
     app = served.as_asgi3(served.app) if served.kind == "asgi2" else served.app
+    host, port = served.listener.getsockname()[:2]
     path = f"{served.options.pulse or ''}/duel-process"
     running = loop.create_task(server(naming_process(app, path), stop))
-    answered = loop.create_task(first_answer(*served.listener.getsockname()[:2], path))
+    answered = loop.create_task(first_answer(host, port, path))
     await asyncio.wait({running, answered}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         answered.cancel()
