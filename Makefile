@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -32,6 +32,7 @@ help:
 	@echo "make bars     the generator's accuracy against known figures, and the time to a verdict"
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
 	@echo "make findings RUNS=\"runs/… 'duel run …'\"   write docs/findings.md from an existing long run"
+	@echo "make questions RUNS=\"default=runs/… threads=runs/… …\"   write docs/questions.md from existing runs"
 	@echo "make lock     resolve requirements.lock again"
 
 install: $(READY)
@@ -143,6 +144,9 @@ readme: $(READY)
 # measured again in a later run replace the earlier ones.
 findings: $(READY)
 	$(BIN)/python -m benchmarks.findings $(RUNS)
+
+questions: $(READY)
+	$(BIN)/python -m benchmarks.questions $(RUNS)
 
 schema: $(READY)
 	$(BIN)/python -c "import json; from loadtests import Run; print(json.dumps(Run.model_json_schema(by_alias=True, mode='serialization'), indent=1))" > docs/duel-run-2.schema.json

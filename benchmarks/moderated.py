@@ -53,7 +53,7 @@ def trigamma_inverse(value: float) -> float:
 
 def reaches(variances: Numbers, n: int) -> tuple[Numbers, Numbers]:
     """Half-widths of all cells' intervals after `n` rounds: as they are, and moderated."""
-    alpha = nominal_alpha(ALPHA)
+    alpha = nominal_alpha(n, ALPHA)
     plain = stdtrit(n - 1, 1.0 - alpha / 2.0) * np.sqrt(variances / n)
     degrees, variance = prior(variances, n - 1.0)
     if np.isinf(degrees):

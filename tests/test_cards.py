@@ -299,7 +299,7 @@ def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_pat
             ended = (rows["end"] >= 0) & (rows["end"] < trial.window) & (rows["error"] == 0)
             rates[trial.arm] = ended.sum() / trial.window
         logs.append(np.log(rates["async"] / rates["sync"]))
-    reach = stdtrit(3, 1 - 0.01093 / 2) * np.std(logs, ddof=1) / np.sqrt(4)
+    reach = stdtrit(3, 1 - 0.02016 / 2) * np.std(logs, ddof=1) / np.sqrt(4)
     assert card.verdict.ratio == pytest.approx(np.exp(np.mean(logs)), rel=1e-9)
     assert card.verdict.low == pytest.approx(np.exp(np.mean(logs) - reach), rel=1e-9)
     assert card.verdict.high == pytest.approx(np.exp(np.mean(logs) + reach), rel=1e-9)

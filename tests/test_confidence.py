@@ -20,7 +20,7 @@ def edge(arm: str, cell: Cell, round: int) -> Scripted:
     """One user: twice as much; others: a difference just below its own 5 %."""
     if cell.load.users == 1:
         return Scripted(requests=(4000 if arm == "async" else 2000) + 10 * (round % 2))
-    return Scripted(requests=2000 + (arm == "async") * (560 + (round % 2) * 340))
+    return Scripted(requests=2000 + (arm == "async") * (560 + (round % 2) * 600))
 
 
 def test_a_difference_that_is_not_significant_among_all_is_undecided(tmp_path: Path) -> None:

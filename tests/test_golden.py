@@ -1,5 +1,6 @@
 """Results of the first release for the runs in tests/shapes.py are reproduced to eight digits, except where
-it was wrong. With the oldest numpy and scipy that we allow, the tenth differs."""
+it was wrong; the intervals are those since the error rate is spent unevenly over the looks, which changed no
+verdict. With the oldest numpy and scipy that we allow, the tenth differs."""
 
 from __future__ import annotations
 

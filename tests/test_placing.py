@@ -71,10 +71,10 @@ def test_a_scenario_is_light_where_every_arm_leaves_the_other_cpus_all_but_idle(
     assert share == pytest.approx(IDLE + 40e-6 * 2 / 0.0018)
     assert share_beside(plan.cells[0], "sync", HASH, 2) == pytest.approx(IDLE + 40e-6 * 2 / 0.002)
     assert light(plan, HASH) == {"hash"}
-    assert light(plan, HASH, cpus=4) == set(), "four CPUs might answer too often"
-    heavy = [*HASH[:2], *calibrated("hash", "async", 0.0009, 40e-6)]
+    assert light(plan, HASH, cpus=8) == set(), "eight CPUs might answer too often"
+    heavy = [*HASH[:2], *calibrated("hash", "async", 0.0005, 40e-6)]
     assert light(plan, heavy) == set(), "async might answer too often"
-    served = [*HASH[:2], *calibrated("hash", "async", 0.0018, 40e-6, services=50e-6)]
+    served = [*HASH[:2], *calibrated("hash", "async", 0.0018, 40e-6, services=100e-6)]
     assert light(plan, served) == set(), "another service needs the other CPU"
     assert light(plan, HASH[:2]) == set(), "nothing is known of async"
     unknown = [one.model_copy(update={"services": None}) for one in HASH]
@@ -104,6 +104,12 @@ def test_requests_that_mostly_wait_need_no_further_cpu() -> None:
     assert share_beside(cell, "sync", calibrated("sleep", "sync", 0.002, 40e-6, waits=0.020), 2) is None
 
 
+def test_users_who_mostly_wait_alone_may_keep_all_cpus_busy_together() -> None:
+    mixed = calibrated("mixed", "sync", 0.002, 40e-6, waits=0.008)
+    cell = Cell(scenario="mixed", load=Load(users=64))
+    assert share_beside(cell, "sync", mixed, 2) == pytest.approx(IDLE + 40e-6 * 2 / 0.002)
+
+
 def test_more_cpus_do_not_answer_more_than_the_users_ask() -> None:
     cell = Cell(scenario="hash", load=Load(users=1))
     assert share_beside(cell, "sync", HASH, 64) == pytest.approx(IDLE + 40e-6 * 500)
@@ -111,7 +117,7 @@ def test_more_cpus_do_not_answer_more_than_the_users_ask() -> None:
 
 def test_all_loads_of_a_scenario_are_placed_alike() -> None:
     """A curve over users must not bend where the CPUs change."""
-    quick = [one for arm in ("sync", "async") for one in calibrated("users.read", arm, 0.0006, 40e-6)]
+    quick = [one for arm in ("sync", "async") for one in calibrated("users.read", arm, 0.0005, 40e-6)]
     assert light(scripted.plan(cells=[("users.read", 1), ("hash", 64)]), [*quick, *HASH]) == {
         "users.read", "hash",
     }  # fmt: skip

@@ -30,7 +30,7 @@ LOOKS = range(4, LAST_LOOK + 1, 2)
 
 
 def test_the_interval_is_students_at_the_nominal_level() -> None:
-    """By hand for 4 values: mean 0.1, s = 0.0129, c_4 = t(1 − .01093/2, 3)."""
+    """By hand for 4 values: mean 0.1, s = 0.0129, c_4 = t(1 − .02016/2, 3)."""
     differences = [0.085, 0.095, 0.105, 0.115]
     found = repeated_interval(differences, 0.05)
     assert found is not None
@@ -41,7 +41,7 @@ def test_the_interval_is_students_at_the_nominal_level() -> None:
     assert math.log(found.high) - 0.1 == pytest.approx(0.1 - math.log(found.low))
 
 
-@pytest.mark.parametrize(("n", "factor"), [(4, 5.7), (6, 4.0), (8, 3.4)])
+@pytest.mark.parametrize(("n", "factor"), [(4, 4.5), (6, 3.9), (8, 3.8), (20, 2.8)])
 def test_the_critical_factors_are_those_of_the_method(n: int, factor: float) -> None:
     assert critical(n, 0.05) == pytest.approx(factor, abs=0.1)
 
@@ -130,9 +130,15 @@ def test_there_is_no_interval_before_the_first_look() -> None:
 
 
 def test_a_level_without_a_boundary_is_an_error_and_others_take_the_stricter_one() -> None:
-    assert nominal_alpha(0.03) == NOMINAL[0.025]
+    assert nominal_alpha(4, 0.03) == NOMINAL[0.025][0]
     with pytest.raises(ValueError, match="no boundary"):
-        nominal_alpha(0.001)
+        nominal_alpha(4, 0.001)
+
+
+def test_a_look_between_two_others_has_the_stricter_rate_of_both() -> None:
+    rates = NOMINAL[0.05]
+    found = [nominal_alpha(n, 0.05) for n in (4, 5, 7, 20, 24)]
+    assert found == [rates[0], rates[1], rates[2], rates[8], rates[8]]
 
 
 @pytest.mark.parametrize(

@@ -252,10 +252,10 @@ class Plan(Frozen):
         return least, most
 
 
-ROUND_OVERHEAD = 0.9
+ROUND_OVERHEAD = 1.2
 """Seconds until the servers of a round are ready, as seen on two cores."""
 
-TRIAL_OVERHEAD = 0.5
+TRIAL_OVERHEAD = 0.75
 """Seconds for an arm's users to connect before each slice and to finish after it, to stop its server and to
 save its samples."""
 

@@ -131,7 +131,7 @@ def verdicts(run: Run, readings: Readings) -> list[Verdict]:
     """Every verdict of a run, in the plan's order of cells. In a gate, which corrects its own decisions, the
     verdicts are not corrected for their number. Raises RecordError."""
     try:
-        nominal_alpha(per_rival(run.plan))
+        nominal_alpha(run.plan.min_rounds, per_rival(run.plan))
     except ValueError as error:
         raise RecordError(f"run {run.id} cannot be judged: {error}") from None
     found = [
