@@ -41,6 +41,9 @@ class Settings:
     """SQLite's fsync level; NORMAL is durable enough under WAL."""
     upstream: str = "http://127.0.0.1:9/"
     """URL of the slow service, with its trailing slash."""
+    client: str = ""
+    """HTTP client that calls the slow service: httpx, httpx2, and in the async app httpx-aiohttp (httpx over
+    aiohttp's connector) and aiohttp; empty: the usual one of the style."""
     upstream_connections: int = 256
     """Connections that the HTTP client may hold to the slow service."""
     upstream_timeout: float = 10.0

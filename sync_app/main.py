@@ -20,7 +20,7 @@ from shared_models.settings import Settings
 from shared_models.tables import Base
 from sync_app.database import connect, sessions, writing_sessions
 from sync_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, users, waiting
-from sync_app.upstream import open_upstream, scaling_transport
+from sync_app.upstream import USUAL, open_upstream
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -28,18 +28,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     knobs = settings or Settings.from_environment()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         engine = connect(knobs)
         blocking_engine = blocking.engine(knobs)
         with engine.begin() as connection:
             Base.metadata.create_all(connection)
         with (
-            open_upstream(knobs, scaling_transport(knobs)) as upstream,
-            open_upstream(knobs) as plain_upstream,
+            open_upstream(knobs, knobs.client or USUAL) as upstream,
+            open_upstream(knobs, "httpx") as plain_upstream,
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
             threads = ThreadPoolExecutor(knobs.executor_threads)
+            app.state.duel_in_force = {"client": upstream.client}  # read by what serves this app
             yield {
                 "settings": knobs,
                 "reading": sessions(engine),

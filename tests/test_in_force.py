@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,11 +35,13 @@ from tests.serving import app, get
 def test_the_limit_of_every_worker_is_read_from_the_running_server(environment: ServingEnvironment) -> None:
     """As the app has set it: at its start, and later."""
     with Server(app("limiting", "starting", serving=Serving(workers=2)), environment, "if.1") as server:
-        assert in_force(server) == InForce(workers=2, threads=12)
+        uvicorn = f"uvicorn {version('uvicorn')}"
+        assert in_force(server) == InForce(workers=2, threads=12, server=uvicorn)
+        later = InForce(workers=2, threads=7, server=uvicorn)
         deadline = time.monotonic() + 20
-        while in_force(server) != InForce(workers=2, threads=7) and time.monotonic() < deadline:
+        while in_force(server) != later and time.monotonic() < deadline:
             get(server.url)
-        assert in_force(server) == InForce(workers=2, threads=7)
+        assert in_force(server) == later
 
 
 def heartbeats(**columns: tuple[float, ...]) -> Heartbeats:
@@ -128,6 +131,11 @@ def test_threads_without_a_limit_bound_nothing(tmp_path: Path) -> None:
         bound for bound in bounds(known(run, run.plan.cells[0], "one")) if math.isinf(bound.throughput)
     ]
     assert in_force_text(run.in_force["one"]) == "1 worker with threads without a limit"
+
+
+def test_the_server_and_the_http_client_are_said_in_words() -> None:
+    said = in_force_text(InForce(workers=1, threads=40, server="granian 2.8.9", client="httpx2"))
+    assert said == "1 worker of granian 2.8.9 with 40 threads; HTTP client httpx2"
 
 
 def test_what_is_in_force_is_said_in_words() -> None:

@@ -63,18 +63,24 @@ ALLOWED = {
         "sleep(seconds)": "run_in_threadpool(sleep, seconds)",
     },
     "upstream.py": {
-        "httpx.AsyncClient": "httpx.Client",
-        "httpx.AsyncBaseTransport": "httpx.BaseTransport",
-        "AiohttpTransport": "httpx.HTTPTransport",
+        "library.AsyncClient": "library.Client",
+        "AsyncIterator[Get]": "Iterator[Get]",
         "AsyncIterator[Upstream]": "Iterator[Upstream]",
+        "AbstractAsyncContextManager": "AbstractContextManager",
         "asynccontextmanager": "contextmanager",
+        "Awaitable[str]": "str",
+        "'httpx-aiohttp'": "'httpx'",
         "bound: Semaphore": "bound: ThreadPoolExecutor",
     },
 }
 """Allowed differences after removing `async` and `await`: the other style's name for the same thing."""
 
-OWN_WAY = {("upstream.py", "call_many"), ("upstream.py", "open_upstream")}
-"""Functions that differ on purpose: a gather with a semaphore against a bounded thread pool."""
+OWN_WAY = {("upstream.py", "call_many"), ("upstream.py", "open_upstream"), ("upstream.py", "opening")}
+"""Functions that differ on purpose: a gather with a semaphore against a bounded thread pool; the HTTP clients
+that a style has."""
+
+ASYNC_ONLY = {"open_aiohttp"}
+"""Functions that the sync twin has no counterpart of: aiohttp has no other style."""
 
 
 class Styleless(ast.NodeTransformer):
@@ -83,10 +89,12 @@ class Styleless(ast.NodeTransformer):
     def __init__(self, own_way: set[str]) -> None:
         self.own_way = own_way
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # ast's own name
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST | None:  # ast's own name
         return self.visit_FunctionDef(ast.FunctionDef(**{name: getattr(node, name) for name in node._fields}))
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # as above
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:  # as above
+        if node.name in ASYNC_ONLY:
+            return None
         if node.name in self.own_way:
             node.body = [ast.Pass()]
         return self.without_docstring(node)

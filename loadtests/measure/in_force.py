@@ -19,7 +19,7 @@ POLL = 0.02
 
 
 def in_force(server: Target) -> InForce | None:
-    """By the last heartbeat of each worker; None where a server has none."""
+    """By the last heartbeat of each worker, and what they say of themselves; None where a server has none."""
     if server.arm.url is not None or server.arm.serving.heartbeats == "off":
         return None
     deadline = time.monotonic() + FIRST_BEAT
@@ -27,7 +27,8 @@ def in_force(server: Target) -> InForce | None:
         now = time.perf_counter()
         workers = server.heartbeats(now)
         if workers and all(workers):
-            return reported(Heartbeats.of([rows[-1:] for rows in workers], now))
+            found = reported(Heartbeats.of([rows[-1:] for rows in workers], now))
+            return found.model_copy(update=next(iter(server.served()), {}))
         if time.monotonic() > deadline or server.ended() is not None:
             return None
         time.sleep(POLL)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer
+from pydantic import Field, field_serializer, model_validator
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.fields import Frozen, Line, Name, validated
@@ -29,8 +29,10 @@ class Serving(Frozen):
     """Processes that accept from the same socket."""
     threads: Annotated[int, Field(ge=1, le=10_000)] = 40
     """Tokens of AnyIO's thread limiter, in each worker."""
+    server: Literal["uvicorn", "granian", "hypercorn"] = "uvicorn"
     loop: Literal["uvloop", "asyncio"] = "uvloop"
-    http: Literal["httptools", "h11"] = "httptools"
+    http: Literal["httptools", "h11"] | None = "httptools"
+    """uvicorn's parser; None: another server's own."""
     gc: Literal["freeze", "default"] = "freeze"
     """`freeze`: exclude objects built at start-up from garbage collection."""
     gc_threshold: Annotated[int, Field(ge=1, le=10**9)] | None = None
@@ -45,6 +47,20 @@ class Serving(Frozen):
     """The same in pure ASGI."""
     heartbeats: Literal["on", "off"] = "on"
     """Whether a heartbeat inside the server reports what it is doing; off only to measure its cost."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def own_parser(cls, values: Any) -> Any:
+        """Only uvicorn has a choice of parsers."""
+        if not isinstance(values, dict):
+            return values
+        given = {key: value for key, value in values.items() if (key, value) != ("http", None)}
+        server = given.get("server", "uvicorn")
+        if server == "uvicorn":
+            return given
+        if "http" in given:
+            raise ValueError(f"http is a setting of uvicorn, and {server} has a parser of its own")
+        return {**given, "http": None}
 
     def arguments(self) -> list[str]:
         """As flags of serve.py."""
@@ -85,7 +101,7 @@ class Arm(Frozen):
     copied: Line | None = None
     """File or directory of which every server gets a copy of its own, see `COPY`."""
     python: Line | None = None
-    """Interpreter that serves it, which has uvicorn and anyio; None: ours."""
+    """Interpreter that serves it, which has its server and anyio; None: ours."""
     revision: Line | None = None
     """Commit that the app comes from, where that is known."""
     hybrid: Hybrid | None = None
@@ -149,10 +165,11 @@ QUOTING = """quote a value that holds commas: --arm 'NAME=module:attribute,env.K
 def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
     """An arm from `NAME=IMPORT[,key=value…]`; IMPORT may be the name of a built-in arm.
 
-    Keys: those of Serving with hyphens, app-dir, cwd, copy, python and env.KEY. `app_dir` is the directory of
-    arms that name none, relative to their cwd, since who names one means the code in it. A value that holds
-    commas is quoted, see `values.parts`. An IMPORT with `://` is the address of an external server. An app
-    that names no python is served by `python`; None: by that of its project. Raises PlanError.
+    Keys: those of Serving with hyphens, app-dir, cwd, copy, python, env.KEY, and those of the twins (SHORT).
+    `app_dir` is the directory of arms that name none, relative to their cwd, since who names one means the
+    code in it. A value that holds commas is quoted, see `values.parts`. An IMPORT with `://` is the address
+    of an external server. An app that names no python is served by `python`; None: by that of its project.
+    Raises PlanError.
     """
     name, _, rest = text.partition("=")
     target, *options = parts(rest, ",")
@@ -178,7 +195,9 @@ def parse_arm(text: str, app_dir: str, python: str | None = None) -> Arm:
     if target not in BUILT_IN and "://" not in target:
         directory = values.get("app_dir", app_dir)
         values = {**home_of(name, values.get("cwd", "."), directory, python), **values}
-    return validated(Arm, {**values, "env": env, "serving": given.serving}, f"arm {name!r}")
+    arm = validated(Arm, {**values, "env": env, "serving": given.serving}, f"arm {name!r}")
+    check_short(arm, given.short)
+    return checked_client(arm)
 
 
 class ArmSettings:
@@ -189,16 +208,21 @@ class ArmSettings:
         self.places: dict[str, Any] = {}
         self.serving: dict[str, Any] = {}
         self.env: dict[str, str] = {}
+        self.short: list[str] = []
+        """Those of the twins."""
         for key, value in pairs(name, options):
             if key.startswith("env.") and len(key) > 4:
                 self.env[key[4:]] = value
+            elif key in SHORT:
+                self.short.append(key)
+                self.env[SHORT[key]] = value
             elif key in PLACES:
                 # Not resolved: a virtual environment's interpreter is a link to the one that made it.
                 self.places[PLACES[key]] = os.path.abspath(value)
             elif key in (knobs := {field.replace("_", "-"): field for field in Serving.model_fields}):
                 self.serving[knobs[key]] = value
             else:
-                hint = did_you_mean(key, [*knobs, *PLACES, "env.KEY"])
+                hint = did_you_mean(key, [*knobs, *SHORT, *PLACES, "env.KEY"])
                 hint += f"; {QUOTING}" if env_given(options) else ""
                 raise PlanError(f"arm {name!r}: unknown setting {key!r}", hint=hint)
 
@@ -245,8 +269,14 @@ def env_given(options: Sequence[str]) -> bool:
     return any(option.startswith("env.") for option in options)
 
 
-SHORT = {"pool": "env.DUEL_APP_POOL_SIZE"}
-"""Names for knobs of the twin apps that are swept often."""
+SHORT = {"pool": "DUEL_APP_POOL_SIZE", "client": "DUEL_APP_CLIENT"}
+"""Short names for knobs of the twin apps: the variables that they set."""
+
+CLIENTS: Mapping[str, tuple[str, ...]] = {
+    BUILT_IN["sync"].app: ("httpx", "httpx2"),
+    BUILT_IN["async"].app: ("httpx-aiohttp", "httpx", "httpx2", "aiohttp"),
+}
+"""By twin app, the HTTP clients that it can call the slow service with, its usual one first."""
 
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_.-]+")
 """Characters that a value may hold and a name may not."""
@@ -268,11 +298,7 @@ def swept(arms: Sequence[Arm], sweeps: Sequence[str]) -> tuple[Arm, ...]:
         raise PlanError(
             f"arm {first.name!r} is an external server: its settings cannot be swept", hint=EXAMPLE
         )
-    if "pool" in names and first.app not in {arm.app for arm in BUILT_IN.values()}:
-        raise PlanError(
-            f"pool is a setting of the built-in apps, and arm {first.name!r} is another app",
-            hint="sweep the variable that the app reads its pool's size from: env.KEY=5,20",
-        )
+    check_short(first, names)
     variants = [
         variant(first, dict(zip(names, values, strict=True))) for values in product(*(v for _, v in axes))
     ]
@@ -284,6 +310,34 @@ def swept(arms: Sequence[Arm], sweeps: Sequence[str]) -> tuple[Arm, ...]:
     same = [arm for arm in variants if (arm.serving, arm.env) == (first.serving, first.env)]
     rest = [arm for arm in variants if arm not in same]
     return (*same, *rest, *others)
+
+
+def check_short(arm: Arm, keys: Iterable[str]) -> None:
+    """Raises PlanError where settings of the twins are given to an arm of another app."""
+    for key in keys:
+        if key in SHORT and not CLIENTS.keys() >= {*arm.apps}:
+            raise PlanError(
+                f"{key} is a setting of the built-in apps, and arm {arm.name!r} is another app",
+                hint=f"name the variable that the app reads its {key} from: env.KEY=VALUE",
+            )
+
+
+def checked_client(arm: Arm) -> Arm:
+    """The arm, if its apps have the HTTP client that it asks for. Raises PlanError."""
+    client = arm.env.get(SHORT["client"])
+    for app in arm.apps:
+        known = CLIENTS.get(app, ())
+        if client is None or not known or client in known:
+            continue
+        exists = any(client in clients for clients in CLIENTS.values())
+        raise PlanError(
+            f"arm {arm.name!r}: {app} has no HTTP client {client!r}",
+            cause=f"{client} is asynchronous only" if exists else "",
+            hint=f"it has {' and '.join(known)}; sweep an arm that has all of them: --arm async"
+            if exists
+            else did_you_mean(client, list(known)),
+        )
+    return arm
 
 
 def axis(text: str) -> tuple[str, tuple[str, ...]]:
@@ -309,12 +363,13 @@ def variant(arm: Arm, chosen: dict[str, str]) -> Arm:
     # Only what was asked for: the rest depends on what the interpreter has installed.
     serving, env = arm.serving.model_dump(exclude_unset=True), dict(arm.env)
     for name, value in chosen.items():
-        target = SHORT.get(name, name)
-        if target.startswith("env."):
-            env[target.removeprefix("env.")] = value
+        if name in SHORT:
+            env[SHORT[name]] = value
+        elif name.startswith("env."):
+            env[name.removeprefix("env.")] = value
         else:
-            serving[target.replace("-", "_")] = value
+            serving[name.replace("-", "_")] = value
     said = "-".join(f"{key.removeprefix('env.')}-{value}" for key, value in chosen.items())
     name = f"{arm.name}-{UNNAMEABLE.sub('-', said)}"[:64]
     values = {**arm.model_dump(), "name": name, "serving": serving, "env": env}
-    return validated(Arm, values, f"arm {name!r}")
+    return checked_client(validated(Arm, values, f"arm {name!r}"))

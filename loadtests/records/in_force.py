@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from loadtests.plan.fields import Frozen
+from loadtests.plan.fields import Frozen, Line
 
 
 class InForce(Frozen):
@@ -19,3 +19,7 @@ class InForce(Frozen):
     pool: Annotated[int, Field(ge=0, le=10**9)] | None = None
     """Connections that the pools of SQLAlchemy may hold, in each worker; None: no pool is known, or without a
     limit."""
+    server: Line | None = None
+    """What serves the app, as `granian 2.8.9`; None in earlier versions."""
+    client: Line | None = None
+    """The HTTP client that a twin calls the slow service with; None for other apps."""

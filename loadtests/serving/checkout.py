@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import overload
 
@@ -20,8 +20,8 @@ from loadtests.plan.base.locks import PYLOCK, UV_LOCK, matches
 from loadtests.plan.base.repository import git
 from loadtests.plan.plan import Plan
 
-NEEDED = ("uvicorn", "anyio", "uvloop", "httptools")
-"""What serves an app, and must be in its environment, too."""
+NEEDED = ("anyio", "uvloop", "httptools")
+"""What serves an app beside its server, and must be in its environment, too."""
 
 NO_ENVIRONMENT = "cannot create an environment for the base"
 
@@ -136,20 +136,22 @@ def checked_out(plan: Plan) -> Iterator[BaseCheckout | None]:
 def environments(arms: Sequence[Arm], base: BaseCommit, checkout: Path, scratch: Path) -> dict[str, str]:
     """By arm, the interpreter of an environment with its packages; arms with one lock share it. Raises
     PlanError."""
-    made: dict[tuple[str, str], str] = {}
+    made: dict[tuple[str, str, str], str] = {}
     found = {}
     for arm in arms:
         lock = base.packages.get(arm.name)
         if lock is not None:
-            key = (arm.python or sys.executable, lock)
+            key = (arm.python or sys.executable, lock, arm.serving.server)
             if key not in made:
-                made[key] = environment(checkout / lock, scratch / f"environment-{len(made)}", key[0])
+                home = scratch / f"environment-{len(made)}"
+                made[key] = environment(checkout / lock, home, key[0], arm.serving.server)
             found[arm.name] = made[key]
     return found
 
 
-def environment(lock: Path, home: Path, interpreter: str = sys.executable) -> str:
-    """The interpreter of a new environment at `home` with the packages of a lock. Raises PlanError."""
+def environment(lock: Path, home: Path, interpreter: str = sys.executable, server: str = "uvicorn") -> str:
+    """The interpreter of a new environment at `home` with the packages of a lock, and what serves an app
+    there. Raises PlanError."""
     python = home / "bin" / "python"
     failed = "cannot install the base's packages"
     if lock.name == UV_LOCK:
@@ -166,13 +168,21 @@ def environment(lock: Path, home: Path, interpreter: str = sys.executable) -> st
         install = [str(python), "-m", "pip", "install", "-q"]
         # In the lock's directory: pip looks there for the paths in it.
         do([*install, "-r", lock.name], failed, lock.parent)
-    command = [str(python), "-c", ABSENT, *NEEDED]
+    command = [str(python), "-c", ABSENT, server, *NEEDED]
     absent = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
     if absent:
         # Not the others: the base has locked them in versions of its own.
-        wanted = [f"{name}=={version(name)}" for name in absent]
+        wanted = [pinned(name) for name in absent]
         do([*install, *wanted], "cannot install what serves the base")
     return str(python)
+
+
+def pinned(package: str) -> str:
+    """In our version, where we have it: a server may be the app's own."""
+    try:
+        return f"{package}=={version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 ABSENT = (

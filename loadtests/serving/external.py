@@ -111,6 +111,10 @@ class ExternalServer:
         """None, for the same reason."""
         return []
 
+    def served(self) -> list[dict[str, str]]:
+        """None, for the same reason."""
+        return []
+
     def log_tail(self) -> str:
         return ""
 

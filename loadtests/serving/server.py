@@ -61,6 +61,9 @@ class Target(Protocol):
     def places(self) -> list[tuple[list[str], str, str, int]]:
         """Of these routes: methods (none: all), path, file and line of the function."""
 
+    def served(self) -> list[dict[str, str]]:
+        """What serves each worker's app, as `{"server": "granian 2.8.9"}`; none where it is not known."""
+
     def log_tail(self) -> str: ...
 
     def check_sources(self) -> None:
@@ -240,6 +243,10 @@ class Server:
             for methods, path, file, line in next(iter(self.ask("places", True)), [])
         ]
 
+    def served(self) -> list[dict[str, str]]:
+        """What serves each worker's app."""
+        return [dict(found) for found in self.ask("served", True)]
+
     def ask(self, kind: str, question: float | bool | Sequence[float]) -> list[Any]:
         """What every worker answers; nothing from a server that has ended or does not respond."""
         deadline = time.monotonic() + HEARTBEAT_TIMEOUT
@@ -309,6 +316,9 @@ def hint_for(cause: str, arm: Arm, slow: bool) -> str:
     """What to do about a server that did not start, by its log and whether it was only `slow`."""
     if arm.python is not None and "Unknown option: -P" in cause:
         return "the interpreter must be Python 3.11 or later"
+    for package in ("granian", "hypercorn", "httpx2"):
+        if f"No module named '{package}'" in cause:
+            return f"install {package} where {arm.python or 'duel'} looks for packages"
     for package in ("uvicorn", "anyio", "uvloop", "httptools"):
         if f"No module named '{package}'" in cause:
             return (

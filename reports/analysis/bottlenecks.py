@@ -76,6 +76,8 @@ class CallsCostly:
     cpu_among: float
     """CPU time per request under concurrency."""
     cpu_alone: float
+    client: str | None = None
+    """What calls it; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,7 @@ def http_client(signs: Signs, known: Known) -> list[Bottleneck]:
     highest = max(signs.cpu, among)
     if signs.delay > ON_TIME * signs.latency or highest < DEARER * alone:
         return []
-    return [Bottleneck("http-client", CallsCostly(signs.delay, signs.latency, highest, alone))]
+    return [Bottleneck("http-client", CallsCostly(signs.delay, signs.latency, highest, alone, known.client))]
 
 
 def database(signs: Signs) -> list[Bottleneck]:

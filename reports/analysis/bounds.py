@@ -13,6 +13,7 @@ from typing import Literal
 
 from loadtests.plan.cells import CANARY
 from loadtests.records import Calibration, Cell, Run
+from reports.analysis.catalogue import http_client
 
 Name = Literal[
     "generator", "host", "event-loop", "http-client", "db-lock", "db-pool", "thread-tokens", "gil", "cpu",
@@ -52,11 +53,14 @@ class Known:
     """Requests per second that the generator reaches against a server that does nothing."""
     thinks: bool = False
     """Whether the users wait between requests."""
+    client: str | None = None
+    """The HTTP client with which one of our own apps calls the slow service; None where none is known."""
 
 
 def known(run: Run, cell: Cell, arm: str) -> Known:
     """What a run knows of an arm before it loads a cell."""
-    serving = next(one.serving for one in run.plan.arms if one.name == arm)
+    served = next(one for one in run.plan.arms if one.name == arm)
+    serving = served.serving
     levels = sorted({found.users for found in run.calibrations})
     few = run.calibration(arm, cell.scenario, levels[-1]) if levels else None
     return Known(
@@ -70,6 +74,7 @@ def known(run: Run, cell: Cell, arm: str) -> Known:
         cpus=len(run.server_cpus(cell).numbers) or run.machine.cores,
         ceiling=run.ceiling(cell.scenario),
         thinks=cell.load.users is not None and any(trial.thinks for trial in run.of(cell, arm)),
+        client=http_client(served, cell.scenario) if run.plan.locustfile is None else None,
     )
 
 

@@ -17,7 +17,7 @@ ALWAYS_COROUTINES = frozenset({"websocket"})
 """Endpoints that FastAPI does not take as `def`: in the sync twin, their work is handed to threads."""
 
 CALLS = frozenset({"upstream", "fan-out", "checkout", "io_bound", "mixed"})
-"""Scenarios that call the slow service through the client that scales."""
+"""Scenarios that call the slow service through the client that the arm chooses."""
 
 CALLING: Mapping[str, tuple[str, ...]] = {"io_bound": ("upstream",), "mixed": ("upstream", "checkout")}
 """By mixture, its endpoints that do."""
@@ -93,9 +93,10 @@ def http_client(arm: Arm, scenario: str) -> str | None:
     if not is_twin(arm) or scenario not in CALLS | CALLS_PLAINLY:
         return None
     if arm.hybrid is None:
-        return client_of(arm.app, scenario)
+        return client_of(arm, arm.app, scenario)
     second = [moved(arm, ROUTES[name]) for name in CALLING.get(scenario, (scenario,))]
-    return " and ".join(sorted({client_of(arm.hybrid.app if one else arm.app, scenario) for one in second}))
+    apps = (arm.hybrid.app if one else arm.app for one in second)
+    return " and ".join(sorted({client_of(arm, app, scenario) for app in apps}))
 
 
 def moved(arm: Arm, route: str) -> bool:
@@ -103,8 +104,14 @@ def moved(arm: Arm, route: str) -> bool:
     return arm.hybrid is not None and bool({route, route.rpartition(" ")[2]} & {*arm.hybrid.routes})
 
 
-def client_of(app: str, scenario: str) -> str:
-    """The HTTP client of one of our own apps."""
-    if app.startswith("sync_app."):
-        return "httpx.Client"
-    return "httpx.AsyncClient" + (" on aiohttp" if scenario in CALLS else "")
+def client_of(arm: Arm, app: str, scenario: str) -> str:
+    """The HTTP client of one of our own apps, as an arm serves it."""
+    asynchronous = not app.startswith("sync_app.")
+    usual = "httpx-aiohttp" if asynchronous else "httpx"
+    match arm.env.get("DUEL_APP_CLIENT") or usual if scenario in CALLS else "httpx":
+        case "aiohttp":
+            return "aiohttp.ClientSession"
+        case "httpx-aiohttp":
+            return "httpx.AsyncClient on aiohttp"
+        case library:
+            return f"{library}.{'AsyncClient' if asynchronous else 'Client'}"

@@ -56,9 +56,10 @@ def evidence_text(evidence: Evidence) -> str:
             doing = "computing" if computes else "blocked"
             beside = f", and a light request beside the load takes {canary_text(canary)}" if canary else ""
             return f"its event loop is {doing} and runs {units.duration(lag)} late (p90){beside}"
-        case CallsCostly(delay, latency, among, alone):
+        case CallsCostly(delay, latency, among, alone, client):
+            by = f"{client} calls: " if client is not None else ""
             return (
-                f"the called service answered in {units.duration(delay)}, the route in "
+                f"{by}the called service answered in {units.duration(delay)}, the route in "
                 f"{units.duration(latency)}; under load a request costs {units.duration(among)} of CPU time, "
                 f"alone {units.duration(alone)}"
             )
@@ -179,7 +180,8 @@ def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections:
         case "event-loop":
             return f"{arm} blocks its event loop"
         case "http-client":
-            return f"{arm} is held back by its HTTP client"
+            client = getattr(bottleneck.evidence, "client", None)
+            return f"{arm} is held back by its HTTP client" + (f", {client}" if client is not None else "")
         case "db-lock":
             return f"{arm} waits for locks"
         case "db-pool":

@@ -133,14 +133,15 @@ def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
 
 
 def served_lines(plan: Plan) -> list[str]:
-    """The interpreters other than ours that serve arms, and with what."""
-    arms: dict[tuple[str, str, str], list[str]] = {}
+    """The interpreters and servers other than the usual ones that serve arms, and with what."""
+    arms: dict[tuple[str, str], list[str]] = {}
     for arm in plan.arms:
-        if arm.python is not None:
-            arms.setdefault((arm.python, arm.serving.loop, arm.serving.http), []).append(arm.name)
+        serving, usual = arm.serving, arm.serving.server == "uvicorn"
+        if arm.python is not None or (arm.url is None and not usual):
+            means = f"{serving.loop} and {serving.http}" if usual else f"{serving.server} on {serving.loop}"
+            arms.setdefault((arm.python or "duel's own Python", means), []).append(arm.name)
     return [
-        f"{units.listed(names)}: served by {python}, with {loop} and {http}."
-        for (python, loop, http), names in arms.items()
+        f"{units.listed(names)}: served by {python}, with {means}." for (python, means), names in arms.items()
     ]
 
 
@@ -196,10 +197,15 @@ def equality_lines(arms: Sequence[str], compared: Compared) -> list[str]:
 
 
 def in_force_text(found: InForce) -> str:
-    """`2 workers, each with 40 threads and up to 20 database connections`."""
+    """`2 workers of uvicorn 0.54.0, each with 40 threads and up to 20 database connections`."""
     threads = "threads without a limit" if found.threads is None else counted(found.threads, "thread")
     pool = f" and up to {counted(found.pool, 'database connection')}" if found.pool is not None else ""
-    return f"{counted(found.workers, 'worker')}{', each' if found.workers > 1 else ''} with {threads}{pool}"
+    server = f" of {found.server}" if found.server is not None else ""
+    client = f"; HTTP client {found.client}" if found.client is not None else ""
+    return (
+        f"{counted(found.workers, 'worker')}{server}{', each' if found.workers > 1 else ''} with "
+        f"{threads}{pool}{client}"
+    )
 
 
 def overruled_text(arms: Sequence[tuple[str, int | None, int]]) -> str:

@@ -13,6 +13,8 @@ from loadtests.plan.arms import (
     ArmSettings,
     Hybrid,
     Serving,
+    check_short,
+    checked_client,
     of_one_environment,
     pairs,
     parse_arm,
@@ -98,7 +100,9 @@ def joined(
         "env": {**default.env, **given.env},
         "serving": {**default.serving.model_dump(exclude_unset=True), **given.serving},
     }  # fmt: skip
-    return validated(Arm, values, f"arm {name!r}")
+    arm = validated(Arm, values, f"arm {name!r}")
+    check_short(arm, given.short)
+    return checked_client(arm)
 
 
 def check_usable(name: str, part: str, known: Mapping[str, Arm]) -> None:

@@ -1,6 +1,6 @@
-"""The child process that serves one ASGI app under uvicorn with exact serving knobs.
+"""The child process that serves one ASGI app with exact serving knobs.
 
-Runs as a file (`python -P serve.py shop.main:app …`), in any environment that has uvicorn and
+Runs as a file (`python -P serve.py shop.main:app …`), in any environment that has the server and
 anyio: the arm under test may live in another virtual environment or another Python. It therefore
 imports only the files beside it from our code.
 
@@ -8,15 +8,13 @@ Exchanges JSON lines with its parent: one on stdout once it accepts requests; th
 stdin: to `{"heartbeats": SINCE}` the heartbeats of each worker from that moment on, to `{"modules": true}`
 the paths of the modules that each worker has imported, to `{"routes": true}` the paths of its app's routes,
 to `{"places": true}` where these routes' functions are, to `{"held": [SINCE, UNTIL]}` what held its event
-loop in that time.
+loop in that time, to `{"served": true}` what serves the app.
 It ends when stdin does, since its parent is gone then.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
 import importlib.util
 import json
 import os
@@ -27,56 +25,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import uvicorn
-from anyio.to_thread import current_default_thread_limiter
 
 if TYPE_CHECKING:
     from loadtests.serving.inside.heartbeat import Heartbeat
     from loadtests.serving.inside.watchdog import LoopWatchdog
 
-
-GRACE = 2.0
-"""Seconds for requests in flight when the server stops."""
-
-
-class AnnouncingServer(uvicorn.Server):
-    """uvicorn's server, which sets the knobs of the running loop and then says it is ready."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        options: argparse.Namespace,
-        parent: int,
-        heartbeat: Heartbeat | None,
-        watchdog: LoopWatchdog | None,
-    ) -> None:
-        super().__init__(config)
-        self.parent = parent
-        self.threads: int = options.threads
-        self.freeze: bool = options.gc == "freeze"
-        self.gc_threshold: int | None = options.gc_threshold
-        self.heartbeat = heartbeat
-        self.watchdog = watchdog
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        current_default_thread_limiter().total_tokens = self.threads
-        await super().startup(sockets=sockets)
-        if self.freeze:
-            # Objects built at start-up live until the end: full collections can skip them.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(10_000, 20, 100)
-        if self.gc_threshold is not None:
-            gc.set_threshold(self.gc_threshold)
-        if self.heartbeat is not None:
-            self.heartbeat.start()
-        if self.watchdog is not None:
-            self.watchdog.start()
-        if sockets:
-            say_ready(self.parent, sockets[0])
+PATIENCE = 3.0
+"""Seconds from SIGTERM until the process ends by itself: servers give requests in flight two."""
 
 
 def say_ready(parent: int, listener: socket.socket) -> None:
@@ -113,21 +72,50 @@ def listen_to_parent(receive: Callable[[bytes], None]) -> None:
             for line in lines:
                 receive(line)
         os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(GRACE + 1.0)
+        threading.Event().wait(PATIENCE)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="duel-watch").start()
 
 
 def listen(host: str, port: int, backlog: int) -> socket.socket:
+    listener = socket_for(host)
+    listener.bind((host, port))
+    listener.listen(backlog)
+    return listener
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds an address and does not listen, for a server that shares it and listens by
+    itself."""
+    holder = socket_for(host)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((host, port))
+    return holder
+
+
+def socket_for(host: str) -> socket.socket:
+    """One that worker processes inherit."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends small answers at once only from sockets whose protocol is known to be TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(backlog)
     listener.set_inheritable(True)
     return listener
+
+
+def opened(options: argparse.Namespace) -> socket.socket:
+    """The socket that is handed over, or a new one. Exits where the address cannot be had."""
+    if options.fd is not None:
+        return socket.socket(fileno=options.fd)
+    try:
+        if options.server == "granian":
+            return reserve(options.host, options.port)
+        return listen(options.host, options.port, options.backlog)
+    except OSError as error:
+        sys.stderr.write(f"error: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+        sys.stderr.write("hint: pass another --port\n")
+        sys.exit(2)
 
 
 def beside(name: str) -> Any:
@@ -163,6 +151,7 @@ def answer(
     origins: Any,
     served: Sequence[Any],
     watchdogs: Sequence[LoopWatchdog],
+    options: argparse.Namespace,
 ) -> None:
     """What the parent asks for, as a list with one member: see `supervise`. `served` and `watchdogs`: the app
     and what watches its loop, once it is there."""
@@ -173,10 +162,22 @@ def answer(
         say(parent, {"routes": [[path for app in served for path in beside("routes").paths(app)]]})
     elif "places" in question:
         say(parent, {"places": [[place for app in served for place in beside("routes").places(app)]]})
+    elif "served" in question:
+        say(parent, {"served": [what_serves(options.server, served)]})
     elif "held" in question:
         say(parent, {"held": [watchdog.read(*question["held"]) for watchdog in watchdogs] or [None]})
     else:
         say(parent, {"heartbeats": [heartbeat.read(question["heartbeats"]) if heartbeat else []]})
+
+
+def what_serves(server: str, served: Sequence[Any]) -> dict[str, str]:
+    """The server's name and version, and what one of our own apps says of itself, such as its HTTP client."""
+    found = {"server": server}
+    with suppress(PackageNotFoundError):
+        found["server"] += f" {version(server)}"
+    for app in served:
+        found |= getattr(getattr(app, "state", None), "duel_in_force", {})
+    return found
 
 
 def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
@@ -264,7 +265,7 @@ def pass_on(line: bytes, family: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Serve one ASGI app under uvicorn.")
+    parser = argparse.ArgumentParser(description="Serve one ASGI app.")
     parser.add_argument("app", help="module:attribute of an ASGI app or of a factory")
     parser.add_argument("--app-dir", help="directory to import the app from, before all others")
     parser.add_argument(
@@ -276,6 +277,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--cpus", help="comma-separated CPUs to run on")
+    parser.add_argument("--server", choices=("uvicorn", "granian", "hypercorn"), default="uvicorn")
     parser.add_argument("--loop", default="uvloop")
     parser.add_argument("--http", default="httptools")
     parser.add_argument("--workers", type=int, default=1, help="processes that accept from one socket")
@@ -316,21 +318,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
     if options.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
-    if options.fd is None:
-        try:
-            listener = listen(options.host, options.port, options.backlog)
-        except OSError as error:
-            sys.stderr.write(f"error: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
-            sys.stderr.write("hint: pass another --port\n")
-            sys.exit(2)
-    else:
-        listener = socket.socket(fileno=options.fd)
+    listener = opened(options)
     if options.workers > 1:
         # Workers watch their own pipe, whose other end is here.
         chosen = sys.argv[1:] if arguments is None else arguments
         words = [word for word in chosen if word != "--alone"]
         supervise(options.workers, listener, words, watched=not options.alone)
     parent = take_stdout()
+    # Before the app, whose directory may have modules of the same names.
+    servers = beside("servers")
+    run = servers.server(options.server)
     heartbeat: Heartbeat | None = None
     pending = beside("pending").Pending()
     if options.heartbeats == "on":
@@ -342,32 +339,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     served: list[Any] = []
     watchdogs: list[LoopWatchdog] = []
     if not options.alone:
-        listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs))
+        listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs, options))
     if options.app_dir:
         sys.path.insert(0, options.app_dir)
     app, whole, kind = loaded(options)
     served.append(app)
     watchdogs += watchdogs_of(app, options)
-    config = uvicorn.Config(
-        fronted(whole, kind, options),
-        interface=kind,
-        loop=options.loop,
-        http=options.http,
-        ws=beside("sockets").protocols(pending.forget),
-        lifespan="auto",
-        access_log=False,
-        log_level="warning",
-        backlog=options.backlog,
-        timeout_keep_alive=options.keep_alive,
-        timeout_graceful_shutdown=round(GRACE),
+    run(
+        servers.ServedApp(
+            app=fronted(whole, kind, options),
+            kind=kind,
+            as_asgi3=beside("middleware").as_asgi3,
+            options=options,
+            listener=listener,
+            web_sockets=beside("sockets").protocols(pending.forget),
+            beginning=servers.Beginning(
+                threads=options.threads,
+                freeze=options.gc == "freeze",
+                gc_threshold=options.gc_threshold,
+                observers=tuple(one for one in (heartbeat, *watchdogs) if one is not None),
+                say_ready=lambda: say_ready(parent, listener),
+            ),
+        )
     )
-    server = AnnouncingServer(config, options, parent, heartbeat, next(iter(watchdogs), None))
-    try:
-        server.run(sockets=[listener])
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        pass
-    finally:
-        listener.close()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from reports.advice.cards import in_force
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, Portrait
 from reports.advice.weighing.costs import Cost
+from reports.analysis.catalogue import is_twin
 from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import Signs
 from reports.wording import units
@@ -138,7 +139,8 @@ def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
             app = arm.app if arm.url is None else "module:attribute"
             return f"`duel advise {app}`, which names calls that block the event loop"
         case "another-client":
-            return "another HTTP client in a second --arm"
+            ours = ", such as client=httpx2" if is_twin(arm) else ""
+            return f"another HTTP client in a second --arm{ours}"
         case "more-workers":
             return "more processes: --sweep workers=1,2"
         case "more-users":
