@@ -74,6 +74,8 @@ class Profile:
     warmup: float
     window: float
     max_time: float | None
+    proof_time: float | None
+    """For the proof after the rounds; None: there is none."""
 
     def levels(self, every: bool) -> tuple[int, ...]:
         """Users of scenarios that the profile does not know: `every` level it has, or the usual one."""
@@ -94,13 +96,15 @@ PROFILES: Mapping[str, Profile] = {
         warmup=0.4,
         window=1.0,
         max_time=180.0,
+        proof_time=None,
     ),
     "default": Profile(
-        about="every endpoint and the three mixes at 64 users, in about 20 minutes",
+        about="every endpoint and the three mixes at 64 users, then their advice, followed: about 25 minutes",
         cells=everything(USERS),
         warmup=0.5,
         window=2.0,
         max_time=1200.0,
+        proof_time=360.0,
     ),
     "thorough": Profile(
         about="the same at 1, 8, 40, 64, 128 and 256 users, for hours",
@@ -108,5 +112,6 @@ PROFILES: Mapping[str, Profile] = {
         warmup=1.0,
         window=5.0,
         max_time=None,
+        proof_time=1200.0,
     ),
 }  # fmt: skip

@@ -161,7 +161,7 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
 
 def conversion_section(plan: Conversion) -> list[str]:
     """What to convert, in order of gain."""
-    head = [f"| {' | '.join(CONVERSION_HEAD)} |", "|---|---|---:|---:|---:|"]
+    head = [f"| {' | '.join(CONVERSION_HEAD)} |", "|---|---|---|---:|---:|---:|"]
     rows = [f"| {' | '.join(map(plain, conversion_row(step)))} |" for step in plan.steps]
     title = f"# {plain(conversion_title(plan))}"
     return [title, "", f"{plain(conversion_text(plan))}.", "", *head, *rows, ""]
