@@ -225,7 +225,7 @@ def prove(settled: Settled, output: "Output", path: RunArgument, wait: WaitOptio
     from reports.render.report_directory import rewrite
     from reports.runs import records_of
 
-    found = records_of(path)
+    found = records_of(path, settled.given("answers"))
     proof = followed(found, settled, run_options(settled.settings, wait=wait), output)
     rewrite(*found)
     finish(*proof, output, strict=False)

@@ -10,7 +10,7 @@ from reports.advice.cards import Card, cards
 from reports.advice.conversion import Conversion, conversions
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import Portrait, portraits
-from reports.advice.proving.after import proof_after
+from reports.advice.proving.after import NothingToMix, nothing_to_mix, proof_after
 from reports.advice.proving.proof import Proof, proof
 from reports.analysis.failures.kinds import FailureKind, failure_kinds
 from reports.analysis.mixtures.figures import ComparedEndpoint, endpoint_figures
@@ -46,6 +46,8 @@ class Conclusions:
     proof: Proof | None = None
     """Whether an app that follows the cards is better than either arm: of a run of two arms and the hybrid
     made of both, or measured after the run's rounds."""
+    nothing_to_mix: NothingToMix | None = None
+    """Why a run that is to end with a proof has none."""
 
     @property
     def cases(self) -> tuple[Verdict, ...]:
@@ -83,6 +85,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         outcomes.setdefault((one.cell, one.arm), []).append((decision.outcome, one))
     explanations = Explanations(run, readings, found)
     made_cards = cards(explanations, found)
+    proven = proof(run, readings, found) or proof_after(run, readings.directory, made_cards)
     return Conclusions(
         run=run,
         readings=readings,
@@ -97,7 +100,8 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
         portraits=tuple(portraits(explanations)) if run.plan.alone else (),
-        proof=proof(run, readings, found) or proof_after(run, readings.directory, made_cards),
+        proof=proven,
+        nothing_to_mix=nothing_to_mix(run, made_cards) if proven is None else None,
     )
 
 

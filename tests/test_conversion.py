@@ -71,7 +71,7 @@ def test_what_gains_most_is_converted_first_and_what_harms_others_is_left(found:
 def test_the_plan_is_a_table_and_data(found: Conclusions) -> None:
     text = markdown.report(found)
     assert "# Convert 2 of 5: from before to after" in text
-    assert "Convert orders and prices, in this order; leave items, thumbnails and totals as before." in text
+    assert "Convert orders, prices, in this order; leave items, thumbnails, totals as before." in text
     row = "| orders at 64 users | – | convert | 402/s → 802/s | ×2.00 (1.97–2.02) | 32.8 ms → 38.2 ms (p95, pulse) |"
     assert row in text
     page = html.page(found, [], summary(found))

@@ -75,7 +75,17 @@ def test_a_proof_of_other_advice_than_the_cards_have_now_says_so(tmp_path: Path)
     assert concluded.proof is not None
     assert concluded.proof.changed == ("GET /hash", "GET /python")
     lines = proof_lines(concluded.proof, concluded.run)
-    assert any(line.startswith("measured before the advice for GET /hash and GET /python") for line in lines)
+    assert any(line.startswith("measured before the advice for GET /hash, GET /python became") for line in lines)
+
+
+def test_advice_that_is_one_of_the_arms_says_so_first(tmp_path: Path) -> None:
+    """Every decided route should be `async def`: that app was measured, it is the async arm."""
+    plan = twins(cells=(Cell(scenario="ping", load=Load(users=64)),))
+    scripted.run(tmp_path, plan, script)
+    concluded = conclusions_of(tmp_path / "scripted")
+    said = "follow the advice: 1 route `async def`, and none otherwise: that app is async, which was measured"
+    assert concluded.proof is None
+    assert markdown.report(concluded).startswith(f"# The advice, followed\n\n- {said}")
 
 
 OWN = tuple(
@@ -140,6 +150,9 @@ def test_a_proof_that_was_interrupted_is_continued_and_a_complete_one_kept(tmp_p
     assert proof_interrupted(directory)
     again, _ = begin_proof(run, directory, *advice, DEFAULTS)
     assert (again.id, again.plan) == (proof.id, proof.plan)
+    # So is one that `duel prove` began.
+    asked = run.model_copy(update={"plan": twins(proof_time=None)})
+    assert proof_wanted(asked, directory)
     inner.save(proof.model_copy(update={"complete": True}))
     assert not proof_wanted(run, directory)
     with pytest.raises(PlanError, match="was followed before"):

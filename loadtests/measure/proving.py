@@ -53,8 +53,9 @@ def begin_proof(
 
 
 def proof_wanted(run: Run, directory: RunDirectory) -> bool:
-    """Whether a run, whose rounds are done, ends with a proof that is not there yet."""
-    return run.plan.proof_time is not None and (directory.proof is None or proof_interrupted(directory))
+    """Whether a run, whose rounds are done, ends with a proof that is not there yet, or lacks rounds. Raises
+    RecordError."""
+    return proof_interrupted(directory) or (run.plan.proof_time is not None and directory.proof is None)
 
 
 def proof_interrupted(directory: RunDirectory) -> bool:

@@ -21,7 +21,13 @@ from reports.wording.advice.conversion import (
     conversion_title,
 )
 from reports.wording.advice.portraits import HEADS, portrait_title
-from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.advice.proofs import (
+    proof_head,
+    proof_lines,
+    proof_rows,
+    proof_title,
+    unmixed_text,
+)
 from reports.wording.cpus import servers_text
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
@@ -70,7 +76,9 @@ def report(conclusions: Conclusions) -> str:
 
 def proof_section(conclusions: Conclusions) -> list[str]:
     """Whether the advice holds, where the run shows it."""
-    proof = conclusions.proof
+    proof, unmixed = conclusions.proof, conclusions.nothing_to_mix
+    if unmixed is not None:
+        return ["# The advice, followed", "", f"- {plain(unmixed_text(unmixed, conclusions.run))}", ""]
     if proof is None:
         return []
     head = proof_head(proof)

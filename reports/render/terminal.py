@@ -31,7 +31,13 @@ from reports.wording.advice.conversion import (
     conversion_text,
     conversion_title,
 )
-from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.advice.proofs import (
+    proof_head,
+    proof_lines,
+    proof_rows,
+    proof_title,
+    unmixed_text,
+)
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
@@ -220,6 +226,8 @@ def show(console: Console, conclusions: Conclusions) -> None:
     primaries = conclusions.primaries
     if conclusions.proof is not None:
         show_proof(console, conclusions.proof, run)
+    if conclusions.nothing_to_mix is not None:
+        say(console, unmixed_text(conclusions.nothing_to_mix, run))
     show_findings(console, conclusions)
     if primaries:
         console.print()

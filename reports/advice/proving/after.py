@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from loadtests.errors import PlanError
 from loadtests.records import Run, RunDirectory
 from reports.advice.cards import Card
 from reports.advice.proving.proof import Proof, proof
-from reports.advice.proving.table import RouteTable, route_table
+from reports.advice.proving.table import RouteTable, compared, preferred, route_table, routes_of
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
+
+
+@dataclass(frozen=True)
+class NothingToMix:
+    """A run whose advice needs no proof: its cards prefer the first arm for no route."""
+
+    arm: str
+    """The other one, which is the app that follows them."""
+    routes: int
+    """For which they prefer it."""
+
+
+def nothing_to_mix(run: Run, cards: Sequence[Card]) -> NothingToMix | None:
+    """Why a run that is to end with a proof has none; None where there is something to measure."""
+    if run.plan.proof_time is None or not run.complete:
+        return None
+    arms = compared(run)
+    wanted: dict[str | None, set[str]] = {}
+    for card in cards:
+        arm = preferred(run, card, arms)
+        wanted.setdefault(arm, set()).update(routes_of(run, card.scenario, arm) if arm is not None else ())
+    first, other = (wanted.get(arm, set()) for arm in arms)
+    return None if first - other else NothingToMix(arms[1], len(other))
 
 
 def proof_after(run: Run, directory: RunDirectory, cards: Sequence[Card]) -> Proof | None:

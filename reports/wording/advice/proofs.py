@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadtests.records import Arm, Plan, Run
+from reports.advice.proving.after import NothingToMix
 from reports.advice.proving.proof import AgainstArm, CellProof, EndpointProof, Proof, ProofWord
 from reports.advice.proving.table import RouteTable
 from reports.analysis.catalogue import is_twin, style
@@ -46,6 +47,18 @@ def proof_title(proof: Proof, run: Run) -> str:
         said.append(f"{proof.telling.cell}: {share_text(proof.telling)}")
         said += light_text(proof.telling, proof)
     return "; ".join(said)
+
+
+def unmixed_text(found: NothingToMix, run: Run) -> str:
+    """``follow the advice: 4 routes `async def`, none `def`: that is async, which was measured``."""
+    named = {arm.name: arm for arm in run.plan.arms}
+    if not found.routes:
+        return "follow the advice: no card is decided yet, so that there is nothing to follow"
+    how = written(named[found.arm])
+    return (
+        f"follow the advice: {counted(found.routes, 'route')} {how}, and none otherwise: that app is "
+        f"{found.arm}, which was measured"
+    )
 
 
 def written(arm: Arm) -> str:
