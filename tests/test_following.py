@@ -53,7 +53,7 @@ def followed(parent: Path, routes: tuple[str, ...]) -> Path:
     hybrid = joined("hybrid", TWINS, (routes, ("GET /ping",)))
     proof = scripted.plan(cells=[("mixed", 64)], rounds=6).model_copy(update={"arms": (hybrid, *TWINS)})
     _, inner = scripted.run(directory.path, proof, script)
-    os.rename(inner.path, directory.path / "proof")
+    os.rename(inner.path, directory.path / "followed")
     return directory.path
 
 
@@ -65,7 +65,7 @@ def test_a_run_whose_advice_was_followed_begins_its_report_with_the_outcome(tmp_
     assert title.startswith("- follow the advice: 1 route `def`, 1 `async def`: better than either arm; mixed")
     assert concluded.proof is not None
     assert (concluded.proof.apart, concluded.proof.changed) == (True, ())
-    assert "proof/report/report.html" in text
+    assert "followed/report/report.html" in text
     # Its exit code and verdicts are those of its own rounds.
     assert {verdict.cell.key for verdict in concluded.verdicts} == {"python@64", "ping@64", "mixed@64"}
 
@@ -145,7 +145,7 @@ def test_a_proof_that_was_interrupted_is_continued_and_a_complete_one_kept(tmp_p
     assert proof_wanted(run, directory)
     advice = (("sync", "async"), (("GET /python",), ("GET /ping",)))
     proof, inner = begin_proof(run, directory, *advice, DEFAULTS)
-    assert (inner.path, inner.whole) == (directory.path / "proof", directory.path)
+    assert (inner.path, inner.whole) == (directory.path / "followed", directory.path)
     assert (proof.plan.max_time, proof.plan.min_rounds, proof.plan.proof_time) == (360.0, 4, None)
     assert proof_interrupted(directory)
     again, _ = begin_proof(run, directory, *advice, DEFAULTS)
@@ -188,7 +188,7 @@ def test_a_run_ends_with_its_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "the advice: sync answers 1 route, async 1 and all others" in done.stderr
     assert " ".join(done.stdout.split()).startswith("follow the advice: 1 route `def`, 1 `async def`: better")
     (path,) = (tmp_path / "runs").iterdir()
-    assert (path / "proof" / "report" / "report.html").exists()
+    assert (path / "followed" / "report" / "report.html").exists()
     again = duel_here("report", str(path), cwd=tmp_path)
     assert again.stdout == done.stdout
 

@@ -215,7 +215,7 @@ class RunSettings:
         "Relative difference below which arms are equivalent", "RATIO", MARGIN, read=between(0, 1)
     )
     no_prove: bool = setting(
-        "Skip the proof: do not measure the app that follows the advice", "", False, read=switch,
+        "End without following the advice: without what `duel prove` measures", "", False, read=switch,
         show=yes_or_no,
     )  # fmt: skip
     seed: int | None = setting(

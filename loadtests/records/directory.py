@@ -32,7 +32,7 @@ LARGEST_RUN_FILE = 64 * 2**20
 PARTS = ("samples", "logs")
 """The directories of a run, besides that of its report."""
 
-PROOF = "proof"
+PROOF = "followed"
 """The directory of the run that followed a run's advice, inside it."""
 
 LEAST_ROOM = 16 * 2**20

@@ -19,8 +19,9 @@ CROWD = 96
 
 MORE = 128
 
-STYLED = (("ping", 64), ("python", 64), ("hash", 64), ("blocking", 64), ("sleep", 128))
-"""Scenarios whose route is planted in both styles, and their users."""
+STYLED = (("ping", 64), ("python", 48), ("hash", 48), ("blocking", 16), ("sleep", 128))
+"""Scenarios whose route is planted in both styles, and their users: as many as show what neighbours wait, and
+no more, since a window is long enough for each of them to be served several times."""
 
 LIMIT = 120.0
 """Seconds after which a part measures nothing beyond its minimum of rounds."""

@@ -28,7 +28,10 @@ def nothing_to_mix(run: Run, cards: Sequence[Card]) -> NothingToMix | None:
     """Why a run that is to end with a proof has none; None where there is something to measure."""
     if run.plan.proof_time is None or not run.complete:
         return None
-    arms = compared(run)
+    try:
+        arms = compared(run)
+    except PlanError:
+        return None
     wanted: dict[str | None, set[str]] = {}
     for card in cards:
         arm = preferred(run, card, arms)
@@ -46,7 +49,7 @@ def proof_after(run: Run, directory: RunDirectory, cards: Sequence[Card]) -> Pro
     proven = inner.load().accepting(run.plan.answers)
     readings = Readings(inner)
     found = proof(proven, readings, verdicts(proven, readings))
-    if found is None:
+    if found is None or not {*found.arms} <= {arm.name for arm in run.plan.arms}:
         return None
     return replace(found, apart=True, complete=proven.complete, changed=changed(run, proven, cards))
 
