@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 
 import typer
 
-from loadtests.errors import DuelError, Exit, explained
+from loadtests.errors import DuelError, Exit, PlanError, explained
 from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
 from loadtests.system.signals import end_in_order
 from reports.export.names import AdviceFormat, Format
@@ -417,11 +417,15 @@ def carry_on(
 def proved(found: "Measured", settled: Settled, chosen: "RunOptions", output: "Output") -> "Measured":
     """The run, after its advice was followed, if it plans that: where that fails, the run still stands."""
     from loadtests.measure.proving import proof_wanted
+    from loadtests.measure.runs import kept
     from reports.render.report_directory import rewrite
 
     if proof_wanted(found[0], found[1].directory):
         try:
-            rewrite(*followed(found, settled, chosen, output))
+            with kept(found[1].directory):
+                rewrite(*followed(found, settled, chosen, output))
+        except PlanError as error:
+            output.note(f"the advice was not followed: {error}")
         except DuelError as error:
             complain(f"the advice was not followed: {explained(error)}")
     return found

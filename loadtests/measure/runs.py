@@ -66,11 +66,14 @@ def kept(directory: RunDirectory) -> Iterator[None]:
     try:
         yield
     except (DuelError, KeyboardInterrupt) as stopped:
-        if isinstance(stopped, KeyboardInterrupt) or directory.load().trials:
-            stopped.add_note(
-                f"what was measured is kept: `duel report {directory.whole}` shows it, "
-                f"`duel resume {directory.whole}` continues"
-            )
+        note = (
+            f"what was measured is kept: `duel report {directory.whole}` shows it, "
+            f"`duel resume {directory.whole}` continues"
+        )
+        # A proof is stopped with the run that it belongs to.
+        new = note not in getattr(stopped, "__notes__", ())
+        if new and (isinstance(stopped, KeyboardInterrupt) or directory.load().trials):
+            stopped.add_note(note)
         raise
 
 
