@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 
 import typer
 
-from loadtests.errors import DuelError, Exit, explained
+from loadtests.errors import DuelError, Exit, PlanError, explained
 from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
 from loadtests.system.signals import end_in_order
 from reports.export.names import AdviceFormat, Format
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from loadtests.records import Run, RunDirectory
     from reports.analysis.readings import Readings
     from reports.render.output import Output
+
+    Measured = tuple[Run, Readings]
 
 EXIT_CODES = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in Exit)
 
@@ -179,7 +181,8 @@ def run(
         output.show(plan.model_dump_json(indent=2) + "\n", lambda _: output.say(text))
         return
     output.note(plan_text(plan))
-    finish(*carry_on(begin(plan, Path(settled.settings.out)), chosen, output), output, strict)
+    found = carry_on(begin(plan, Path(settled.settings.out)), chosen, output)
+    finish(*proved(found, settled, chosen, output), output, strict)
 
 
 @verb(*RENEWABLE, json=True, progress=True)
@@ -191,37 +194,41 @@ def resume(
     wait: WaitOption = False,
     strict: StrictOption = False,
 ) -> None:
-    """Continue a run that was interrupted, ran out of time or was disturbed, with its plan.
+    """Continue a run, or its proof, that was interrupted, ran out of time or was disturbed, with its plan.
 
     Secrets, commands and the database are not recorded: pass them again.
     """
-    from loadtests.measure import planning, runs
+    from loadtests.measure import planning, proving, runs
     from loadtests.plan import building
+    from loadtests.records import RunDirectory
     from loadtests.serving.used.changes import data_changed
+    from reports.runs import records_of
     from reports.wording.plans import resumed_lines
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
-    run, directory = runs.resume(
-        path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
-    )
-    for line in resumed_lines(run, data_changed(run)):
-        output.note(line)
-    finish(*carry_on((run.accepting(settled.given("answers")), directory), chosen, output), output, strict)
+    if proving.proof_interrupted(RunDirectory(path)):
+        found = records_of(path, settled.given("answers"))
+    else:
+        run, directory = runs.resume(
+            path, settled.settings.max_time, lambda: planning.described_again(settled.settings)
+        )
+        for line in resumed_lines(run, data_changed(run)):
+            output.note(line)
+        found = carry_on((run.accepting(settled.given("answers")), directory), chosen, output)
+    finish(*proved(found, settled, chosen, output), output, strict)
 
 
-@verb(*RENEWABLE, "rounds", "out", json=True, progress=True)
+@verb(*RENEWABLE, "rounds", json=True, progress=True)
 def prove(settled: Settled, output: "Output", path: RunArgument, wait: WaitOption = False) -> None:
     """Measure an app that follows a run's advice, route by route, beside the arms: is it better than both?"""
-    from loadtests.measure.proving import begin_proof
     from loadtests.plan.building import run_options
-    from reports.runs import advice_of
-    from reports.wording.advice.proofs import table_text
-    from reports.wording.plans import plan_text
+    from reports.render.report_directory import rewrite
+    from reports.runs import records_of
 
-    run, table = advice_of(path)
-    started = begin_proof(run, table.arms, table.routes, settled.settings)
-    output.note(f"{table_text(table)}\n{plan_text(started[0].plan)}")
-    finish(*carry_on(started, run_options(settled.settings, wait=wait), output), output, strict=False)
+    found = records_of(path, settled.given("answers"))
+    proof = followed(found, settled, run_options(settled.settings, wait=wait), output)
+    rewrite(*found)
+    finish(*proof, output, strict=False)
 
 
 @verb(*FLAGGED)
@@ -373,17 +380,18 @@ def selftest(
     settled: Settled,
     output: "Output",
     seed: Annotated[int, typer.Option(help="Seed of orders and requests")] = 1,
+    only: Annotated[Optional[list[str]], typer.Option(metavar="PART", help="One part; repeatable")] = None,
     wait: WaitOption = False,
 ) -> None:
-    """Measure known answers in two minutes, to see whether results on this machine can be trusted."""
-    from loadtests.measure import known_answers
+    """Measure known answers in four minutes, to see whether results on this machine can be trusted."""
+    from loadtests.measure.known_answers.plans import plans
     from loadtests.measure.runs import begin
     from loadtests.plan.options import RunOptions
-    from reports.analysis import selftest
+    from reports.advice import selftest
     from reports.render.listings import deliver_answers
 
     answers: list[selftest.KnownAnswer] = []
-    for name, plan in known_answers.plans(seed).items():
+    for name, plan in plans(seed, only or ()).items():
         output.note(f"{name}: {' against '.join(arm.name for arm in plan.arms)}")
         run, readings = carry_on(begin(plan, Path(settled.settings.out)), RunOptions(wait=wait), output)
         answers += selftest.answers(name, run, readings)
@@ -392,7 +400,7 @@ def selftest(
 
 def carry_on(
     started: tuple["Run", "RunDirectory"], chosen: "RunOptions", output: "Output"
-) -> tuple["Run", "Readings"]:
+) -> "Measured":
     """Measure what is left of a run, with progress."""
     from loadtests.measure.rounds import carry_out
     from loadtests.measure.runs import kept
@@ -404,6 +412,35 @@ def carry_on(
     with output.watching(readings) as watcher, kept(directory):
         run = carry_out(run, directory, lambda run: decided(run, readings), watcher, chosen)
     return run, readings
+
+
+def proved(found: "Measured", settled: Settled, chosen: "RunOptions", output: "Output") -> "Measured":
+    """The run, after its advice was followed, if it plans that: where that fails, the run still stands."""
+    from loadtests.measure.proving import proof_wanted
+    from loadtests.measure.runs import kept
+    from reports.render.report_directory import rewrite
+
+    if proof_wanted(found[0], found[1].directory):
+        try:
+            with kept(found[1].directory):
+                rewrite(*followed(found, settled, chosen, output))
+        except PlanError as error:
+            output.note(f"the advice was not followed: {error}")
+        except DuelError as error:
+            complain(f"the advice was not followed: {explained(error)}")
+    return found
+
+
+def followed(found: "Measured", settled: Settled, chosen: "RunOptions", output: "Output") -> "Measured":
+    """The run of an app that follows a run's advice, beside its arms."""
+    from loadtests.measure.proving import begin_proof
+    from reports.runs import advice_of
+    from reports.wording.advice.proofs import following_text
+
+    table = advice_of(*found)
+    started = begin_proof(found[0], found[1].directory, table.arms, table.routes, settled.settings)
+    output.note(following_text(table, started[0].plan))
+    return carry_on(started, chosen.in_turn, output)
 
 
 def finish(run: "Run", readings: "Readings", output: "Output", strict: bool) -> NoReturn:

@@ -21,7 +21,7 @@ from loadtests.system.processes import ROOT
 
 OUT = Path("runs") / "decision.json"
 TIMES = 5
-KNOWN = "loadtests.measure.known_answers"
+KNOWN = "loadtests.measure.known_answers.apps"
 
 
 @dataclass(frozen=True)

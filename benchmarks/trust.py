@@ -29,7 +29,7 @@ SAME = (
     "file", "python", "crunch", "checkout", "mixed",
 )  # fmt: skip
 LEVELS = tuple(range(8, 48, 2))
-KNOWN = "loadtests.measure.known_answers"
+KNOWN = "loadtests.measure.known_answers.apps"
 
 
 def measured(arms: Sequence[Arm], cells: Sequence[tuple[str, int]]) -> tuple[Run, list[Verdict]]:

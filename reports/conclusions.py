@@ -10,6 +10,7 @@ from reports.advice.cards import Card, cards
 from reports.advice.conversion import Conversion, conversions
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import Portrait, portraits
+from reports.advice.proving.after import NothingToMix, nothing_to_mix, proof_after
 from reports.advice.proving.proof import Proof, proof
 from reports.analysis.failures.kinds import FailureKind, failure_kinds
 from reports.analysis.mixtures.figures import ComparedEndpoint, endpoint_figures
@@ -43,7 +44,10 @@ class Conclusions:
     portraits: tuple[Portrait, ...] = ()
     """Of a run of one arm, what it shows in each cell; empty for a run that compares."""
     proof: Proof | None = None
-    """Of a run of two arms and the hybrid made of both, whether that is better than either."""
+    """Whether an app that follows the cards is better than either arm: of a run of two arms and the hybrid
+    made of both, or measured after the run's rounds."""
+    nothing_to_mix: NothingToMix | None = None
+    """Why a run that is to end with a proof has none."""
 
     @property
     def cases(self) -> tuple[Verdict, ...]:
@@ -80,6 +84,8 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
     for one, decision in zip(judged(run, found), made, strict=False):
         outcomes.setdefault((one.cell, one.arm), []).append((decision.outcome, one))
     explanations = Explanations(run, readings, found)
+    made_cards = cards(explanations, found)
+    proven = proof(run, readings, found) or proof_after(run, readings.directory, made_cards)
     return Conclusions(
         run=run,
         readings=readings,
@@ -87,14 +93,15 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         explanations=explanations,
         cards=tuple(
             with_outcomes(card, outcomes.get((card.verdict.cell, card.arm), ()))
-            for card in cards(explanations, found)
+            for card in made_cards
         ),
         judgements=tuple(judge(run, readings, found)),
         failure_kinds=failure_kinds(run, readings),
         endpoints=tuple(endpoint_figures(run, readings, found)),
         decisions=tuple(made),
         portraits=tuple(portraits(explanations)) if run.plan.alone else (),
-        proof=proof(run, readings, found),
+        proof=proven,
+        nothing_to_mix=nothing_to_mix(run, made_cards) if proven is None else None,
     )
 
 

@@ -27,10 +27,9 @@ def records_of(path: Path, answers: Literal["alike", "differ"] | None = None) ->
     return directory.load().accepting(answers), Readings(directory)
 
 
-def advice_of(path: Path) -> tuple[Run, RouteTable]:
-    """The run at `path`, and which of its arms should answer each route. Raises RecordError, PlanError."""
-    found = conclusions_of(path)
-    return found.run, route_table(found.run, found.cards)
+def advice_of(run: Run, readings: Readings) -> RouteTable:
+    """Which of a run's arms should answer each route. Raises RecordError, PlanError."""
+    return route_table(run, conclude(run, readings).cards)
 
 
 def side_of(path: Path) -> Side:

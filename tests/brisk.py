@@ -18,6 +18,7 @@ import cli
 from loadtests.measure import bench, rounds
 from loadtests.measure.prospects import feasibility
 from loadtests.measure.trials import trial
+from loadtests.plan import building
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.serving import environment
 from loadtests.serving.postgresql import Databases
@@ -46,9 +47,11 @@ def count_every_trial(put: Put = put) -> None:
 
 
 def take_preparations_once(put: Put = put) -> None:
-    """Find no faults in calibrations and ceilings, which are taken again otherwise; and start plans that are
-    too short to decide anything."""
+    """Find no faults in calibrations and ceilings, which are taken again otherwise; start plans that are too
+    short to decide anything; and plan no proofs."""
     put(feasibility, "check_conclusive", lambda _: None)
+    # The advice is followed for minutes.
+    put(building, "with_proof", lambda plan, _: plan)
     for rules in ("calibration_faults", "ceiling_faults"):
         put(bench, rules, lambda *_: ())
 

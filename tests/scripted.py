@@ -102,16 +102,22 @@ def run(
             "machine": MACHINE,
         }
     )
+    return measured(made, directory, script, rounds), directory
+
+
+def measured(made: Run, directory: RunDirectory, script: Script, rounds: int | None = None) -> Run:
+    """A run in its directory, as if its plan had been carried out."""
+    plan = made.plan
     for round in range(plan.min_rounds if rounds is None else rounds):
         for cell in plan.cells:
             for place, arm in enumerate(plan.order(cell, round)):
                 told = script(arm.name, cell, round)
                 number = len(made.trials) + 1
-                measured = trial(told, number, round, place, cell, arm.name)
-                made = made.with_trial(with_arrays(measured, directory.path, told), 1.0)
+                one = trial(told, number, round, place, cell, arm.name)
+                made = made.with_trial(with_arrays(one, directory.path, told), 1.0)
     made = made.model_copy(update={"complete": True})
     directory.save(made)
-    return made, directory
+    return made
 
 
 def with_arrays(measured: Trial, directory: Path, told: Scripted) -> Trial:

@@ -40,7 +40,7 @@ def duel_lines() -> list[str]:
 
 
 ELSEWHERE = {
-    "selftest": "two minutes, and tests/test_selftest.py",
+    "selftest": "four minutes, and tests/test_selftest.py",
     "check": "tests/test_cli.py carries it out",
     "prove": "minutes of load; its parts are in tests/test_proving.py",
 }

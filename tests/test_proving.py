@@ -144,17 +144,25 @@ def test_the_proof_measures_the_hybrid_beside_both_arms_on_the_mixtures(tmp_path
 def test_a_proof_of_own_users_measures_their_scenarios_at_the_highest_load(tmp_path: Path) -> None:
     found = concluded(tmp_path, {"ping": (400, 800)})
     run = own_run(found, [])
-    cells = tuple(Cell(scenario="Reader", load=Load(users=users)) for users in (8, 64, 1))
+    loads = [("Reader", users) for users in (8, 64, 1)]
+    cells = tuple(Cell(scenario=name, load=Load(users=users)) for name, users in (*loads, ("Single", 8)))
     arms = tuple(Arm(name=name, app=f"shop:{name}") for name in ("before", "after"))
     plan = run.plan.model_copy(update={"cells": cells, "arms": arms})
+    # Of two scenarios one requests several endpoints.
+    several = scripted.trial(Scripted(endpoints=("a", "b")), 1, 0, 0, cells[0], "before")
+    single = scripted.trial(Scripted(), 2, 0, 0, Cell(scenario="Single", load=Load(users=8)), "before")
+    run = run.model_copy(update={"trials": (several, single)})
     # The file of its users is gone.
     with pytest.raises(PlanError, match=r"other code: /users\.py"):
         proof_plan(run.model_copy(update={"plan": plan}), ("before", "after"), (("/a",), ()), DEFAULTS)
     (tmp_path / "users.py").write_text("")
     users = LocustFile(file=str(tmp_path / "users.py"), digest=EMPTY)
     plan = plan.model_copy(update={"locustfile": users})
-    made = proof_plan(run.model_copy(update={"plan": plan}), ("before", "after"), (("/a",), ()), DEFAULTS)
+    run = run.model_copy(update={"plan": plan})
+    made = proof_plan(run, ("before", "after"), (("/a",), ()), DEFAULTS)
     assert [cell.key for cell in made.cells] == ["Reader@64"]
+    with pytest.raises(PlanError, match="no scenario of run scripted requests several endpoints"):
+        proof_plan(run.model_copy(update={"trials": (single,)}), ("before", "after"), (("/a",), ()), DEFAULTS)
 
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -219,7 +227,10 @@ BETTER = {
 def test_a_hybrid_that_serves_more_and_lets_others_wait_less_is_better(tmp_path: Path) -> None:
     concluded, found = proved(tmp_path, **BETTER)
     assert found.word == "better"
-    title = "follow the advice: 2 routes `def`, 1 `async def`: better than either arm, and worse in"
+    title = (
+        "follow the advice: 2 routes `def`, 1 `async def`: better than either arm; mixed at 64 users: "
+        "serves ×1.20 (1.20–1.20) of all-sync, ×1.20 (1.20–1.20) of all-async; a light request waits 9.46 ms "
+    )
     (line,) = proof_lines(found, concluded.run)
     assert proof_title(found, concluded.run).startswith(title)
     assert line.startswith(
@@ -236,7 +247,7 @@ def test_the_outcome_is_the_first_thing_that_a_report_says(tmp_path: Path) -> No
     assert title.replace("`", "") in text.replace("`", "")
     console = Console(width=140, record=True, file=StringIO())
     terminal.show(console, concluded)
-    assert console.export_text().startswith(title)
+    assert " ".join(console.export_text().split()).startswith(title)
     told = summary(concluded)["proof"]
     assert (told["outcome"], told["routes"]) == ("better", {"sync": 2, "async": 1})
     assert {one["endpoint"] for one in told["cells"][0]["endpoints"]} == {"ping", "hash"}
@@ -256,7 +267,8 @@ def test_a_hybrid_that_is_not_better_names_the_route_whose_advice_failed(tmp_pat
     assert found.word == "worse"
     _, failed = proof_lines(found, concluded.run)
     assert failed.startswith("mixed, hash: its advice failed: p95 40.0 ms as `def`, 20.0 ms in all-async (×2")
-    assert "worse than an arm" in proof_title(found, concluded.run)
+    assert "worse than an arm; the advice failed for hash; mixed" in proof_title(found, concluded.run)
+    assert found.misadvised == ("hash",)
 
 
 def test_a_hybrid_calls_the_slow_service_with_the_clients_of_its_routes() -> None:

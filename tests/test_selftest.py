@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 
-from loadtests.measure import known_answers
+from loadtests.errors import PlanError
+from loadtests.measure.known_answers import apps, styles
+from loadtests.measure.known_answers.plans import STYLED, plans
 from loadtests.plan.arms import Arm
 from loadtests.records import Cell
 from loadtests.records.run import Calibration
-from reports.analysis import selftest
+from reports.advice import selftest
+from reports.advice.cards import MORE_THREADS
+from reports.analysis.catalogue import ROUTES
 from reports.analysis.readings import Readings
+from reports.wording.advice.cards import advice_text
 from reports.wording.selftest import answer_text, conclusion
 from tests import scripted
 from tests.scripted import Scripted
 
 
 def judged(
-    tmp_path: Path, name: str, told: dict[str, Scripted], scatter: int = 2
+    tmp_path: Path, name: str, told: dict[str, Scripted], scatter: int = 2, scenario: str = "ping"
 ) -> list[selftest.KnownAnswer]:
-    plan = scripted.plan(list(told), [("ping", 16)])
+    plan = scripted.plan(list(told), [(scenario, 16)])
     plan = plan.model_copy(update={"arms": tuple(Arm(name=arm, app="known:app") for arm in told)})
 
     def script(arm: str, cell: Cell, round: int) -> Scripted:
@@ -33,11 +40,81 @@ def judged(
 
 
 def test_the_judge_knows_what_was_planted() -> None:
-    planted = (known_answers.THREADS, known_answers.WAIT, known_answers.BLOCK, known_answers.LONGER)
+    planted = (apps.THREADS, apps.WAIT, apps.BLOCK, apps.LONGER)
     assert planted == (selftest.THREADS, selftest.WAIT, selftest.BLOCK, selftest.LONGER)
-    plans = known_answers.plans(1)
-    assert {arm.serving.threads for arm in plans["ceilings"].arms} == {known_answers.THREADS}
-    assert len({arm.app for arm in plans["same"].arms}) == 1
+    made = plans(1)
+    assert {arm.serving.threads for arm in made["ceilings"].arms} == {apps.THREADS}
+    assert len({arm.app for arm in made["same"].arms}) == 1
+    judged = {(part, cell.scenario) for part, plan in made.items() for cell in plan.cells}
+    assert judged - selftest.CASES.keys() == {("ceilings", "ping"), ("planted", "ping")}
+    assert selftest.CASES.keys() <= judged
+    assert {arm.name for arm in made["styles"].arms} == {selftest.DEF.name, selftest.ASYNC.name}
+
+
+def test_the_planted_routes_are_what_their_scenarios_request_in_either_style() -> None:
+    wanted = {ROUTES[scenario].partition(" ")[2] for scenario, _ in STYLED} | {"/light"}
+    for app, is_async in ((styles.def_routes(), False), (styles.async_routes(), True)):
+        found = {route.path: route.endpoint for route in app.routes if isinstance(route, APIRoute)}
+        assert found.keys() == wanted
+        assert {iscoroutinefunction(endpoint) for endpoint in found.values()} == {is_async}
+
+
+def test_parts_are_chosen_by_name() -> None:
+    assert list(plans(1, ["threads", "ceilings"])) == ["ceilings", "threads"]
+    with pytest.raises(PlanError, match="unknown part 'stiles'"):
+        plans(1, ["stiles"])
+
+
+EQUAL = Scripted(requests=900, canary=0.07, pulse=0.04)
+COMPUTING = {
+    "def": Scripted(requests=437, canary=0.182, pulse=0.035),
+    "async": Scripted(requests=484, canary=0.255, pulse=0.255),
+}
+LIGHT = {
+    "def": Scripted(requests=2600, canary=0.026, pulse=0.024),
+    "async": Scripted(requests=6400, canary=0.011, pulse=0.011),
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "scenario", "told", "advice", "right"),
+    [
+        ("styles", "ping", LIGHT, "async", True),
+        ("styles", "ping", {"def": LIGHT["async"], "async": LIGHT["def"]}, "def", False),
+        # It serves more as `async def`, and everything else waits.
+        ("styles", "python", COMPUTING, "def", True),
+        ("styles", "hash", COMPUTING, "def", True),
+        ("styles", "hash", {**COMPUTING, "async": replace(COMPUTING["async"], pulse=0.04)}, "async", False),
+        ("same", "posts.read", {"one": EQUAL, "other": EQUAL}, "either", True),
+        ("same", "posts.read", {"one": EQUAL, "other": replace(EQUAL, requests=1200)}, "other", False),
+        ("threads", "ping", {"few": EQUAL, "more": replace(EQUAL, requests=1200)}, "more", False),
+        # Whatever it says, by its figures.
+        ("database", "posts.read", {"sync": EQUAL, "async": replace(EQUAL, requests=700)}, "sync", True),
+        ("database", "posts.read", {"sync": EQUAL, "async": replace(EQUAL, pulse=None)}, "either", False),
+    ],
+)
+def test_advice_is_right_where_it_is_what_is_known(
+    tmp_path: Path, part: str, scenario: str, told: dict[str, Scripted], advice: str, right: bool
+) -> None:
+    answer = judged(tmp_path, part, told, scenario=scenario)[-1]
+    assert isinstance(answer, selftest.KnownAdvice)
+    assert (advice_text(answer.card.advice), answer.right) == (advice, right)
+
+
+def test_threads_that_are_taken_are_the_answer(tmp_path: Path) -> None:
+    told = {"few": EQUAL, "more": replace(EQUAL, requests=1200)}
+    answer = judged(tmp_path, "threads", told)[-1]
+    assert isinstance(answer, selftest.KnownAdvice)
+    raised = replace(answer, card=replace(answer.card, advice=MORE_THREADS))
+    assert raised.right
+    assert answer_text(raised).found.startswith("raise the thread limit: 901/s / 1,201/s; an `async def`")
+
+
+def test_advice_against_the_figures_is_wrong(tmp_path: Path) -> None:
+    told = {"sync": EQUAL, "async": replace(EQUAL, requests=1200)}
+    answer = judged(tmp_path, "database", told, scenario="posts.read")[-1]
+    assert isinstance(answer, selftest.KnownAdvice)
+    assert (answer.right, replace(answer, advised="sync").right) == (True, False)
 
 
 def test_ceilings_are_right_within_5_percent(tmp_path: Path) -> None:

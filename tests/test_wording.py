@@ -22,11 +22,12 @@ from loadtests.records import (
 from loadtests.records.refusals import RefusalKind
 from reports.advice.anatomy import Blocks
 from reports.advice.app_advice import Caller, Problem, Weight
-from reports.advice.cards import Advice, AdviceKind
+from reports.advice.cards import Advice, AdviceKind, Card
 from reports.advice.caveats import Caveat
 from reports.advice.driven import Driven, Missed, SeenLine
 from reports.advice.notes import Note
 from reports.advice.portraits import PortraitWord
+from reports.advice.selftest import KnownAnswer
 from reports.analysis.answers.differences import AnswersDiffer
 from reports.analysis.backlogs.growth import BacklogKind
 from reports.analysis.backlogs.judgement import Backlog
@@ -34,7 +35,6 @@ from reports.analysis.bottlenecks import Bottleneck, Evidence
 from reports.analysis.bounds import Name
 from reports.analysis.reservations import Reservation
 from reports.analysis.rounds.holders import Holder
-from reports.analysis.selftest import KnownAnswer
 from reports.analysis.signs import CanaryTimes
 from reports.analysis.statistics import Interval, ShareDifference
 from reports.analysis.thresholds import ThresholdWord
@@ -71,7 +71,13 @@ EXAMPLES: Mapping[Any, Any] = {
     ServerEnd: ServerEnd(during="load", code=-9, log=("Killed",)),
     ShareDifference: ShareDifference(0.009, 0.007, 0.011),
     Refusal: Refusal(kind="window-too-long", needed=26.0, limit=10.0, trials=8, turns=5),
-    Ignored: Ignored(kind="shape", name="StepLoad"),
+    Ignored: Ignored(kind="shape", name="StepLoad"), Advice: Advice("arm", "def"),
+    Card: Card(
+        scenario="ping", arm="async", advice=Advice("arm", "async"), verdict=VERDICT, lowest=8.0, highest=8.0,
+        crossover=None, notes=(), served={"sync": 400.0, "async": 320.0}, neighbours={},
+        pulses={"sync": CanaryTimes(0.95, 0.035, 200), "async": CanaryTimes(0.95, 0.26, 200)}, costs={},
+        limits={},
+    ),
 }  # fmt: skip
 
 

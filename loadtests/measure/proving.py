@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from loadtests.errors import PlanError
 from loadtests.measure.planning import described_again
-from loadtests.measure.runs import begin, change_since, with_secrets
-from loadtests.plan.building import check_places, database, rounds
+from loadtests.measure.runs import change_since, resume, with_secrets, without_trials
+from loadtests.plan.building import check_places, database
 from loadtests.plan.cells import Cell
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import joined
@@ -20,22 +18,56 @@ from loadtests.plan.settings import RunSettings
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 
-PROOF = replace(PROFILES["default"], max_time=360.0)
-"""How long it takes unless it is decided earlier."""
+USUAL = PROFILES["default"].proof_time
+"""Seconds after which no rounds beyond the minimum are started, where the run did not plan a proof."""
 
 
 def begin_proof(
-    run: Run, arms: tuple[str, str], routes: tuple[Sequence[str], Sequence[str]], settings: RunSettings
+    run: Run,
+    directory: RunDirectory,
+    arms: tuple[str, str],
+    routes: tuple[Sequence[str], Sequence[str]],
+    settings: RunSettings,
 ) -> tuple[Run, RunDirectory]:
-    """The run of `proof_plan`, without trials. Raises PlanError, CannotWrite."""
-    return begin(proof_plan(run, arms, routes, settings), Path(settings.out))
+    """The run of `proof_plan`, in the directory of the run whose advice it follows: without trials, or as an
+    interrupt left it. Raises PlanError, also where it is there and complete; RecordError, CannotWrite."""
+    inner = directory.proof
+    if inner is None:
+        proof = without_trials(proof_plan(run, arms, routes, settings))
+        made = directory.with_proof()
+        made.save(proof)
+        return proof, made
+    recorded = inner.load()
+    if recorded.complete:
+        raise PlanError(
+            f"the advice of run {run.id} was followed before: {inner.path}",
+            hint=f"duel report {directory.path} shows it; to measure it again, move that directory away",
+        )
+    proof, inner = resume(inner.path, settings.max_time, lambda: described_again(settings))
+    if settings.max_time is None:
+        # Its own limit stands: a run that is resumed would be measured to its last round.
+        proof = proof.model_copy(
+            update={"plan": proof.plan.model_copy(update={"max_time": recorded.plan.max_time})}
+        )
+    return proof, inner
+
+
+def proof_wanted(run: Run, directory: RunDirectory) -> bool:
+    """Whether a run, whose rounds are done, ends with a proof that is not there yet, or lacks rounds. Raises
+    RecordError."""
+    return proof_interrupted(directory) or (run.plan.proof_time is not None and directory.proof is None)
+
+
+def proof_interrupted(directory: RunDirectory) -> bool:
+    """Whether a run's proof was begun and not finished. Raises RecordError."""
+    return directory.proof is not None and not directory.proof.load().complete
 
 
 def proof_plan(
     run: Run, arms: tuple[str, str], routes: tuple[Sequence[str], Sequence[str]], settings: RunSettings
 ) -> Plan:
     """The hybrid of two of a run's arms, which answers `routes` with the app of each, against both, on the
-    built-in mixtures or on the run's own scenarios. Raises PlanError."""
+    built-in mixtures or on the run's own scenarios that request several endpoints. Raises PlanError."""
     changed = change_since(run)
     if changed is not None:
         raise PlanError(
@@ -50,20 +82,39 @@ def proof_plan(
     name = "hybrid" if "hybrid" not in arms else "hybrid-of-both"
     served = (joined(name, (one, default), routes), one, default)
     check_places(served)
-    seed = secrets.randbelow(2**31) if settings.seed is None else settings.seed
     values = {
-        **run.plan.model_dump(), "profile": "proof", "arms": served, "cells": mixtures(run.plan),
-        "against": {}, "thresholds": {}, "seed": seed, **rounds(settings, PROOF),
+        **run.plan.model_dump(), "profile": "proof", "arms": served, "cells": mixtures(run), "against": {},
+        "thresholds": {}, "proof_time": None, **limits(run.plan, settings),
     }  # fmt: skip
     return validated(Plan, values, "the plan")
 
 
-def mixtures(plan: Plan) -> tuple[Cell, ...]:
-    """The cells in which advice is proved, at the highest load of each scenario."""
+def limits(plan: Plan, settings: RunSettings) -> Mapping[str, Any]:
+    """The rounds of a proof, which are those of its run unless the settings say otherwise, and how long they
+    may take."""
+    asked = settings.rounds
+    most = plan.max_rounds if asked is None else asked
+    return {
+        "min_rounds": min(plan.min_rounds, most),
+        "max_rounds": most,
+        "max_time": settings.max_time or plan.proof_time or USUAL,
+        "deadline": settings.max_time or (plan.proof_time if plan.deadline is not None else None),
+    }
+
+
+def mixtures(run: Run) -> tuple[Cell, ...]:
+    """The cells in which advice is proved, at the highest load of each scenario. Raises PlanError."""
+    plan = run.plan
     highest: dict[str, Cell] = {}
     for cell in sorted(plan.cells, key=lambda one: one.load.level):
         highest[cell.scenario] = cell
-    if plan.locustfile is not None:
-        return tuple(highest.values())
-    top = max((cell.load for cell in highest.values()), key=lambda load: load.level)
-    return tuple(Cell(scenario=name, load=top) for name in MIXES)
+    if plan.locustfile is None:
+        top = max((cell.load for cell in highest.values()), key=lambda load: load.level)
+        return tuple(Cell(scenario=name, load=top) for name in MIXES)
+    mixed = {trial.cell.scenario for trial in run.trials if len(trial.endpoints) > 1}
+    if not mixed:
+        raise PlanError(
+            f"no scenario of run {run.id} requests several endpoints: its cards say all there is of each",
+            hint="measure a user class with several tasks as well, as your users mix them",
+        )
+    return tuple(cell for name, cell in highest.items() if name in mixed)

@@ -288,12 +288,12 @@ class Rounds:
         return [cell for cell in cells if cell in found]
 
     def seconds_left(self, cells: list[Cell], round: int) -> float:
-        """An upper estimate of the remaining time."""
+        """An upper estimate of the remaining time, the proof's included."""
         left = self.forecast.round_seconds(cells) * max(0, self.plan.max_rounds - round)
         if self.plan.max_time is not None:
             least = self.forecast.round_seconds(cells) * max(0, self.plan.min_rounds - round)
             left = max(least, min(left, self.plan.max_time - self.elapsed))
-        return max(0.0, left)
+        return max(0.0, left) + self.plan.proof_seconds[1]
 
     def measure(self, cell: Cell, round: int) -> None:
         """All arms of a cell, in turns; all of them again where one's measurement failed, since only trials

@@ -48,11 +48,16 @@ def new_run(plan: Plan, placement: placement.Placement) -> Run:
 
 def begin(plan: Plan, parent: Path) -> tuple[Run, RunDirectory]:
     """A run of `plan` without trials, in a new directory under `parent`. Raises CannotWrite."""
-    run = new_run(plan, placement.place(placement.cpus(), plan.generators))
-    run = run.model_copy(update={"inputs": inputs_of(plan)})
+    run = without_trials(plan)
     directory = RunDirectory.create(parent, run.id)
     directory.save(run)
     return run, directory
+
+
+def without_trials(plan: Plan) -> Run:
+    """A run of `plan` on this machine."""
+    run = new_run(plan, placement.place(placement.cpus(), plan.generators))
+    return run.model_copy(update={"inputs": inputs_of(plan)})
 
 
 @contextmanager
@@ -61,11 +66,14 @@ def kept(directory: RunDirectory) -> Iterator[None]:
     try:
         yield
     except (DuelError, KeyboardInterrupt) as stopped:
-        if isinstance(stopped, KeyboardInterrupt) or directory.load().trials:
-            stopped.add_note(
-                f"what was measured is kept: `duel report {directory.path}` shows it, "
-                f"`duel resume {directory.path}` continues"
-            )
+        note = (
+            f"what was measured is kept: `duel report {directory.whole}` shows it, "
+            f"`duel resume {directory.whole}` continues"
+        )
+        # A proof is stopped with the run that it belongs to.
+        new = note not in getattr(stopped, "__notes__", ())
+        if new and (isinstance(stopped, KeyboardInterrupt) or directory.load().trials):
+            stopped.add_note(note)
         raise
 
 

@@ -22,6 +22,7 @@ from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
 from loadtests.plan.database_url import checked
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import parse_arms
+from loadtests.plan.hybrids.proofs import with_proof
 from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, Profile
@@ -63,7 +64,8 @@ def build_plan(
     if own is None and not settings.scenario:
         check_users(values["arms"])
     values |= rounds(settings, profile)
-    return validated(Plan, values, "the plan")
+    made = validated(Plan, values, "the plan")
+    return made if settings.no_prove else with_proof(made, profile.proof_time)
 
 
 def run_options(settings: RunSettings, allow_remote: bool = False, wait: bool = False) -> RunOptions:

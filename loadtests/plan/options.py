@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from loadtests.plan.arms import HIDDEN
@@ -59,6 +59,11 @@ class RunOptions:
     """Whether to wait for the end of another measurement."""
     locust_args: Sequence[str] = ()
     """The words of the locustfile's own options, which may hold a password."""
+
+    @property
+    def in_turn(self) -> Self:
+        """The same, for a measurement that follows another one, and waits until others have had their turn."""
+        return replace(self, wait=True)
 
 
 class Sealed(Frozen):

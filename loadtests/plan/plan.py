@@ -12,7 +12,7 @@ from loadtests.plan.arms import MOST_ARMS, Arm
 from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.fields import Frozen, Line, Name, Positive
-from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN
+from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES
 from loadtests.plan.request import LONGEST
 
 BLOCK = 2
@@ -103,6 +103,9 @@ class Plan(Frozen):
     """Error rate of each cell's primary verdict."""
     thresholds: Mapping[Line, tuple[Line, ...]] = {}
     """Limits in k6's grammar, which the report judges."""
+    proof_time: Positive | None = None
+    """Seconds for the proof after the rounds, which measures an app that follows the cards beside the arms:
+    no rounds beyond the minimum are started later. None: there is no proof."""
 
     @model_validator(mode="after")
     def names_are_unique(self) -> Self:
@@ -236,21 +239,36 @@ class Plan(Frozen):
         """Whether the run is to end so soon that nothing is calibrated which need not be."""
         return self.max_time is not None and self.max_time < LONG
 
+    @property
+    def proof_seconds(self) -> tuple[float, float]:
+        """Shortest and longest time that the proof after the rounds is expected to take."""
+        if self.proof_time is None:
+            return 0.0, 0.0
+        mixes = len(MIXES) if self.locustfile is None else len({cell.scenario for cell in self.cells})
+        prepared = PREPARATION + PROVED * (ARM + (mixes + 1) * CALIBRATION)
+        one_round = ROUND_OVERHEAD + PROVED * (self.warmup + self.window + TRIAL_OVERHEAD)
+        least = prepared + self.min_rounds * mixes * one_round
+        return least, max(least, self.proof_time)
+
     def expected_seconds(self) -> tuple[float, float]:
-        """Shortest and longest time that the run is expected to take, in seconds."""
+        """Shortest and longest time that the run is expected to take, its proof included, in seconds."""
         one_round = len(self.cells) * self.round_seconds()
         return self.limited(self.preparation_seconds, one_round)
 
     def limited(self, before: float, one_round: float) -> tuple[float, float]:
         """Shortest and longest time in seconds, where `before` pass until the rounds and each takes
-        `one_round`."""
+        `one_round`, with the proof after them."""
         least, most = before + one_round * self.min_rounds, before + one_round * self.max_rounds
         if self.max_time is not None:
             most = max(least, min(most, self.max_time))
         if self.deadline is not None:
             least, most = min(least, self.deadline), min(most, self.deadline)
-        return least, most
+        soonest, latest = self.proof_seconds
+        return least + soonest, most + latest
 
+
+PROVED = 3
+"""Arms of a proof: two, and the one that follows the advice."""
 
 ROUND_OVERHEAD = 1.2
 """Seconds until the servers of a round are ready, as seen on two cores."""

@@ -75,6 +75,8 @@ class Profile:
     warmup: float
     window: float
     max_time: float | None
+    proof_time: float | None
+    """For the proof after the rounds; None: there is none."""
 
     def levels(self, every: bool) -> tuple[int, ...]:
         """Users of scenarios that the profile does not know: `every` level it has, or the usual one."""
@@ -95,14 +97,16 @@ PROFILES: Mapping[str, Profile] = {
         warmup=0.4,
         window=1.0,
         max_time=180.0,
+        proof_time=None,
     ),
     "default": Profile(
-        about="every endpoint and the three mixes at 64 users, in about half an hour",
+        about="every endpoint and the three mixes at 64 users, then their advice, followed: about 35 minutes",
         cells=everything(USERS),
         warmup=0.5,
         # Corrected for 39 verdicts, more rounds decide sooner than longer ones.
         window=1.0,
         max_time=1800.0,
+        proof_time=360.0,
     ),
     "thorough": Profile(
         about="the same at 1, 8, 40, 64, 128 and 256 users, for hours",
@@ -110,5 +114,6 @@ PROFILES: Mapping[str, Profile] = {
         warmup=1.0,
         window=5.0,
         max_time=None,
+        proof_time=1200.0,
     ),
 }  # fmt: skip

@@ -214,6 +214,10 @@ class RunSettings:
     margin: float = setting(
         "Relative difference below which arms are equivalent", "RATIO", MARGIN, read=between(0, 1)
     )
+    no_prove: bool = setting(
+        "End without following the advice: without what `duel prove` measures", "", False, read=switch,
+        show=yes_or_no,
+    )  # fmt: skip
     seed: int | None = setting(
         "Seed of orders, requests and delays", "N", unset="random", read=whole(0, 2**63 - 1)
     )

@@ -32,6 +32,9 @@ LARGEST_RUN_FILE = 64 * 2**20
 PARTS = ("samples", "logs")
 """The directories of a run, besides that of its report."""
 
+PROOF = "followed"
+"""The directory of the run that followed a run's advice, inside it."""
+
 LEAST_ROOM = 16 * 2**20
 """Bytes that must be free before a run starts."""
 
@@ -71,6 +74,26 @@ class RunDirectory:
                 path.mkdir(exist_ok=True)
 
     @property
+    def proof(self) -> RunDirectory | None:
+        """The run that followed this run's advice; None where none was begun."""
+        inner = self.path / PROOF
+        return RunDirectory(inner) if os.path.exists(inner / RUN_FILE) else None
+
+    def with_proof(self) -> RunDirectory:
+        """A directory for that run, which is empty. Raises CannotWrite."""
+        inner = RunDirectory(self.path / PROOF)
+        with writing(inner.path) as path:
+            # One that was interrupted at once has no records.
+            path.mkdir(exist_ok=True)
+        inner.complete()
+        return inner
+
+    @property
+    def whole(self) -> Path:
+        """The run that users name: a proof belongs to the run it is in."""
+        return self.path.parent if self.path.name == PROOF else self.path
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -86,7 +109,7 @@ class RunDirectory:
 
     def load(self) -> Run:
         """The run; raises RecordError for anything that is not a whole, valid one."""
-        for inside in (RUN_FILE, *PARTS, "report"):
+        for inside in (RUN_FILE, *PARTS, "report", PROOF):
             check_inside(self.path, inside)
         return read_document(
             self.path / RUN_FILE, read_part, Run, SCHEMA, LARGEST_RUN_FILE,

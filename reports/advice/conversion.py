@@ -14,23 +14,28 @@ from typing import Literal
 from loadtests.plan.cells import Metric
 from loadtests.records import Cell, LightKind, Run
 from reports.advice.cards import Card
+from reports.advice.proving.table import routes_of
 from reports.analysis.catalogue import is_twin
 from reports.analysis.signs import CanaryTimes
 
-Step = Literal["convert", "leave", "either", "offload", "open"]
+Step = Literal["convert", "leave", "either", "offload", "more-threads", "open"]
 
 
 @dataclass(frozen=True)
 class RouteStep:
-    """What to do with the routes of one scenario."""
+    """What to do with the routes of one scenario, all of them together."""
 
     scenario: str
+    routes: tuple[str, ...]
+    """That its requests reached, as `GET /items/{id}`; empty where that is not known."""
     cell: Cell
     """The load that the step is for."""
     step: Step
     metric: Metric
     ratio: float | None
     """Of `metric`, the other arm's value ÷ the reference's."""
+    bounds: tuple[float | None, float | None]
+    """Its interval."""
     served: tuple[float | None, float | None]
     """Requests per second of the reference and of the other arm."""
     waits: tuple[CanaryTimes | None, CanaryTimes | None]
@@ -55,8 +60,15 @@ class Conversion:
     steps: tuple[RouteStep, ...]
     """What to convert first, then what to leave and what is open; within each the largest gain first."""
 
+    @property
+    def together(self) -> tuple[str, ...]:
+        """Routes that were measured beside others only: what they gain by themselves is not known."""
+        alone = {route for one in self.steps for route in one.routes if len(one.routes) == 1}
+        found = (route for one in self.steps for route in one.routes)
+        return tuple(route for route in dict.fromkeys(found) if route not in alone)
 
-ORDER: tuple[Step, ...] = ("convert", "offload", "either", "leave", "open")
+
+ORDER: tuple[Step, ...] = ("convert", "offload", "either", "more-threads", "leave", "open")
 
 
 def conversions(run: Run, cards: Sequence[Card]) -> tuple[Conversion, ...]:
@@ -70,23 +82,25 @@ def conversions(run: Run, cards: Sequence[Card]) -> tuple[Conversion, ...]:
         mine = [card for card in cards if card.arm == rival.name]
         if is_twin(rival) or is_twin(reference) or len(mine) < 2:
             continue
-        steps = [step_of(card, reference.name) for card in mine]
+        steps = [step_of(run, card, reference.name) for card in mine]
         steps.sort(key=lambda one: (ORDER.index(one.step), -math.log(one.gain)))
         found.append(Conversion(reference.name, rival.name, tuple(steps)))
     return tuple(found)
 
 
-def step_of(card: Card, reference: str) -> RouteStep:
+def step_of(run: Run, card: Card, reference: str) -> RouteStep:
     """A card as a step."""
     names = (reference, card.arm)
     kind: LightKind = "pulse" if all(card.pulses.get(name) for name in names) else "canary"
     waits = card.pulses if kind == "pulse" else card.neighbours
     return RouteStep(
         scenario=card.scenario,
+        routes=tuple(routes_of(run, card.scenario, reference)),
         cell=card.verdict.cell,
         step=word(card, reference),
         metric=card.verdict.metric,
         ratio=card.verdict.ratio,
+        bounds=card.verdict.bounds,
         served=(card.served.get(names[0]), card.served.get(names[1])),
         waits=(waits.get(names[0]), waits.get(names[1])),
         neighbour=kind,
@@ -104,6 +118,6 @@ def word(card: Card, reference: str) -> Step:
             return "offload"
         case "more-threads":
             # With more threads the reference is as fast: there is nothing to convert for.
-            return "leave"
+            return "more-threads"
         case "not-decided" | "not-comparable":
             return "open"

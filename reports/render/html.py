@@ -37,7 +37,13 @@ from reports.wording.advice.conversion import (
 )
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
 from reports.wording.advice.portraits import portrait_title
-from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.advice.proofs import (
+    proof_head,
+    proof_lines,
+    proof_rows,
+    proof_title,
+    unmixed_text,
+)
 from reports.wording.cpus import placement_rows
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
@@ -178,6 +184,9 @@ def about(conclusions: Conclusions) -> str:
 def proof_view(conclusions: Conclusions) -> dict[str, Any] | None:
     """Whether the advice holds; None where the run does not show it."""
     proof, run = conclusions.proof, conclusions.run
+    if conclusions.nothing_to_mix is not None:
+        text = unmixed_text(conclusions.nothing_to_mix, run)
+        return {"title": text, "lines": (), "head": (), "rows": ()}
     if proof is None:
         return None
     lines = proof_lines(proof, run)

@@ -14,7 +14,7 @@ from loadtests.errors import Exit
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.profiles import PROFILES
 from loadtests.records import Arm, Compared, InForce, Machine
-from reports.analysis.selftest import KnownAnswer
+from reports.advice.selftest import KnownAnswer
 from reports.exit_codes import exit_code
 from reports.render.output import Output
 from reports.render.terminal import say

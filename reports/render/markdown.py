@@ -21,7 +21,13 @@ from reports.wording.advice.conversion import (
     conversion_title,
 )
 from reports.wording.advice.portraits import HEADS, portrait_title
-from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.advice.proofs import (
+    proof_head,
+    proof_lines,
+    proof_rows,
+    proof_title,
+    unmixed_text,
+)
 from reports.wording.cpus import servers_text
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
@@ -70,7 +76,9 @@ def report(conclusions: Conclusions) -> str:
 
 def proof_section(conclusions: Conclusions) -> list[str]:
     """Whether the advice holds, where the run shows it."""
-    proof = conclusions.proof
+    proof, unmixed = conclusions.proof, conclusions.nothing_to_mix
+    if unmixed is not None:
+        return ["# The advice, followed", "", f"- {plain(unmixed_text(unmixed, conclusions.run))}", ""]
     if proof is None:
         return []
     head = proof_head(proof)
@@ -161,7 +169,7 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
 
 def conversion_section(plan: Conversion) -> list[str]:
     """What to convert, in order of gain."""
-    head = [f"| {' | '.join(CONVERSION_HEAD)} |", "|---|---|---:|---:|---:|"]
+    head = [f"| {' | '.join(CONVERSION_HEAD)} |", "|---|---|---|---:|---:|---:|"]
     rows = [f"| {' | '.join(map(plain, conversion_row(step)))} |" for step in plan.steps]
     title = f"# {plain(conversion_title(plan))}"
     return [title, "", f"{plain(conversion_text(plan))}.", "", *head, *rows, ""]

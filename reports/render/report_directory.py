@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadtests.errors import Exit
-from loadtests.records import CannotWrite, RunDirectory, write_whole
-from reports.conclusions import Conclusions
+from loadtests.records import CannotWrite, Run, RunDirectory, write_whole
+from reports.analysis.readings import Readings
+from reports.conclusions import Conclusions, conclude
 from reports.exit_codes import exit_code, outcomes_of
 from reports.gate.comparison import Comparison
 from reports.render import changes, html, markdown, terminal
@@ -39,6 +40,11 @@ def write(conclusions: Conclusions) -> str:
     content["report.html"] = html.page(conclusions, pictures, data).encode()
     save(directory.report, content)
     return text
+
+
+def rewrite(run: Run, readings: Readings) -> None:
+    """Write the report of a run, and show nothing. Raises CannotWrite, RecordError."""
+    write(conclude(run, readings))
 
 
 def deliver(conclusions: Conclusions, output: Output, strict: bool) -> Exit:

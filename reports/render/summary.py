@@ -166,6 +166,9 @@ def of_proof(proof: Proof, conclusions: Conclusions) -> dict[str, Any]:
         "arms": list(proof.arms),
         "routes": dict(zip(proof.arms, proof.routes, strict=True)),
         "outcome": proof.word,
+        "complete": proof.complete,
+        "misadvised": list(proof.misadvised),
+        "changed": list(proof.changed),
         "text": [proof_title(proof, conclusions.run), *proof_lines(proof, conclusions.run)],
         "cells": [
             {

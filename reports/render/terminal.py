@@ -11,6 +11,7 @@ from rich.text import Text
 
 from loadtests.records import Cell, Metric, Run
 from reports.advice.cards import Card
+from reports.advice.conversion import Conversion
 from reports.advice.proving.proof import Proof
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import Conclusions
@@ -24,7 +25,19 @@ from reports.wording.advice.cards import (
     card_title,
     short_reference,
 )
-from reports.wording.advice.proofs import proof_head, proof_lines, proof_rows, proof_title
+from reports.wording.advice.conversion import (
+    CONVERSION_HEAD,
+    conversion_row,
+    conversion_text,
+    conversion_title,
+)
+from reports.wording.advice.proofs import (
+    proof_head,
+    proof_lines,
+    proof_rows,
+    proof_title,
+    unmixed_text,
+)
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
@@ -179,6 +192,19 @@ def show_proof(console: Console, proof: Proof, run: Run) -> None:
     console.print()
 
 
+def show_conversion(console: Console, plan: Conversion) -> None:
+    """What to convert, in order of gain."""
+    console.print(conversion_title(plan), style="bold", markup=False, highlight=False)
+    say(console, f"{conversion_text(plan)}.")
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, title in enumerate(CONVERSION_HEAD):
+        grid.add_column(title, justify="left" if number < 3 else "right", overflow="fold")
+    for step in plan.steps:
+        grid.add_row(*map(escape, conversion_row(step)))
+    console.print(grid, highlight=False)
+    console.print()
+
+
 def show_endpoints(console: Console, conclusions: Conclusions) -> None:
     """The figures of every endpoint, of the cells that have several."""
     for cell, several in endpoints.by_cell(conclusions.endpoints):
@@ -200,6 +226,8 @@ def show(console: Console, conclusions: Conclusions) -> None:
     primaries = conclusions.primaries
     if conclusions.proof is not None:
         show_proof(console, conclusions.proof, run)
+    if conclusions.nothing_to_mix is not None:
+        say(console, unmixed_text(conclusions.nothing_to_mix, run))
     show_findings(console, conclusions)
     if primaries:
         console.print()
@@ -216,6 +244,8 @@ def show(console: Console, conclusions: Conclusions) -> None:
         console.print()
         console.print(portraits.table(conclusions.portraits, console.width), highlight=False)
         console.print()
+    for plan in conclusions.conversions:
+        show_conversion(console, plan)
     if cards:
         console.print(card_table(run, cards, console.width), highlight=False)
         console.print()

@@ -34,6 +34,11 @@ def plan_text(plan: Plan) -> str:
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, {fresh_text(plan)}.",
         f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
     ]
+    if plan.proof_time is not None:
+        lines.append(
+            "Then the advice is followed: an app with each route as its card says, beside both arms, "
+            f"{duration_text(*plan.proof_seconds)} of that (--no-prove leaves it out)."
+        )
     lines += [*same_lines(plan), *served_lines(plan)]
     refused = foreseen(plan)
     lines += [f"{cell}: not measured: {refusal_text(refused[cell.key])}." for cell in plan.cells

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.analysis.selftest import (
+from reports.advice.selftest import (
     LONGER,
     THREADS,
     TOLERANCE,
     WIDEST,
+    AdviceCase,
     AgainstItself,
+    KnownAdvice,
     KnownAnswer,
     KnownCeiling,
     PlantedDifference,
@@ -18,8 +20,20 @@ from reports.analysis.selftest import (
 )
 from reports.analysis.verdicts import Verdict
 from reports.wording import units
+from reports.wording.advice.cards import advice_text, card_advice, served_text, waits_text
 from reports.wording.faults import faults_text
 from reports.wording.reservations import reservation_text
+
+ROUTES: Mapping[AdviceCase, str] = {
+    "light": "a light JSON route",
+    "holds-gil": "a route that computes and holds the GIL",
+    "releases-gil": "a route that computes and releases the GIL",
+    "blocks": "a route that blocks, also inside `async def`",
+    "waits": "a route that awaits, at 128 users",
+    "same-app": "two equal apps",
+    "threads-taken": "an app whose threads are taken",
+    "database": "a database whose driver is a thread",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,23 @@ def answer_text(answer: KnownAnswer) -> AnswerText:
                 verdict_found(verdict),
                 "this machine is too noisy to detect a difference of this size in eight rounds",
             )
+        case KnownAdvice():
+            return advice_answer(answer)
+
+
+def advice_answer(answer: KnownAdvice) -> AnswerText:
+    """What a route should be, and what its card says, with the figures that it rests on."""
+    card = answer.card
+    names = [card.verdict.reference, card.arm]
+    known = " or ".join(advice_text(one) for one in answer.expected if one.kind != "not-decided")
+    waits = waits_text(card.pulses, names)
+    return AnswerText(
+        ROUTES[answer.case],
+        known or "what its figures say, and what neighbours wait",
+        f"{card_advice(card)}: {served_text(card, names)}; an `async def` neighbour waits {waits}",
+        "do not follow advice measured here: stop other programs, and repeat it with "
+        "duel selftest --only styles,threads,database",
+    )
 
 
 def ceiling_text(answer: KnownCeiling) -> AnswerText:

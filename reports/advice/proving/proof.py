@@ -77,6 +77,12 @@ class Proof:
     cells: tuple[CellProof, ...]
     not_measured: tuple[Cell, ...] = ()
     """Those without a round that counts for the hybrid and each arm."""
+    apart: bool = False
+    """Whether it was measured after the run's rounds, as a run of its own in the run's directory."""
+    complete: bool = True
+    """Whether its rounds were carried out to their end."""
+    changed: tuple[str, ...] = ()
+    """Routes for which the run's cards have other advice by now."""
 
     @property
     def word(self) -> ProofWord:
@@ -89,6 +95,29 @@ class Proof:
         if all((arm, "better") in words for arm in self.arms):
             return "better"
         return "not-decided" if any(word == "not-decided" for _, word in words) else "equal"
+
+    @property
+    def telling(self) -> CellProof | None:
+        """The cell that shows most of it: one in which the hybrid is worse, if it is, or the one in which it
+        is better than most arms; of several the last one, which is the widest mix. None without cells."""
+
+        def said(cell: CellProof) -> int:
+            word = "worse" if self.word == "worse" else "better"
+            return sum(one.word == word for one in cell.beside)
+
+        return max(reversed(self.cells), key=said, default=None)
+
+    @property
+    def failed(self) -> tuple[tuple[CellProof, EndpointProof], ...]:
+        """The endpoints that are significantly faster in an arm, and where."""
+        return tuple((cell, one) for cell in self.cells for one in cell.endpoints if one.better is not None)
+
+    @property
+    def misadvised(self) -> tuple[str, ...]:
+        """The endpoints that would be faster in the other arm than the one that answers them: their own
+        advice failed."""
+        found = (one.endpoint for _, one in self.failed if one.answered_by not in ("", one.better))
+        return tuple(dict.fromkeys(found))
 
 
 def proof(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> Proof | None:
