@@ -66,6 +66,7 @@ def test_every_setting_has_one_name_in_all_layers_and_is_shown_with_its_default(
             "base-point": "ref",
             "canary": "/8",
             "margin": "0.8",
+            "no-prove": "true",
             "no-think": "true",
         }
         value = given.get(key, "8")

@@ -59,7 +59,7 @@ def proof_wanted(run: Run, directory: RunDirectory) -> bool:
 
 
 def proof_interrupted(directory: RunDirectory) -> bool:
-    """Whether a run's proof was begun and not finished. Raises RecordError."""
+    """Whether a run's proof was started and not finished. Raises RecordError."""
     return directory.proof is not None and not directory.proof.load().complete
 
 

@@ -75,7 +75,7 @@ class RunDirectory:
 
     @property
     def proof(self) -> RunDirectory | None:
-        """The run that followed this run's advice; None where none was begun."""
+        """The run that followed this run's advice; None where none was started."""
         inner = self.path / PROOF
         return RunDirectory(inner) if os.path.exists(inner / RUN_FILE) else None
 

@@ -175,6 +175,14 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
         say(console, judgement_line(judgement))
 
 
+def show_outcome(console: Console, conclusions: Conclusions) -> None:
+    """What following the advice led to, where the run ends with that."""
+    if conclusions.proof is not None:
+        show_proof(console, conclusions.proof, conclusions.run)
+    if conclusions.nothing_to_mix is not None:
+        say(console, unmixed_text(conclusions.nothing_to_mix, conclusions.run))
+
+
 def show_proof(console: Console, proof: Proof, run: Run) -> None:
     """Whether the advice holds, and the p95 of every endpoint."""
     say(console, proof_title(proof, run))
@@ -219,23 +227,8 @@ def show_endpoints(console: Console, conclusions: Conclusions) -> None:
         console.print()
 
 
-def show(console: Console, conclusions: Conclusions) -> None:
-    """Whether the advice holds, the findings, then the table, then the cards, then the warnings with their
-    remedies."""
-    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
-    primaries = conclusions.primaries
-    if conclusions.proof is not None:
-        show_proof(console, conclusions.proof, run)
-    if conclusions.nothing_to_mix is not None:
-        say(console, unmixed_text(conclusions.nothing_to_mix, run))
-    show_findings(console, conclusions)
-    if primaries:
-        console.print()
-        for metric in dict.fromkeys(verdict.metric for verdict in primaries):
-            console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
-        console.print(table(run, found, console.width), highlight=False)
-        console.print()
-        show_endpoints(console, conclusions)
+def show_portraits(console: Console, conclusions: Conclusions) -> None:
+    """What an only arm shows: lines per cell, then the table."""
     for first, *more in portraits.blocks(conclusions):
         say(console, first)
         for line in more:
@@ -244,6 +237,23 @@ def show(console: Console, conclusions: Conclusions) -> None:
         console.print()
         console.print(portraits.table(conclusions.portraits, console.width), highlight=False)
         console.print()
+
+
+def show(console: Console, conclusions: Conclusions) -> None:
+    """Whether the advice holds, the findings, then the table, then the cards, then the warnings with their
+    remedies."""
+    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
+    primaries = conclusions.primaries
+    show_outcome(console, conclusions)
+    show_findings(console, conclusions)
+    if primaries:
+        console.print()
+        for metric in dict.fromkeys(verdict.metric for verdict in primaries):
+            console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
+        console.print(table(run, found, console.width), highlight=False)
+        console.print()
+        show_endpoints(console, conclusions)
+    show_portraits(console, conclusions)
     for plan in conclusions.conversions:
         show_conversion(console, plan)
     if cards:

@@ -33,7 +33,7 @@ def provable(plan: Plan) -> bool:
     their routes."""
     pair = [arm for arm in plan.arms if arm.url is None]
     mixed = plan.locustfile is not None or any(cell.scenario in MIXES for cell in plan.cells)
-    # Whoever measures a hybrid knows already what it should be.
+    # A run with a hybrid of its own shows already what mixing is worth.
     given = any(arm.hybrid is not None for arm in plan.arms)
     return mixed and not given and not plan.gate and len(pair) > 1 and joinable(*pair[:2])
 
