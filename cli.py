@@ -398,9 +398,7 @@ def selftest(
     raise typer.Exit(deliver_answers(output, answers))
 
 
-def carry_on(
-    started: tuple["Run", "RunDirectory"], chosen: "RunOptions", output: "Output"
-) -> "Measured":
+def carry_on(started: tuple["Run", "RunDirectory"], chosen: "RunOptions", output: "Output") -> "Measured":
     """Measure what is left of a run, with progress."""
     from loadtests.measure.rounds import carry_out
     from loadtests.measure.runs import kept

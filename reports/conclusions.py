@@ -92,8 +92,7 @@ def conclude(run: Run, readings: Readings) -> Conclusions:
         verdicts=tuple(found),
         explanations=explanations,
         cards=tuple(
-            with_outcomes(card, outcomes.get((card.verdict.cell, card.arm), ()))
-            for card in made_cards
+            with_outcomes(card, outcomes.get((card.verdict.cell, card.arm), ())) for card in made_cards
         ),
         judgements=tuple(judge(run, readings, found)),
         failure_kinds=failure_kinds(run, readings),

@@ -72,7 +72,10 @@ def test_the_plan_is_a_table_and_data(found: Conclusions) -> None:
     text = markdown.report(found)
     assert "# Convert 2 of 5: from before to after" in text
     assert "Convert orders, prices, in this order; leave items, thumbnails, totals as before." in text
-    row = "| orders at 64 users | – | convert | 402/s → 802/s | ×2.00 (1.97–2.02) | 32.8 ms → 38.2 ms (p95, pulse) |"
+    row = (
+        "| orders at 64 users | – | convert | 402/s → 802/s | ×2.00 (1.97–2.02) | "
+        "32.8 ms → 38.2 ms (p95, pulse) |"
+    )
     assert row in text
     page = html.page(found, [], summary(found))
     assert '<h2 id="conversion-1">Convert 2 of 5: from before to after</h2>' in page
@@ -114,9 +117,7 @@ def test_the_plan_names_routes_and_those_that_were_measured_together_only(found:
     users = LocustFile(file="/users.py", digest="0")
     plan = found.run.plan.model_copy(update={"locustfile": users})
     check = AnswerCheck(requests=1, endpoints=(), routes=told)
-    (plan_of,) = conversions(
-        found.run.model_copy(update={"plan": plan, "answers": check}), found.cards
-    )
+    (plan_of,) = conversions(found.run.model_copy(update={"plan": plan, "answers": check}), found.cards)
     assert plan_of.steps[0].routes == ("GET /orders",)
     assert plan_of.together == ("GET /items/{id}",)
     assert "Measured only together with other routes" in conversion_text(plan_of)

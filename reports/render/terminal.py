@@ -219,23 +219,16 @@ def show_endpoints(console: Console, conclusions: Conclusions) -> None:
         console.print()
 
 
-def show(console: Console, conclusions: Conclusions) -> None:
-    """Whether the advice holds, the findings, then the table, then the cards, then the warnings with their
-    remedies."""
-    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
-    primaries = conclusions.primaries
+def show_advice_followed(console: Console, conclusions: Conclusions) -> None:
+    """Whether the advice of the run holds, where that was measured, or why it was not."""
     if conclusions.proof is not None:
-        show_proof(console, conclusions.proof, run)
+        show_proof(console, conclusions.proof, conclusions.run)
     if conclusions.nothing_to_mix is not None:
-        say(console, unmixed_text(conclusions.nothing_to_mix, run))
-    show_findings(console, conclusions)
-    if primaries:
-        console.print()
-        for metric in dict.fromkeys(verdict.metric for verdict in primaries):
-            console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
-        console.print(table(run, found, console.width), highlight=False)
-        console.print()
-        show_endpoints(console, conclusions)
+        say(console, unmixed_text(conclusions.nothing_to_mix, conclusions.run))
+
+
+def show_portraits(console: Console, conclusions: Conclusions) -> None:
+    """What an arm by itself does."""
     for first, *more in portraits.blocks(conclusions):
         say(console, first)
         for line in more:
@@ -244,6 +237,23 @@ def show(console: Console, conclusions: Conclusions) -> None:
         console.print()
         console.print(portraits.table(conclusions.portraits, console.width), highlight=False)
         console.print()
+
+
+def show(console: Console, conclusions: Conclusions) -> None:
+    """Whether the advice holds, the findings, then the table, then the cards, then the warnings with their
+    remedies."""
+    run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
+    primaries = conclusions.primaries
+    show_advice_followed(console, conclusions)
+    show_findings(console, conclusions)
+    if primaries:
+        console.print()
+        for metric in dict.fromkeys(verdict.metric for verdict in primaries):
+            console.print(units.METRIC_ABOUT[metric], style="dim", highlight=False)
+        console.print(table(run, found, console.width), highlight=False)
+        console.print()
+        show_endpoints(console, conclusions)
+    show_portraits(console, conclusions)
     for plan in conclusions.conversions:
         show_conversion(console, plan)
     if cards:

@@ -19,7 +19,7 @@ HEAVY = 2 * COMPUTE
 HASHES = 10_000
 """Iterations of PBKDF2: about 4 ms, in which the GIL is free."""
 
-LIGHT = {"status": "ok", "articles": [1, 2, 3]}
+LIGHT: dict[str, object] = {"status": "ok", "articles": [1, 2, 3]}
 
 
 def release() -> int:
