@@ -1,4 +1,4 @@
-"""A run that ends with the proof of its advice: when that is planned, continued and shown."""
+"""A run that ends with the proof of its advice: when one is planned, how it goes on, where it is shown."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def test_a_run_whose_advice_was_followed_begins_its_report_with_the_outcome(tmp_
     text = markdown.report(concluded)
     first, title, *_ = text.split("\n\n")
     assert first == "# The advice, followed"
-    assert title.startswith("- follow the advice: 1 route `def`, 1 `async def`: better than either arm; ")
+    assert title.startswith(
+        "- follow the advice: 1 route `def`, 1 `async def`: better than either arm; mixed"
+    )
     assert concluded.proof is not None
     assert (concluded.proof.apart, concluded.proof.changed) == (True, ())
     assert "followed/report/report.html" in text
@@ -75,7 +77,9 @@ def test_a_proof_of_other_advice_than_the_cards_have_now_says_so(tmp_path: Path)
     assert concluded.proof is not None
     assert concluded.proof.changed == ("GET /hash", "GET /python")
     lines = proof_lines(concluded.proof, concluded.run)
-    assert any(line.startswith("measured before the advice for GET /hash, GET /python") for line in lines)
+    assert any(
+        line.startswith("measured before the advice for GET /hash, GET /python became") for line in lines
+    )
 
 
 def test_advice_that_is_one_of_the_arms_says_so_first(tmp_path: Path) -> None:
@@ -135,8 +139,10 @@ def test_a_limit_of_time_holds_for_the_rounds_and_the_proof_together() -> None:
 def test_what_is_announced_includes_the_proof() -> None:
     with_, without = twins(), twins(proof_time=None)
     least, most = with_.proof_seconds
-    soonest, latest = without.expected_seconds()
-    assert with_.expected_seconds() == (soonest + least, latest + most)
+    expected = [
+        seconds + more for seconds, more in zip(without.expected_seconds(), (least, most), strict=True)
+    ]
+    assert list(with_.expected_seconds()) == expected
     assert 60 < least < most == 360.0
 
 

@@ -62,7 +62,8 @@ class RunOptions:
 
     @property
     def in_turn(self) -> Self:
-        """The same, for a measurement that follows another one, and waits for its turn."""
+        """The same, for a measurement that follows another one, and waits until others have had their
+        turn."""
         return replace(self, wait=True)
 
 

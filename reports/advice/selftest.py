@@ -41,7 +41,8 @@ CASES: Mapping[tuple[str, str], tuple[AdviceCase, tuple[Advice, ...]]] = {
     ("threads", "ping"): ("threads-taken", (MORE_THREADS,)),
     ("database", "posts.read"): ("database", ()),
 }
-"""By part and scenario, what is known of a route, and which advice is right; none: what its figures say."""
+"""By part and scenario, what is known of a route, and the advice that is right; none: what its figures
+say."""
 
 
 @dataclass(frozen=True)

@@ -175,14 +175,6 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
         say(console, judgement_line(judgement))
 
 
-def show_outcome(console: Console, conclusions: Conclusions) -> None:
-    """What following the advice led to, where the run ends with that."""
-    if conclusions.proof is not None:
-        show_proof(console, conclusions.proof, conclusions.run)
-    if conclusions.nothing_to_mix is not None:
-        say(console, unmixed_text(conclusions.nothing_to_mix, conclusions.run))
-
-
 def show_proof(console: Console, proof: Proof, run: Run) -> None:
     """Whether the advice holds, and the p95 of every endpoint."""
     say(console, proof_title(proof, run))
@@ -227,8 +219,16 @@ def show_endpoints(console: Console, conclusions: Conclusions) -> None:
         console.print()
 
 
+def show_advice_followed(console: Console, conclusions: Conclusions) -> None:
+    """Whether the advice of the run holds, where that was measured, or why it was not."""
+    if conclusions.proof is not None:
+        show_proof(console, conclusions.proof, conclusions.run)
+    if conclusions.nothing_to_mix is not None:
+        say(console, unmixed_text(conclusions.nothing_to_mix, conclusions.run))
+
+
 def show_portraits(console: Console, conclusions: Conclusions) -> None:
-    """What an only arm shows: lines per cell, then the table."""
+    """What an arm by itself does."""
     for first, *more in portraits.blocks(conclusions):
         say(console, first)
         for line in more:
@@ -244,7 +244,7 @@ def show(console: Console, conclusions: Conclusions) -> None:
     remedies."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
     primaries = conclusions.primaries
-    show_outcome(console, conclusions)
+    show_advice_followed(console, conclusions)
     show_findings(console, conclusions)
     if primaries:
         console.print()

@@ -81,7 +81,9 @@ def proof_lines(proof: Proof, run: Run) -> list[str]:
         routes = units.listed(proof.changed)
         lines.append(f"measured before the advice for {routes} became what it is now: `duel prove` again")
     if proof.apart:
-        lines.append("its rounds, warnings and charts: followed/report/report.html in the run's directory")
+        lines.append(
+            "rounds, warnings and charts of this: followed/report/report.html in the run's directory"
+        )
     return lines
 
 
