@@ -1,4 +1,4 @@
-"""A run that ends with the proof of its advice: when one is planned, how it goes on, where it is shown."""
+"""A run that ends with the proof of its advice: when one is planned, resumed and shown."""
 
 from __future__ import annotations
 
