@@ -30,7 +30,7 @@ IRRELEVANT = frozenset({
     # Of the report, not of the measurement. The comparison has a margin of its own.
     "margin", "alpha", "thresholds", "answers",
     # Bounds that no valid trial reaches, and times of the preparation.
-    "boot_timeout", "drain", "calibration", "max_time", "deadline",
+    "boot_timeout", "drain", "calibration", "max_time", "deadline", "proof_time",
     # Of an arm: where it is, and what a gate is meant to judge.
     "name", "app_dir", "cwd", "revision",
 })  # fmt: skip

@@ -17,7 +17,15 @@ from typing import Any
 INSTALLED = ("site-packages", "dist-packages")
 """Directories of installed packages: not the code of a repository that holds them."""
 
-OURS = ("__main__", "__mp_main__", "duel_heartbeat", "duel_pending", "duel_origins", "duel_hybrid")
+OURS = (
+    "__main__",
+    "__mp_main__",
+    "duel_heartbeat",
+    "duel_pending",
+    "duel_origins",
+    "duel_hybrid",
+    "duel_servers",
+)
 """Modules of the server itself, in the working tree for every arm."""
 
 
