@@ -47,9 +47,10 @@ def endpoints(app: Any) -> list[tuple[list[str], str, Any, Any]]:
 
 def methods(route: Any) -> list[str]:
     """The methods of a route; none: all. A WebSocket's has none to name."""
-    if not hasattr(getattr(route, "original_route", route), "methods"):
+    kinds = type(getattr(route, "original_route", route)).__mro__
+    if any(kind.__name__ == "WebSocketRoute" for kind in kinds):
         return ["WEBSOCKET"]
-    return sorted(route.methods or ())
+    return sorted(getattr(route, "methods", None) or ())
 
 
 def routes(app: Any) -> list[tuple[str, Any]]:
