@@ -22,6 +22,11 @@ twins' routes, those that query or compute need up to 0.13, and the others 0.22 
 IDLE = 0.02
 """Share of a core that a generator needs for its own timers, however few the requests are."""
 
+COMPUTES = 0.5
+"""Part of the service time of a request alone that is CPU time; below it, more CPUs hardly serve more, and a
+calibration at so low a rate does not show what generator and slow service need under load. Of the twins'
+routes and mixtures, those that wait have up to 0.31, and the others 0.79 or more."""
+
 HELD_UP = frozenset({"generator-late", "generator-busy", "users-idle"})
 """Faults of a generator that gets too little of its CPU."""
 
@@ -100,14 +105,14 @@ def is_light(share: float | None) -> bool:
 def share_beside(cell: Cell, arm: str, calibrations: Sequence[Calibration], cpus: int) -> float | None:
     """The share of a core that generator, slow service and database need in a closed loop whose server has
     `cpus` CPUs: as often as the users can ask, or the CPUs have time to answer. None where that is not known,
-    and where these users cannot keep a CPU busy: more CPUs would hardly serve more.
+    and where requests mostly wait.
 
     Both costs are of one calibration, so that what slows the machine down meanwhile cancels; of two, the
     smaller share counts, since interruptions only add to it.
     """
     one, few = alone_and_few(cell, arm, calibrations)
     users = cell.load.users
-    if one is None or users is None or not one.service_time or users * cost(one) < one.service_time:
+    if one is None or users is None or not one.service_time or cost(one) < COMPUTES * one.service_time:
         return None
     most = users / one.service_time
     shares = [share_at(seen, min(most, cpus / cost(seen))) for seen in (one, few) if seen and cost(seen)]
