@@ -99,6 +99,19 @@ def test_a_busy_machine_makes_no_scenario_light_and_one_calibration_in_peace_doe
     assert share_beside(cell, "sync", interrupted, 2) == pytest.approx(0.06)
 
 
+def test_what_interrupts_one_arms_calibration_does_not_make_its_scenario_heavy() -> None:
+    """A quick run has one calibration of each arm."""
+    disturbed = HASH[0].model_copy(update={"generator": 0.001})
+    alone = [disturbed, HASH[2]]
+    assert light(scripted.plan(cells=[("hash", 64)]), alone) == {"hash"}
+    assert (
+        light(
+            scripted.plan(cells=[("hash", 64)]), [disturbed, HASH[2].model_copy(update={"generator": 0.001})]
+        )
+        == set()
+    )
+
+
 @pytest.mark.parametrize("users", [1, 64])
 def test_requests_that_mostly_wait_need_no_further_cpu(users: int) -> None:
     """However many users there are: at the rate of one, the idle timers hide what a request costs."""

@@ -15,9 +15,9 @@ from loadtests.records.run import Calibration, Run
 from loadtests.records.trial import Trial
 from loadtests.system.placement import Placement
 
-MOST_BESIDE = 0.16
+MOST_BESIDE = 0.15
 """Maximum share of a core that all that runs beside a server may need for the server to get its CPUs. Of the
-twins' routes, those that query or compute need up to 0.13, and the others 0.22 or more."""
+twins' routes, those that query or compute need up to 0.12, and the others 0.19 or more."""
 
 IDLE = 0.02
 """Share of a core that a generator needs for its own timers, however few the requests are."""
@@ -107,24 +107,31 @@ def share_beside(cell: Cell, arm: str, calibrations: Sequence[Calibration], cpus
     `cpus` CPUs: as often as the users can ask, or the CPUs have time to answer. None where that is not known,
     and where requests mostly wait.
 
-    Both costs are of one calibration, so that what slows the machine down meanwhile cancels; of two, the
-    smaller share counts, since interruptions only add to it.
+    The users of all arms ask alike, so a request costs the generator what it costs in the calibration that
+    was least disturbed: interruptions only add to it. Of one arm with one user and with several, the smaller
+    share counts, for the same reason.
     """
     one, few = alone_and_few(cell, arm, calibrations)
     users = cell.load.users
     if one is None or users is None or not one.service_time or cost(one) < COMPUTES * one.service_time:
         return None
     most = users / one.service_time
-    shares = [share_at(seen, min(most, cpus / cost(seen))) for seen in (one, few) if seen and cost(seen)]
-    return min((share for share in shares if share is not None), default=None)
+    asked = [
+        each for seen in calibrations if seen.scenario == cell.scenario and (each := asking(seen)) is not None
+    ]
+    shares = [
+        IDLE + (min(asked) + seen.services) * min(most, cpus / cost(seen))
+        for seen in (one, few)
+        if seen and cost(seen) and seen.services is not None and asking(seen) is not None
+    ]
+    return min(shares, default=None)
 
 
-def share_at(seen: Calibration, rate: float) -> float | None:
-    """The share of a core that what runs beside the server needs at a rate, by one calibration; None where it
-    is not known."""
-    if seen.generator is None or seen.services is None or not seen.throughput:
+def asking(seen: Calibration) -> float | None:
+    """CPU seconds of the generator per request, without its own timers; None where not known."""
+    if seen.generator is None or not seen.throughput:
         return None
-    return IDLE + max(0.0, seen.generator + seen.services - IDLE / seen.throughput) * rate
+    return max(0.0, seen.generator - IDLE / seen.throughput)
 
 
 def cost(seen: Calibration) -> float:
