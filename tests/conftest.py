@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, text
 
 import async_app.main
 import sync_app.main
-from loadtests.measure import rounds
+from loadtests.measure import opening
 from loadtests.measure.generator import generator
 from loadtests.serving.environment import ServingEnvironment, seed
 from loadtests.serving.postgresql import Databases, own_server
@@ -200,7 +200,7 @@ def in_patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InPatched]:
 @pytest.fixture
 def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process begin with their first round: answers are not compared, arms not calibrated."""
-    monkeypatch.setattr(rounds, "prepared", lambda run, *_: run)
+    monkeypatch.setattr(opening, "prepared", lambda run, *_: run)
 
 
 @pytest.fixture
