@@ -62,7 +62,8 @@ def find(run: Run, readings: Readings) -> Capacities:
     """What the searches of a run have found. Raises RecordError."""
     goal = goal_of(run)
     shares = Shares(goal, readings.directory)
-    found, ratios = [], []
+    found: list[ArmSearch] = []
+    ratios: list[CapacityRatio] = []
     for cell in run.plan.cells:
         mine = {arm.name: searched(run, readings, shares, cell.scenario, arm.name) for arm in run.plan.arms}
         found += mine.values()

@@ -19,6 +19,7 @@ from loadtests.measure.capacity import search as searching
 from loadtests.measure.capacity.planning import capacity_plan
 from loadtests.measure.capacity.rates import Bracket, bracket, in_turns, scouted
 from loadtests.measure.capacity.search import Search, search
+from loadtests.measure.known_answers.apps import GATE
 from loadtests.measure.opening import Opened
 from loadtests.measure.runs import begin
 from loadtests.measure.trials.underway import TrialTask
@@ -36,7 +37,7 @@ from reports.capacities import Capacities, find, locating, outcomes_of_searches
 from reports.conclusions import conclude
 from reports.render.capacity.directory import show_searches, write_searches
 from reports.render.capacity.progress import SearchLines
-from tests.queues import GATE, SERVICE, carried, waits
+from tests.queues import arrivals, carried, gated
 
 Waiting = Callable[[float, int], tuple[np.ndarray, np.ndarray]]
 """Rate and seed → due times in a window of two seconds and response times."""
@@ -50,9 +51,9 @@ def truth() -> float:
 
 def queue(gate: float) -> Waiting:
     def slice(rate: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        moments, waited = waits(rate, gate, 2.5, np.random.default_rng(seed))
+        moments = arrivals(rate, 2.5, np.random.default_rng(seed))
         counted = moments >= 0.5
-        return moments[counted] - 0.5, waited[counted] + SERVICE
+        return moments[counted] - 0.5, gated(moments, gate)[counted]
 
     return slice
 
@@ -61,10 +62,9 @@ def recorded(task: TrialTask, waiting: Waiting, directory: Path, faults: tuple[F
     """A slice as if it had been measured."""
     due, took = waiting(task.cell.load.level, task.number)
     n = len(due)
-    zeros = {name: np.zeros(n, dtype) for name, dtype in (("endpoint", np.uint16), ("error", np.uint16))}
     samples = Samples(
         due=due, start=due, end=due + took, size=np.full(n, 17, np.uint32), status=np.full(n, 200, np.uint16),
-        **zeros,
+        endpoint=np.zeros(n, np.uint16), error=np.zeros(n, np.uint16),
     )  # fmt: skip
     file = write_samples(directory / TrialFiles.of(task.number).samples, samples)
     return Trial(
@@ -101,7 +101,7 @@ class Simulated:
         self.patch.setattr(Search, "servers", lambda *_: nullcontext())
         self.patch.setattr(Search, "loaded", loaded)
         self.patch.setattr(Search, "first", lambda *_: 40.0)
-        self.patch.setattr(searching.time, "perf_counter", lambda: 0.0)
+        self.patch.setattr("time.perf_counter", lambda: 0.0)
         watcher = SearchLines(Console(file=open(self.parent / "notes", "w")), run, directory)  # noqa: SIM115  # the test ends first
         run = search(run, directory, locating(run, directory), watcher)
         return find(run, Readings(directory))

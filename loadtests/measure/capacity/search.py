@@ -61,6 +61,10 @@ the limit: by then the target is missed, and what would wait longer only delays 
 
 FEWEST_WAITING = 64
 
+NEAREST = 0.95 * CEILING
+"""Part of the generator's best rate up to which arrivals are made: random ones are now and then more than
+meant."""
+
 SLICE_ATTEMPTS = 2
 """Attempts at a slice that is disturbed."""
 
@@ -170,7 +174,7 @@ class Search:
     def reach(self, cell: Cell) -> float:
         """The highest rate that the generator makes without being the limit, or that the plan allows."""
         ceiling = self.run.ceiling(cell.scenario)
-        return min(cell.load.level, math.inf if ceiling is None else float(f"{CEILING * ceiling:.3g}"))
+        return cell.load.level if ceiling is None else min(cell.load.level, float(f"{NEAREST * ceiling:.3g}"))
 
     def measure(self, cell: Cell, round: int, rates: Mapping[str, Sequence[float]]) -> None:
         """One round: fresh servers, and every arm's slices in turn; one arm after another where their servers

@@ -59,6 +59,9 @@ class Curve:
     level: float
     slope: float
     middle: float
+    error: float
+    """Standard error of the crossing, in logarithms of the rate, as the slices' scatter around the curve has
+    it."""
 
     def share(self, rate: float) -> float:
         """At a rate."""
@@ -118,7 +121,15 @@ def fit(slices: Sequence[RateSlice], share: float) -> Curve:
         found, before, worth = found - step, worth, loss(found - step)
         if before - worth < 1e-10:
             break
-    return Curve(float(found[0]), max(float(found[1]), LEAST_SLOPE), middle)
+    slope = max(float(found[1]), LEAST_SLOPE)
+    mean = expit(design @ found)
+    spread = weight * mean * (1.0 - mean)
+    inverse = np.linalg.inv((design.T * spread) @ design + precision)
+    # Pearson's statistic: how much more the shares scatter than CLUSTER says; not less, by chance.
+    scatter = float((weight * (y - mean) ** 2 / (mean * (1.0 - mean))).sum()) / max(1, len(x) - 2)
+    toward = np.array([1.0, (logit(share) - float(found[0])) / slope]) / slope
+    error = math.sqrt(max(1.0, scatter) * float(toward @ inverse @ toward))
+    return Curve(float(found[0]), slope, middle, error)
 
 
 def located(slices: Sequence[RateSlice], share: float) -> float:
@@ -148,13 +159,13 @@ def crossing(slices: Sequence[RateSlice], share: float, alpha: float) -> Crossin
     chosen = near(slices, share)
     if not chosen:
         return None
-    at, rounds = located(chosen, share), sorted({one.round for one in chosen})
+    at, curve, rounds = located(chosen, share), fit(chosen, share), sorted({one.round for one in chosen})
     n, values = len(rounds), {}
     for round in rounds if n > 1 else ():
         others = [one for one in chosen if one.round != round]
         values[round] = n * at - (n - 1) * located(others, share)
     return Crossing(
-        math.exp(at), fit(chosen, share), values, tuple(chosen), around(at, list(values.values()), alpha)
+        math.exp(at), curve, values, tuple(chosen), around(at, list(values.values()), alpha, curve.error)
     )
 
 
@@ -165,10 +176,11 @@ def ratio(rival: Crossing, reference: Crossing, alpha: float) -> Interval | None
     return around(math.log(rival.rate / reference.rate), differences, alpha)
 
 
-def around(at: float, values: Sequence[float], alpha: float) -> Interval | None:
-    """The repeated interval around the logarithm of a rate, from its pseudo-values."""
+def around(at: float, values: Sequence[float], alpha: float, least: float = 0.0) -> Interval | None:
+    """The repeated interval around the logarithm of a rate, from its pseudo-values. `least`: a standard error
+    that it cannot be below: a search stops where few rounds agree by chance."""
     n = len(values)
     if n < FIRST_LOOK:
         return None
-    reach = critical(n, alpha) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    reach = critical(n, alpha) * max(least, float(np.std(values, ddof=1)) / math.sqrt(n))
     return Interval(math.exp(at), math.exp(at - reach), math.exp(at + reach), n)
