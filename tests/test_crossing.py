@@ -14,7 +14,7 @@ from tests.queues import carried, loaded
 SHARE, ALPHA = 0.01, 0.05
 
 
-def searched(seed: int, gate: float = GATE, rounds: int = 8, drift: float = 0.0) -> Crossing:
+def searched(seed: int, gate: float = GATE, rounds: int = 6, drift: float = 0.0) -> Crossing:
     """A search of a gate as `duel capacity` makes it: three slices per round, around what the slices so far
     show. `drift`: standard deviation of the gate's speed between rounds."""
     random, host = np.random.default_rng(seed), np.random.default_rng([seed, 1])
@@ -22,7 +22,7 @@ def searched(seed: int, gate: float = GATE, rounds: int = 8, drift: float = 0.0)
     at, slices, found = math.log(0.85 * gate) + 0.1 * random.standard_normal(), [], None
     for round in range(1, rounds + 1):
         speed = gate * math.exp(drift * host.standard_normal())
-        step = max(0.05, 0.12 * 0.6 ** (round - 1))
+        step = max(0.06, 0.12 * 0.6 ** (round - 1))
         slices += [loaded(round, math.exp(at + off * step), speed, random) for off in (-1, 0, 1)]
         found = crossing(slices, SHARE, ALPHA)
         assert found is not None
@@ -33,17 +33,17 @@ def searched(seed: int, gate: float = GATE, rounds: int = 8, drift: float = 0.0)
 
 def test_the_intervals_of_simulated_searches_hold_what_the_queue_carries_and_the_mean_is_not_off() -> None:
     truth = math.log(carried(SHARE))
-    found = [searched(seed) for seed in range(40)]
+    found = [searched(seed) for seed in range(24)]
     off = np.array([math.log(one.rate) - truth for one in found])
     inside = [
         one.interval is not None and one.interval.low <= math.exp(truth) <= one.interval.high for one in found
     ]
     widths = [one.interval.half_width for one in found if one.interval is not None]
-    # Of 95 % coverage, fewer than 35 of 40 have a chance of 0.3 %.
-    assert sum(inside) >= 35
+    # Of 95 % coverage, fewer than 20 of 24 have a chance of 0.6 %.
+    assert sum(inside) >= 20
     assert abs(off.mean()) < 0.02
     assert off.std() < 0.05
-    assert np.median(widths) < 0.2
+    assert np.median(widths) < 0.25
 
 
 def test_a_ratio_is_paired_by_rounds_so_that_a_drift_of_the_host_cancels() -> None:

@@ -19,7 +19,7 @@ held."""
 MOST_DOWN = 4
 """Rates at which scouting looks for one that holds, before it says that none does."""
 
-CLOSEST, NARROWER = 0.05, 0.6
+CLOSEST, NARROWER = 0.06, 0.6
 """Distance of the rates of a round in logarithms, at least; and its factor from one round to the next."""
 
 GRID = 1.02

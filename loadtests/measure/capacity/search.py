@@ -76,9 +76,9 @@ def search(
     watcher: Watcher = SILENT,
     options: RunOptions = DEFAULT_OPTIONS,
 ) -> Run:
-    """Measure a run whose plan has a `capacity`, from its beginning or from where an interrupt left it: its
-    last round is measured again if it is not whole. A scenario ends once all arms are settled, or its time is
-    over and the minimum of rounds done. Raises PlanError, ChildFailed, ArmsDiffer, CannotWrite."""
+    """Measure a run whose plan has a `capacity`, from its beginning or on from the rounds that it has. A
+    scenario ends once all arms are settled, or its time is over and the minimum of rounds done. Raises
+    PlanError, ChildFailed, ArmsDiffer, CannotWrite."""
     goal = run.plan.capacity
     if goal is None:
         raise ValueError("the plan has no target to search for")
@@ -116,28 +116,29 @@ class Search:
 
     def scenario(self, cell: Cell) -> None:
         """Scout a scenario, then measure its rounds. `cell`: at the highest rate."""
-        until = time.perf_counter() - self.spent + self.goal.seconds
-        arms, longest = list(self.plan.arms), 0.0
-        brackets = {arm.name: self.scout(cell, arm) for arm in arms}
-        round = max((trial.round for trial in self.known(cell)), default=SCOUTING) + 1
-        while arms and round <= LAST_LOOK:
+        until, longest = time.perf_counter() - self.spent + self.goal.seconds, 0.0
+        brackets = {arm.name: self.scout(cell, arm) for arm in self.plan.arms}
+        done = max((trial.round for trial in self.known(cell)), default=SCOUTING)
+        while done < LAST_LOOK and not self.settled(cell, done):
             began = time.perf_counter()
-            if round > FIRST_LOOK and began + longest > until:
+            if done >= FIRST_LOOK and began + longest > until:
                 break
             aims = self.located(self.run, cell.scenario)
             rates = {
-                arm.name: found.rates(aims[arm.name].rate if arm.name in aims else found.middle, round)
-                for arm in arms
-                for found in [brackets[arm.name]]
+                name: found.rates(aims[name].rate if name in aims else found.middle, done + 1)
+                for name, found in brackets.items()
             }
-            self.measure(cell, round, rates)
-            longest = max(longest, time.perf_counter() - began)
-            if round >= FIRST_LOOK and round % BLOCK == 0:
-                aims = self.located(self.run, cell.scenario)
-                # All go on until all are settled: a ratio needs rounds that both have.
-                arms = [] if all(aims[arm.name].settled for arm in arms if arm.name in aims) else arms
-            self.watcher.round_ends(self.run, round, [cell] if arms else [], until - time.perf_counter())
-            round += 1
+            self.measure(cell, done + 1, rates)
+            done, ended = done + 1, time.perf_counter()
+            longest = max(longest, ended - began)
+            self.watcher.round_ends(self.run, done, [cell], until - ended)
+
+    def settled(self, cell: Cell, done: int) -> bool:
+        """Whether all arms of a scenario are, at a look: until then all go on, since a ratio needs rounds
+        that both have. Where no slice of any arm counts, there is nothing to wait for."""
+        if done < FIRST_LOOK or done % BLOCK:
+            return False
+        return all(aim.settled for aim in self.located(self.run, cell.scenario).values())
 
     def known(self, cell: Cell) -> list[Trial]:
         """The trials of a scenario."""

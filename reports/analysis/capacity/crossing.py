@@ -32,8 +32,9 @@ SLOPE, SLOPE_SPREAD, LEAST_SLOPE = 25.0, 15.0, 3.0
 service time) to 40 (a limit of 20 service times, one server). It matters where few slices are near the
 crossing."""
 
-CLUSTER = 20.0
-"""Requests that count as one in the fit: those that miss a target come in bursts."""
+CLUSTER = 60.0
+"""Requests that count as one in the fit: those that miss a target come in bursts. With 20, the crossings of
+simulated searches scatter by 4 % instead of 3 %, since a single burst tilts the curve."""
 
 BEYOND = 0.1
 """Logarithm of the rate beyond the slices to which a crossing is extrapolated."""
