@@ -77,8 +77,8 @@ CLAIMS: tuple[Claim, ...] = (
         scenarios=("Hello", "HelloByLocust"),
         judgement="does not hold",
         answer="Such a client needs more CPU time per request than the route, so that what was compared is "
-        "the client with itself. We measured no Django: the same pair of routes that differs under the lean "
-        "client cannot be told apart under this one.",
+        "the client with itself. We measured no Django: the two routes that differ under the lean "
+        "client do not differ under this one.",
         unless="Locust's default client is fine for routes that take milliseconds, and for several "
         "generators.",
         rests_on={("HelloByLocust@100", "async"): EQUAL, ("Hello@100", "async"): FASTER},
