@@ -12,7 +12,7 @@ from math import inf
 
 from benchmarks.asked import EQUAL, FASTER, SLOWER, Topic
 
-JUDGEMENTS = ("holds", "holds only ", "does not hold")
+JUDGEMENTS = ("holds", "does not hold", "does not follow from ")
 """How every judgement starts."""
 
 NOT_FASTER = (*EQUAL, *SLOWER)
@@ -75,7 +75,7 @@ CLAIMS: tuple[Claim, ...] = (
         run="hello",
         command=command(HELLO, "Hello,HelloByLocust", "100"),
         scenarios=("Hello", "HelloByLocust"),
-        judgement="does not hold",
+        judgement="does not follow from its measurement",
         answer="Such a client needs more CPU time per request than the route, so that what was compared is "
         "the client with itself. We measured no Django: the two routes that differ under the lean "
         "client do not differ under this one.",

@@ -1,8 +1,8 @@
 """Measures the claims of claimed.py and writes docs/claims.md: `make claims`, half an hour of load.
 
 A run that exists in runs/claims/ is not measured again: remove its directory for that. A judgement names the
-verdicts that it rests on. Where a run does not decide them, the page says so in its place; where a run
-contradicts them, no page is written.
+verdicts that it rests on. Where a run is missing or does not decide them, the page says so in its place;
+where a run contradicts them, no page is written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "claims.md"
 RUNS = ROOT / "runs" / "claims"
 
-NOT_DECIDED = "not decided"
+NOT_MEASURED, NOT_DECIDED = "not measured yet", "not decided"
+ANSWERS = {NOT_MEASURED: "It is not measured yet.", NOT_DECIDED: "This run does not decide it."}
+"""What is printed where there is no judgement."""
 OPEN = {"inconclusive", "invalid"}
 """Verdicts that contradict nothing."""
 
@@ -38,7 +40,8 @@ def main() -> None:
     for run, command in {one.run: one.command for one in CLAIMS}.items():
         if newest(run) is None:
             measure(run, command)
-    runs = {one.run: concluded(found) for one in CLAIMS if (found := newest(one.run)) is not None}
+    paths = {one.run: newest(one.run) for one in CLAIMS}
+    runs = {run: concluded(path) for run, path in paths.items() if path is not None}
     try:
         PAGE.write_text(page(CLAIMS, runs), encoding="utf-8")
     except Contradicted as reason:
@@ -60,9 +63,8 @@ def measure(run: str, command: str) -> None:
 
 
 def page(claims: Sequence[Claim], runs: Mapping[str, Conclusions]) -> str:
-    """The whole page, without the claims whose run is missing. Raises Contradicted."""
-    known = [one for one in claims if one.run in runs]
-    machines = dict.fromkeys(machine(runs[one.run]) for one in known)
+    """The whole page. Raises Contradicted."""
+    machines = dict.fromkeys(machine(runs[one.run]) for one in claims if one.run in runs)
     lines = [
         "# Published claims, measured",
         "",
@@ -72,31 +74,31 @@ def page(claims: Sequence[Claim], runs: Mapping[str, Conclusions]) -> str:
         "the judgement is about a claim's conclusion, not about the figures that its author saw. ▲ serves "
         "more than the first arm, ▼ less, = differs by less than 10 %, ~ not decided, ✗ fails.",
         "",
-        "| claim | published | claimed | measured | n | it |",
+        "| claim | published | claimed | measured | n | judgement |",
         "|---|---|---|---:|---:|---|",
-        *(overview(one, runs[one.run]) for one in known),
+        *(overview(one, runs.get(one.run)) for one in claims),
         "",
         *(f"Machine: {text}." for text in machines),
-        "",
+        *([""] if machines else []),
         "`make claims` measures all of them and writes this page.",
         "",
     ]
-    for one in known:
-        lines += section(one, runs[one.run])
+    for one in claims:
+        lines += section(one, runs.get(one.run))
     return "\n".join(lines)
 
 
-def overview(claim: Claim, found: Conclusions) -> str:
+def overview(claim: Claim, found: Conclusions | None) -> str:
     """The claim in a row, with the first of the verdicts that its judgement rests on."""
-    key = next(iter(claim.rests_on))
-    row = next((row for row in found.primaries if (row.cell.key, row.arm) == key), None)
-    if row is None:
-        raise Contradicted(f"{claim.title}: {' against '.join(key)} was not measured")
-    cells = [
-        f"[{claim.title}](#{anchor(claim.title)})", claim.published, claim.claimed, measured(row), str(row.n),
-        judgement(claim, found),
-    ]  # fmt: skip
-    return f"| {' | '.join(cells)} |"
+    seen = [units.NONE, units.NONE]
+    if found is not None:
+        key = next(iter(claim.rests_on))
+        row = next((row for row in found.primaries if (row.cell.key, row.arm) == key), None)
+        if row is None:
+            raise Contradicted(f"{claim.title}: {' against '.join(key)} was not measured")
+        seen = [measured(row), str(row.n)]
+    title = f"[{claim.title}](#{anchor(claim.title)})"
+    return f"| {' | '.join([title, claim.published, claim.claimed, *seen, judgement(claim, found)])} |"
 
 
 def measured(row: Verdict) -> str:
@@ -104,8 +106,10 @@ def measured(row: Verdict) -> str:
     return f"{mark} {units.ratio(row.ratio)} ({units.interval(*row.bounds)})"
 
 
-def judgement(claim: Claim, found: Conclusions) -> str:
-    """The judgement, or that the run does not decide it. Raises Contradicted."""
+def judgement(claim: Claim, found: Conclusions | None) -> str:
+    """The judgement, or that the run does not decide it or is missing. Raises Contradicted."""
+    if found is None:
+        return NOT_MEASURED
     rows = {(row.cell.key, row.arm): row for row in found.primaries}
     open = {key for key, row in rows.items() if row.verdict in OPEN}
     if any(key in open and rows[key].verdict not in words for key, words in claim.rests_on.items()):
@@ -126,23 +130,19 @@ def size(claim: Claim, row: Verdict, least: float, most: float) -> bool:
     return least <= low and high <= most
 
 
-def section(claim: Claim, found: Conclusions) -> list[str]:
-    """One claim: whose it is, what was done there, the judgement, what was measured here, the command."""
-    judged = judgement(claim, found)
-    answer = "This run does not decide it." if judged == NOT_DECIDED else claim.answer
-    rows = [row for scenario in claim.scenarios for row in table(found, scenario)]
+def section(claim: Claim, found: Conclusions | None) -> list[str]:
+    """One claim: what was done there, the judgement, what was measured here, its limits, the command."""
+    word = judgement(claim, found)
+    judged = f"**{ANSWERS[word]}**" if word in ANSWERS else f"**It {word}.** {claim.answer}"
+    rows = [row for scenario in claim.scenarios for row in table(found, scenario)] if found else []
     return [
         f"## {claim.title}",
         "",
         f"{claim.words} ([{claim.author}]({claim.source}), {claim.published})",
         "",
-        f"**It {judged}.** {answer}" if judged != NOT_DECIDED else f"**{answer}**",
+        judged,
         "",
-        *HEAD,
-        *rows,
-        "",
-        claim.unless,
-        "",
+        *([*HEAD, *rows, "", claim.unless, ""] if rows else []),
         "```sh",
         claim.command,
         "```",

@@ -141,6 +141,8 @@ def test_a_claim_on_an_arm_that_was_not_measured_is_refused(known: Known) -> Non
         page([replace(MADE, rests_on={("ping@1", "async"): ("faster",)})], {"seen": known["one cell"]})
 
 
-def test_a_claim_whose_run_is_missing_is_left_out(known: Known) -> None:
-    text = page([MADE, replace(MADE, title="And then", run="other")], {"seen": known["one cell"]})
-    assert "And then" not in text
+def test_a_claim_whose_run_is_missing_is_not_judged() -> None:
+    text = page([MADE], {})
+    assert "| ×9 | – | – | not measured yet |" in text
+    assert "They asked it once." in text
+    assert "So it is." not in text
