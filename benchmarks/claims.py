@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.claimed import CLAIMS, Claim
 from benchmarks.questions import HEAD, Contradicted, anchor, check, concluded, machine, table
 from loadtests.errors import Exit
+from loadtests.records.directory import RunDirectory
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
 from reports.wording import units
@@ -49,8 +50,9 @@ def main() -> None:
 
 
 def newest(run: str) -> Path | None:
-    """The directory of the latest run of this name."""
-    return max((file.parent for file in (RUNS / run).glob("*/run.json")), default=None)
+    """The directory of the latest run of this name that was not interrupted."""
+    found = (file.parent for file in (RUNS / run).glob("*/run.json"))
+    return max((path for path in found if RunDirectory(path).load().complete), default=None)
 
 
 def measure(run: str, command: str) -> None:

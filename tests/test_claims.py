@@ -16,10 +16,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from benchmarks import claims
 from benchmarks.claimed import CLAIMS, JUDGEMENTS, Claim
-from benchmarks.claims import page
+from benchmarks.claims import newest, page
 from benchmarks.questions import Contradicted, anchor
+from tests import scripted
 from tests.conftest import Known
+from tests.scripted import Scripted
 
 LOAD = Path(__file__).parent.parent / "examples" / "claims" / "load.py"
 COMMANDS = {one.run: one.command for one in CLAIMS}
@@ -146,3 +149,11 @@ def test_a_claim_whose_run_is_missing_is_not_judged() -> None:
     assert "| ×9 | – | – | not measured yet |" in text
     assert "They asked it once." in text
     assert "So it is." not in text
+
+
+def test_an_interrupted_run_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "RUNS", tmp_path)
+    run, directory = scripted.run(tmp_path / "seen", scripted.plan(), lambda *_: Scripted(400), rounds=1)
+    assert newest("seen") == directory.path
+    directory.save(run.model_copy(update={"complete": False}))
+    assert newest("seen") is None
