@@ -467,7 +467,7 @@ def carry_on(started: tuple["Run", "RunDirectory"], chosen: "RunOptions", output
 
 
 def searched(run: "Run", readings: "Readings", chosen: "RunOptions", output: "Output") -> "Measured":
-    """Carry on the searches of a run, with progress."""
+    """Continue the searches of a run, with progress."""
     from loadtests.measure.capacity.search import search
     from loadtests.measure.runs import kept
     from reports.capacities import locating

@@ -26,6 +26,7 @@ class Topic:
     command: str
     """Makes that run."""
     scenarios: tuple[str, ...]
+    """What is shown: all loads of a scenario (`"ping"`), or one (`"ping@64"`)."""
     answer: str
     unless: str
     """When the answer does not hold."""
@@ -188,8 +189,8 @@ QUESTIONS: tuple[Topic, ...] = (
         scenarios=("posts.list", "posts.list-plain"),
         answer="Too little to show here: `def` serves 232 requests/s of 50 posts with validation and 228 "
         "without, each for 5.0 ms of CPU time; loading the posts by the ORM dominates.",
-        unless="The comparison is rough: the two routes are two cells, not paired in time, and as `async def` the "
-        "plain one even served less (230 against 282).",
+        unless="The comparison is rough: the two routes are two cells, not paired in time, and as `async "
+        "def` the plain one even served less (230 against 282).",
     ),
     Topic(
         title="uvloop or asyncio?",

@@ -31,7 +31,7 @@ SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSearch:
     """A search whose answer is known."""
 
     name: str
@@ -41,18 +41,18 @@ class Known:
     highest: float
 
 
-def known() -> list[Known]:
+def known() -> list[KnownSearch]:
     gate, wide = carried(SHARE), carried(SHARE, 2.0 * GATE, partial(gated, gate=2.0 * GATE))
     pool = carried(SHARE, THREADS / WAIT, partial(threaded, threads=THREADS, wait=WAIT))
     return [
-        Known("gates", {"gate": gate, "wide_gate": wide}, "p(99)<100", 2_000.0),
-        Known("threads", {"threads": pool}, "p(99)<100", 2_000.0),
-        Known("never", {"gate": "never"}, "p(99)<10", 2_000.0),
-        Known("beyond", {"wide_gate": "beyond"}, "p(99)<100", 100.0),
+        KnownSearch("gates", {"gate": gate, "wide_gate": wide}, "p(99)<100", 2_000.0),
+        KnownSearch("threads", {"threads": pool}, "p(99)<100", 2_000.0),
+        KnownSearch("never", {"gate": "never"}, "p(99)<10", 2_000.0),
+        KnownSearch("beyond", {"wide_gate": "beyond"}, "p(99)<100", 100.0),
     ]
 
 
-def searched(one: Known, seed: int) -> tuple[Run, Capacities, float]:
+def searched(one: KnownSearch, seed: int) -> tuple[Run, Capacities, float]:
     """What a search finds, and how many seconds it took."""
     arms = tuple(f"{app}={APPS}:{app}" for app in one.arms)
     settings = RunSettings(scenario=("ping",), arm=arms, seed=seed)

@@ -77,7 +77,7 @@ def search(
     options: RunOptions = DEFAULT_OPTIONS,
 ) -> Run:
     """Measure a run whose plan has a `capacity`, from its beginning or on from the rounds that it has. A
-    scenario ends once all arms are settled, or its time is over and the minimum of rounds done. Raises
+    scenario ends once all arms are settled, or its time is up and the minimum of rounds done. Raises
     PlanError, ChildFailed, ArmsDiffer, CannotWrite."""
     goal = run.plan.capacity
     if goal is None:
@@ -134,7 +134,7 @@ class Search:
             self.watcher.round_ends(self.run, done, [cell], until - ended)
 
     def settled(self, cell: Cell, done: int) -> bool:
-        """Whether all arms of a scenario are, at a look: until then all go on, since a ratio needs rounds
+        """Whether all arms of a scenario are, at a look: until then all continue, since a ratio needs rounds
         that both have. Where no slice of any arm counts, there is nothing to wait for."""
         if done < FIRST_LOOK or done % BLOCK:
             return False
