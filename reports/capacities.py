@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from loadtests.records import Aim, CapacityGoal, RecordError, Run, RunDirectory, Shares
+from loadtests.records import Aim, CapacityGoal, MissedShares, RecordError, Run, RunDirectory
 from reports.analysis.capacity.searches import ArmSearch, CapacityRatio, aims, ratio_of, searched
 from reports.analysis.readings import Readings
 from reports.analysis.thresholds import Judgement, Seen, check, parse, place, subjects
@@ -61,7 +61,7 @@ def goal_of(run: Run) -> CapacityGoal:
 def find(run: Run, readings: Readings) -> Capacities:
     """What the searches of a run have found. Raises RecordError."""
     goal = goal_of(run)
-    shares = Shares(goal, readings.directory)
+    shares = MissedShares(goal, readings.directory)
     found: list[ArmSearch] = []
     ratios: list[CapacityRatio] = []
     for cell in run.plan.cells:
@@ -101,8 +101,8 @@ def outcomes_of_searches(found: Capacities) -> set[str]:
 def locating(run: Run, directory: RunDirectory) -> Callable[[Run, str], Mapping[str, Aim]]:
     """What a search asks after every round: where the next slices of a scenario's arms are taken. Raises
     RecordError."""
-    return partial(_located, Shares(goal_of(run), directory))
+    return partial(_located, MissedShares(goal_of(run), directory))
 
 
-def _located(shares: Shares, run: Run, scenario: str) -> Mapping[str, Aim]:
+def _located(shares: MissedShares, run: Run, scenario: str) -> Mapping[str, Aim]:
     return aims(run, shares, scenario)

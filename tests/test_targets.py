@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadtests.errors import PlanError
-from loadtests.plan.capacity.target import Target, target
+from loadtests.plan.capacity.target import CapacityTarget, target
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_target_is_the_share_of_requests_that_may_miss_it(
     text: str, share: float, limit: float | None
 ) -> None:
     found = target(text)
-    assert found == Target(share=share, limit=limit)
+    assert found == CapacityTarget(share=share, limit=limit)
     assert target(str(found)) == found
 
 

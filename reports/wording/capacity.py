@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadtests.records import CapacityGoal, Plan, Run, Target
+from loadtests.records import CapacityGoal, CapacityTarget, Plan, Run
 from reports.analysis.capacity.searches import ArmSearch, CapacityRatio
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Outcome
@@ -23,7 +23,7 @@ CAPACITY_HEAD = (
 POINTS_HEAD = ("scenario", "arm", "rate", "rounds", "missed the target", "percentile")
 
 
-def target_text(target: Target) -> str:
+def target_text(target: CapacityTarget) -> str:
     """`less than 1% of the requests take 50 ms or longer, or fail`."""
     share = units.percent(target.share)
     if target.limit is None:
@@ -155,7 +155,7 @@ def point_rows(found: Capacities) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def scouted_text(scenario: str, arm: str, rate: float, share: float, target: Target) -> str:
+def scouted_text(scenario: str, arm: str, rate: float, share: float, target: CapacityTarget) -> str:
     """While it is scouted: `scouting upstream: sync at 400/s: 0.2% miss p(99)<50`."""
     return f"scouting {scenario}: {arm} at {units.rate(rate)}: {units.percent(share)} miss {target}"
 

@@ -30,7 +30,7 @@ from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import BLOCK, Plan
 from loadtests.plan.profiles import FIRST_LOOK, LAST_LOOK
 from loadtests.records.capacity.aims import Aim
-from loadtests.records.capacity.shares import SCOUTING, Shares
+from loadtests.records.capacity.shares import SCOUTING, MissedShares
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from loadtests.records.trial import Apart, Trial
@@ -96,7 +96,7 @@ class Search:
         self.run, self.plan, self.goal = run, run.plan, goal
         self.directory, self.bench, self.watcher = directory, bench, watcher
         self.located = located
-        self.shares = Shares(goal, directory)
+        self.shares = MissedShares(goal, directory)
         self.began, self.before = began, run.elapsed
         self.spent = (time.perf_counter() - began) / len(run.plan.cells)
         """Seconds of the preparation, for each scenario."""

@@ -27,10 +27,10 @@ GRAMMAR = "write a percentile in milliseconds, such as p(99)<50, or a share of f
 MILLISECONDS = 1000.0
 
 SMALLEST, LARGEST = 0.001, 0.5
-"""Shares between which a target can be found: of rarer events no search sees enough."""
+"""MissedShares between which a target can be found: of rarer events no search sees enough."""
 
 
-class Target(Frozen):
+class CapacityTarget(Frozen):
     """Less than `share` of the requests may fail, or take `limit` seconds or longer."""
 
     share: Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
@@ -48,7 +48,7 @@ class Target(Frozen):
         return f"p({100.0 * (1.0 - self.share):.6g})<{self.limit * MILLISECONDS:g}"
 
 
-def target(text: str) -> Target:
+def target(text: str) -> CapacityTarget:
     """`p(99)<50`, `http_req_failed: rate<0.01` or the same without the metric. Raises PlanError."""
     metric, colon, expression = text.rpartition(":")
     found = EXPRESSION.fullmatch(expression)
@@ -71,13 +71,13 @@ def target(text: str) -> Target:
         )
     if percentile is not None and bound <= 0.0:
         raise PlanError(f"target {text!r}: no request takes less than {bound:g} ms", hint=GRAMMAR)
-    return Target(share=round(share, 9), limit=None if percentile is None else bound / MILLISECONDS)
+    return CapacityTarget(share=round(share, 9), limit=None if percentile is None else bound / MILLISECONDS)
 
 
 class CapacityGoal(Frozen):
     """What a search is to find for every scenario and arm."""
 
-    target: Target
+    target: CapacityTarget
     precision: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """Half the length of an interval that is narrow enough, as a fraction of the rate."""
     seconds: Positive = 180.0

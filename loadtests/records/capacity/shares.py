@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadtests.plan.capacity.target import CapacityGoal, Target
+from loadtests.plan.capacity.target import CapacityGoal, CapacityTarget
 from loadtests.records.directory import RunDirectory
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Trial
@@ -27,7 +27,7 @@ class Missed:
         return self.over / self.of if self.of else 0.0
 
 
-def missed(target: Target, trial: Trial, samples: Samples) -> Missed:
+def missed(target: CapacityTarget, trial: Trial, samples: Samples) -> Missed:
     """The requests due in a trial's window that failed, were never sent, or took the target's limit or
     longer, counted from the moment when they were due. A server that did not start, or ended, missed it with
     all that were due."""
@@ -42,7 +42,7 @@ def missed(target: Target, trial: Trial, samples: Samples) -> Missed:
     return Missed(int(slow.sum()) + dropped, of)
 
 
-class Shares:
+class MissedShares:
     """What the trials of a run missed, each read once from its samples."""
 
     def __init__(self, goal: CapacityGoal, directory: RunDirectory) -> None:

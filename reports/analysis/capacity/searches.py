@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from loadtests.records import SCOUTING, Aim, CapacityGoal, Cell, Run, Shares, Trial
+from loadtests.records import SCOUTING, Aim, CapacityGoal, Cell, MissedShares, Run, Trial
 from reports.analysis.bottlenecks import Bottleneck, bottlenecks
 from reports.analysis.bounds import known
 from reports.analysis.capacity.crossing import Crossing, RateSlice, crossing, ratio
@@ -86,7 +86,9 @@ def counted(run: Run, scenario: str, arm: str) -> list[Trial]:
     return list(found.values())
 
 
-def crossing_of(run: Run, goal: CapacityGoal, shares: Shares, trials: Sequence[Trial]) -> Crossing | None:
+def crossing_of(
+    run: Run, goal: CapacityGoal, shares: MissedShares, trials: Sequence[Trial]
+) -> Crossing | None:
     """Where an arm's slices cross the target. Raises RecordError."""
     slices = []
     for trial in trials:
@@ -110,7 +112,7 @@ def word_of(found: Crossing | None) -> CapacityWord:
     return "beyond" if above else "never"
 
 
-def aims(run: Run, shares: Shares, scenario: str) -> dict[str, Aim]:
+def aims(run: Run, shares: MissedShares, scenario: str) -> dict[str, Aim]:
     """Where the next slices of a scenario's arms are taken, and which arms need none. Raises RecordError."""
     found = {}
     for arm in run.plan.arms:
@@ -124,7 +126,7 @@ def aims(run: Run, shares: Shares, scenario: str) -> dict[str, Aim]:
     return found
 
 
-def points(readings: Readings, shares: Shares, trials: Sequence[Trial]) -> Iterator[RatePoint]:
+def points(readings: Readings, shares: MissedShares, trials: Sequence[Trial]) -> Iterator[RatePoint]:
     """An arm's slices, rate by rate. Raises RecordError."""
     target = shares.goal.target
     for rate in sorted({trial.cell.load.level for trial in trials}):
@@ -142,7 +144,7 @@ def points(readings: Readings, shares: Shares, trials: Sequence[Trial]) -> Itera
         )
 
 
-def searched(run: Run, readings: Readings, shares: Shares, scenario: str, arm: str) -> ArmSearch:
+def searched(run: Run, readings: Readings, shares: MissedShares, scenario: str, arm: str) -> ArmSearch:
     """What the search of an arm has found. Raises RecordError."""
     trials = counted(run, scenario, arm)
     found = crossing_of(run, shares.goal, shares, trials)

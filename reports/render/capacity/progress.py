@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from loadtests.records import SCOUTING, Arm, Cell, Run, RunDirectory, Shares, Trial
+from loadtests.records import SCOUTING, Arm, Cell, MissedShares, Run, RunDirectory, Trial
 from reports.analysis.capacity.searches import ArmSearch, counted, crossing_of, word_of
 from reports.capacities import goal_of
 from reports.render.live import WaitingOnly, expected, trial_lines, waiting
@@ -24,7 +24,7 @@ class SearchLines:
     def __init__(self, console: Console, run: Run, directory: RunDirectory) -> None:
         self.console = console
         self.goal = goal_of(run)
-        self.shares = Shares(self.goal, directory)
+        self.shares = MissedShares(self.goal, directory)
 
     def waits(self, other: str, place: int) -> None:
         say(self.console, waiting(other, place))
