@@ -61,8 +61,10 @@ class Curve:
     slope: float
     middle: float
     error: float
-    """Standard error of the crossing, in logarithms of the rate, as the slices' scatter around the curve has
-    it."""
+    """Standard error of the crossing, in logarithms of the rate, if requests are as independent as CLUSTER
+    says."""
+    scatter: float
+    """How much more the slices scatter around the curve, as a factor of standard errors; at least 1."""
 
     def share(self, rate: float) -> float:
         """At a rate."""
@@ -126,11 +128,11 @@ def fit(slices: Sequence[RateSlice], share: float) -> Curve:
     mean = expit(design @ found)
     spread = weight * mean * (1.0 - mean)
     inverse = np.linalg.inv((design.T * spread) @ design + precision)
-    # Pearson's statistic: how much more the shares scatter than CLUSTER says; not less, by chance.
-    scatter = float((weight * (y - mean) ** 2 / (mean * (1.0 - mean))).sum()) / max(1, len(x) - 2)
+    # Pearson's statistic by its degrees of freedom.
+    pearson = float((weight * (y - mean) ** 2 / (mean * (1.0 - mean))).sum()) / max(1, len(x) - 2)
     toward = np.array([1.0, (logit(share) - float(found[0])) / slope]) / slope
-    error = math.sqrt(max(1.0, scatter) * float(toward @ inverse @ toward))
-    return Curve(float(found[0]), slope, middle, error)
+    error = math.sqrt(float(toward @ inverse @ toward))
+    return Curve(float(found[0]), slope, middle, error, math.sqrt(max(1.0, pearson)))
 
 
 def located(slices: Sequence[RateSlice], share: float) -> float:
@@ -166,7 +168,11 @@ def crossing(slices: Sequence[RateSlice], share: float, alpha: float) -> Crossin
         others = [one for one in chosen if one.round != round]
         values[round] = n * at - (n - 1) * located(others, share)
     return Crossing(
-        math.exp(at), curve, values, tuple(chosen), around(at, list(values.values()), alpha, curve.error)
+        math.exp(at),
+        curve,
+        values,
+        tuple(chosen),
+        around(at, list(values.values()), alpha, curve.error * curve.scatter),
     )
 
 
@@ -174,7 +180,9 @@ def ratio(rival: Crossing, reference: Crossing, alpha: float) -> Interval | None
     """The rate of an arm ÷ that of another one, by the rounds that both have; None before the first look."""
     both = sorted({*rival.values} & {*reference.values})
     differences = [rival.values[round] - reference.values[round] for round in both]
-    return around(math.log(rival.rate / reference.rate), differences, alpha)
+    # Without their scatter: what both arms share cancels.
+    least = math.hypot(rival.curve.error, reference.curve.error)
+    return around(math.log(rival.rate / reference.rate), differences, alpha, least)
 
 
 def around(at: float, values: Sequence[float], alpha: float, least: float = 0.0) -> Interval | None:
