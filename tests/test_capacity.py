@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,9 @@ from loadtests.records.faults import Fault
 from loadtests.records.run import Run
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources, Trial, TrialArrays, TrialFiles
+from reports.analysis.capacity.searches import CapacityRatio
 from reports.analysis.readings import Readings
+from reports.analysis.statistics import Interval
 from reports.capacities import Capacities, find, locating, outcomes_of_searches
 from reports.conclusions import conclude
 from reports.render.capacity.directory import show_searches, write_searches
@@ -226,6 +229,22 @@ def test_a_run_of_searches_has_no_verdicts_and_resumes_where_it_was_left(simulat
     assert again.trials[:6] == half.trials
     assert again.complete
     assert find(again, Readings(directory)).searches[0].word == "found"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [(0.95, 1.05, "pass"), (0.6, 0.8, "regression"), (0.8, 1.1, "inconclusive")],
+)
+def test_a_gate_asks_whether_a_head_carries_less_by_more_than_the_margin(
+    simulated: Simulated, low: float, high: float, outcome: str
+) -> None:
+    run, directory = simulated.run({"base": queue(GATE), "head": queue(GATE)})
+    gate = run.model_copy(update={"plan": run.plan.model_copy(update={"gate": True})})
+    ratio = CapacityRatio("ping", "head", "base", 1.0, Interval(1.0, low, high, 4))
+    found = replace(find(run, Readings(directory)), run=gate, ratios=(ratio,), searches=())
+    assert found.outcome(ratio) == outcome
+    assert outcomes_of_searches(found) == {outcome}
+    assert replace(found, run=run).outcome(ratio) is None
 
 
 @pytest.mark.parametrize(
