@@ -84,7 +84,7 @@ def judged(run: Run, searches: Sequence[ArmSearch]) -> Iterator[Judgement]:
 
 def bounds(one: ArmSearch) -> Seen | None:
     """An arm's rate and its interval; None on a side that no rate shows. None where the search is open."""
-    if one.rate is None or one.word == "open":
+    if one.rate is None or one.word in ("open", "invalid"):
         return None
     if one.interval is not None:
         return one.rate, one.interval.low, one.interval.high
@@ -95,7 +95,8 @@ def outcomes_of_searches(found: Capacities) -> set[str]:
     """What decides the exit code: thresholds, a gate's outcomes, and searches that are open."""
     outcomes: set[str] = {one.word for one in found.judgements}
     outcomes |= {outcome for one in found.ratios if (outcome := found.outcome(one)) is not None}
-    return outcomes | ({"inconclusive"} if any(one.word == "open" for one in found.searches) else set())
+    words = {"open": "inconclusive", "invalid": "invalid"}
+    return outcomes | {words[one.word] for one in found.searches if one.word in words}
 
 
 def locating(run: Run, directory: RunDirectory) -> Callable[[Run, str], Mapping[str, Aim]]:

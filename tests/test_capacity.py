@@ -40,6 +40,7 @@ from reports.capacities import Capacities, find, locating, outcomes_of_searches
 from reports.conclusions import conclude
 from reports.render.capacity.directory import show_searches, write_searches
 from reports.render.capacity.progress import SearchLines
+from reports.wording.capacity import search_lines
 from tests.queues import arrivals, carried, gated
 
 Waiting = Callable[[float, int], tuple[np.ndarray, np.ndarray]]
@@ -85,12 +86,16 @@ class Simulated:
         self.patch, self.parent = patch, parent
         self.notes = io.StringIO()
 
-    def found(self, arms: Mapping[str, Waiting], most: float = 2_000.0, **settings: Any) -> Capacities:
+    def found(
+        self, arms: Mapping[str, Waiting], most: float = 2_000.0, foreign: float = 0.0, **settings: Any
+    ) -> Capacities:
+        """`most`: arrivals per second that the generator makes; `foreign`: CPUs that other processes use."""
         run, directory = self.run(arms, **settings)
 
         def loaded(of: Search, _: object, task: TrialTask, __: str) -> Trial:
             beyond = task.cell.load.level > most
             faults = (Fault(kind="generator-busy", value=0.9, limit=0.8),) if beyond else ()
+            faults += (Fault(kind="foreign-work", value=foreign, limit=0.15),) if foreign else ()
             return recorded(task, arms[task.arm.name], of.directory.path, faults)
 
         facts = SimpleNamespace(facts=dict)
@@ -203,6 +208,15 @@ def test_a_target_that_nothing_meets_and_one_that_the_generator_cannot_reach_are
     assert 500.0 < fast.rate <= 1_000.0
     assert found.ratios[0].ratio is None
     assert max(trial.cell.load.level for trial in found.run.trials) < 2_000.0
+
+
+def test_a_busy_machine_measures_nothing_and_says_so(simulated: Simulated) -> None:
+    found = simulated.found({"one": queue(GATE)}, foreign=1.5)
+    (one,) = found.searches
+    assert (one.word, one.interval) == ("invalid", None)
+    assert "12 of 12 slices do not count: other processes used" in search_lines(found, "ping")[0]
+    assert outcomes_of_searches(found) == {"invalid"}
+    assert max(trial.round for trial in found.run.trials) == 4
 
 
 def test_thresholds_on_capacities_are_judged_on_the_interval_and_others_are_left_to_other_runs(

@@ -11,6 +11,7 @@ from reports.analysis.verdicts import Outcome
 from reports.capacities import Capacities
 from reports.wording import units
 from reports.wording.bottlenecks import light_text, limit_text
+from reports.wording.faults import faults_text
 from reports.wording.plans import served_lines
 from reports.wording.units import counted
 from reports.wording.vocabulary import OUTCOMES
@@ -57,6 +58,8 @@ def rate_text(one: ArmSearch) -> str:
             return f"carries more than {units.rate(one.rate)}, beyond what the generator reaches"
         case "never":
             return f"misses the target at every rate, {units.rate(one.rate)} included"
+        case "invalid":
+            return "was not measured: too many slices were disturbed"
         case "open":
             about = f", about {units.rate(one.rate)}" if one.rate is not None else ""
             return f"is not decided{about}: too few rounds near the crossing"
@@ -98,7 +101,10 @@ def search_lines(found: Capacities, scenario: str) -> list[str]:
 
 
 def arm_line(one: ArmSearch) -> str:
-    """What limits an arm, and what its neighbours wait; "" where neither is known."""
+    """What limits an arm, and what its neighbours wait; or what disturbed it. "" where nothing is known."""
+    if one.word in ("open", "invalid") and one.disturbed is not None:
+        lost = one.disturbed
+        return f"{one.arm}: {lost.lost} of {lost.of} slices do not count: {faults_text(lost.faults)}"
     if one.rate is None:
         return ""
     if one.limits:
@@ -127,7 +133,11 @@ def neighbours_text(one: ArmSearch) -> str:
 def capacity_row(one: ArmSearch, found: Capacities) -> tuple[str, ...]:
     """A row of the table with CAPACITY_HEAD."""
     ratio = next((r for r in found.ratios if (r.scenario, r.arm) == (one.scenario, one.arm)), None)
-    mark = {"beyond": "> ", "never": "< ", "open": "about "}.get(one.word, "") if one.rate is not None else ""
+    mark = (
+        {"beyond": "> ", "never": "< ", "open": "about ", "invalid": "about "}.get(one.word, "")
+        if one.rate is not None
+        else ""
+    )
     interval, between = one.interval, ratio.interval if ratio is not None else None
     return (
         one.scenario,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from loadtests.records import SCOUTING, Aim, CapacityGoal, Cell, MissedShares, Run, Trial
+from loadtests.records import SCOUTING, Aim, CapacityGoal, Cell, Fault, MissedShares, Run, Trial
 from reports.analysis.bottlenecks import Bottleneck, bottlenecks
 from reports.analysis.bounds import known
 from reports.analysis.capacity.crossing import Crossing, RateSlice, crossing, ratio
@@ -19,9 +19,13 @@ from reports.analysis.signs import CanaryTimes, light, signs
 from reports.analysis.statistics import FIRST_LOOK, Interval, percentile
 from reports.analysis.verdicts import per_rival
 
-CapacityWord = Literal["found", "beyond", "never", "open"]
+CapacityWord = Literal["found", "beyond", "never", "open", "invalid"]
 """found: with an interval; beyond: the target holds at the highest rate that can be measured; never: it is
-missed at the lowest one; open: too few rounds, or none on one side of the crossing."""
+missed at the lowest one; invalid: most slices were disturbed; open: too few rounds, or none on one side of
+the crossing."""
+
+MOST_DISTURBED = 0.5
+"""Fraction of an arm's slices that may be lost before the search was no measurement."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class RatePoint:
     value: float | None
     """The target's percentile in seconds, of a target on failures None; None where failures make it infinite,
     or too few requests support it."""
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """Slices that do not count, although some of them were measured again."""
+
+    lost: int
+    of: int
+    faults: tuple[Fault, ...]
+    """Of the last one that was lost."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,8 @@ class ArmSearch:
     """Ascending by rate."""
     limits: tuple[Bottleneck, ...] = ()
     """What limits it at that rate, or just above."""
+    disturbed: Disturbed | None = None
+    """None where every slice counts."""
     limited_at: float | None = None
     """The rate of the slices that show it."""
     pulse: CanaryTimes | None = None
@@ -77,13 +93,25 @@ class CapacityRatio:
     interval: Interval | None
 
 
-def counted(run: Run, scenario: str, arm: str) -> list[Trial]:
-    """The slices that count: the last attempt of each that nothing disturbed, without those of scouting."""
+def tried(run: Run, scenario: str, arm: str) -> list[Trial]:
+    """The last attempt at every slice, without those of scouting."""
     found: dict[tuple[float, int], Trial] = {}
     for trial in run.trials:
-        if (trial.cell.scenario, trial.arm) == (scenario, arm) and trial.round != SCOUTING and trial.valid:
+        if (trial.cell.scenario, trial.arm) == (scenario, arm) and trial.round != SCOUTING:
             found[trial.cell.load.level, trial.round] = trial
     return list(found.values())
+
+
+def counted(run: Run, scenario: str, arm: str) -> list[Trial]:
+    """Those of them that nothing disturbed."""
+    return [trial for trial in tried(run, scenario, arm) if trial.valid]
+
+
+def disturbed(run: Run, scenario: str, arm: str) -> Disturbed | None:
+    """What was lost of an arm's slices, if anything."""
+    every = tried(run, scenario, arm)
+    lost = [trial for trial in every if not trial.valid]
+    return Disturbed(len(lost), len(every), lost[-1].faults) if lost else None
 
 
 def crossing_of(
@@ -148,12 +176,15 @@ def searched(run: Run, readings: Readings, shares: MissedShares, scenario: str, 
     """What the search of an arm has found. Raises RecordError."""
     trials = counted(run, scenario, arm)
     found = crossing_of(run, shares.goal, shares, trials)
-    word = word_of(found)
+    lost, word = disturbed(run, scenario, arm), word_of(found)
+    if lost is not None and word == "open" and lost.lost > MOST_DISTURBED * lost.of:
+        word = "invalid"
     rates = [one.rate for one in found.slices] if found is not None else []
     rate = {"beyond": max(rates, default=None), "never": min(rates, default=None)}.get(word)
     if word in ("found", "open") and found is not None and found.bracketed:
         rate = found.rate
-    made = ArmSearch(scenario, arm, word, rate, found, tuple(points(readings, shares, trials)))
+    seen = tuple(points(readings, shares, trials))
+    made = ArmSearch(scenario, arm, word, rate, found, seen, disturbed=lost)
     return made if rate is None else explained(run, readings, made, rate)
 
 
