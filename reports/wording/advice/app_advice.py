@@ -68,12 +68,12 @@ def problem_text(problem: Problem) -> ProblemText:
                 f"{wedge_remedy(taker)} (no pool was seen: try --start)",
             )
         case HoldsConnection(holder, taker, in_flight, connections):
-            uses_it = "what uses it" if taker == holder else taker
+            user = "what uses it" if taker == holder else taker
             return ProblemText(
                 f"serves at most {connections} of {in_flight} concurrent requests at a time",
                 f"{holder} keeps {taken_by(taker, holder)} until the response is sent, though the "
                 "route has no use for it",
-                f"open and close the session in {uses_it}, or allow as many connections as concurrent requests",
+                f"open and close the session in {user}, or allow as many connections as concurrent requests",
             )
         case NeedlessHops(hops, dependencies):
             names = ", ".join(f"{name} ({style})" for name, style in dependencies)
