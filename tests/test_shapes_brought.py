@@ -34,7 +34,7 @@ HELD = {
 }
 """The lines that hold the loop, each with its function."""
 
-USERS = 4
+USERS = 8
 
 CONNECTIONS = brought.engine.pool.size()  # type: ignore[attr-defined]  # it is a QueuePool
 
@@ -55,13 +55,14 @@ def loaded(environment: ServingEnvironment) -> Iterator[Loaded]:
         ("/tiny/blocking", "blocking", "GET /tiny/blocking"),
         ("/logged/items", "write_log", "GET /logged/items"),
         ("/signed/items", "verify", "GET /signed/items"),
-        ("/exports/rows", "fetch", "GET /exports/rows"),
+        # Its route has returned when the stream is sent.
+        ("/exports/rows", "fetch", None),
     ],
 )
 def test_the_line_that_holds_the_loop_is_seen_whatever_is_around_it(
-    loaded: Loaded, path: str, function: str, route: str
+    loaded: Loaded, path: str, function: str, route: str | None
 ) -> None:
-    found, answered = loaded.held(path, USERS, seconds=0.4)
+    found, answered = loaded.held(path, USERS, seconds=0.8)
     assert answered > USERS
     (first, *_) = holders([found])
     assert (HELD.get(first.line), first.what, first.route) == (function, "time.sleep", route)
@@ -119,6 +120,6 @@ def test_a_connection_kept_for_a_whole_request_is_seen_as_a_pool_that_is_used_up
 ) -> None:
     told, answered, window = beats(loaded, path)
     assert answered > USERS
-    assert np.median(told.checked_out) == CONNECTIONS
+    assert np.nanmedian(told.checked_out) == CONNECTIONS
     # All other users wait for a connection.
     assert (told.spent("pool_wait", window) or 0.0) / window == pytest.approx(USERS - CONNECTIONS, rel=0.4)

@@ -34,7 +34,7 @@ shop = FastAPI()
 
 @shop.get("/shops/{name}/price")
 async def price(name: str) -> str:
-    time.sleep(0.005)  # held in price
+    time.sleep(0.01)  # held in price
     return name
 
 
@@ -86,12 +86,12 @@ class Tiny:
 
 
 async def blocking() -> int:
-    time.sleep(0.005)  # held in blocking
+    time.sleep(0.01)  # held in blocking
     return 1
 
 
 def threaded() -> int:
-    time.sleep(0.005)
+    time.sleep(0.01)
     return 1
 
 
@@ -105,7 +105,7 @@ logged, signed = FastAPI(), FastAPI()
 
 
 def write_log() -> None:
-    time.sleep(0.005)  # held in write_log
+    time.sleep(0.01)  # held in write_log
 
 
 @logged.middleware("http")
@@ -121,7 +121,7 @@ async def items() -> list[int]:
 
 
 def verify() -> None:
-    time.sleep(0.005)  # held in verify
+    time.sleep(0.01)  # held in verify
 
 
 class Signed(APIRoute):
@@ -153,7 +153,7 @@ class Cursor:
 
     def fetch(self) -> bytes:
         self.left -= 1
-        time.sleep(0.005)  # held in fetch
+        time.sleep(0.01)  # held in fetch
         return b"1,2\n" * self.left
 
 
