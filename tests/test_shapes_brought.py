@@ -90,7 +90,7 @@ def test_a_unit_of_work_that_keeps_a_connection_for_a_login_bounds_the_route(fin
 
 
 def beats(loaded: Loaded, path: str, users: int = USERS) -> tuple[Heartbeats, int, float]:
-    """What a server tells of itself while users request a path, how many requests it answered, and in how
+    """The heartbeats of a server while users request a path, how many requests it answered, and in how
     many seconds."""
     begun = perf_counter()
     found, answered = loaded.held(path, users, seconds=0.4)

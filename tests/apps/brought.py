@@ -66,7 +66,7 @@ def traced(app: ASGIApp) -> ASGIApp:
 sockets = socketio.ASGIApp(socketio.AsyncServer(async_mode="asgi"), traced(shop))
 
 
-# A framework that is nobody's but the app's.
+# A framework of the app's own.
 
 
 class Tiny:

@@ -184,7 +184,7 @@ def what_serves(server: str, served: Sequence[Any]) -> dict[str, str]:
 
 
 def told(of: Callable[[Any], Sequence[Any]], served: Sequence[Any]) -> list[list[Any]]:
-    """What there is to tell of the apps that are served, as a list with one member."""
+    """What `of` finds in the apps that are served, as a list with one member."""
     return [[one for app in served for one in of(app)]]
 
 

@@ -206,7 +206,7 @@ class Stacks:
 def templated(scope: dict[str, Any]) -> str | None:
     """The path of the route that a request has found, with that of the apps which it is mounted in."""
     route = getattr(scope.get("route"), "__dict__", {})
-    # What is mounted is in the place of a route, too.
+    # A mount is found where a route would be, and has no endpoint.
     path = route.get("path") if "endpoint" in route else scope.get("path_template")
     if type(path) is not str:
         return None
