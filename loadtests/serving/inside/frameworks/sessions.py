@@ -36,13 +36,12 @@ def session(function: Any) -> tuple[bool, bool]:
         return False, False
     names = set(function.__code__.co_names)
     known = [*yielded(function), *mentioned(function)]
+    # What is neither annotated nor found by name may still be a session: its names say so.
+    alike = not any(map(sessionlike, known)) and any("session" in name.lower() for name in names)
     for made in keepers(known):
         names |= set(made.__code__.co_names)
         known += mentioned(made)
-    judged = [database(one) for one in known]
-    # What is neither annotated nor found by name may still be a session: its names say so.
-    alike = not any(map(sessionlike, known)) and any("session" in name.lower() for name in names)
-    holds = any(judged) or alike or bool(names & {"connect", "getconn"} and not known)
+    holds = any(map(database, known)) or alike or bool(names & {"connect", "getconn"} and not known)
     return holds, holds and bool(names & CONNECTS) and not any(map(lazy, known))
 
 

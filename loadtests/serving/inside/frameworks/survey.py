@@ -64,8 +64,8 @@ def wrapped(wrapper: Any, prefix: str, found: Found, holds: bool) -> None:
     server, module = sockets(wrapper), type(wrapper).__module__
     if server is not None:
         events(server, prefix, found)
-    elif module in WSGI:
-        below = found.called(getattr(wrapper, WSGI[module]), runs="thread")
+    elif module in WSGI and WSGI[module] in vars(wrapper):
+        below = found.called(vars(wrapper)[WSGI[module]], runs="thread")
         found.routes.append({**below, "path": prefix + "/*", "methods": ["WSGI"]})
     elif not library(wrapper) and holds:
         found.in_front(wrapper, pattern(prefix))
