@@ -69,7 +69,7 @@ def test_the_life_of_a_process_that_ended_is_not_another_programs_work() -> None
     us, child = (1, 0.0), (2, 0.0)
     start = {us: (5.0, 0.0), child: (72.0, 0.0)}
     assert worked(start, {us: (5.25, 0.0)}) == pytest.approx(0.25)
-    # One that we wait for hands on what it did since, and what it had done before.
+    # One that we wait for adds what it did since, and what it had done before.
     assert worked(start, {us: (5.25, 72.5)}) == pytest.approx(0.75)
 
 
