@@ -24,7 +24,7 @@ from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
-from loadtests.serving.postgresql import Databases, own_server
+from loadtests.serving.databases.postgresql import Databases, own_server
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
