@@ -253,7 +253,11 @@ def init(
     (arm,) = arms_of(settled.settings, [f"app={target}"])
     file = Path(settled.settings.locustfile or USERS)
     written = start(arm, target, settled.settings, file, Path("pyproject.toml"))
-    output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
+    output.say(
+        started_text(
+            target, file, written.loaded, written.left, written.account, written.settings, written.project
+        )
+    )
 
 
 @verb("answers", json=True)

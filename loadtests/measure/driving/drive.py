@@ -8,18 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered, ask
-from loadtests.measure.answers.openapi import Operation, operations
+from loadtests.measure.answers.document import document_of
+from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.driving.asked import DrivenRoute, held_during
-from loadtests.measure.driving.targets import DOCUMENTS, Shown, Targets, targets
+from loadtests.measure.driving.targets import Shown, Targets, targets
 from loadtests.measure.driving.users import ask_as_users
 from loadtests.measure.planning import arms_of
 from loadtests.plan.arms import BUILT_IN, Arm
@@ -97,7 +96,9 @@ def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> di
         time.sleep(READY)
         alone = held_during(server, lambda: time.sleep(ALONE))
         if options.locustfile is None:
-            found = targets(routes, published(server, routes), options.paths, options.writes)
+            document = document_of(server, [str(one["path"]) for one in routes])
+            listed = document.operations if document is not None else ()
+            found = targets(routes, listed, options.paths, options.writes)
             asked = ask_targets(server, found)
         else:
             found = targets((), (), options.paths, writes=False)
@@ -125,17 +126,6 @@ def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
     except ChildFailed as failure:
         # Nothing was measured: what does not start, or ends when it is asked, is the argument.
         raise PlanError(str(failure), cause=failure.cause, hint=failure.hint) from None
-
-
-def published(server: Target, routes: Sequence[Mapping[str, Any]]) -> list[Operation]:
-    """The operations of the app's OpenAPI document; none where it has no such document."""
-    paths = [*(str(one["path"]) for one in routes), *server.routes()]
-    own = [path for path in paths if path.endswith("openapi.json")]
-    for path in dict.fromkeys((*own, *DOCUMENTS)):
-        (document,) = ask(server, [Question("GET", path)])
-        if document.status == HTTPStatus.OK and (listed := operations(document.body)):
-            return listed
-    return []
 
 
 def ask_targets(server: Target, found: Targets) -> list[DrivenRoute]:

@@ -21,9 +21,6 @@ NO_REQUEST = ("EVENT", "ASGI")
 """In place of the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose own
 routes are listed."""
 
-DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json")
-"""Where frameworks publish their OpenAPI document."""
-
 PARAMETER = re.compile(r"\{(?P<braced>[^{}]*)\}|<(?P<angled>[^<>]*)>")
 
 PATTERN = re.compile(r"[\^$()\\*?+|]")

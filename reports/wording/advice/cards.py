@@ -22,6 +22,7 @@ from reports.advice.notes import (
     ThreadsUntried,
 )
 from reports.advice.weighing.behind import FinishesMore
+from reports.advice.weighing.computing import HoldsGil
 from reports.analysis.signs import CanaryTimes
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
@@ -120,6 +121,8 @@ def note_text(note: Note) -> str:
                 f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "
                 "`def` routes wait for a thread"
             )
+        case HoldsGil():
+            return gil_text(note)
         case PulseMissing(arm):
             return (
                 f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
@@ -161,6 +164,14 @@ def note_text(note: Note) -> str:
             )
         case ThreadsUndecided():
             return "with more threads nothing was decided"
+
+
+def gil_text(note: HoldsGil) -> str:
+    """What threads that compute cost their neighbours, and what can be done."""
+    return (
+        f"{note.arm} computes on threads, which hold the GIL in turn: an `async def` route beside it waits "
+        f"{canary_text(note.waits)}. If that is too long, compute in a process (ProcessPoolExecutor)"
+    )
 
 
 def instead_text(waits: CanaryTimes, instead: CanaryTimes) -> str:
