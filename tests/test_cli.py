@@ -242,7 +242,7 @@ def test_list_shows_arms_profiles_and_scenarios(tmp_path: Path) -> None:
 def test_an_arm_that_does_not_start_ends_the_run_with_its_cause(tmp_path: Path) -> None:
     arms = ["--arm", "good=odd:counting", "--arm", "bad=broken:app", "--app-dir", str(APPS)]
     done = brisk_here("run", "-s", "ping", "--rounds", "1", *arms, cwd=tmp_path)
-    assert done.returncode == 5
+    assert done.returncode == Exit.USAGE
     assert "arm 'bad' (broken:app) did not start" in done.stderr
     assert "No module named 'a_package_that_nobody_has'" in done.stderr
     assert "Traceback" not in done.stderr.partition("cause:")[0]
@@ -285,6 +285,26 @@ def test_check_requests_what_a_foreign_pair_publishes_and_names_the_request_that
     assert differing.returncode == 5
     assert "arms 'before' and 'after' answer GET /items/999999 differently" in differing.stderr
     assert "after: 404" in differing.stderr
+
+
+@pytest.mark.parametrize(
+    ("arm", "why", "way"),
+    [
+        ("broken:app", "No module named 'a_package_that_nobody_has'", "install a_package_that_nobody_has"),
+        ("nosuch:app", "there is no module 'nosuch'", "--app-dir PATH"),
+        ("odd:counting,python=/nowhere/python", "there is no such program", "--python PATH"),
+    ],
+)
+def test_check_says_what_an_arm_lacks_and_how_to_give_it(
+    arm: str, why: str, way: str, tmp_path: Path, unseeded: None
+) -> None:
+    done = duel_here("check", "--app-dir", str(APPS), "--arm", f"a={arm}", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE, done.stderr
+    assert why in done.stderr
+    assert way in done.stderr
+    # The logs of a check are not kept.
+    assert ".log" not in done.stderr
+    assert "duel check" not in done.stderr
 
 
 def test_an_app_without_a_document_is_only_started(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside.guarded import reads_only
 from loadtests.serving.server import Server
 from reports.advice.anatomy import Blocks
-from reports.advice.app_advice import Caller, Finding, ReadsFile
-from reports.advice.driven import AskedRoute, Driven, seen_lines
+from reports.advice.app_advice import Caller, Finding, NothingWaits, ReadsFile
+from reports.advice.driven import AskedRoute, Beside, Driven, seen_lines
 from reports.advice.seen import with_seen
 from reports.wording.advice.driven import reach_text
 from tests.apps import driven
@@ -95,6 +95,16 @@ def test_what_runs_in_a_thread_or_was_not_asked_is_not_seen(delivered: Delivered
     assert "/orders" not in routes
 
 
+def test_a_def_route_that_computes_says_what_a_light_request_waits_beside_it(delivered: Delivered) -> None:
+    """And is no longer told to become `async def`, since nothing in it waits."""
+    (found,) = (one for one in delivered.json["findings"] if "/labels" in one["where"])
+    assert (found["weight"], found["evidence"]) == ("consider", "seen")
+    assert "such requests, a light `async def` request waits" in found["what"]
+    assert "compute in a process" in found["remedy"]
+    (asked,) = (one for one in delivered.json["driven"]["asked"] if one["route"] == "GET /labels")
+    assert asked["beside"]["waits"] > asked["beside"]["alone"]
+
+
 def test_routes_that_were_not_reached_are_told_with_the_reason(delivered: Delivered) -> None:
     missed = {one["route"]: (one["why"], one["status"]) for one in delivered.json["driven"]["missed"]}
     assert missed == {
@@ -134,6 +144,30 @@ def test_a_line_counts_at_half_of_the_requests_and_twice_at_least() -> None:
 def test_a_line_that_holds_the_loop_for_less_than_5_ms_is_not_told() -> None:
     short = changed(longest=0.004)
     assert seen_lines(Driven(asked=(asked([short], [short]),))) == []
+
+
+@pytest.mark.parametrize(("waits", "kinds"), [(0.030, ["Computes"]), (0.008, [])])
+def test_threads_that_compute_are_told_where_others_wait_and_stay_def_in_any_case(
+    waits: float, kinds: list[str]
+) -> None:
+    """Those that release the GIL hardly delay anyone; as `async def` they would."""
+    route = AskedRoute(
+        name="GET /hash", request="GET /hash", status=200, visits=(), cpu=0.02,
+        beside=Beside(users=16, alone=0.001, waits=waits),
+    )  # fmt: skip
+    read = [Finding(("GET /hash",), NothingWaits(1))]
+    found = with_seen(read, Driven(asked=(route,)), Path())
+    assert [type(one.problem).__name__ for one in found] == kinds
+
+
+def test_a_route_in_which_nothing_waits_may_become_async_def_where_it_does_not_compute() -> None:
+    read = [Finding(("GET /hash", "GET /light"), NothingWaits(1))]
+    hashing = AskedRoute(
+        name="GET /hash", request="", status=200, visits=(), cpu=0.02,
+        beside=Beside(users=16, alone=0.001, waits=0.001),
+    )  # fmt: skip
+    (found,) = with_seen(read, Driven(asked=(hashing,)), Path())
+    assert found.routes == ("GET /light",)
 
 
 def test_what_holds_the_loop_without_a_request_is_no_routes_doing() -> None:

@@ -48,7 +48,6 @@ def examine(arms: Sequence[Arm], options: RunOptions, waits: Waits) -> Fitness:
         tempfile.TemporaryDirectory(prefix="duel-logs-") as logs,
         Bench(Path(logs), options) as bench,
     ):
-        ceiling = highest(bench.ceilings({"ping": USERS}))
         fixed = fixed_questions(arms)
         asked = Published(list(fixed), (), ()) if fixed else published_questions(arms[0], bench.environment)
         known: dict[str, InForce | None] = {}
@@ -58,6 +57,8 @@ def examine(arms: Sequence[Arm], options: RunOptions, waits: Waits) -> Fitness:
             asked.questions,
             lambda server: known.update({server.arm.name: in_force(server)}),
         )
+        # Last: what is wrong with an arm is told first.
+        ceiling = highest(bench.ceilings({"ping": USERS}))
         left_out = {"unanswered": asked.unanswered, "unsteady": asked.unsteady}
         machine = fingerprint.fingerprint(bench.environment.placement)
         machine = machine.model_copy(update={"database": bench.environment.database_version})

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,8 @@ from loadtests.measure.answers.document import document_of
 from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.driving.asked import DrivenRoute, held_during
-from loadtests.measure.driving.targets import Shown, Targets, targets
+from loadtests.measure.driving.beside import COMPUTES, beside, cpu_of
+from loadtests.measure.driving.targets import READS, Shown, Targets, label, targets
 from loadtests.measure.driving.users import ask_as_users
 from loadtests.measure.planning import arms_of
 from loadtests.plan.arms import BUILT_IN, Arm
@@ -35,10 +37,10 @@ READY, ALONE = 0.2, 0.3
 """Seconds in which the watchdog of a new server measures the lateness of its idle loop, and in which what the
 app does without being asked is looked at."""
 
-VISITS, LEAST = 10, 3
-"""Requests to a route, and the minimum for one that is slow. The first one imports, connects and fills
-caches: what only that one does is not what requests wait for. In Django 8 of 10 requests show a wait of
-10 ms: of five requests, fewer than half do now and then."""
+VISITS, LEAST = 9, 2
+"""Requests to a route after its first one, and the minimum for one that is slow. The first one imports,
+connects and fills caches: what only that one does is not what requests wait for. In Django 8 of 10 requests
+show a wait of 10 ms: of five requests, fewer than half do now and then."""
 
 BUDGET = 2.0
 """Seconds for one route, after which it gets no more than `LEAST` requests."""
@@ -99,7 +101,7 @@ def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> di
             document = document_of(server, [str(one["path"]) for one in routes])
             listed = document.operations if document is not None else ()
             found = targets(routes, listed, options.paths, options.writes)
-            asked = ask_targets(server, found)
+            asked = ask_targets(server, found, threaded(routes))
         else:
             found = targets((), (), options.paths, writes=False)
             requested, left = ask_as_users(
@@ -128,33 +130,57 @@ def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
         raise PlanError(str(failure), cause=failure.cause, hint=failure.hint) from None
 
 
-def ask_targets(server: Target, found: Targets) -> list[DrivenRoute]:
-    """Ask what there is to ask, while there is time. Raises ChildFailed."""
+def threaded(routes: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names of the routes whose functions run in threads."""
+    return {label(one) for one in routes if one["runs"] == "thread"}
+
+
+def ask_targets(server: Target, found: Targets, threads: Container[str] = ()) -> list[DrivenRoute]:
+    """Ask what there is to ask, while there is time; of the routes in `threads`, what they cost their
+    neighbours as well. Raises ChildFailed."""
     asked, until = [], time.monotonic() + LONGEST
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+
+        def send(question: Question) -> Reply:
+            return reply(client, question, server)
+
+        looks = visited(Shown("", Question("GET", server.pulse or "/")), server, send).cpu
         for one in found.asked:
             if time.monotonic() > until:
                 found.left[one.name] = "time"
                 continue
-            asked.append(visited(one, server, lambda question: reply(client, question, server)))
+            route = visited(one, server, send)
+            # Without what it costs to be looked at, and to be asked anything.
+            route.cpu = max(0.0, route.cpu - looks) if route.cpu is not None and looks is not None else None
+            if one.name in threads and computes(route, one.question):
+                route.beside = beside(server, one.question, lambda user, asked: reply(user, asked, server))
+            asked.append(route)
     return asked
 
 
+def computes(route: DrivenRoute, question: Question) -> bool:
+    """Whether its neighbours are looked at. Requests that write are not repeated for that."""
+    answered_well = 0 < route.status < HTTPStatus.BAD_REQUEST and question.method in READS
+    return answered_well and route.cpu is not None and route.cpu >= COMPUTES
+
+
 def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> DrivenRoute:
-    """Ask one route, first once without a look at its loop. Raises ChildFailed."""
+    """Ask one route, first once without a look at its loop and its CPU time. Raises ChildFailed."""
     found = DrivenRoute(one.name, str(one.question))
 
     def ask_it() -> None:
         found.status = send(one.question).status
 
-    began = time.monotonic()
-    for number in range(VISITS):
-        if number >= LEAST and time.monotonic() - began > BUDGET:
-            break
+    ask_it()
+    began, before, asked = time.monotonic(), cpu_of(server), 0
+    while asked < VISITS and (asked < LEAST or time.monotonic() - began < BUDGET):
         held = held_during(server, ask_it)
-        if number and held is not None:
-            found.visits.append(held)
+        found.visits += [held] if held is not None else []
+        asked += 1
+    after = cpu_of(server)
+    if before is not None and after is not None:
+        found.cpu = (after - before) / asked
     return found
 
 

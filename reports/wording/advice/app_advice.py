@@ -10,6 +10,7 @@ from reports.advice.anatomy import Blocks, UnreadCall
 from reports.advice.app_advice import (
     BlocksLoop,
     Caller,
+    Computes,
     Coverage,
     Finding,
     HoldsConnection,
@@ -22,7 +23,7 @@ from reports.advice.app_advice import (
     Wedges,
 )
 from reports.wording.advice.driven import SEEN_WHY, seen_remedy, seen_text
-from reports.wording.units import counted
+from reports.wording.units import counted, duration
 
 LISTED = 8
 """Calls that were not read, named in the terminal."""
@@ -86,7 +87,16 @@ def problem_text(problem: Problem) -> ProblemText:
                 f"`def` takes {counted(hops, 'thread hop')}",
                 "nothing in it seems to wait",
                 "try `async def`, unless it computes for more than a millisecond: then every other request "
-                "would wait for it",
+                "would wait for it (--drive shows whether it does)",
+            )
+        case Computes(cpu, beside):
+            return ProblemText(
+                f"computes for {duration(cpu)} in a worker thread: beside {beside.users} such requests, a "
+                f"light `async def` request waits {duration(beside.waits)} instead of "
+                f"{duration(beside.alone)} (median)",
+                "threads that compute take turns with the event loop at the GIL, or at a CPU",
+                "leave it `def`, since as `async def` every other request would wait for all of it; if its "
+                "neighbours wait too long, compute in a process (ProcessPoolExecutor)",
             )
         case HoldsLoop(line):
             return ProblemText(f"{line.shown}:{line.line} {seen_text(line)}", SEEN_WHY, seen_remedy(line))
