@@ -360,7 +360,7 @@ def test_an_arm_that_is_advised_although_its_threads_compute_says_what_neighbour
     assert card_advice(card) == "def"
     (said,) = [note_text(note) for note in card.notes if isinstance(note, HoldsGil)]
     assert said.startswith("sync computes on threads, which hold the GIL in turn")
-    assert "waits 36.0 ms (p95)" in said
+    assert "here 36.0 ms (p95): compute in a process" in said
 
 
 MORE = Arm(name="sync-threads-100", app=SYNC.app, serving=Serving(threads=100))

@@ -33,8 +33,8 @@ LINES = 3
 SET_IT = "export {}, or pass it with the arm: NAME=module:attribute,env.{}=VALUE"
 
 HAVE_IT = (
-    "install {} for the Python that serves the app, or name one that has it: --python PATH, or python=PATH in "
-    "an arm"
+    "install {} for the Python that serves the app, or name one that has it: --python PATH, or python=PATH "
+    "in an arm"
 )
 
 

@@ -121,8 +121,11 @@ def note_text(note: Note) -> str:
                 f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "
                 "`def` routes wait for a thread"
             )
-        case HoldsGil():
-            return gil_text(note)
+        case HoldsGil(arm, waits):
+            return (
+                f"{gil_text(arm)}, here {canary_text(waits)}: compute in a process (ProcessPoolExecutor), or "
+                "accept that"
+            )
         case PulseMissing(arm):
             return (
                 f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
@@ -166,12 +169,9 @@ def note_text(note: Note) -> str:
             return "with more threads nothing was decided"
 
 
-def gil_text(note: HoldsGil) -> str:
-    """What threads that compute cost their neighbours, and what can be done."""
-    return (
-        f"{note.arm} computes on threads, which hold the GIL in turn: an `async def` route beside it waits "
-        f"{canary_text(note.waits)}. If that is too long, compute in a process (ProcessPoolExecutor)"
-    )
+def gil_text(arm: str) -> str:
+    """What threads that compute cost their neighbours."""
+    return f"{arm} computes on threads, which hold the GIL in turn, so `async def` neighbours wait for it"
 
 
 def instead_text(waits: CanaryTimes, instead: CanaryTimes) -> str:

@@ -38,7 +38,8 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
     lines.append(limitation(portrait, explanations))
     lines += neighbour_text(portrait.signs)
-    lines += [gil_text(portrait.computes)] if portrait.computes is not None else []
+    if portrait.computes is not None:
+        lines.append(f"{gil_text(portrait.arm)}: compute in a process (ProcessPoolExecutor), or accept that")
     lines += cost_text(portrait.cost)
     if portrait.next_step is not None:
         lines.append(f"try next: {next_text(portrait.next_step, portrait, explanations.run)}")
