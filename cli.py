@@ -338,9 +338,9 @@ def list_(output: "Output") -> None:
 
 @verb("arm", "app-dir", "python", "database")
 def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
-    """Check whether this machine and these arms are fit to be measured."""
+    """Check whether this machine and these arms are fit to be measured. Exit 5 if the machine is busy."""
     from loadtests.measure.planning import arms_of
-    from loadtests.measure.preflight import examine
+    from loadtests.measure.preflight import check_quiet, examine
     from loadtests.plan import building
     from reports.render import listings
 
@@ -349,6 +349,8 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_arms(output.results, arms, found.compared, found.in_force)
+    check_quiet(found)
+    output.say("the machine is quiet enough")
 
 
 @verb("app-dir", "locustfile", "locust-arg", "python", json=True)

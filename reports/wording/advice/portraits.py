@@ -54,7 +54,9 @@ def headline(portrait: Portrait, plan: Plan) -> str:
     metric, figures = portrait.metric, portrait.whole.figures
     known = figures.get(metric)
     if known is None:
-        return f"{where}: {units.METRIC_NAMES[metric]} is not known"
+        few = portrait.n < plan.min_rounds
+        why = f", which takes {plan.min_rounds} rounds: n = {portrait.n}" if few else ""
+        return f"{where}: {units.METRIC_NAMES[metric]} is not known{why}"
     bounds = f"{units.value(metric, known.low)}–{units.value(metric, known.high)}"
     said = [f"{units.METRIC_NAMES[metric]} {units.value(metric, known.ratio)} ({bounds})"]
     other: Metric = "p50" if metric == "throughput" else "throughput"
