@@ -190,7 +190,7 @@ def test_routes_with_errors_count_as_reached_where_the_error_is_their_own() -> N
     )
     assert told.startswith("asked 1 of 4 routes")
     assert "GET /b (404: pass --path" in told
-    assert "GET /me (401: pass a locustfile whose users log in: -f FILE)" in told
+    assert "GET /me (401: set LOAD_USERNAME and LOAD_PASSWORD, or pass a locustfile" in told
 
 
 def route(path: str, *methods: str) -> dict[str, Any]:
@@ -247,19 +247,32 @@ def test_an_app_that_must_change_nothing_gets_no_request_that_writes(interface: 
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    guarded = reads_only(third, interface)
+    guarded = reads_only(third, interface, "/token")
     if interface == "asgi2":
-        second = reads_only(lambda scope: lambda receive, send: third(scope, receive, send), interface)
+        second = reads_only(
+            lambda scope: lambda receive, send: third(scope, receive, send), interface, "/token"
+        )
 
         async def guarded(scope: Any, receive: Any, send: Any) -> None:
             await second(scope)(receive, send)
 
     async def statuses() -> list[int]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://app") as client:
-            return [(await client.request(one, "/")).status_code for one in ("GET", "POST", "DELETE")]
+            asked = ("GET", "/"), ("POST", "/"), ("DELETE", "/"), ("POST", "/token")
+            return [(await client.request(*one)).status_code for one in asked]
 
-    assert asyncio.run(statuses()) == [200, 405, 405]
-    assert got == ["GET"]
+    assert asyncio.run(statuses()) == [200, 405, 405, 200]
+    assert got == ["GET", "POST"]
+
+
+def test_routes_behind_a_log_in_are_asked_with_an_account(tmp_path: Path) -> None:
+    words = ("advise", "locked:app", "--app-dir", str(APPS), "--drive", "--json", "-")
+    done = duel_here(*words, cwd=tmp_path, LOAD_USERNAME="ada", LOAD_PASSWORD="lovelace")  # noqa: S106  # of a test's app
+    told = json.loads(done.stdout)["driven"]
+    assert {one["route"]: one["status"] for one in told["asked"]} == {"GET /health": 200, "GET /notes": 200}
+    assert {one["route"]: one["why"] for one in told["missed"]} == {
+        "POST /v1/token": "writes", "POST /notes": "writes",
+    }  # fmt: skip
 
 
 def test_users_of_a_locustfile_are_asked_instead(

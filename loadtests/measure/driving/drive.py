@@ -3,10 +3,11 @@ held its event loop meanwhile: as nothing else runs then, a late loop is late be
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any, Self
 import httpx
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure.answers.document import document_of
+from loadtests.measure.answers.document import Login, document_of
 from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered
+from loadtests.measure.answers.login import bearer, has_account
+from loadtests.measure.answers.openapi import Operation
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.driving.asked import DrivenRoute, held_during
 from loadtests.measure.driving.beside import COMPUTES, beside, cpu_of
@@ -74,9 +77,16 @@ class Options:
         settings = settled.settings
         return cls(paths, settings.locustfile if own else None, settings.locust_arg, writes)
 
-    def serve_flags(self) -> list[str]:
+    @property
+    def logs_in(self) -> bool:
+        """Whether a log-in is asked for, in which case it must be known before the app is served: it is the
+        only write that is let through."""
+        return not self.writes and (self.locustfile is not None or has_account(os.environ))
+
+    def serve_flags(self, login: Login | None) -> list[str]:
         """Of serve.py."""
-        return ["--look-every", str(LOOK_EVERY), *([] if self.writes else ["--reads-only"])]
+        reads_only = [] if self.writes else ["--reads-only"]
+        return ["--look-every", str(LOOK_EVERY), *reads_only, *(["--login", login.path] if login else [])]
 
 
 def survey(
@@ -94,19 +104,26 @@ def survey(
 def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> dict[str, Any]:
     """Ask every route of an app that `options` allow; `routes`: as `inspect_alone` describes them. Returns
     what `reports.advice.driven.Driven` reads. Raises PlanError where the app does not start."""
-    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, served(arm, Path(logs), options) as server:
+    paths = [str(one["path"]) for one in routes]
+    with ExitStack() as opened:
+        logs = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-")))
+        login = login_of(arm, logs, options, paths) if options.logs_in else None
+        server = opened.enter_context(served(arm, logs, options.serve_flags(login)))
         time.sleep(READY)
         alone = held_during(server, lambda: time.sleep(ALONE))
         if options.locustfile is None:
-            document = document_of(server, [str(one["path"]) for one in routes])
+            document = document_of(server, paths)
             listed = document.operations if document is not None else ()
-            found = targets(routes, listed, options.paths, options.writes)
+            token = bearer(server.url, login, os.environ) if login is not None else None
+
+            def admitted(operation: Operation) -> str | None:
+                return token if login is not None and login.admits(operation) else None
+
+            found = targets(routes, listed, options.paths, options.writes, admitted)
             asked = ask_targets(server, found, threaded(routes))
         else:
             found = targets((), (), options.paths, writes=False)
-            requested, left = ask_as_users(
-                server, routes, options.locustfile, options.locust_args, Path(logs)
-            )
+            requested, left = ask_as_users(server, routes, options.locustfile, options.locust_args, logs)
             asked = [*requested, *ask_targets(server, found)]
             found.left.update(left)
     return {
@@ -116,12 +133,19 @@ def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> di
     }
 
 
+def login_of(arm: Arm, logs: Path, options: Options, paths: Sequence[str]) -> Login | None:
+    """The log-in that an app's document describes. Raises PlanError."""
+    with served(arm, logs, options.serve_flags(None)) as server:
+        document = document_of(server, paths)
+        return document.login if document is not None else None
+
+
 @contextmanager
-def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
+def served(arm: Arm, logs: Path, serve_flags: Sequence[str]) -> Iterator[Target]:
     """The app, served as in a run, with a watchdog that looks often. Raises PlanError."""
     try:
         with (
-            ServingEnvironment(logs, {}, serve_flags=options.serve_flags()) as environment,
+            ServingEnvironment(logs, {}, serve_flags=serve_flags) as environment,
             serve(arm, environment, "drive") as server,
         ):
             yield server

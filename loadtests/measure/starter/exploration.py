@@ -12,9 +12,9 @@ from pathlib import Path
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.answers.document import USUAL, Login, document_of
 from loadtests.measure.answers.equality import ask
+from loadtests.measure.answers.login import bearer
 from loadtests.measure.answers.openapi import Operation, example
 from loadtests.measure.answers.questions import Question
-from loadtests.measure.starter.login import bearer
 from loadtests.plan.arms import Arm
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import serve

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from loadtests.errors import CannotWrite, PlanError
 from loadtests.measure.answers.document import Login
+from loadtests.measure.answers.login import PASSWORD, USERNAME
 from loadtests.measure.starter.exploration import Exploration, Explored
-from loadtests.measure.starter.login import PASSWORD, USERNAME
 
 HEAD = '''"""Users of {app}, written by `duel init` from its OpenAPI document: edit them as you like.
 

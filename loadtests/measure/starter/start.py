@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.measure.answers.login import PASSWORD, USERNAME
 from loadtests.measure.starter.exploration import canary_of, explore
 from loadtests.measure.starter.files import added, locustfile, table, write_new
-from loadtests.measure.starter.login import PASSWORD, USERNAME
 from loadtests.plan.arms import Arm
 from loadtests.plan.settings import RunSettings
 

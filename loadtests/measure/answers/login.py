@@ -1,4 +1,4 @@
-"""The log-in of an app that is explored: with an account from the environment, a bearer token."""
+"""The log-in of an app that is asked: with an account from the environment, a bearer token."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ USERNAME, PASSWORD = "LOAD_USERNAME", "LOAD_PASSWORD"
 """Variables with the account, so that no file holds a password."""
 
 
+def has_account(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names an account."""
+    return bool(environ.get(USERNAME) and environ.get(PASSWORD))
+
+
 def bearer(url: str, login: Login, environ: Mapping[str, str]) -> str | None:
     """The token that the app at `url` gives for the account in the environment; None where that names none.
     Raises PlanError where the account is refused."""
-    name, password = environ.get(USERNAME), environ.get(PASSWORD)
-    if not (name and password):
+    if not has_account(environ):
         return None
-    form = {"grant_type": "password", "username": name, "password": password, "scope": " ".join(login.scopes)}
+    form = {
+        "grant_type": "password",
+        "username": environ[USERNAME],
+        "password": environ[PASSWORD],
+        "scope": " ".join(login.scopes),
+    }
     try:
         answer = httpx.post(url + login.path, data=form, timeout=PATIENCE)
         if answer.is_success:
