@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
-from loadtests.errors import Exit
+from loadtests.errors import Exit, PlanError
 from loadtests.measure.answers.document import Login, login_of
+from loadtests.measure.answers.login import bearer
 from loadtests.measure.answers.openapi import Operation, example, operations
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.starter.exploration import Exploration, Explored, canary_of, explored
 from loadtests.measure.starter.files import OF_LOCUST, added, locustfile, table, write_new
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+from reports.wording.plans import started_text
 from tests.commands import brisk_here, carried_out, duel_here
+from tests.serving import app
 
 FORM = {"required": True, "content": {"multipart/form-data": {}}}
 
@@ -256,29 +261,37 @@ def test_a_log_in_is_looked_for_on_the_app_s_own_server(url: Any, paths: list[st
     assert (found.path if found else None) == path
 
 
-def test_reads_behind_a_log_in_are_loaded_with_an_account(tmp_path: Path) -> None:
+ACCOUNT = {"LOAD_USERNAME": "ada", "LOAD_PASSWORD": "lovelace"}
+
+
+def test_reads_behind_a_log_in_are_loaded_with_an_account(tmp_path: Path, unseeded: None) -> None:
     """The token is asked for under load as well: the one of another server process is refused."""
-    init = ("init", "locked:app", "--app-dir", str(APPS))
-    without = duel_here(*init, cwd=tmp_path)
-    assert without.returncode == 0, without.stderr
-    assert "set LOAD_USERNAME and LOAD_PASSWORD, delete duel_users.py" in without.stdout
-    users = tmp_path / "duel_users.py"
-    assert "abstract = True  # needs a log-in" in users.read_text()
-    users.unlink()
-    account = {"LOAD_USERNAME": "ada", "LOAD_PASSWORD": "lovelace"}
-    refused = duel_here(*init, cwd=tmp_path, **{**account, "LOAD_PASSWORD": "byron"})
-    assert refused.returncode == Exit.USAGE
-    assert "POST /v1/token refused" in refused.stderr
-    assert not users.exists()
-    done = duel_here(*init, cwd=tmp_path, **account)
+    done = duel_here("init", "locked:app", "--app-dir", str(APPS), cwd=tmp_path, **ACCOUNT)
     assert "users of 2 routes; 2 more" in done.stdout, done.stderr
-    assert "lovelace" not in users.read_text()
-    run = ("run", "locked:app", "--app-dir", str(APPS), "-f", "duel_users.py", "-s", "ReadNotes")
-    short = ("-u", "2", "--fixed-rounds", "4", "-t", "0.2", "--warmup", "0.1", "--json", "-", "--no-progress")
-    measured = brisk_here(*run, *short, cwd=tmp_path, **account)
+    assert "lovelace" not in (tmp_path / "duel_users.py").read_text()
+    run = ("run", "locked:app", "--app-dir", str(APPS), "-f", "duel_users.py", "-s", "ReadNotes", "-u", "2")
+    short = ("--rounds", "1", "-t", "0.2", "--warmup", "0.1", "--json", "-", "--no-progress")
+    measured = brisk_here(*run, *short, cwd=tmp_path, **ACCOUNT)
     carried_out(measured.returncode, measured.stderr)
-    (cell,) = json.loads(measured.stdout)["portraits"]
-    assert cell["rows"][0]["failed"] == 0
-    locked_out = brisk_here(*run, *short, cwd=tmp_path)
-    assert locked_out.returncode == Exit.INVALID
-    assert "name an account in LOAD_USERNAME and LOAD_PASSWORD" in locked_out.stderr
+    (portrait,) = json.loads(measured.stdout)["portraits"]
+    (row,) = portrait["endpoints"]
+    assert (row["endpoint"], row["failed"]) == ("/notes", 0)
+
+
+def test_routes_that_lack_only_an_account_say_how_to_give_it() -> None:
+    told = started_text("shop:app", Path("users.py"), 2, 3, ("LOAD_USERNAME", "LOAD_PASSWORD"), "", None)
+    assert "set LOAD_USERNAME and LOAD_PASSWORD, delete users.py, and run duel init again" in told
+    assert "log-in" not in started_text("shop:app", Path("users.py"), 2, 3, (), "", None)
+
+
+def test_an_account_that_the_app_refuses_is_one_clear_error(environment: ServingEnvironment) -> None:
+    login = Login("token", "/v1/token", ("read",))
+    with Server(app("app", "locked"), environment, "1.locked") as server:
+        assert bearer(server.url, login, {"LOAD_USERNAME": "ada"}) is None
+        assert bearer(server.url, login, ACCOUNT) == f"token-of-{server.pid}"
+        with pytest.raises(PlanError, match="POST /v1/token refused the log-in") as refused:
+            bearer(server.url, login, {**ACCOUNT, "LOAD_PASSWORD": "byron"})
+        assert "answered 400" in refused.value.cause
+        with pytest.raises(PlanError) as silent:
+            bearer(server.url, Login("token", "/health"), ACCOUNT)
+        assert "answered 405" in silent.value.cause
