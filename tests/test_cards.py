@@ -330,7 +330,7 @@ CPU = (Bottleneck("cpu", CpuExhausted(2, 0.99, 0.002, None)),)
     [
         # Threads compute, and a light request waits for the GIL.
         (0.036, 0.05, GIL, True),
-        # It waits, but nobody would notice.
+        # It waits, but not noticeably.
         (0.008, 0.05, GIL, False),
         # The event loop itself computes.
         (0.036, 0.9, GIL, False),

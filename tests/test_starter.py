@@ -26,7 +26,7 @@ from tests.serving import app
 
 FORM = {"required": True, "content": {"multipart/form-data": {}}}
 
-TOKEN = {"oauth2": []}
+TOKEN: dict[str, list[str]] = {"oauth2": []}
 
 LOGIN = Login("oauth2", "/token")
 
@@ -271,7 +271,7 @@ def test_reads_behind_a_log_in_are_loaded_with_an_account(tmp_path: Path, unseed
     assert "lovelace" not in (tmp_path / "duel_users.py").read_text()
     run = ("run", "locked:app", "--app-dir", str(APPS), "-f", "duel_users.py", "-s", "ReadNotes", "-u", "2")
     short = ("--rounds", "1", "-t", "0.2", "--warmup", "0.1", "--json", "-", "--no-progress")
-    measured = brisk_here(*run, *short, cwd=tmp_path, **ACCOUNT)
+    measured = brisk_here(*run, *short, cwd=tmp_path, charts=False, **ACCOUNT)
     carried_out(measured.returncode, measured.stderr)
     (portrait,) = json.loads(measured.stdout)["portraits"]
     (row,) = portrait["endpoints"]

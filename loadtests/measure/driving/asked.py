@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from loadtests.measure.driving.beside import Beside
+from loadtests.measure.driving.beside import LightWaits
 from loadtests.records import LoopHolds
 from loadtests.serving.server import Target
 
@@ -27,7 +27,7 @@ class DrivenRoute:
     """Of the last answer; 0 where none came in time."""
     cpu: float | None = None
     """CPU seconds of the server for a request, beyond those of an empty one; None where not known."""
-    beside: Beside | None = None
+    beside: LightWaits | None = None
     """What a light request waits beside it, where it computes in a thread."""
     visits: list[LoopHolds] = field(default_factory=list)
     """What held the loops during each request but the first."""

@@ -35,7 +35,7 @@ Send = Callable[[httpx.Client, Question], object]
 
 
 @dataclass(frozen=True)
-class Beside:
+class LightWaits:
     """What a light request waits, in seconds, the median."""
 
     users: int
@@ -50,7 +50,7 @@ def cpu_of(server: Target) -> float | None:
     return cpu_seconds(server.pid) if server.pid is not None else None
 
 
-def beside(server: Target, question: Question, send: Send) -> Beside | None:
+def beside(server: Target, question: Question, send: Send) -> LightWaits | None:
     """Light requests without and beside `USERS` requests at a time to a route; None where they cannot be
     sent. Raises ChildFailed."""
     if server.pulse is None:
@@ -76,7 +76,7 @@ def beside(server: Target, question: Question, send: Send) -> Beside | None:
         except httpx.HTTPError as error:
             what = f"a light request failed: {type(error).__name__}"
             raise ChildFailed(what, cause=server.log_tail()) from None
-    return Beside(USERS, median(alone), median(waits))
+    return LightWaits(USERS, median(alone), median(waits))
 
 
 def ask_until(ended: Event, ask: Callable[[], object]) -> None:

@@ -25,7 +25,7 @@ class HoldsGil:
 
 def holds_gil(arm: str, signs: Signs | None, limits: Sequence[Bottleneck]) -> HoldsGil | None:
     """Whether the GIL limits an arm, most of its CPU time is its threads', and an `async def` neighbour waits
-    NOTICED or longer. On one CPU, threads that release the GIL look the same: then nothing is said."""
+    NOTICED or longer. On one CPU, threads that release the GIL look the same: None."""
     if signs is None or signs.pulse is None or signs.loop_share is None or stalls(limits):
         return None
     bound = any(limit.name == "gil" for limit in limits)

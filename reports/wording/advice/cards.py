@@ -122,10 +122,7 @@ def note_text(note: Note) -> str:
                 "`def` routes wait for a thread"
             )
         case HoldsGil(arm, waits):
-            return (
-                f"{gil_text(arm)}, here {canary_text(waits)}: compute in a process (ProcessPoolExecutor), or "
-                "accept that"
-            )
+            return f"{gil_text(arm)}, here {canary_text(waits)}: {OWN_PROCESS}"
         case PulseMissing(arm):
             return (
                 f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
@@ -167,6 +164,9 @@ def note_text(note: Note) -> str:
             )
         case ThreadsUndecided():
             return "with more threads nothing was decided"
+
+
+OWN_PROCESS = "compute in a process (ProcessPoolExecutor), or accept that"
 
 
 def gil_text(arm: str) -> str:

@@ -14,7 +14,7 @@ from reports.analysis.catalogue import is_twin
 from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import Signs
 from reports.wording import units
-from reports.wording.advice.cards import gil_text
+from reports.wording.advice.cards import OWN_PROCESS, gil_text
 from reports.wording.bottlenecks import light_text, limit_text
 from reports.wording.cpus import cpus_text
 from reports.wording.reservations import reservation_text
@@ -39,7 +39,7 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     lines.append(limitation(portrait, explanations))
     lines += neighbour_text(portrait.signs)
     if portrait.computes is not None:
-        lines.append(f"{gil_text(portrait.arm)}: compute in a process (ProcessPoolExecutor), or accept that")
+        lines.append(f"{gil_text(portrait.arm)}: {OWN_PROCESS}")
     lines += cost_text(portrait.cost)
     if portrait.next_step is not None:
         lines.append(f"try next: {next_text(portrait.next_step, portrait, explanations.run)}")
