@@ -24,7 +24,7 @@ from loadtests.serving.inside.guarded import reads_only
 from loadtests.serving.server import Server
 from reports.advice.anatomy import Blocks
 from reports.advice.app_advice import Caller, Finding, NothingWaits, ReadsFile
-from reports.advice.driven import AskedRoute, Beside, Driven, seen_lines
+from reports.advice.driven import AskedRoute, Driven, PulseWaits, seen_lines
 from reports.advice.seen import with_seen
 from reports.wording.advice.driven import reach_text
 from tests.apps import driven
@@ -153,7 +153,7 @@ def test_threads_that_compute_are_told_where_others_wait_and_stay_def_in_any_cas
     """Those that release the GIL hardly delay anyone; as `async def` they would."""
     route = AskedRoute(
         name="GET /hash", request="GET /hash", status=200, visits=(), cpu=0.02,
-        beside=Beside(users=16, alone=0.001, waits=waits),
+        beside=PulseWaits(users=16, alone=0.001, waits=waits),
     )  # fmt: skip
     read = [Finding(("GET /hash",), NothingWaits(1))]
     found = with_seen(read, Driven(asked=(route,)), Path())
@@ -164,7 +164,7 @@ def test_a_route_in_which_nothing_waits_may_become_async_def_where_it_does_not_c
     read = [Finding(("GET /hash", "GET /light"), NothingWaits(1))]
     hashing = AskedRoute(
         name="GET /hash", request="", status=200, visits=(), cpu=0.02,
-        beside=Beside(users=16, alone=0.001, waits=0.001),
+        beside=PulseWaits(users=16, alone=0.001, waits=0.001),
     )  # fmt: skip
     (found,) = with_seen(read, Driven(asked=(hashing,)), Path())
     assert found.routes == ("GET /light",)

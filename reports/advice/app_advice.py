@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.advice.anatomy import THREADS, Anatomy, Blocks, Called, Role, Route, Style, UnreadCall
-from reports.advice.driven import Beside, SeenLine
+from reports.advice.driven import PulseWaits, SeenLine
 
 Weight = Literal["wrong", "mind", "consider"]
 
@@ -115,7 +115,7 @@ class Computes:
 
     cpu: float
     """CPU seconds of a request."""
-    beside: Beside
+    beside: PulseWaits
 
 
 Problem = (

@@ -27,7 +27,7 @@ Missed = Literal["writes", "socket", "pattern", "time", "not-requested", "refuse
 locustfile does not request it; it was answered with an error; it was not answered in time."""
 
 
-class Beside(Frozen):
+class PulseWaits(Frozen):
     """What a light `async def` request waits beside requests to a route; seconds, the median."""
 
     users: int
@@ -49,7 +49,7 @@ class AskedRoute(Frozen):
     """What held the loops during each request."""
     cpu: float | None = None
     """CPU seconds of the server for a request, beyond those of an empty one; None where not known."""
-    beside: Beside | None = None
+    beside: PulseWaits | None = None
     """Of a route that computes in a thread."""
 
     @property

@@ -22,7 +22,7 @@ from reports.advice.app_advice import (
     ReadsFile,
     Wedges,
 )
-from reports.advice.driven import Beside
+from reports.advice.driven import PulseWaits
 from reports.wording.advice.driven import SEEN_WHY, seen_remedy, seen_text
 from reports.wording.units import counted, duration
 
@@ -96,15 +96,15 @@ def problem_text(problem: Problem) -> ProblemText:
             return ProblemText(f"{line.shown}:{line.line} {seen_text(line)}", SEEN_WHY, seen_remedy(line))
 
 
-def computes_text(cpu: float, beside: Beside) -> ProblemText:
+def computes_text(cpu: float, beside: PulseWaits) -> ProblemText:
     """A route that computes in worker threads, and what a light request waits beside it."""
     waits = f"waits {duration(beside.waits)} instead of {duration(beside.alone)} (median)"
     return ProblemText(
         f"computes for {duration(cpu)} in a worker thread: beside {beside.users} such requests, a light "
         f"`async def` request {waits}",
         "threads that compute take turns with the event loop at the GIL, or at a CPU",
-        "leave it `def`, since as `async def` every other request would wait for all of it; if its neighbours "
-        "wait too long, compute in a process (ProcessPoolExecutor)",
+        "leave it `def`, since as `async def` every other request would wait for all of it; if its "
+        "neighbours wait too long, compute in a process (ProcessPoolExecutor)",
     )
 
 
