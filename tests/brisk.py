@@ -22,7 +22,6 @@ from loadtests.plan import building
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.serving import environment
 from loadtests.serving.postgresql import Databases
-from loadtests.system import suitability
 
 Put = Callable[[object, str, Any], None]
 
@@ -44,7 +43,6 @@ def hurry(put: Put = put) -> None:
 def count_every_trial(put: Put = put) -> None:
     """Find no faults, regardless of other work on this machine."""
     put(trial, "faults", lambda *_: ())
-    put(suitability, "disturbances", list)
     take_preparations_once(put)
 
 

@@ -15,8 +15,11 @@ import psutil
 import pytest
 
 import cli
-from loadtests.errors import Exit
+from loadtests.errors import Disturbed, Exit
+from loadtests.measure.preflight import Fitness, check_quiet
 from loadtests.plan.settings import DECLARED
+from loadtests.records import Compared
+from loadtests.system import suitability
 from tests import scripted
 from tests.commands import DUEL, brisk_here, duel, duel_here
 from tests.conftest import APPS
@@ -286,6 +289,17 @@ def test_check_requests_what_a_foreign_pair_publishes_and_names_the_request_that
     assert differing.returncode == 5
     assert "arms 'before' and 'after' answer GET /items/999999 differently" in differing.stderr
     assert "after: 404" in differing.stderr
+
+
+def test_a_busy_machine_is_refused_by_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suitability, "IDLE", 1.1)
+    monkeypatch.setattr(suitability, "STEAL", 1.0)
+    busy = suitability.disturbances(0.05)
+    found = Fitness(scripted.MACHINE, (), busy, None, Compared(requests=0), {})
+    with pytest.raises(Disturbed, match="busy before any load: a measurement would be invalid") as caught:
+        check_quiet(found)
+    assert caught.value.exit_code == Exit.INVALID
+    check_quiet(replace(found, disturbances=()))
 
 
 @pytest.mark.parametrize(

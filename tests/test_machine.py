@@ -7,18 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
-from loadtests.errors import Disturbed, Exit
-from loadtests.measure.preflight import Fitness, check_quiet
-from loadtests.records import Compared
 from loadtests.system import suitability
 from loadtests.system.accounting import Clocks
-from tests.scripted import MACHINE
 
 ORPHAN = (
     "import os, sys\n"
@@ -74,14 +69,3 @@ def test_modules_that_every_server_compiles_again_are_a_finding(
 def test_foreign_work_is_unknown_where_it_cannot_be_separated_from_own_work() -> None:
     clocks = Clocks([], all_known=False)
     assert clocks.foreign_since(clocks.census(os.getpid())) is None
-
-
-def test_a_busy_machine_is_refused_by_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suitability, "IDLE", 1.1)
-    monkeypatch.setattr(suitability, "STEAL", 1.0)
-    busy = suitability.disturbances(0.05)
-    found = Fitness(MACHINE, (), busy, None, Compared(requests=0), {})
-    with pytest.raises(Disturbed, match="busy before any load: a measurement would be invalid") as caught:
-        check_quiet(found)
-    assert caught.value.exit_code == Exit.INVALID
-    check_quiet(replace(found, disturbances=()))
