@@ -103,7 +103,7 @@ def test_too_few_rounds_are_refused_before_anything_starts(tmp_path: Path) -> No
     done = duel_here("run", "-s", "ping", *arms, "--rounds", "2", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "error: 2 of the 4 rounds that an interval needs decide nothing",
+        "error: 2 rounds decide nothing: an interval needs 4",
         "hint: use --rounds 4 or more; `duel check` tries the arms without load",
     ]
     assert not (tmp_path / "runs").exists()

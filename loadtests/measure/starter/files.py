@@ -249,6 +249,11 @@ def toml(value: str | Sequence[str]) -> str:
     return json.dumps(value if isinstance(value, str) else list(value), ensure_ascii=False)
 
 
+def taken(path: Path) -> PlanError:
+    """The error for a file that exists."""
+    return PlanError(f"{path} exists already", hint="name another file with -f, or delete it")
+
+
 def write_new(path: Path, text: str) -> None:
     """Write a file that must not exist. Raises PlanError where it does, CannotWrite."""
     try:
@@ -256,7 +261,7 @@ def write_new(path: Path, text: str) -> None:
         with path.open("xb") as file:
             file.write(content)
     except FileExistsError:
-        raise PlanError(f"{path} exists already", hint="name another file with -f, or delete it") from None
+        raise taken(path) from None
     except OSError as error:
         raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtests.measure.answers.login import PASSWORD, USERNAME
 from loadtests.measure.starter.exploration import canary_of, explore
-from loadtests.measure.starter.files import added, locustfile, table, write_new
+from loadtests.measure.starter.files import added, locustfile, table, taken, write_new
 from loadtests.plan.arms import Arm
 from loadtests.plan.settings import RunSettings
 
@@ -35,6 +35,8 @@ def start(arm: Arm, app: str, settings: RunSettings, file: Path, project: Path) 
     """Write a locustfile for an app, and its settings into the table `tool.duel` of `project`. `app`: as
     `--arm` takes it. Raises PlanError for an app without OpenAPI document and a file that exists,
     CannotWrite."""
+    if file.exists():
+        raise taken(file)
     found = explore(arm)
     write_new(file, locustfile(arm.app, found))
     canary = canary_of(found.operations)
