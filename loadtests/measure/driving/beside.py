@@ -17,7 +17,7 @@ from loadtests.errors import ChildFailed
 from loadtests.measure.answers.equality import PATIENCE
 from loadtests.measure.answers.questions import Question
 from loadtests.serving.server import Target
-from loadtests.system.accounting import cpu_seconds
+from loadtests.system.accounting import Clocks
 
 COMPUTES = 0.005
 """CPU seconds of a request from which on its neighbours are looked at."""
@@ -47,7 +47,7 @@ class LightWaits:
 
 def cpu_of(server: Target) -> float | None:
     """CPU seconds of a server so far; None where the platform does not show them."""
-    return cpu_seconds(server.pid) if server.pid is not None else None
+    return Clocks(()).read(server.pid).server
 
 
 def beside(server: Target, question: Question, send: Send) -> LightWaits | None:
