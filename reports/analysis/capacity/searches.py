@@ -42,7 +42,7 @@ class RatePoint:
 
 
 @dataclass(frozen=True)
-class Disturbed:
+class LostSlices:
     """Slices that do not count, although some of them were measured again."""
 
     lost: int
@@ -66,7 +66,7 @@ class ArmSearch:
     """Ascending by rate."""
     limits: tuple[Bottleneck, ...] = ()
     """What limits it at that rate, or just above."""
-    disturbed: Disturbed | None = None
+    disturbed: LostSlices | None = None
     """None where every slice counts."""
     limited_at: float | None = None
     """The rate of the slices that show it."""
@@ -107,11 +107,11 @@ def counted(run: Run, scenario: str, arm: str) -> list[Trial]:
     return [trial for trial in tried(run, scenario, arm) if trial.valid]
 
 
-def disturbed(run: Run, scenario: str, arm: str) -> Disturbed | None:
+def disturbed(run: Run, scenario: str, arm: str) -> LostSlices | None:
     """What was lost of an arm's slices, if anything."""
     every = tried(run, scenario, arm)
     lost = [trial for trial in every if not trial.valid]
-    return Disturbed(len(lost), len(every), lost[-1].faults) if lost else None
+    return LostSlices(len(lost), len(every), lost[-1].faults) if lost else None
 
 
 def crossing_of(
