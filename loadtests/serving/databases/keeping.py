@@ -53,7 +53,7 @@ class OwnServer:
     account: str | None = None
     """The account that runs it; None: ours."""
     stop: signal.Signals = signal.SIGTERM
-    """Asks it to end at once, whoever is connected."""
+    """Asks it to end at once, without waiting for its clients."""
 
 
 def keep(name: str, made: Callable[[Path], OwnServer]) -> None:
@@ -151,6 +151,17 @@ def go_with_parent(stop: signal.Signals) -> None:
     """Have the kernel stop the server when its keeper dies (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, stop)
+
+
+def prepare(command: Sequence[str], home: Path, account: str | None = None) -> None:
+    """Run the program that makes a server's files; ends this process where it fails. Its output goes to the
+    log, whose end the run quotes."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), cwd=home, check=False,
+        **identity(account),
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"{Path(command[0]).name} ended with exit code {done.returncode}")
 
 
 def wait_until_ready(name: str, server: OwnServer, process: subprocess.Popen[bytes]) -> None:
