@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from loadtests.errors import ChildFailed
 from loadtests.serving.databases.run_databases import Databases
 from loadtests.serving.databases.servers import own_server
 from loadtests.serving.inside.reading import read
@@ -65,6 +66,17 @@ def test_transactions_are_isolated_as_on_postgresql(copied: Engine) -> None:
         writer.execute(text("INSERT INTO mails (recipient) VALUES ('ada@example.org')"))
         writer.commit()
         assert reader.execute(count).scalar() == 1
+
+
+def test_a_machine_without_mariadb_is_told_which_packages_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ChildFailed, match="our own MariaDB server did not start") as caught:
+        with own_server("mysql", tmp_path, ()):
+            pass
+    assert "MariaDB's server is not installed" in caught.value.cause
+    assert "mariadb-server-core and mariadb-client-core" in caught.value.hint
 
 
 def test_nobody_but_its_own_user_enters_a_temporary_server_and_uses_only_databases_of_runs(
