@@ -91,9 +91,10 @@ class MysqlDatabases(Databases):
         try:
             return self._keeper.exec_driver_sql(statement.replace("%", "%%"))
         except SQLAlchemyError as error:
-            raise lost(error) from None
+            raise lost(said(error)) from None
 
 
 def said(error: SQLAlchemyError) -> str:
-    """What the driver said, in one line."""
-    return first_line(getattr(error, "orig", None) or error)
+    """What the server or the driver said, in one line, without its number."""
+    original = getattr(error, "orig", None) or error
+    return first_line(original.args[-1] if original.args else original)

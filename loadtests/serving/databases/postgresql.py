@@ -63,4 +63,4 @@ class PostgresqlDatabases(Databases):
         try:
             return self._keeper.execute(statement.encode(), values or None)
         except Error as error:
-            raise lost(error) from None
+            raise lost(first_line(error)) from None

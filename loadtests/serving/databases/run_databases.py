@@ -143,15 +143,15 @@ class Databases(ABC):
                 self.unlock(key)
 
 
-def lost(error: BaseException) -> ChildFailed:
+def lost(cause: str) -> ChildFailed:
     """The error for a server that no longer does what it is asked to."""
     return ChildFailed(
         "lost the database server",
-        cause=first_line(error),
+        cause=cause,
         hint="the user needs the right to create databases, and the server must keep running",
     )
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: object) -> str:
     """The first line of what an error says."""
     return str(error).strip().partition("\n")[0]
