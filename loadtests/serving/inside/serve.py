@@ -201,7 +201,7 @@ def own_code(target: str) -> str | None:
 def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
     """The app behind what answers in its place: a refusal of writes, and the pulse."""
     if options.reads_only:
-        app = beside("guarded").reads_only(app, kind)
+        app = beside("guarded").reads_only(app, kind, options.login)
     return beside("pulse").with_pulse(app, kind, options.pulse) if options.pulse else app
 
 
@@ -296,6 +296,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
+    parser.add_argument("--login", metavar="PATH", help="a path that may be posted to all the same")
     parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)

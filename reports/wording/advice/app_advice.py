@@ -10,6 +10,7 @@ from reports.advice.anatomy import Blocks, UnreadCall
 from reports.advice.app_advice import (
     BlocksLoop,
     Caller,
+    Computes,
     Coverage,
     Finding,
     HoldsConnection,
@@ -21,8 +22,9 @@ from reports.advice.app_advice import (
     ReadsFile,
     Wedges,
 )
+from reports.advice.driven import PulseWaits
 from reports.wording.advice.driven import SEEN_WHY, seen_remedy, seen_text
-from reports.wording.units import counted
+from reports.wording.units import counted, duration
 
 LISTED = 8
 """Calls that were not read, named in the terminal."""
@@ -86,10 +88,24 @@ def problem_text(problem: Problem) -> ProblemText:
                 f"`def` takes {counted(hops, 'thread hop')}",
                 "nothing in it seems to wait",
                 "try `async def`, unless it computes for more than a millisecond: then every other request "
-                "would wait for it",
+                "would wait for it (--drive shows whether it does)",
             )
+        case Computes(cpu, beside):
+            return computes_text(cpu, beside)
         case HoldsLoop(line):
             return ProblemText(f"{line.shown}:{line.line} {seen_text(line)}", SEEN_WHY, seen_remedy(line))
+
+
+def computes_text(cpu: float, beside: PulseWaits) -> ProblemText:
+    """A route that computes in worker threads, and what a light request waits beside it."""
+    waits = f"waits {duration(beside.waits)} instead of {duration(beside.alone)} (median)"
+    return ProblemText(
+        f"computes for {duration(cpu)} in a worker thread: beside {beside.users} such requests, a light "
+        f"`async def` request {waits}",
+        "threads that compute take turns with the event loop at the GIL, or at a CPU",
+        "leave it `def`, since as `async def` every other request would wait for all of it; if its "
+        "neighbours wait too long, compute in a process (ProcessPoolExecutor)",
+    )
 
 
 def said(caller: Caller, calls: Sequence[Blocks]) -> str:
