@@ -17,7 +17,7 @@ READS = ("GET", "HEAD")
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
-NO_REQUEST = ("EVENT", "ASGI")
+NO_REQUEST = ("EVENT", "ASGI", "WSGI")
 """In place of the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose own
 routes are listed."""
 

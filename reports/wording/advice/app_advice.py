@@ -70,11 +70,12 @@ def problem_text(problem: Problem) -> ProblemText:
                 f"{wedge_remedy(taker)} (no pool was seen: try --start)",
             )
         case HoldsConnection(holder, taker, in_flight, connections):
+            user = "what uses it" if taker == holder else taker
             return ProblemText(
                 f"serves at most {connections} of {in_flight} concurrent requests at a time",
-                f"{holder} keeps the connection that {taker} takes until the response is sent, though the "
+                f"{holder} keeps {taken_by(taker, holder)} until the response is sent, though the "
                 "route has no use for it",
-                f"open and close the session in {taker}, or allow as many connections as concurrent requests",
+                f"open and close the session in {user}, or allow as many connections as concurrent requests",
             )
         case NeedlessHops(hops, dependencies):
             names = ", ".join(f"{name} ({style})" for name, style in dependencies)
@@ -158,12 +159,15 @@ def wedge_reason(holder: str, taker: str | None, threads: int) -> str:
     if taker is None:
         held = f"{holder} keeps its connection until the response is validated, which needs"
     else:
-        taken = "its connection" if taker == holder else f"the connection that {taker} takes"
-        held = f"{holder} keeps {taken} while the rest of the request needs"
+        held = f"{holder} keeps {taken_by(taker, holder)} while the rest of the request needs"
     return (
         f"{held} another of the {threads} threads, while the requests that hold all of them may be waiting "
         "for a connection"
     )
+
+
+def taken_by(taker: str, holder: str) -> str:
+    return "its connection" if taker == holder else f"the connection that {taker} takes"
 
 
 def wedge_remedy(taker: str | None) -> str:
