@@ -94,9 +94,9 @@ class Simulated:
 
         def loaded(of: Search, _: object, task: TrialTask, __: str) -> Trial:
             beyond = task.cell.load.level > most
-            faults = (Fault(kind="generator-busy", value=0.9, limit=0.8),) if beyond else ()
-            faults += (Fault(kind="foreign-work", value=foreign, limit=0.15),) if foreign else ()
-            return recorded(task, arms[task.arm.name], of.directory.path, faults)
+            faults = [Fault(kind="generator-busy", value=0.9, limit=0.8)] if beyond else []
+            faults += [Fault(kind="foreign-work", value=foreign, limit=0.15)] if foreign else []
+            return recorded(task, arms[task.arm.name], of.directory.path, tuple(faults))
 
         facts = SimpleNamespace(facts=dict)
         bench: Any = SimpleNamespace(apart=None, environment=facts)
