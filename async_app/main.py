@@ -13,8 +13,9 @@ from fastapi.exception_handlers import http_exception_handler, request_validatio
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from async_app.cache import open_cache
 from async_app.database import connect, sessions, writing_sessions
-from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, users, waiting
+from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, services, users, waiting
 from async_app.upstream import USUAL, open_upstream
 from shared_models import blocking
 from shared_models.errors import error_page, on_page, sayable
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with (
             open_upstream(knobs, knobs.client or USUAL) as upstream,
             open_upstream(knobs, "httpx") as plain_upstream,
+            open_cache(knobs) as cache,
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
@@ -50,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "processes": processes,
                 "threads": threads,
                 "blocking": blocking.sessions(blocking_engine),
+                "cache": cache,
             }
             processes.shutdown(cancel_futures=True)
             threads.shutdown(cancel_futures=True)
@@ -79,6 +82,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return Answer(result="pong")
 
     # Cheapest first: FastAPI tries the routes in order, about 2 µs each.
-    for module in (waiting, posts, users, computing, mixed, pages, pitfalls, plumbing):
+    for module in (waiting, posts, users, computing, mixed, pages, pitfalls, plumbing, services):
         app.include_router(module.router)
     return app

@@ -26,6 +26,8 @@ from loadtests.measure.generator import generator
 from loadtests.serving.environment import ServingEnvironment, seed
 from loadtests.serving.postgresql import Databases, own_server
 from loadtests.serving.postgresql_server import program
+from loadtests.serving.services.redis_databases import own_redis
+from loadtests.serving.services.redis_server import server_program
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system import lock
@@ -157,6 +159,17 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     ):
         seed(logs, databases)
         yield databases
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a temporary Redis server."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("redis")
+        if not server_program():
+            pytest.skip("no Redis server is installed: the package redis-server")
+    with own_redis(tmp_path_factory.mktemp("redis"), ()) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

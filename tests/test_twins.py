@@ -22,7 +22,7 @@ from benchmarks.findings import FAMILIES
 from loadtests.measure.answers.equality import check_equal
 from loadtests.measure.answers.questions import QUESTIONS, SOCKET
 from loadtests.plan.arms import built_in_arms
-from loadtests.plan.profiles import ENDPOINTS, MIXES
+from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.records import Compared
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.system import placement
@@ -34,13 +34,17 @@ ROOT = Path(__file__).parent.parent
 
 WAITS_FOR_NOTHING = {
     "get_reading", "get_writing", "get_upstream", "get_plain_upstream", "get_processes", "get_threads",
-    "get_blocking",
+    "get_blocking", "get_cache",
 }  # fmt: skip
 """Dependencies that are coroutines in both twins: as `def`, each would cost a thread hop."""
 
 ALLOWED = {
     "main.py": {
         "connection.run_sync(Base.metadata.create_all)": "Base.metadata.create_all(connection)",
+    },
+    "cache.py": {
+        "asynccontextmanager": "contextmanager",
+        "AsyncIterator[Cache | None]": "Iterator[Cache | None]",
     },
     "database.py": {
         "engine.sync_engine": "engine",
@@ -239,7 +243,7 @@ def test_the_catalogue_of_caveats_knows_every_route_that_uses_the_database_or_re
 
 def test_the_findings_have_a_family_for_every_scenario() -> None:
     listed = [name for names in FAMILIES.values() for name in names]
-    assert sorted(listed) == sorted([*ENDPOINTS, *MIXES])
+    assert sorted(listed) == sorted([*ENDPOINTS, *MIXES, *SERVICES])
 
 
 def test_both_twins_publish_the_same_openapi_document() -> None:

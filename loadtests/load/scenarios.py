@@ -15,6 +15,7 @@ from loadtests.load.endpoints import (
     Visitor,
     background,
     blocking,
+    cached,
     checkout,
     crunch,
     dependencies,
@@ -383,6 +384,13 @@ class PostsListPlain(Visitor):
 
     scenario = "posts.list-plain"
     tasks = [posts_list_plain]
+
+
+class Cached(Visitor):
+    """Posts of a front page, from a cache in Redis; needs --redis."""
+
+    scenario = "cached"
+    tasks = [cached]
 
 
 def scenarios() -> dict[str, type[Visitor]]:

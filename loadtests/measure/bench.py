@@ -81,6 +81,7 @@ class Bench:
             logs,
             self.placement,
             options.database,
+            options.redis,
             hooks=options.hooks,
             allow_remote=options.allow_remote,
             boot_timeout=plan.boot_timeout if plan else BOOT_TIMEOUT,

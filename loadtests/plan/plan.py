@@ -81,6 +81,8 @@ class Plan(Frozen):
     """Load generator processes."""
     database: Literal["sqlite", "postgresql"] = "sqlite"
     """What the twin apps keep their data in. Its URL is not part of the plan, since it may be secret."""
+    redis: bool = False
+    """Whether the twin apps have a Redis database."""
     warmup: Positive
     """Minimum warm-up of a trial in seconds."""
     window: Positive

@@ -118,6 +118,8 @@ class Server:
         run_before(self.hooks, self.prepared, self.logs)
         self.databases = environment.databases
         self.database = environment.databases.fresh() if environment.databases else None
+        self.redis_databases = environment.redis_databases
+        self.redis = self.redis_databases.fresh() if self.redis_databases else None
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
@@ -137,6 +139,7 @@ class Server:
                 "DUEL_APP_DATA": str(self.data),
                 "DUEL_APP_UPSTREAM": f"{environment.slow_url}/{stream}/",
                 "DUEL_APP_DATABASE": self.database_url or "",
+                "DUEL_APP_REDIS": self.redis_url or "",
                 # FastAPI traces once a provider is configured, which would be measured too.
                 "OTEL_SDK_DISABLED": "true",
                 **self.variables,
@@ -223,6 +226,13 @@ class Server:
         """The URL of this trial's own database; None on SQLite, whose file is in `data`."""
         return self.databases.url_of(self.database) if self.databases and self.database else None
 
+    @property
+    def redis_url(self) -> str | None:
+        """The URL of this server's own Redis database; None without Redis."""
+        if self.redis_databases is None or self.redis is None:
+            return None
+        return self.redis_databases.url_of(self.redis)
+
     def heartbeats(self, since: float) -> list[list[list[float]]]:
         """The heartbeats of every worker from `since` on, on perf_counter's clock; none from a server that
         has ended or does not respond: its failed requests show that."""
@@ -299,6 +309,8 @@ class Server:
         self.child.stop()
         if self.databases and self.database:
             self.databases.drop(self.database)
+        if self.redis_databases and self.redis is not None:
+            self.redis_databases.drop(self.redis)
         try:
             run_after(self.hooks, self.prepared, self.logs)
         finally:

@@ -102,6 +102,10 @@ QUESTIONS: Sequence[Question] = (
     Question(SOCKET, "/plumbing/websocket?seconds=0.001", messages=("Is it late?", "And now?", "")),
     Question(SOCKET, "/plumbing/websocket?seconds=-1", messages=("Is it late?",)),
     Question("GET", "/plumbing/list-plain?limit=3"),
+    Question("GET", "/services/cached/77"),
+    Question("GET", "/services/cached/77"),
+    Question("GET", "/services/cached/999999"),
+    Question("GET", "/services/cached/seven"),
 )
 
 
