@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from async_app.cache import open_cache
 from async_app.database import connect, sessions, writing_sessions
+from async_app.jobs import open_queue
 from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, services, users, waiting
 from async_app.upstream import USUAL, open_upstream
 from shared_models import blocking
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             open_upstream(knobs, knobs.client or USUAL) as upstream,
             open_upstream(knobs, "httpx") as plain_upstream,
             open_cache(knobs) as cache,
+            open_queue(knobs) as queue,
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
@@ -53,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "threads": threads,
                 "blocking": blocking.sessions(blocking_engine),
                 "cache": cache,
+                "queue": queue,
             }
             processes.shutdown(cancel_futures=True)
             threads.shutdown(cancel_futures=True)

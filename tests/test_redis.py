@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -29,11 +30,14 @@ from loadtests.serving.server import Server
 from loadtests.serving.services import redis_databases
 from loadtests.serving.services.redis_databases import MARK, RedisDatabases, own_redis
 from loadtests.serving.services.redis_server import DATABASES
+from loadtests.serving.services.workers import QueueWorkers
 from loadtests.system.processes import Child
 from shared_models.settings import Settings
 from tests.commands import brisk_here, carried_out, duel_here
 from tests.conftest import CREATE, Opening, Talk, Variant, opened
 from tests.serving import app, loaded, read_samples
+
+MAIL = {"recipient": "ada@example.org"}
 
 TWINS = (Variant("sync"), Variant("async"))
 
@@ -42,6 +46,14 @@ TWINS = (Variant("sync"), Variant("async"))
 def databases(redis_url: str) -> Iterator[RedisDatabases]:
     with RedisDatabases(redis_url) as opened:
         yield opened
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return once it holds; fails where it does not within 20 s."""
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def taken(redis: RedisDatabases) -> dict[int, int]:
@@ -127,6 +139,52 @@ def test_a_missing_post_is_404_and_is_not_kept(
     assert set(taken(databases).values()) == {1}
 
 
+@pytest.mark.parametrize("twin", [twin.style for twin in TWINS])
+def test_a_job_that_is_handed_over_is_done_by_the_worker_beside_the_server_while_that_is_loaded(
+    redis_url: str, tmp_path: Path, twin: str
+) -> None:
+    """The mails are sent by another process, which stands still but while the arm is loaded."""
+    arm = next(arm for arm in built_in_arms() if arm.name == twin)
+    with (
+        ServingEnvironment(tmp_path, {}, redis=redis_url) as environment,
+        Server(arm, environment, "1.1") as server,
+        RedisDatabases(redis_url).client(server.redis or 0) as client,
+        httpx.Client(base_url=server.url) as asked,
+    ):
+        server.start_workers()
+        (worker,) = server.workers.pids
+        for _ in range(5):
+            assert asked.post("/services/enqueue", json=MAIL).status_code == 202
+        # The first is with a worker that asked for it before it was stopped.
+        assert server.workers.unfinished() in (4, 5)
+        assert client.hget("mails", MAIL["recipient"]) is None
+        with server.workers.working():
+            # Celery keeps the last one as taken for a while.
+            wait_for(lambda: client.hget("mails", MAIL["recipient"]) == "5")
+            wait_for(lambda: (server.workers.unfinished() or 0) <= 1)
+        wait_for(lambda: psutil.Process(worker).status() == psutil.STATUS_STOPPED)
+    assert not psutil.pid_exists(worker)
+
+
+def test_a_worker_ends_when_its_parent_closes_the_pipe(redis_url: str, tmp_path: Path) -> None:
+    """Its end of stdin closes for any cause of the parent's death."""
+    with RedisDatabases(redis_url) as databases:
+        url = databases.url_of(databases.fresh())
+        workers = QueueWorkers.started(built_in_arms()[1], url, lambda: None, tmp_path, ())
+        (worker,) = workers.workers
+        with workers.working():
+            worker._stdin.close()
+            assert psutil.Process(worker.pid).wait(timeout=10) is not None
+        workers.stop()
+
+
+def test_a_worker_that_does_not_start_is_one_clear_error(tmp_path: Path) -> None:
+    arm = built_in_arms()[1].model_copy(update={"env": {"DUEL_APP_CACHE_SECONDS": "soon"}})
+    with pytest.raises(ChildFailed, match="the worker of arm 'async' ended") as caught:
+        QueueWorkers.started(arm, "redis://127.0.0.1:9", lambda: None, tmp_path, ())
+    assert "DUEL_APP_CACHE_SECONDS='soon' is not float" in caught.value.cause
+
+
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.style)
 def test_without_redis_its_routes_answer_503_and_say_why(twin: Variant, fresh: Opening) -> None:
     async def conversation(settings: Settings) -> None:
@@ -134,6 +192,8 @@ def test_without_redis_its_routes_answer_503_and_say_why(twin: Variant, fresh: O
             answer = await client.get("/services/cached/7")
             assert answer.status_code == 503
             assert answer.json() == {"detail": "This app was started without Redis"}
+            handed = await client.post("/services/enqueue", json=MAIL)
+            assert (handed.status_code, handed.json()) == (503, answer.json())
 
     with fresh(twin) as settings:
         asyncio.run(conversation(settings))
@@ -145,6 +205,7 @@ def test_nothing_blocks_the_event_loop_of_the_async_twin(fresh: Opening, databas
             with blockbuster_ctx():
                 for _ in range(2):
                     assert (await client.get("/services/cached/7")).status_code == 200
+                    assert (await client.post("/services/enqueue", json=MAIL)).status_code == 202
 
     with fresh(Variant("async")) as settings:
         asyncio.run(conversation(replace(settings, redis=databases.url_of(databases.fresh()))))
@@ -180,9 +241,12 @@ def test_every_server_gets_an_empty_database_of_its_own_and_leaves_none(
             Server(app("counting"), environment, "1.1") as one,
             Server(app("counting"), environment, "1.2") as two,
         ):
-            assert one.redis != two.redis
-            assert {**before, one.redis: 1, two.redis: 1} == taken(databases)
-            with databases.client(one.redis or 0) as client:
+            first, second = one.redis, two.redis
+            assert first is not None
+            assert second is not None
+            assert taken(databases) == {**before, first: 1, second: 1}
+            assert first != second
+            with databases.client(first) as client:
                 client.set("left", "behind")
         assert taken(databases) == before
 
@@ -316,7 +380,7 @@ def test_redis_is_one_that_is_started_or_one_that_is_given() -> None:
 
 def test_a_run_with_redis_records_that_and_not_the_password(redis_url: str, tmp_path: Path) -> None:
     done = brisk_here(
-        "run", "-s", "cached", "-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1",
+        "run", "-s", "cached,enqueue", "-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1",
         cwd=tmp_path, DUEL_REDIS_URL=redis_url,
     )  # fmt: skip
     carried_out(done.returncode, done.stderr)
@@ -325,6 +389,11 @@ def test_a_run_with_redis_records_that_and_not_the_password(redis_url: str, tmp_
     assert run.plan.redis
     assert run.answers_compared
     assert not any(trial.errors for trial in run.trials)
+    for trial in run.trials:
+        handed = trial.cell.scenario == "enqueue"
+        assert (trial.resources.jobs is not None) == handed
+        assert (trial.resources.worker_cpu is not None) == handed
+        assert not handed or (trial.resources.worker_cpu or 0.0) > 0.0
     password = urlsplit(redis_url).password or ""
     assert password
     for file in where.rglob("*"):

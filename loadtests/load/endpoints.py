@@ -245,3 +245,7 @@ def session_dependency(user: Visitor) -> None:
 
 def cached(user: Visitor) -> None:
     user.client.get(f"/services/cached/{user.random.randint(1, FRONT_PAGE)}", name="cached")
+
+
+def enqueue(user: Visitor) -> None:
+    user.client.post("/services/enqueue", name="enqueue", json={"recipient": "reader@example.org"})

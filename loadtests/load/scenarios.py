@@ -19,6 +19,7 @@ from loadtests.load.endpoints import (
     checkout,
     crunch,
     dependencies,
+    enqueue,
     executor,
     fan_out,
     file,
@@ -391,6 +392,14 @@ class Cached(Visitor):
 
     scenario = "cached"
     tasks = [cached]
+
+
+class Enqueue(Visitor):
+    """A job handed to a queue in Redis, which a worker does; needs --redis."""
+
+    scenario = "enqueue"
+    writes = True
+    tasks = [enqueue]
 
 
 def scenarios() -> dict[str, type[Visitor]]:

@@ -50,8 +50,11 @@ ENDPOINTS = (
 """What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without
 importing Locust, which patches sockets."""
 
-SERVICES = ("cached",)
+SERVICES = ("cached", "enqueue")
 """What it holds besides: endpoints that need Redis."""
+
+QUEUED = ("enqueue",)
+"""Those of them whose jobs are done by workers beside the server."""
 
 USERS = 64
 

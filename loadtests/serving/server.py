@@ -19,6 +19,7 @@ from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart, ExternalServer, NoAppNamed
 from loadtests.serving.hooks import run_after, run_before
+from loadtests.serving.services.workers import QueueWorkers
 from loadtests.serving.versions import Modules, Version
 from loadtests.system.placement import move
 from loadtests.system.processes import ROOT, Child, NoResponse
@@ -39,6 +40,8 @@ class Target(Protocol):
     """Seconds until it answered."""
     pulse: str | None
     """A path that serve.py answers on the app's event loop; None for an external server."""
+    workers: QueueWorkers
+    """What does the jobs of its queue, once that was started; none for an external server."""
 
     @property
     def url(self) -> str: ...
@@ -68,6 +71,9 @@ class Target(Protocol):
 
     def check_sources(self) -> None:
         """Raises ChildFailed where its code has changed since an earlier server imported it."""
+
+    def start_workers(self) -> None:
+        """Start what does the jobs of its queue, where it has one. Raises ChildFailed."""
 
     def ask_to_end(self) -> None: ...
 
@@ -120,6 +126,7 @@ class Server:
         self.database = environment.databases.fresh() if environment.databases else None
         self.redis_databases = environment.redis_databases
         self.redis = self.redis_databases.fresh() if self.redis_databases else None
+        self.workers = QueueWorkers()
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
@@ -298,6 +305,18 @@ class Server:
             for modules in found:
                 self.environment.sources.note(self.arm, modules)
 
+    def start_workers(self) -> None:
+        """Start what does the jobs of its queue, where it has one. Raises ChildFailed."""
+        databases, number = self.redis_databases, self.redis
+        if databases is not None and number is not None and not self.workers.workers:
+            self.workers = QueueWorkers.started(
+                self.arm,
+                databases.url_of(number),
+                lambda: databases.unfinished_jobs(number),
+                self.logs,
+                self.environment.placement.get("others", ()),
+            )
+
     def ask_to_end(self) -> None:
         """Have it begin to stop, without waiting."""
         self.child.ask_to_end()
@@ -306,6 +325,7 @@ class Server:
         if self.stopped:
             return
         self.stopped = True
+        self.workers.stop()
         self.child.stop()
         if self.databases and self.database:
             self.databases.drop(self.database)

@@ -66,6 +66,7 @@ ROUTES: Mapping[str, str] = {
     "websocket": "WEBSOCKET /plumbing/websocket",
     "posts.list-plain": "GET /plumbing/list-plain",
     "cached": "GET /services/cached/{post_id}",
+    "enqueue": "POST /services/enqueue",
 }
 """By endpoint, the route that answers it; a test keeps the two equal."""
 

@@ -11,6 +11,7 @@ from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, Sta
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore
+from reports.analysis.backlogs.queues import JobsPileUp
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -315,7 +316,8 @@ def doubt_text(
     | Capped
     | UsersThink
     | PercentilesDisagree
-    | KeepsMore,
+    | KeepsMore
+    | JobsPileUp,
 ) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
@@ -328,6 +330,12 @@ def doubt_text(
                 f"{arm} keeps about {units.figures(objects)} more objects per response than it frees: a "
                 "growing cache, or work left for later that no count shows; this throughput may not last: "
                 "check a sustainable rate (--rate), and its memory"
+            )
+        case JobsPileUp(arm, behind):
+            return (
+                f"{arm} hands over more jobs than its worker does: +{100 * behind:.0f} undone per 100 "
+                "responses; at this rate the queue grows without end: use more workers, or check a "
+                "sustainable rate (--rate)"
             )
         case NotNormal(lowest, highest, p):
             return (

@@ -106,6 +106,8 @@ QUESTIONS: Sequence[Question] = (
     Question("GET", "/services/cached/77"),
     Question("GET", "/services/cached/999999"),
     Question("GET", "/services/cached/seven"),
+    Question("POST", "/services/enqueue", {"recipient": "reader@example.org"}),
+    Question("POST", "/services/enqueue", {"recipient": "nowhere"}),
 )
 
 

@@ -95,6 +95,14 @@ class RedisDatabases:
         with lost_if_it_fails(), self.client(number) as client:
             client.flushdb()
 
+    def unfinished_jobs(self, number: int) -> int:
+        """Jobs in a database that wait or are in progress, of Celery's usual queue and ARQ's together."""
+        with lost_if_it_fails(), self.client(number) as client, client.pipeline() as asked:
+            asked.llen("celery")
+            asked.hlen("unacked")  # taken by the worker, and not begun
+            asked.zcard("arq:queue")
+            return sum(asked.execute())
+
     def url_of(self, number: int) -> str:
         """The URL of a database on this server."""
         return f"{self.url}/{number}"
