@@ -307,7 +307,7 @@ def test_a_database_server_that_stops_ends_the_run_with_5_and_keeps_its_rounds(
     def kill(_: Target, bench: Bench) -> None:
         if trials(tmp_path) == 2 and not children:
             keeper = psutil.Process(bench.environment.pids[0])
-            assert "loadtests.serving.postgresql_server" in keeper.cmdline()
+            assert "loadtests.serving.databases.postgresql_server" in keeper.cmdline()
             children.extend([*keeper.children(recursive=True), psutil.Process(bench.generator.pid)])
             keeper.kill()
 

@@ -25,7 +25,7 @@ from loadtests.plan.redis_url import OWN_REDIS
 from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
-from loadtests.serving.postgresql import Databases, own_server
+from loadtests.serving.databases.postgresql import Databases, own_server
 from loadtests.serving.services.redis_databases import RedisDatabases, own_redis
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
