@@ -178,10 +178,10 @@ def test_a_worker_ends_when_its_parent_closes_the_pipe(redis_url: str, tmp_path:
         workers.stop()
 
 
-def test_a_worker_that_does_not_start_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_start_is_one_clear_error(redis_url: str, tmp_path: Path) -> None:
     arm = built_in_arms()[1].model_copy(update={"env": {"DUEL_APP_CACHE_SECONDS": "soon"}})
     with pytest.raises(ChildFailed, match="the worker of arm 'async' ended") as caught:
-        QueueWorkers.started(arm, "redis://127.0.0.1:9", lambda: None, tmp_path, ())
+        QueueWorkers.started(arm, redis_url, lambda: None, tmp_path, ())
     assert "DUEL_APP_CACHE_SECONDS='soon' is not float" in caught.value.cause
 
 
