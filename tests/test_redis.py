@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from loadtests.plan.redis_url import checked_redis
 from loadtests.records import Compared
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.inside.reading import read
 from loadtests.serving.server import Server
 from loadtests.serving.services import redis_databases
 from loadtests.serving.services.redis_databases import MARK, RedisDatabases, own_redis
@@ -34,7 +37,7 @@ from loadtests.serving.services.workers import QueueWorkers
 from loadtests.system.processes import Child
 from shared_models.settings import Settings
 from tests.commands import brisk_here, carried_out, duel_here
-from tests.conftest import CREATE, Opening, Talk, Variant, opened
+from tests.conftest import APPS, CREATE, Opening, Talk, Variant, opened
 from tests.serving import app, loaded, read_samples
 
 MAIL = {"recipient": "ada@example.org"}
@@ -209,6 +212,17 @@ def test_nothing_blocks_the_event_loop_of_the_async_twin(fresh: Opening, databas
 
     with fresh(Variant("async")) as settings:
         asyncio.run(conversation(replace(settings, redis=databases.url_of(databases.fresh()))))
+
+
+def test_clients_that_block_are_found_in_coroutines() -> None:
+    if not os.environ.get("CI"):
+        pytest.importorskip("celery")
+    queued = import_module("tests.apps.queued")
+    found = [read(function, APPS)["blocks"] for function in (queued.read_cached, queued.hand_over)]
+    assert [[one["name"] for one in each] for each in found] == [
+        ["redis.Redis.get"],
+        ["celery.Celery.send_task"],
+    ]
 
 
 def test_the_served_twins_give_equal_responses_to_the_fixed_requests(redis_url: str, tmp_path: Path) -> None:
@@ -387,6 +401,7 @@ def test_a_run_with_redis_records_that_and_not_the_password(redis_url: str, tmp_
     (where,) = (tmp_path / "runs").iterdir()
     run = RunDirectory(where).load()
     assert run.plan.redis
+    assert ", Redis " in (run.machine.database or "")
     assert run.answers_compared
     assert not any(trial.errors for trial in run.trials)
     for trial in run.trials:

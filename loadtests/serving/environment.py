@@ -158,8 +158,9 @@ class ServingEnvironment:
 
     @property
     def database_version(self) -> str:
-        """`SQLite 3.46.1` or `PostgreSQL 15.9`."""
-        return self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
+        """`SQLite 3.46.1` or `PostgreSQL 15.9`, and `, Redis 7.0.15` where there is one."""
+        found = self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
+        return f"{found}, {self.redis_databases.version}" if self.redis_databases else found
 
     def delays_given(self, stream: str) -> list[float]:
         """The delays that the slow service logged for `stream`, in seconds; removes them there. Raises

@@ -348,7 +348,7 @@ def hint_for(cause: str, arm: Arm, slow: bool) -> str:
     """What to do about a server that did not start, by its log and whether it was only `slow`."""
     if arm.python is not None and "Unknown option: -P" in cause:
         return "the interpreter must be Python 3.11 or later"
-    for package in ("granian", "hypercorn", "httpx2"):
+    for package in ("granian", "hypercorn", "httpx2", "redis", "celery", "arq"):
         if f"No module named '{package}'" in cause:
             return f"install {package} where {arm.python or 'duel'} looks for packages"
     for package in ("uvicorn", "anyio", "uvloop", "httptools"):

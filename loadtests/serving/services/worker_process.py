@@ -39,6 +39,7 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     if chosen.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [int(cpu) for cpu in chosen.cpus.split(",")])
+    os.nice(19)  # the load generator, on the same CPUs, must not wait for it
     go_with_parent()
     sys.argv[1:] = []
     runpy.run_module(chosen.module, run_name="__main__", alter_sys=True)
