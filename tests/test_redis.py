@@ -23,8 +23,8 @@ from loadtests.measure.answers.equality import check_equal
 from loadtests.measure.answers.questions import QUESTIONS
 from loadtests.measure.planning import planned
 from loadtests.plan.arms import built_in_arms
+from loadtests.plan.database_url import checked_redis
 from loadtests.plan.profiles import SERVICES
-from loadtests.plan.redis_url import checked_redis
 from loadtests.records import Compared
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.environment import ServingEnvironment

@@ -19,14 +19,13 @@ from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
-from loadtests.plan.database_url import checked
+from loadtests.plan.database_url import OWN_REDIS, checked, checked_redis
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.hybrids.proofs import with_proof
 from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, SERVICES, Profile
-from loadtests.plan.redis_url import OWN_REDIS, checked_redis
 from loadtests.plan.settings import RunSettings
 
 NOTHING: Mapping[str, Any] = {}

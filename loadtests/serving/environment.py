@@ -18,10 +18,9 @@ from urllib.request import urlopen
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
-from loadtests.plan.database_url import OWN
+from loadtests.plan.database_url import OWN, OWN_REDIS
 from loadtests.plan.options import NO_HOOKS, Hooks
 from loadtests.plan.profiles import BOOT_TIMEOUT
-from loadtests.plan.redis_url import OWN_REDIS
 from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
