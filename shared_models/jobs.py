@@ -12,7 +12,7 @@ AT_ONCE = 10
 """Jobs that a worker has in progress at once."""
 
 POLL = 0.01
-"""Seconds between two looks of ARQ's worker at the queue: its default of 0.5 allows 20 jobs per second."""
+"""ARQ's polling interval in seconds: its default of 0.5 allows 20 jobs per second."""
 
 SENT = "mails"
 """Key of the hash that counts the mails that were sent, by recipient."""

@@ -30,7 +30,7 @@ def broker_of(settings: Settings) -> Any:
 
     # Not as the current app: a process may have several, as the tests do.
     app = Celery(broker=settings.redis, set_as_current=False)
-    app.conf.task_ignore_result = True  # nobody asks for it
+    app.conf.task_ignore_result = True  # no one asks for it
     app.conf.broker_pool_limit = settings.queue_connections
     app.conf.broker_connection_retry_on_startup = True
     app.conf.worker_redirect_stdouts = False

@@ -146,7 +146,7 @@ def test_a_missing_post_is_404_and_is_not_kept(
 def test_a_job_that_is_handed_over_is_done_by_the_worker_beside_the_server_while_that_is_loaded(
     redis_url: str, tmp_path: Path, twin: str
 ) -> None:
-    """The mails are sent by another process, which stands still but while the arm is loaded."""
+    """The mails are sent by another process, which is stopped except while the arm is loaded."""
     arm = next(arm for arm in built_in_arms() if arm.name == twin)
     with (
         ServingEnvironment(tmp_path, {}, redis=redis_url) as environment,

@@ -62,7 +62,7 @@ def reservation_text(reservation: Reservation) -> str:
             return f"not measured: {refusal_text(refusal)}"
         case (
             ServerEnded() | RequestsFailed() | RequestsUnanswered() | Backlog() | FailsMore()
-            | MayFailMore() | DropsConnections() | BacklogPossible()
+            | MayFailMore() | DropsConnections() | BacklogPossible() | JobsPileUp()
         ):  # fmt: skip
             return failure_text(reservation)
         case SharedState():
@@ -201,7 +201,7 @@ def whole(endpoint: str) -> str:
     return endpoint or "all endpoints"
 
 
-def failure_text(failure: Failure | Blemish) -> str:
+def failure_text(failure: Failure | Blemish | JobsPileUp) -> str:
     """How an arm fails, or fails more than the other one."""
     match failure:
         case RequestsFailed(arm, part):
@@ -230,6 +230,12 @@ def failure_text(failure: Failure | Blemish) -> str:
             )
         case Backlog():
             return backlog_text(failure)
+        case JobsPileUp(arm, behind):
+            return (
+                f"{arm} hands over more jobs than its worker does: +{100 * behind:.0f} undone per 100 "
+                "responses; at this rate the queue grows without end: use more workers, or check a "
+                "sustainable rate (--rate)"
+            )
         case BacklogPossible(arm, worked):
             return (
                 f"{arm} was still working {units.duration(worked)} after its last response, and its CPU time "
@@ -316,8 +322,7 @@ def doubt_text(
     | Capped
     | UsersThink
     | PercentilesDisagree
-    | KeepsMore
-    | JobsPileUp,
+    | KeepsMore,
 ) -> str:
     """A doubt about a cell's rounds."""
     match doubt:
@@ -330,12 +335,6 @@ def doubt_text(
                 f"{arm} keeps about {units.figures(objects)} more objects per response than it frees: a "
                 "growing cache, or work left for later that no count shows; this throughput may not last: "
                 "check a sustainable rate (--rate), and its memory"
-            )
-        case JobsPileUp(arm, behind):
-            return (
-                f"{arm} hands over more jobs than its worker does: +{100 * behind:.0f} undone per 100 "
-                "responses; at this rate the queue grows without end: use more workers, or check a "
-                "sustainable rate (--rate)"
             )
         case NotNormal(lowest, highest, p):
             return (

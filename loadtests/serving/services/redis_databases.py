@@ -99,7 +99,7 @@ class RedisDatabases:
         """Jobs in a database that wait or are in progress, of Celery's usual queue and ARQ's together."""
         with lost_if_it_fails(), self.client(number) as client, client.pipeline() as asked:
             asked.llen("celery")
-            asked.hlen("unacked")  # taken by the worker, and not begun
+            asked.hlen("unacked")  # taken by the worker, and not in progress yet
             asked.zcard("arq:queue")
             return sum(asked.execute())
 
