@@ -60,7 +60,7 @@ def test_own_work_is_counted_once_although_a_server_is_a_child_of_ours_too() -> 
     assert start.server is not None
     served = end.server - start.server
     assert served > 0.0
-    # This process does next to nothing meanwhile, and the child goes on while it is read.
+    # This process does next to nothing meanwhile, and the child keeps working while it is read.
     assert worked(start.spent, end.spent) < 1.5 * served
 
 

@@ -53,7 +53,7 @@ class OwnServer:
     account: str | None = None
     """The account that runs it; None: ours."""
     stop: signal.Signals = signal.SIGTERM
-    """Asks it to end at once, whoever is connected."""
+    """Asks it to end at once, without waiting for its clients."""
 
 
 def keep(name: str, made: Callable[[Path], OwnServer]) -> None:
