@@ -1,3 +1,4 @@
+# Long: every scenario, each a class of its own.
 """The Locust users: one class per scenario. `locust -f loadtests/load/scenarios.py PostsRead` runs one.
 
 A scenario is a weighted mix of endpoints. No think time: users are a closed loop, which measures capacity.

@@ -23,7 +23,7 @@ MODULES: Mapping[str, str] = {
 """By app, the module that is its worker."""
 
 
-class Worker(Child):
+class QueueWorker(Child):
     """It has nothing to tidy up: its queue is flushed."""
 
     grace = 0.0
@@ -34,7 +34,7 @@ class QueueWorkers:
     disturb the next one."""
 
     def __init__(
-        self, workers: Sequence[Worker] = (), unfinished: Callable[[], int | None] = lambda: None
+        self, workers: Sequence[QueueWorker] = (), unfinished: Callable[[], int | None] = lambda: None
     ) -> None:
         self.workers = workers
         self.unfinished = unfinished
@@ -53,7 +53,7 @@ class QueueWorkers:
         env = {**OUR_PACKAGES, "DUEL_APP_REDIS": redis_url, **arm.env}
         found = cls(
             [
-                Worker(
+                QueueWorker(
                     f"the worker of arm {arm.name!r}",
                     [str(PROCESS), MODULES[app], *cpus_flag(cpus)],
                     logs / f"{arm.name}.worker.log",
