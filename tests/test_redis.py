@@ -219,10 +219,7 @@ def test_clients_that_block_are_found_in_coroutines() -> None:
         pytest.importorskip("celery")
     queued = import_module("tests.apps.queued")
     found = [read(function, APPS)["blocks"] for function in (queued.read_cached, queued.hand_over)]
-    assert [[one["name"] for one in each] for each in found] == [
-        ["redis.Redis.get"],
-        ["celery.Celery.send_task"],
-    ]
+    assert [one["what"] for each in found for one in each] == ["redis.Redis.get", "celery.Celery.send_task"]
 
 
 def test_the_served_twins_give_equal_responses_to_the_fixed_requests(redis_url: str, tmp_path: Path) -> None:
