@@ -67,6 +67,8 @@ class ServingEnvironment:
         self.files = UsedFiles()
         self.keeps = False
         """Whether the run records its modules and files."""
+        self.begun = False
+        """Whether there is a run, whose directory keeps the logs."""
         self.arms: Sequence[Arm] = ()
         """Those whose files can change: without a base's, which are a commit's."""
         self.placement = placement
@@ -140,7 +142,7 @@ class ServingEnvironment:
     def begin(self, run: Run, directory: Path) -> None:
         """Digest the files beside the arms' code, or continue from what the run's records in `directory`
         hold."""
-        checkout = self.checkout
+        checkout, self.begun = self.checkout, True
         self.arms = [arm for arm in run.plan.arms if checkout is None or arm.name not in checkout.arms]
         salt = run.sealed.salt if run.sealed is not None else ""
         self.keeps = not run.trials or run.files is not None
@@ -154,6 +156,10 @@ class ServingEnvironment:
         """What is known by now of the arms' modules and files: apps import more while they serve. Nothing
         where an earlier version began the run."""
         return {"sources": {**self.sources.digests}, "files": self.files.record} if self.keeps else {}
+
+    def place(self, log: Path) -> str:
+        """Where a log can be read, as the end of a sentence; "" for one that is removed in the end."""
+        return f" (from {log})" if self.begun else ""
 
     @property
     def database_version(self) -> str:
