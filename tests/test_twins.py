@@ -48,7 +48,6 @@ ALLOWED = {
     },
     "database.py": {
         "engine.sync_engine": "engine",
-        "aiosqlite": "pysqlite",
     },
     "jobs.py": {
         "asynccontextmanager": "contextmanager",
