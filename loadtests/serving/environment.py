@@ -164,7 +164,7 @@ class ServingEnvironment:
 
     @property
     def database_version(self) -> str:
-        """`SQLite 3.46.1`, `PostgreSQL 15.9` or `MariaDB 10.11.6`; with `, Redis 7.0.15` where there is one."""
+        """`SQLite 3.46.1`, `PostgreSQL 15.9` or `MariaDB 10.11.6`; with `, Redis 7.0.15` if there is one."""
         found = self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
         return f"{found}, {self.redis_databases.version}" if self.redis_databases else found
 
