@@ -253,7 +253,11 @@ def init(
     (arm,) = arms_of(settled.settings, [f"app={target}"])
     file = Path(settled.settings.locustfile or USERS)
     written = start(arm, target, settled.settings, file, Path("pyproject.toml"))
-    output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
+    output.say(
+        started_text(
+            target, file, written.loaded, written.left, written.account, written.settings, written.project
+        )
+    )
 
 
 @verb("answers", json=True)
@@ -304,7 +308,7 @@ def export(
     deliver(path, format or [Format("baseline")], out or ["-"], against, margin, allow or ())
 
 
-@verb("app-dir", "database")
+@verb("app-dir", "database", "redis", "redis-url")
 def serve(
     settled: Settled,
     arm: Annotated[
@@ -320,7 +324,8 @@ def serve(
 
     (chosen,) = arms_of(settled.settings, [arm])
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
-    raise typer.Exit(serve_alone(chosen, host, port, building.database(settled.settings)))
+    database, redis = building.database(settled.settings), building.redis(settled.settings)
+    raise typer.Exit(serve_alone(chosen, host, port, database, redis))
 
 
 @verb(name="list")
@@ -332,11 +337,11 @@ def list_(output: "Output") -> None:
     show_catalogue(output.results, known_scenarios()["scenarios"])
 
 
-@verb("arm", "app-dir", "database")
+@verb("arm", "app-dir", "database", "redis", "redis-url")
 def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
-    """Check whether this machine and these arms are fit to be measured."""
+    """Check whether this machine and these arms are fit to be measured. Exit 5 if the machine is busy."""
     from loadtests.measure.planning import arms_of
-    from loadtests.measure.preflight import examine
+    from loadtests.measure.preflight import check_quiet, examine
     from loadtests.plan import building
     from reports.render import listings
 
@@ -345,6 +350,8 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_arms(output.results, arms, found.compared, found.in_force)
+    check_quiet(found)
+    output.say("the machine is quiet enough")
 
 
 @verb("app-dir", "locustfile", "locust-arg", "python", json=True)

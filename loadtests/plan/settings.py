@@ -161,7 +161,16 @@ class RunSettings:
         "alike", renewable=True,
     )  # fmt: skip
     database: str = setting(
-        "sqlite, postgresql (a temporary server) or postgresql://…", "URL", "sqlite",
+        "sqlite, postgresql or mysql (temporary servers), or the URL of a server: postgresql://…, mysql://…",
+        "URL", "sqlite",
+        show=database_without_secrets, renewable=True,
+    )  # fmt: skip
+    redis: bool = setting(
+        "Start a temporary Redis server, which the scenarios that need one are measured with", "", False,
+        read=switch, show=yes_or_no, renewable=True,
+    )  # fmt: skip
+    redis_url: str | None = setting(
+        "Use the empty databases of this Redis server on this machine instead: redis://…", "URL",
         show=database_without_secrets, renewable=True,
     )  # fmt: skip
     canary: str | None = setting(

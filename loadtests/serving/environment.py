@@ -18,13 +18,15 @@ from urllib.request import urlopen
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
-from loadtests.plan.database_url import OWN
+from loadtests.plan.database_url import OWN_REDIS, SERVERS, server_backend
 from loadtests.plan.options import NO_HOOKS, Hooks
 from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
-from loadtests.serving.postgresql import Databases, own_server
+from loadtests.serving.databases.run_databases import Databases
+from loadtests.serving.databases.servers import databases, own_server
+from loadtests.serving.services.redis_databases import RedisDatabases, own_redis
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
@@ -35,8 +37,9 @@ from loadtests.system.scratch import OWNER, owner, remove_left_behind
 class ServingEnvironment:
     """What all servers of a run share: the seeded data, of which each gets a copy, and the slow service.
 
-    `database` as `--database` has it: None for SQLite, `postgresql` for a server that is started for the
-    run, or the URL of one.
+    `database` as `--database` has it: None for SQLite, `postgresql` or `mysql` for a server that is started
+    for the run, or the URL of one. `redis`: None, OWN_REDIS for a server that is started for the run, or
+    the URL of one.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ServingEnvironment:
         logs: Path,
         placement: Placement,
         database: str | None = None,
+        redis: str | None = None,
         *,
         hooks: Hooks = NO_HOOKS,
         allow_remote: bool = False,
@@ -64,15 +68,19 @@ class ServingEnvironment:
         self.files = UsedFiles()
         self.keeps = False
         """Whether the run records its modules and files."""
+        self.begun = False
+        """Whether there is a run, whose directory keeps the logs."""
         self.arms: Sequence[Arm] = ()
         """Those whose files can change: without a base's, which are a commit's."""
         self.placement = placement
         self.database = database
         self.databases: Databases | None = None
+        self.redis = redis
+        self.redis_databases: RedisDatabases | None = None
         self.pids: list[int] = []
         """Other processes than the servers whose CPU time is ours; see `all_known`."""
         self.all_known = True
-        """False where the database's processes cannot be distinguished from foreign ones."""
+        """False where those of a database or of Redis cannot be distinguished from foreign ones."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -89,6 +97,8 @@ class ServingEnvironment:
             self.seeded = self.scratch / "seeded"
             if self.database is not None:
                 self.open_databases(self.database, opening)
+            if self.redis is not None:
+                self.open_redis(self.redis, opening)
             seed(self.seeded, self.databases)
             slow = Arm(name="slow-service", app="loadtests.serving.slow_service:create_app")
             arguments = serve_arguments(slow, self.placement.get("others", ()))
@@ -106,21 +116,34 @@ class ServingEnvironment:
 
     def open_databases(self, database: str, opening: ExitStack) -> None:
         """The databases of the run, on the server that was given or on one started for it."""
-        if database == OWN:
+        if database in SERVERS:
             cpus = self.placement.get("others", ())
-            url, keeper = opening.enter_context(own_server(self.logs, cpus))
-            self.databases = opening.enter_context(Databases(url))
+            url, keeper = opening.enter_context(own_server(server_backend(database), self.logs, cpus))
+            self.databases = opening.enter_context(databases(url))
             self.pids.append(keeper.pid)
             return
-        self.databases = opening.enter_context(Databases(database))
+        self.databases = opening.enter_context(databases(database))
         server = self.databases.server_pid()
         self.all_known = server is not None
+        self.pids += [server] if server is not None else []
+
+    def open_redis(self, redis: str, opening: ExitStack) -> None:
+        """The Redis databases of the run, on the server that was given or on one started for it."""
+        if redis == OWN_REDIS:
+            cpus = self.placement.get("others", ())
+            url, keeper = opening.enter_context(own_redis(self.logs, cpus))
+            self.redis_databases = opening.enter_context(RedisDatabases(url))
+            self.pids.append(keeper.pid)
+            return
+        self.redis_databases = opening.enter_context(RedisDatabases(redis))
+        server = self.redis_databases.server_pid()
+        self.all_known = self.all_known and server is not None
         self.pids += [server] if server is not None else []
 
     def begin(self, run: Run, directory: Path) -> None:
         """Digest the files beside the arms' code, or continue from what the run's records in `directory`
         hold."""
-        checkout = self.checkout
+        checkout, self.begun = self.checkout, True
         self.arms = [arm for arm in run.plan.arms if checkout is None or arm.name not in checkout.arms]
         salt = run.sealed.salt if run.sealed is not None else ""
         self.keeps = not run.trials or run.files is not None
@@ -135,10 +158,15 @@ class ServingEnvironment:
         where an earlier version began the run."""
         return {"sources": {**self.sources.digests}, "files": self.files.record} if self.keeps else {}
 
+    def place(self, log: Path) -> str:
+        """Where a log can be read, as the end of a sentence; "" for one that is removed in the end."""
+        return f" (from {log})" if self.begun else ""
+
     @property
     def database_version(self) -> str:
-        """`SQLite 3.46.1` or `PostgreSQL 15.9`."""
-        return self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
+        """`SQLite 3.46.1`, `PostgreSQL 15.9` or `MariaDB 10.11.6`; with `, Redis 7.0.15` if there is one."""
+        found = self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
+        return f"{found}, {self.redis_databases.version}" if self.redis_databases else found
 
     def delays_given(self, stream: str) -> list[float]:
         """The delays that the slow service logged for `stream`, in seconds; removes them there. Raises

@@ -28,7 +28,7 @@ from reports.analysis.reservations import (
     ended_servers,
     failure_rate,
     failures,
-    keepers,
+    left_over,
     missing,
     one_core,
     resent_part,
@@ -163,7 +163,7 @@ def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdic
         if (pile := backlog(run, name, several, wholes[name])) is not None
     }
     beside = [*thinking, *canary_failures(readings, trials), *shared_state(run, trials, wholes)]
-    beside += keepers(wholes, piles)
+    beside += left_over(trials, wholes, piles)
     tried = {name: pairs.every(place) for place, name in enumerate(trials)} if pairs.tried.spoilt else {}
     # That a server ended, or failed most requests, is certain, however the rounds were disturbed.
     certain = {**gross_failures(tried, readings), **ended_servers(run, cell, list(trials))}
@@ -245,10 +245,11 @@ def with_degrees(run: Run, verdict: Verdict, pairs: Pairs, readings: Readings) -
 
 def counted(trial: Trial, reading: Reading) -> tuple[int, int]:
     """A trial's failed requests, and all. A trial without any counts as one that failed, unless the server
-    lived and none was due."""
+    lived and none was due, as with users who had all ended by themselves."""
     if reading.requests:
         return reading.counts
-    due = trial.ended is not None or not (trial.thinks or trial.arrivals == 0)
+    idle = trial.thinks or trial.arrivals == 0 or trial.left == trial.cell.load.users
+    due = trial.ended is not None or not idle
     return int(due), 1
 
 
@@ -310,9 +311,9 @@ def judge(
     spots = blemishes(seen, trials, piles, alpha)
     # A failing arm's verdict says so already.
     doubts += [spot for arm, several in spots.items() if arm not in failing for spot in several]
+    apart = () if explained(apart, tuple(failing)) else apart  # errors are no answers of another kind
     doubts += apart
-    judged = word != "invalid" and cell.key not in run.refused
-    if apart and judged and must_be_alike(plan) and not explained(apart, tuple(failing)):
+    if apart and must_be_alike(plan) and word != "invalid" and cell.key not in run.refused:
         # Not even the ratio: it would compare two different things.
         word, found = "different", replace(found, differences=(), interval=None)
         doubts = [*apart, *failing.values()]

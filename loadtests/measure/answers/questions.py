@@ -21,6 +21,8 @@ class Question:
     """Sent as `file` in a form, in place of a body."""
     messages: tuple[str, ...] = ()
     """Sent over a WebSocket, one after the answer to the other, where the method is WEBSOCKET."""
+    bearer: str | None = None
+    """A token to send."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body is not None else "")
@@ -102,6 +104,12 @@ QUESTIONS: Sequence[Question] = (
     Question(SOCKET, "/plumbing/websocket?seconds=0.001", messages=("Is it late?", "And now?", "")),
     Question(SOCKET, "/plumbing/websocket?seconds=-1", messages=("Is it late?",)),
     Question("GET", "/plumbing/list-plain?limit=3"),
+    Question("GET", "/services/cached/77"),
+    Question("GET", "/services/cached/77"),
+    Question("GET", "/services/cached/999999"),
+    Question("GET", "/services/cached/seven"),
+    Question("POST", "/services/enqueue", {"recipient": "reader@example.org"}),
+    Question("POST", "/services/enqueue", {"recipient": "nowhere"}),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from loadtests.plan.database_url import SERVERS, Backend
 from loadtests.records import Apart
 from reports.advice.caveats import (
     AheadUnobserved,
@@ -26,6 +27,7 @@ from reports.advice.caveats import (
     SharedCpus,
     ThreadsOverruled,
     ThresholdsSkipped,
+    WorkersBeside,
 )
 from reports.wording import units
 from reports.wording.faults import faults_text
@@ -57,6 +59,12 @@ def caveat_text(caveat: Caveat) -> str:
             return (
                 f"{names}: jobs handed to other processes were not observed; if they pile up there, the "
                 "throughput would not last: watch the length of the queue"
+            )
+        case WorkersBeside(cpus):
+            used = " and ".join(f"{arm}'s {units.figures(share)}" for arm, share in cpus)
+            return (
+                f"jobs were done by workers beside the servers, on other CPUs where there are any: {used} of "
+                "a CPU; it is in no figure of an arm's cost"
             )
         case ThresholdsSkipped(keys):
             return f"not judged, since this run does not measure it: {listed([f'`{key}`' for key in keys])}"
@@ -158,16 +166,16 @@ def rows_text(caveat: RowsApart) -> str:
     return f"{caveat.scenario}: {'; '.join(parts)}"
 
 
-def database_text(database: str) -> str:
+def database_text(database: Backend) -> str:
     """To which databases the verdicts do not carry over."""
     if database == "sqlite":
         return (
             "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on "
-            "database endpoints do not carry over to PostgreSQL (see --database)"
+            "database endpoints do not carry over to PostgreSQL or MySQL (see --database)"
         )
     return (
-        "PostgreSQL ran on this machine beside the load generator: a separate server, farther away, "
-        "would make both styles wait longer"
+        f"{SERVERS[database].title} ran on this machine beside the load generator: a separate server, "
+        "farther away, would make both styles wait longer"
     )
 
 
