@@ -25,7 +25,7 @@ INHERITED = (
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER")
 """Variables that complete a database's URL."""
 
-PER_SERVER = ("DUEL_APP_DATA", "DUEL_APP_UPSTREAM", "DUEL_APP_DATABASE")
+PER_SERVER = ("DUEL_APP_DATA", "DUEL_APP_UPSTREAM", "DUEL_APP_DATABASE", "DUEL_APP_REDIS")
 """Variables that every server gets values of its own for."""
 
 DIGITS = 6
@@ -59,6 +59,8 @@ class RunOptions:
     """Whether to wait for the end of another measurement."""
     locust_args: Sequence[str] = ()
     """The words of the locustfile's own options, which may hold a password."""
+    redis: str | None = None
+    """A Redis server for the twins, as ServingEnvironment takes it; its URL may hold a password."""
 
     @property
     def in_turn(self) -> Self:
@@ -128,6 +130,7 @@ def unrecorded(
     name them."""
     values = {
         "--database": options.database or "",
+        "--redis-url": options.redis or "",
         "--before-trial": "\0".join(options.hooks.before_trial),
         "--after-trial": "\0".join(options.hooks.after_trial),
         "--locust-arg": "\0".join(options.locust_args),

@@ -14,7 +14,7 @@ from loadtests.plan.capacity.target import CapacityGoal
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.database_url import EMBEDDED, Backend
 from loadtests.plan.fields import Frozen, Line, Name, Positive
-from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES
+from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES, QUEUED
 from loadtests.plan.request import LONGEST
 
 BLOCK = 2
@@ -83,6 +83,8 @@ class Plan(Frozen):
     """Load generator processes."""
     database: Backend = EMBEDDED
     """What the twin apps keep their data in. Its URL is not part of the plan, since it may be secret."""
+    redis: bool = False
+    """Whether the twin apps have a Redis database."""
     warmup: Positive
     """Minimum warm-up of a trial in seconds."""
     window: Positive
@@ -167,10 +169,12 @@ class Plan(Frozen):
         """Whether a trial of this plan may have this cell: one of its own, or any lower rate of a search."""
         if self.capacity is None:
             return cell in self.cells
-        rates = [one.load.rate for one in self.cells if one.scenario == cell.scenario]
-        return cell.load.rate is not None and cell.load.rate <= max(
-            (rate or 0.0 for rate in rates), default=0.0
-        )
+        rates = [one.load.level for one in self.cells if one.scenario == cell.scenario]
+        return cell.load.rate is not None and any(cell.load.rate <= rate for rate in rates)
+
+    def hands_over(self, scenario: str) -> bool:
+        """Whether its requests may hand jobs to a queue, which workers do."""
+        return self.redis and (self.locustfile is not None or scenario in QUEUED)
 
     @property
     def fixed(self) -> bool:
