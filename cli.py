@@ -360,7 +360,7 @@ def export(
     deliver(path, format or [Format("baseline")], out or ["-"], against, margin, allow or ())
 
 
-@verb("app-dir", "database", "redis", "redis-url")
+@verb("app-dir", "python", "database", "redis", "redis-url")
 def serve(
     settled: Settled,
     arm: Annotated[
@@ -389,7 +389,7 @@ def list_(output: "Output") -> None:
     show_catalogue(output.results, known_scenarios()["scenarios"])
 
 
-@verb("arm", "app-dir", "database", "redis", "redis-url")
+@verb("arm", "app-dir", "python", "database", "redis", "redis-url")
 def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     """Check whether this machine and these arms are fit to be measured. Exit 5 if the machine is busy."""
     from loadtests.measure.planning import arms_of

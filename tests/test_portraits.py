@@ -15,6 +15,7 @@ from loadtests.records import Cell, InForce
 from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
+from reports.export.cases import of_run
 from reports.render import report_directory, terminal
 from reports.runs import check_thresholds
 from reports.wording.advice.portraits import next_text
@@ -79,6 +80,19 @@ def test_an_only_arm_whose_generator_was_busy_is_invalid(tmp_path: Path) -> None
     assert found.portraits[0].word == "invalid"
     assert exit_code(outcomes_of(found)) == Exit.INVALID
     assert json.loads(report_directory.as_json(found))["valid"] is False
+
+
+def test_an_only_arms_cells_are_cases_of_its_ci_job(tmp_path: Path) -> None:
+    """An export without cases looks like a job that has measured nothing, and passes."""
+    scripts = {"quick": Scripted(requests=1000), "busy": Scripted(generator_cpu=0.97)}
+    plan = scripted.plan(["app"], [("quick", 8), ("busy", 8)], 4)
+    run, directory = scripted.run(tmp_path, plan, lambda _, cell, __: scripts[cell.scenario])
+    exported = of_run(conclude(run, Readings(directory)))
+    assert [(case.group, case.name, case.outcome) for case in exported.cases] == [
+        ("app by itself", "busy at 8 users", "invalid"),
+        ("app by itself", "quick at 8 users", "pass"),
+    ]
+    assert exported.outcome == "invalid"
 
 
 def test_a_log_in_before_the_windows_makes_no_mix(tmp_path: Path) -> None:

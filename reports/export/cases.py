@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from loadtests.records import Run
+from loadtests.records import Cell, Run
+from reports.advice.portraits import Portrait, PortraitWord
 from reports.analysis.thresholds import ThresholdWord
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.gate.comparison import Comparison
 from reports.gate.findings import WORST_FIRST, worst
+from reports.wording.advice.portraits import headline
 from reports.wording.failures import lines_of_cell
 from reports.wording.gates import changes
 from reports.wording.gates.notes import gate_headline
@@ -23,6 +25,13 @@ OF_THRESHOLDS: Mapping[ThresholdWord, Outcome] = {
     "met": "pass",
     "missed": "regression",
     "inconclusive": "inconclusive",
+}
+
+OF_PORTRAITS: Mapping[PortraitWord, Outcome] = {
+    "measured": "pass",
+    "failing": "pass",
+    "inconclusive": "inconclusive",
+    "invalid": "invalid",
 }
 
 
@@ -42,7 +51,7 @@ class Case:
     failed: tuple[str, ...] = ()
     """The kinds of failed requests in its cell, a line each."""
     verdict: Verdict | None = None
-    """What it was made from; None of thresholds and comparisons."""
+    """What it was made from; None of thresholds, comparisons and an arm by itself."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +73,22 @@ class Gate:
 
 
 def of_run(conclusions: Conclusions) -> Gate:
-    """A run's cells and thresholds. In a gate, cells can fail; in a run that asks which arm is faster, only
-    thresholds can."""
+    """A run's cells and thresholds. In a gate, cells can fail; in a run that asks which arm is faster, or
+    what one arm does by itself, only thresholds can."""
     run = conclusions.run
     judged = conclusions.outcomes or [plain(verdict) for verdict in conclusions.cases]
     cases = [
         Case(
             f"{verdict.arm} against {verdict.reference}", case_name(verdict), word, line,
             # Of a mixture, its own case has the time and the failures of all its endpoints.
-            loaded(run, verdict) if verdict.primary else 0.0,
+            load_on(run, verdict.cell, (verdict.reference, verdict.arm)) if verdict.primary else 0.0,
             lines_of_cell(conclusions.failure_kinds, verdict.cell, (verdict.reference, verdict.arm))
             if verdict.primary else (),
             verdict,
         )
         for verdict, word, line in zip(conclusions.cases, judged, sentences(conclusions), strict=True)
     ]  # fmt: skip
+    cases += [alone(conclusions, portrait) for portrait in conclusions.portraits]
     for one in conclusions.judgements:
         name = f"{one.threshold.text}: {one.cell}, {one.arm}"
         kinds = lines_of_cell(conclusions.failure_kinds, one.cell, (one.arm,))
@@ -86,11 +96,18 @@ def of_run(conclusions: Conclusions) -> Gate:
     return gate(f"run {run.id}", cases, unlike_lines(run, conclusions.primaries))
 
 
-def loaded(run: Run, verdict: Verdict) -> float:
-    """Seconds of load on both arms of a verdict, in all rounds."""
-    return sum(
-        trial.seconds for arm in (verdict.reference, verdict.arm) for trial in run.of(verdict.cell, arm)
-    )
+def alone(conclusions: Conclusions, portrait: Portrait) -> Case:
+    """A cell of the only arm of a run."""
+    cell, arm = portrait.cell, portrait.arm
+    return Case(
+        f"{arm} by itself", str(cell), OF_PORTRAITS[portrait.word], headline(portrait, conclusions.run.plan),
+        load_on(conclusions.run, cell, (arm,)), lines_of_cell(conclusions.failure_kinds, cell, (arm,)),
+    )  # fmt: skip
+
+
+def load_on(run: Run, cell: Cell, arms: Sequence[str]) -> float:
+    """Seconds of load on arms in a cell, in all rounds."""
+    return sum(trial.seconds for arm in arms for trial in run.of(cell, arm))
 
 
 def of_comparison(comparison: Comparison) -> Gate:
