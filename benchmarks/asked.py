@@ -188,8 +188,8 @@ QUESTIONS: tuple[Topic, ...] = (
         scenarios=("posts.list", "posts.list-plain"),
         answer="Too little to show here: `def` serves 232 requests/s of 50 posts with validation and 228 "
         "without, each for 5.0 ms of CPU time; loading the posts by the ORM dominates.",
-        unless="The comparison is rough: the two routes are two cells, not paired in time, and as `async def` the "
-        "plain one even served less (230 against 282).",
+        unless="The comparison is rough: the two routes are two cells, not paired in time, and as `async "
+        "def` the plain one even served less (230 against 282).",
     ),
     Topic(
         title="uvloop or asyncio?",

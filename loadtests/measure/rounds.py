@@ -70,7 +70,7 @@ def carry_out(
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and re-raises. Raises
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
-    check_reachable(run.plan, options.allow_remote)
+    check_reachable(run.plan, options)
     check_connections(run.plan)
     run = sealed(run, options)
     if not run.trials:
@@ -87,6 +87,7 @@ def carry_out(
         bench.environment.begin(run, directory.path)
         bench.names.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
+        run = run.model_copy(update={"workers": bench.gather(watcher)})
         run = prepared(run, bench, watcher)
         return Rounds(run, directory, bench, decided, watcher, began).carry_out()
 

@@ -27,6 +27,7 @@ from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, Profile
 from loadtests.plan.settings import RunSettings
+from loadtests.plan.workers.access import MasterAddress, shared_secret
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -71,7 +72,14 @@ def build_plan(
 def run_options(settings: RunSettings, allow_remote: bool = False, wait: bool = False) -> RunOptions:
     """What a run needs besides its plan. Raises PlanError."""
     hooks = Hooks(settings.before_trial, settings.after_trial)
-    return RunOptions(database(settings), hooks, allow_remote, wait, settings.locust_arg)
+    listen = None
+    if settings.listen is not None:
+        listen = MasterAddress.parse(settings.listen, "--listen")
+        listen.check("--listen", allow_remote)
+        shared_secret(settings.secret_file, os.environ)
+    return RunOptions(
+        database(settings), hooks, allow_remote, wait, settings.locust_arg, listen, settings.secret_file
+    )
 
 
 def profile_of(settings: RunSettings) -> Profile:

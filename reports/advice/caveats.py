@@ -41,6 +41,14 @@ class ExternalServers:
 
 
 @dataclass(frozen=True)
+class LoadFromElsewhere:
+    """Generators on other machines made the load."""
+
+    workers: tuple[tuple[str, int], ...]
+    """Name of each host, and how many ran there."""
+
+
+@dataclass(frozen=True)
 class HeavyClient:
     """A scenario whose client is expensive enough to distort the measurement."""
 
@@ -187,6 +195,7 @@ class ThresholdsSkipped:
 Caveat = (
     RunInterrupted
     | ExternalServers
+    | LoadFromElsewhere
     | HandsWorkOn
     | AheadUnobserved
     | HeavyClient
@@ -212,6 +221,8 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
     seen: list[Caveat] = []
     if not run.complete:
         seen.append(RunInterrupted())
+    if run.workers:
+        seen.append(LoadFromElsewhere(tuple(Counter(one.host for one in run.workers).items())))
     seen += [*external_servers(run), *unobserved_work(run, found), *heavy_clients(run, found)]
     seen += [
         *few_rounds(found),

@@ -16,6 +16,7 @@ from reports.advice.caveats import (
     GeneratorHeldUp,
     HandsWorkOn,
     HeavyClient,
+    LoadFromElsewhere,
     LoadsNotHeeded,
     ManyNames,
     NoProcessFigures,
@@ -52,6 +53,12 @@ def caveat_text(caveat: Caveat) -> str:
             return "this run was interrupted: the results rest on the rounds that were finished"
         case ExternalServers():
             return external_text(caveat)
+        case LoadFromElsewhere(workers):
+            hosts = listed([host if number == 1 else f"{host} (×{number})" for host, number in workers])
+            return (
+                f"the load came from {hosts}: response times include the network, other work was watched for "
+                "on the run's own machine only, and the generators' maximum rate is not known (docs/scale.md)"
+            )
         case HandsWorkOn(packages):
             names = " and ".join(f"{arm} ({package})" for arm, package in packages)
             return (
