@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -159,8 +160,9 @@ def test_an_arm_that_dies_in_every_second_launch_is_failing_and_none_of_that_is_
 def test_the_work_of_a_server_that_ended_is_neither_negative_nor_foreign(after: float | None) -> None:
     """It took 1.5 seconds to boot, and nothing else ran: an error here would hide a failing arm."""
     clocks = Clocks([])
-    start = ClockReading(at=0.0, host=(10.0, 0.0, 8.0), ours={1: 2.0}, server=1.5)
-    end = ClockReading(at=1.0, host=(12.0, 0.0, 9.5), ours={1: 2.5}, server=after)
+    spent = {(1, 0.0): (2.0, 0.0), (2, 0.0): (1.5, 0.0)}
+    start = ClockReading(at=0.0, host=(10.0, 0.0, 8.0), ours={1: 3.5}, server=1.5, spent=spent)
+    end = replace(start, at=1.0, host=(12.0, 0.0, 9.5), server=after, spent={(1, 0.0): (2.5, 0.0)})
     use = clocks.between(start, end)
     assert use.server_cpu is None
     assert use.host_foreign is None

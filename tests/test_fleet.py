@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from loadtests.load.fleet.clocks import ClockOffset, Ping
+from loadtests.load.fleet.clocks import ClockOffset, RoundTrip
 from loadtests.measure.generator import GeneratorOptions, expect, generator
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.request import Inquiry
@@ -170,7 +170,7 @@ def test_names_that_generators_number_differently_are_merged(tmp_path: Path) -> 
 
 def test_the_clock_of_another_host_is_compared_by_the_fastest_answer() -> None:
     """The other clock is 100 s ahead; two answers were delayed by 40 ms on one of their ways."""
-    pings = [Ping(1.00, 101.001, 1.042), Ping(2.0, 102.001, 2.002), Ping(3.00, 103.041, 3.042)]
+    pings = [RoundTrip(1.00, 101.001, 1.042), RoundTrip(2.0, 102.001, 2.002), RoundTrip(3.00, 103.041, 3.042)]
     found = ClockOffset.of(pings)
     assert found.error == pytest.approx(0.001)
     assert found.seconds == pytest.approx(100.0, abs=found.error)
@@ -178,8 +178,8 @@ def test_the_clock_of_another_host_is_compared_by_the_fastest_answer() -> None:
 
 def test_clocks_that_agree_within_their_error_are_one() -> None:
     """Processes of one host share its clock: their windows must not be moved by what a message took."""
-    assert ClockOffset.of([Ping(1.0, 1.0004, 1.001)]).seconds == 0.0
-    assert ClockOffset.of([Ping(1.0, 1.0016, 1.001)]).seconds == pytest.approx(0.0011)
+    assert ClockOffset.of([RoundTrip(1.0, 1.0004, 1.001)]).seconds == 0.0
+    assert ClockOffset.of([RoundTrip(1.0, 1.0016, 1.001)]).seconds == pytest.approx(0.0011)
 
 
 def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> None:

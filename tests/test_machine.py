@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.system import suitability
-from loadtests.system.accounting import Clocks
+from loadtests.system.accounting import Clocks, worked
 
 ORPHAN = (
     "import os, sys\n"
@@ -43,6 +43,34 @@ def test_foreign_work_is_detected_and_own_work_is_not() -> None:
     assert child.pid not in pids
     assert seen is not None
     assert seen > 0.2
+
+
+def test_own_work_is_counted_once_although_a_server_is_a_child_of_ours_too() -> None:
+    """Counted twice, it would hide as much work of other programs."""
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        clocks = Clocks([child.pid])
+        start = clocks.read(child.pid)
+        time.sleep(0.5)
+        end = clocks.read(child.pid)
+    finally:
+        child.kill()
+        child.wait()
+    assert end.server is not None
+    assert start.server is not None
+    served = end.server - start.server
+    assert served > 0.0
+    # This process does next to nothing meanwhile, and the child goes on while it is read.
+    assert worked(start.spent, end.spent) < 1.5 * served
+
+
+def test_the_life_of_a_process_that_ended_is_not_another_programs_work() -> None:
+    """Of a child with 72 s behind it that init adopts, nothing is left in the sum of ours."""
+    us, child = (1, 0.0), (2, 0.0)
+    start = {us: (5.0, 0.0), child: (72.0, 0.0)}
+    assert worked(start, {us: (5.25, 0.0)}) == pytest.approx(0.25)
+    # One that we wait for hands on what it did since, and what it had done before.
+    assert worked(start, {us: (5.25, 72.5)}) == pytest.approx(0.75)
 
 
 def started_orphan() -> int:

@@ -111,11 +111,17 @@ def running(words: Sequence[str], **environment: str) -> Iterator[subprocess.Pop
     try:
         yield process
     finally:
-        family = [process, *children(process.pid)]
-        for one in reversed(family):
-            with suppress(psutil.Error, OSError):
+        for one in children(process.pid):
+            with suppress(psutil.Error):
                 one.terminate()
+        process.terminate()
         process.communicate()
+
+
+def kill(pid: int) -> None:
+    """Kill a worker's processes, and not what it was started with."""
+    for one in children(pid):
+        one.kill()
 
 
 def children(pid: int) -> list[psutil.Process]:
@@ -227,7 +233,7 @@ def test_a_killed_worker_and_a_cut_network_spoil_their_trial_and_no_other(
         first = opened.enter_context(joining(hosts, OTHER, tmp_path, secret))
         assert expect(lead, "joined", OWN_BOOT)["offset"] == 0.0
 
-        facts = tried(lead, url, tmp_path, lambda: [one.kill() for one in children(first.pid)], window=0.5)
+        facts = tried(lead, url, tmp_path, lambda: kill(first.pid), window=0.5)
         assert facts["lost"] == 1
 
         spare = opened.enter_context(joining(hosts, WORKER, tmp_path, secret))

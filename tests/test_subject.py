@@ -29,7 +29,7 @@ from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
-from loadtests.system.accounting import cpu_seconds
+from loadtests.system.accounting import Clocks
 from loadtests.system.processes import OWN_BOOT, Child
 from reports.analysis.readings import Readings, read
 from reports.analysis.reservations import RequestsUnanswered, ServerEnded, failures
@@ -222,9 +222,9 @@ def test_an_external_server_that_is_gone_is_a_result_of_its_arm(
 def test_work_of_children_that_have_ended_is_still_the_servers(environment: ServingEnvironment) -> None:
     """An app that starts a process per request: its work was taken for that of a foreign program."""
     with Server(app("spawning"), environment, "s.c") as server:
-        before = cpu_seconds(server.pid)
+        before = Clocks([]).read(server.pid).server
         spent = float(get(server.url))
-        after = cpu_seconds(server.pid)
+        after = Clocks([]).read(server.pid).server
     assert before is not None
     assert after is not None
     assert spent > 0.05

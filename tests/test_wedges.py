@@ -59,8 +59,9 @@ async def failures(path: str, in_flight: int) -> int:
 )
 def test_a_route_wedges_exactly_where_advice_says_so(anatomy: Anatomy, path: str, wedges: bool) -> None:
     assert (path in wedged(anatomy, BOUND)) == wedges
-    # At the bound it takes the worst order of events: it comes in nearly every try.
-    tries = 5 if wedges else 1
+    # At the bound it takes the worst order of events: on an idle machine it comes in nearly every try, on a
+    # busy one in the long run. A try in which nothing wedges takes milliseconds.
+    tries = 100 if wedges else 1
     assert any(asyncio.run(failures(path, BOUND)) for _ in range(tries)) == wedges
 
 

@@ -16,6 +16,8 @@ import pytest
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.generator import GeneratorOptions, expect, generator
 from loadtests.measure.workers import refusal
+from loadtests.plan.building import build_plan
+from loadtests.plan.settings import RunSettings
 from loadtests.plan.workers.access import MasterAddress, shared_secret
 from loadtests.records import WorkerHost
 from loadtests.records.directory import RunDirectory
@@ -186,6 +188,12 @@ def test_a_run_that_cannot_listen_is_one_clear_error(
     done = brisk_here("run", *SHORT, "--dry-run", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_run_with_workers_ends_without_a_proof() -> None:
+    """They leave when its rounds are over."""
+    assert build_plan(RunSettings()).proof_time is not None
+    assert build_plan(RunSettings(listen="127.0.0.1")).proof_time is None
 
 
 def test_arms_that_workers_elsewhere_cannot_reach_are_refused(tmp_path: Path, secret: Path) -> None:

@@ -21,9 +21,9 @@ LONGEST = 86_400.0
 def make_load(
     address: MasterAddress, options: GeneratorOptions, told: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Make load for the run that listens at an address, until it is over. `told` hears `joined` and `silent`,
-    the latter where the run is looked for again. Raises PlanError, and ChildFailed where there is no such run
-    within five minutes, or it refuses this worker."""
+    """Make load for the run that listens at an address, until it is over. `told` is called with `joined` and
+    `silent`, the latter where the run is looked for again. Raises PlanError, and ChildFailed where there is
+    no such run within five minutes, or it refuses this worker."""
     address.check("--master", options.allow_remote)
     shared_secret(options.secret_file, os.environ)
     allow_connections()

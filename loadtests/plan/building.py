@@ -66,7 +66,9 @@ def build_plan(
         check_users(values["arms"])
     values |= rounds(settings, profile)
     made = validated(Plan, values, "the plan")
-    return made if settings.no_prove else with_proof(made, profile.proof_time)
+    # Workers on other machines leave when the rounds are over.
+    alone = settings.no_prove or settings.listen is not None
+    return made if alone else with_proof(made, profile.proof_time)
 
 
 def run_options(settings: RunSettings, allow_remote: bool = False, wait: bool = False) -> RunOptions:

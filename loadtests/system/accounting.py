@@ -22,6 +22,11 @@ def host_times() -> Any:
         return None
 
 
+Spent = Mapping[tuple[int, float], tuple[float, float]]
+"""CPU seconds by process (its pid, and when it began): its own, and those of its children that have ended and
+that it has waited for."""
+
+
 @dataclass(frozen=True)
 class ClockReading:
     """The clocks of the host and of one server at one moment, all in seconds."""
@@ -32,13 +37,10 @@ class ClockReading:
     ours: Mapping[int, float]
     """Of our own processes, by pid, each with its children; without the server."""
     server: float | None
+    spent: Spent
+    """Of our own processes and the server's, each once: the server, for one, is also a child of ours."""
     known: bool = True
     """False where the server's process is not known, so that its work looks like another program's."""
-
-    @property
-    def all_ours(self) -> float:
-        """Of our own processes and the server together."""
-        return sum(self.ours.values()) + (self.server or 0.0)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class Clocks:
         if times is not None:
             total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
             host = total, getattr(times, "steal", 0.0), times.idle + getattr(times, "iowait", 0.0)
-        server_cpu = cpu_seconds(server) if server is not None else None
-        ours = {pid: cpu_seconds(pid) or 0.0 for pid in (os.getpid(), *self.ours)}
+        pids = (os.getpid(), *self.ours, *(() if server is None else (server,)))
+        by_pid = {pid: spent_by(family(pid)) for pid in pids}
+        totals = {pid: sum(map(sum, spent.values())) for pid, spent in by_pid.items()}
         return ClockReading(
             at=time.perf_counter(),
             host=host,
-            ours=ours,
-            server=server_cpu,
+            ours={pid: total for pid, total in totals.items() if pid != server},
+            server=totals[server] if server is not None and by_pid[server] else None,
+            spent={process: times for spent in by_pid.values() for process, times in spent.items()},
             known=self.all_known and server is not None,
         )
 
@@ -86,7 +90,7 @@ class Clocks:
             return CpuUse(server_cpu, None, None, ours)
         total, steal, idle = (after - before for before, after in zip(start.host, end.host, strict=True))
         seconds = end.at - start.at
-        foreign = total - idle - steal - (end.all_ours - start.all_ours)
+        foreign = total - idle - steal - worked(start.spent, end.spent)
         # Without the server's part, its work would pass for another program's.
         known = start.known and server_cpu is not None and seconds > 0
         return CpuUse(
@@ -157,13 +161,27 @@ class Census:
     """The server whose processes were left out; None where they are not known, and are in it."""
 
 
-def cpu_seconds(pid: int) -> float | None:
-    """CPU seconds of a process and its children, those that have ended included; None when it is gone."""
-    with suppress(*UNSEEN):
-        members = family(pid)
-        # User, system, and both of the ended children that their parent has waited for.
-        return sum(sum(member.cpu_times()[:4]) for member in members) if members else None
-    return None
+def spent_by(processes: Iterable[psutil.Process]) -> Spent:
+    """What processes have spent until now, without those that are gone."""
+    spent = {}
+    for process in processes:
+        with suppress(*UNSEEN):
+            # User, system, and both of the ended children that their parent has waited for.
+            user, system, children_user, children_system = process.cpu_times()[:4]
+            spent[process.pid, process.create_time()] = user + system, children_user + children_system
+    return spent
+
+
+def worked(start: Spent, end: Spent) -> float:
+    """CPU seconds that processes spent between two moments.
+
+    One that ends hands its time on to its parent, so the sum goes on. Where nobody waits for it, or init has
+    adopted it, its whole life would be missing from the sum, and pass for another program's work: what the
+    others did is the least.
+    """
+    whole = sum(map(sum, end.values())) - sum(map(sum, start.values()))
+    others = sum(own - start.get(process, (0.0, 0.0))[0] for process, (own, _) in end.items())
+    return max(whole, others)
 
 
 STEAL = 0.02

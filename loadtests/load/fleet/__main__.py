@@ -1,6 +1,6 @@
 """`python -m loadtests.load.fleet --size N`: several generators, with the messages and the flags of
 `loadtests.load.generator`. For each trial it forks a master, which forks its workers, or with `--listen`
-waits for those of other machines. These are told of once, before the first trial: `listening`, then `joined`
+waits for those of other machines. Once, before the first trial, it reports these: `listening`, then `joined`
 for each."""
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def together(chosen: Namespace, begun: Callable[[], Fleet]) -> Job:
 
 
 def roll_call(chosen: Namespace, begun: Callable[[], Fleet]) -> Job:
-    """Wait until enough workers have joined, and tell of each."""
+    """Wait until enough workers have joined, and report each."""
     fleet = begun()
 
     def job(_: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Ping:
+class RoundTrip:
     """A message that was answered at once; seconds on `perf_counter`'s clocks."""
 
     sent: float
@@ -18,7 +18,7 @@ class Ping:
     """By our clock."""
 
     @property
-    def round_trip(self) -> float:
+    def seconds(self) -> float:
         return self.back - self.sent
 
 
@@ -31,12 +31,12 @@ class ClockOffset:
     """Bound of what it may be off by, in seconds: half of the round trip."""
 
     @classmethod
-    def of(cls, pings: Iterable[Ping]) -> ClockOffset:
+    def of(cls, pings: Iterable[RoundTrip]) -> ClockOffset:
         """By the ping with the shortest round trip, which waited least on its ways (Cristian's algorithm,
         1989). Clocks that agree within the error are one: processes of a host share theirs, and two hosts
         start theirs at different moments."""
-        best = min(pings, key=lambda ping: ping.round_trip)
-        error = best.round_trip / 2
+        best = min(pings, key=lambda ping: ping.seconds)
+        error = best.seconds / 2
         seconds = best.at - (best.sent + error)
         return cls(0.0 if abs(seconds) <= error else seconds, error)
 

@@ -1,8 +1,8 @@
 """`python -m loadtests.load.fleet.join HOST:PORT`: a generator that joins a run on another machine.
 
 For each of that run's trials it forks a worker, which looks for the master of the trial. It tells its parent
-what comes of each, as far as that is new: `joined`, `silent` where the run is not heard any more; and at the
-end why: `over`, `refused`, `absent`.
+what comes of each, as far as that is new: `joined`, `silent` where the run does not answer any more; and
+at the end why: `over`, `refused`, `absent`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from locust.exception import RPCError
 from locust.rpc.protocol import Message
 
 from loadtests.load.canary import Beside
-from loadtests.load.fleet.clocks import SAME_CLOCK, ClockOffset, Ping
+from loadtests.load.fleet.clocks import SAME_CLOCK, ClockOffset, RoundTrip
 from loadtests.load.fleet.joining import difference
 from loadtests.load.fleet.merging import merged, merged_facts, named
 from loadtests.load.loops import Closed
@@ -43,13 +43,13 @@ PATIENCE = 90.0
 """Seconds beyond its planned time after which a worker without a response is given up."""
 
 LOST = -2
-"""Locust counts down from 3, once a second, while it does not hear a worker: one below this is lost."""
+"""Locust counts down from 3, once a second, without a heartbeat of a worker: one below this is lost."""
 
 PINGS = 10
 """Messages to each worker that compare its clock with ours."""
 
 FAREWELL = 2.0
-"""Seconds in which workers may come back to hear that the run is over: less than the parent's patience."""
+"""Seconds for workers to come back and be told that the run is over: less than the parent's patience."""
 
 LINGER = 0.5
 """Seconds that the last messages may take."""
@@ -131,13 +131,13 @@ class Fleet:
             self.members[client] = replace(member, clock=ClockOffset.of(pings))
             yield self.members[client]
 
-    def ping(self, client: str, number: int, deadline: float) -> Ping:
+    def ping(self, client: str, number: int, deadline: float) -> RoundTrip:
         """Compare a worker's clock with ours once. Raises Empty after the deadline."""
         sent, answered = perf_counter(), -1
         self.send("clock", [client], number=number)
         while answered != number:
             answered, at, back = self.pings.get(timeout=max(POLL, deadline - sent))
-        return Ping(sent, at, back)
+        return RoundTrip(sent, at, back)
 
     def send(self, kind: str, clients: Iterable[str], **data: Any) -> None:
         for client in clients:
@@ -150,7 +150,7 @@ class Fleet:
             self.send(kind, [client], **own)
 
     def lost(self) -> int:
-        """How many members have ended, or were not heard for seconds."""
+        """How many members have ended, or have sent no heartbeat for seconds."""
         for client in self.members:
             known = self.master.clients.get(client)
             if known is None or known.heartbeat < LOST:

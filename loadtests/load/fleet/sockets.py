@@ -30,7 +30,7 @@ BEAT, SILENT = 1_000, 5_000
 
 
 POLL = 200
-"""Milliseconds between two looks at a connection."""
+"""Polling interval in milliseconds."""
 
 FAILURES = 5
 """Greetings that fail one after another, after which the secrets differ: one may meet a master that ends."""

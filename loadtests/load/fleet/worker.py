@@ -29,8 +29,8 @@ SILENCE = 10
 """Seconds without a heartbeat of the master after which the load ends: its master or the network is gone."""
 
 Ending = Literal["dismissed", "over", "refused", "silent", "absent"]
-"""Why a worker ends: its trial is done, the run is, the master refuses it, is not heard any more, or was
-never there."""
+"""Why a worker ends: its trial is done, the run is, the master refuses it, does not answer any more, or
+was never there."""
 
 
 class Worker:
@@ -44,15 +44,15 @@ class Worker:
         self.ended: AsyncResult = AsyncResult()
         """With an Ending and the master's message."""
         self.quiet = 0
-        """Seconds since the master was heard."""
+        """Seconds since the last heartbeat of the master."""
         environment = Environment(user_classes=[])
-        environment.events.heartbeat_received.add_listener(self.hear)
+        environment.events.heartbeat_received.add_listener(self.beat)
         self.runner = environment.create_worker_runner(host, port)
         for kind in ("request", "open", "close", "clock", "dismissed", "over", "refused"):
             self.runner.register_message(f"duel-{kind}", getattr(self, kind), concurrent=kind != "clock")
         self.answer("join", **told)
 
-    def hear(self, **_: Any) -> None:
+    def beat(self, **_: Any) -> None:
         self.quiet = 0
 
     def clock(self, msg: Message, **_: Any) -> None:
