@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-scale bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-scale bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions claims clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -33,6 +33,7 @@ help:
 	@echo "make readme   run the quick profile and put its chart and table into README.md"
 	@echo "make findings RUNS=\"runs/… 'duel run …'\"   write docs/findings.md from an existing long run"
 	@echo "make questions RUNS=\"default=runs/… threads=runs/… …\"   write docs/questions.md from existing runs"
+	@echo "make claims   measure the published claims of docs/claims.md that runs/claims lacks, and write that page (half an hour)"
 	@echo "make lock     resolve requirements.lock again"
 
 install: $(READY)
@@ -150,6 +151,10 @@ findings: $(READY)
 
 questions: $(READY)
 	$(BIN)/python -m benchmarks.questions $(RUNS)
+
+# A run that exists in runs/claims/ is not measured again: remove its directory for that.
+claims: $(READY)
+	$(BIN)/python -m benchmarks.claims
 
 schema: $(READY)
 	$(BIN)/python -c "import json; from loadtests import Run; print(json.dumps(Run.model_json_schema(by_alias=True, mode='serialization'), indent=1))" > docs/duel-run-2.schema.json

@@ -26,6 +26,7 @@ class Topic:
     command: str
     """Makes that run."""
     scenarios: tuple[str, ...]
+    """What is shown: all loads of a scenario (`"ping"`), or one (`"ping@64"`)."""
     answer: str
     unless: str
     """When the answer does not hold."""

@@ -111,9 +111,10 @@ def check(question: Topic, found: Conclusions) -> None:
 
 
 def table(found: Conclusions, scenario: str) -> list[str]:
-    """A row per load and arm; the first arm of a load is what the others are compared with."""
+    """A row per load and arm; the first arm of a load is what the others are compared with. `scenario`: its
+    name, or the key of one of its cells."""
     lines = []
-    mine = [row for row in found.primaries if row.cell.scenario == scenario]
+    mine = [row for row in found.primaries if scenario in (row.cell.scenario, row.cell.key)]
     for cell in dict.fromkeys(row.cell for row in mine):
         rows = [row for row in mine if row.cell == cell]
         lines.append(row_of(found, rows[0], rows[0].reference, None))

@@ -60,7 +60,7 @@ def test_own_work_is_counted_once_although_a_server_is_a_child_of_ours_too() -> 
     assert start.server is not None
     served = end.server - start.server
     assert served > 0.0
-    # This process does next to nothing meanwhile, and the child goes on while it is read.
+    # This process does next to nothing meanwhile, and the child continues while it is read.
     assert worked(start.spent, end.spent) < 1.5 * served
 
 
@@ -69,7 +69,7 @@ def test_the_life_of_a_process_that_ended_is_not_another_programs_work() -> None
     us, child = (1, 0.0), (2, 0.0)
     start = {us: (5.0, 0.0), child: (72.0, 0.0)}
     assert worked(start, {us: (5.25, 0.0)}) == pytest.approx(0.25)
-    # One that we wait for hands on what it did since, and what it had done before.
+    # One that we wait for adds what it did since, and what it had done before.
     assert worked(start, {us: (5.25, 72.5)}) == pytest.approx(0.75)
 
 

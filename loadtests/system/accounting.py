@@ -175,9 +175,9 @@ def spent_by(processes: Iterable[psutil.Process]) -> Spent:
 def worked(start: Spent, end: Spent) -> float:
     """CPU seconds that processes spent between two moments.
 
-    One that ends hands its time on to its parent, so the sum goes on. Where nobody waits for it, or init has
-    adopted it, its whole life would be missing from the sum, and pass for another program's work: what the
-    others did is the least.
+    When one ends and its parent has waited for it, its time moves to that parent, and the sum stays. Where no
+    process waits for it, or init has adopted it, its whole life is missing from the sum, and would pass for
+    another program's work. So what the remaining processes did is the least.
     """
     whole = sum(map(sum, end.values())) - sum(map(sum, start.values()))
     others = sum(own - start.get(process, (0.0, 0.0))[0] for process, (own, _) in end.items())
