@@ -253,7 +253,11 @@ def init(
     (arm,) = arms_of(settled.settings, [f"app={target}"])
     file = Path(settled.settings.locustfile or USERS)
     written = start(arm, target, settled.settings, file, Path("pyproject.toml"))
-    output.say(started_text(target, file, written.loaded, written.left, written.settings, written.project))
+    output.say(
+        started_text(
+            target, file, written.loaded, written.left, written.account, written.settings, written.project
+        )
+    )
 
 
 @verb("answers", json=True)
@@ -358,9 +362,9 @@ def list_(output: "Output") -> None:
 
 @verb("arm", "app-dir", "database")
 def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
-    """Check whether this machine and these arms are fit to be measured."""
+    """Check whether this machine and these arms are fit to be measured. Exit 5 if the machine is busy."""
     from loadtests.measure.planning import arms_of
-    from loadtests.measure.preflight import examine
+    from loadtests.measure.preflight import check_quiet, examine
     from loadtests.plan import building
     from reports.render import listings
 
@@ -369,6 +373,8 @@ def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_arms(output.results, arms, found.compared, found.in_force)
+    check_quiet(found)
+    output.say("the machine is quiet enough")
 
 
 @verb("app-dir", "locustfile", "locust-arg", "python", json=True)

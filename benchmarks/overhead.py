@@ -36,10 +36,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from benchmarks.duels import write_figures
+from loadtests.serving.inside.frameworks.routes import endpoints
 from loadtests.serving.inside.heartbeat import BEAT, Heartbeat
 from loadtests.serving.inside.pending import Pending
 from loadtests.serving.inside.pulse import with_pulse
-from loadtests.serving.inside.routes import endpoints
 from loadtests.serving.inside.stacks import Stacks
 from loadtests.serving.inside.watchdog import LoopWatchdog
 from loadtests.system.fingerprint import fingerprint

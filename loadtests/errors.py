@@ -66,6 +66,12 @@ class ArmsDiffer(DuelError):
     exit_code = Exit.INVALID
 
 
+class Disturbed(DuelError):
+    """Other work on this machine leaves a measurement no chance."""
+
+    exit_code = Exit.INVALID
+
+
 class RecordError(DuelError):
     """A run that cannot be read, or cannot be compared: the message says which file and why."""
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import cli
 from loadtests.plan.plan import Plan
+from loadtests.system import suitability
 from tests.brisk import count_every_trial, hurry, leave_charts_out
 
 DUEL = [str(Path(sys.executable).with_name("duel"))]
@@ -66,6 +67,7 @@ def brisk_here(
     parallel; the report has charts only with `charts`."""
     with pytest.MonkeyPatch.context() as patch:
         count_every_trial(patch.setattr)
+        patch.setattr(suitability, "disturbances", list)
         if charts:
             return hurried_here(*arguments, cwd=cwd, **environment)
         return judged_here(*arguments, cwd=cwd, **environment)

@@ -23,9 +23,10 @@ import async_app.main
 import sync_app.main
 from loadtests.measure import rounds
 from loadtests.measure.generator import generator
+from loadtests.serving.databases.keeping import program
+from loadtests.serving.databases.postgresql import Databases, own_server
+from loadtests.serving.databases.postgresql_server import PLACES
 from loadtests.serving.environment import ServingEnvironment, seed
-from loadtests.serving.postgresql import Databases, own_server
-from loadtests.serving.postgresql_server import program
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system import lock
@@ -148,7 +149,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Seeded databases on the server named by DUEL_TEST_DATABASE, or on a temporary one."""
     given = os.environ.get("DUEL_TEST_DATABASE")
-    if not given and not program("postgres") and not os.environ.get("CI"):
+    if not given and not program("postgres", PLACES) and not os.environ.get("CI"):
         pytest.skip("PostgreSQL's server is not installed, and DUEL_TEST_DATABASE names none")
     logs = tmp_path_factory.mktemp("postgresql")
     with (

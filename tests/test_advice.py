@@ -149,7 +149,7 @@ def test_the_exit_code_says_whether_something_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("nowhere:app", "No module named 'nowhere'"),
+        ("nowhere:app", "there is no module 'nowhere'"),
         ("odd:nothing", "has no attribute"),
         ("odd", "names no app"),
     ],

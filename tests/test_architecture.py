@@ -20,7 +20,7 @@ ROOMS = sorted(
 MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 14, 400, 60
 HEAVY = {"pydantic", "numpy", "scipy", "rich", "matplotlib", "fastapi", "locust", "gevent", "psutil"}
 ONLY_HERE = {
-    "psycopg": {"loadtests.serving.postgresql", "loadtests.serving.postgresql_server"},
+    "psycopg": {"loadtests.serving.databases.postgresql", "loadtests.serving.databases.postgresql_server"},
     "jinja2": {"reports.render.html", "shared_models.errors"},
 }
 

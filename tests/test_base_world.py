@@ -125,7 +125,13 @@ def test_the_packages_of_the_base_are_those_of_its_nearest_lock(
         # The bump is in uv.lock alone: installed from the other file, it would be measured against itself.
         ({UV: "a", PIP: "c"}, {UV: "b", PIP: "c"}, "uv.lock", "uv sync"),
         ({"requirements/a.txt": "a", "requirements/b.txt": "a"},
-         {"requirements/a.txt": "b", "requirements/b.txt": "b"}, "in several files", "pip install -r"),
+         {"requirements/a.txt": "b", "requirements/b.txt": "b"}, "in several files",
+         "pip install -r ../base/requirements/a.txt);"),
+        # Another tool took over: the base has no lock of the new one.
+        ({"backend/poetry.lock": "a"}, {"backend/pdm.lock": "b"}, "backend/pdm.lock, backend/poetry.lock",
+         "poetry install --no-root --directory ../base/backend);"),
+        ({"backend/poetry.lock": "a"}, {"backend/poetry.lock": "a", "backend/uv.lock": "b"},
+         "backend/uv.lock", "poetry install --no-root --directory ../base/backend);"),
         ({}, {UV: "b"}, "the base locks no packages", "install those of the base"),
     ],
 )  # fmt: skip

@@ -18,8 +18,9 @@ from loadtests.records.run import Calibration, Run
 from reports.advice import explanations as module
 from reports.advice.cards import EITHER, NOT_DECIDED, Advice, AtLoad, Card, choose, crossover
 from reports.advice.notes import ThreadsUntried
+from reports.advice.weighing.computing import HoldsGil, holds_gil
 from reports.advice.weighing.neighbours import NeighbourRatio, alike
-from reports.analysis.bottlenecks import Bottleneck, LoopLate, TokensExhausted
+from reports.analysis.bottlenecks import Bottleneck, CpuExhausted, LoopLate, OneCpuEach, TokensExhausted
 from reports.analysis.readings import Readings
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval
@@ -317,6 +318,49 @@ def test_every_number_of_a_card_can_be_recomputed_from_the_run_directory(tmp_pat
         assert neighbour.n == len(times)
         assert neighbour.response_time == pytest.approx(sorted(times)[189], rel=1e-9)
         assert card.costs[arm].cpu == pytest.approx(1000 * cpu / requests, rel=1e-9)
+
+
+GIL = (Bottleneck("gil", OneCpuEach(0.99, 2, 0.002, None)),)
+
+CPU = (Bottleneck("cpu", CpuExhausted(2, 0.99, 0.002, None)),)
+
+
+@pytest.mark.parametrize(
+    ("pulse", "loop_share", "limits", "told"),
+    [
+        # Threads compute, and a light request waits for the GIL.
+        (0.036, 0.05, GIL, True),
+        # It waits, but not noticeably.
+        (0.008, 0.05, GIL, False),
+        # The event loop itself computes.
+        (0.036, 0.9, GIL, False),
+        (0.036, 0.05, (*LOOP, *GIL), False),
+        # Several CPUs are busy: the work releases the GIL.
+        (0.036, 0.05, CPU, False),
+        # A server elsewhere does not tell.
+        (0.036, None, GIL, False),
+    ],
+)
+def test_threads_that_compute_are_told_to_hold_the_gil_where_neighbours_notice(
+    pulse: float, loop_share: float | None, limits: tuple[Bottleneck, ...], told: bool
+) -> None:
+    sign = replace(signs(), pulse=CanaryTimes(0.95, pulse, 200), loop_share=loop_share)
+    assert (holds_gil("sync", sign, limits) is not None) == told
+
+
+def test_an_arm_that_is_advised_although_its_threads_compute_says_what_neighbours_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `def` the route is right, and yet light requests wait for the GIL."""
+    monkeypatch.setattr(module, "bottlenecks", lambda *_: list(GIL))
+    monkeypatch.setattr(module, "signs", lambda *_: replace(signs(), pulse=CanaryTimes(0.95, 0.036, 200),
+                                                            loop_share=0.1))  # fmt: skip
+    told = {"sync": {64: Scripted(requests=2000)}, "async": {64: Scripted(requests=1000)}}
+    _, (card,) = made(tmp_path, told)
+    assert card_advice(card) == "def"
+    (said,) = [note_text(note) for note in card.notes if isinstance(note, HoldsGil)]
+    assert said.startswith("sync computes on threads, which hold the GIL in turn")
+    assert "here 36.0 ms (p95): compute in a process" in said
 
 
 MORE = Arm(name="sync-threads-100", app=SYNC.app, serving=Serving(threads=100))

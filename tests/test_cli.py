@@ -15,8 +15,11 @@ import psutil
 import pytest
 
 import cli
-from loadtests.errors import Exit
+from loadtests.errors import Disturbed, Exit
+from loadtests.measure.preflight import Fitness, check_quiet
 from loadtests.plan.settings import DECLARED
+from loadtests.records import Compared
+from loadtests.system import suitability
 from tests import scripted
 from tests.commands import DUEL, brisk_here, duel, duel_here
 from tests.conftest import APPS
@@ -227,10 +230,11 @@ def test_a_narrow_terminal_truncates_nothing(tmp_path: Path) -> None:
 
 
 def test_check_compares_the_answers_and_names_the_machine(tmp_path: Path) -> None:
-    done = duel_here("check", cwd=tmp_path)
+    done = brisk_here("check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "sync and async give the same answers" in done.stdout
     assert "processor" in done.stdout
+    assert done.stdout.endswith("the machine is quiet enough\n")
 
 
 def test_list_shows_arms_profiles_and_scenarios(tmp_path: Path) -> None:
@@ -242,7 +246,7 @@ def test_list_shows_arms_profiles_and_scenarios(tmp_path: Path) -> None:
 def test_an_arm_that_does_not_start_ends_the_run_with_its_cause(tmp_path: Path) -> None:
     arms = ["--arm", "good=odd:counting", "--arm", "bad=broken:app", "--app-dir", str(APPS)]
     done = brisk_here("run", "-s", "ping", "--rounds", "1", *arms, cwd=tmp_path)
-    assert done.returncode == 5
+    assert done.returncode == Exit.USAGE
     assert "arm 'bad' (broken:app) did not start" in done.stderr
     assert "No module named 'a_package_that_nobody_has'" in done.stderr
     assert "Traceback" not in done.stderr.partition("cause:")[0]
@@ -285,6 +289,37 @@ def test_check_requests_what_a_foreign_pair_publishes_and_names_the_request_that
     assert differing.returncode == 5
     assert "arms 'before' and 'after' answer GET /items/999999 differently" in differing.stderr
     assert "after: 404" in differing.stderr
+
+
+def test_a_busy_machine_is_refused_by_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suitability, "IDLE", 1.1)
+    monkeypatch.setattr(suitability, "STEAL", 1.0)
+    busy = suitability.disturbances(0.05)
+    found = Fitness(scripted.MACHINE, (), busy, None, Compared(requests=0), {})
+    with pytest.raises(Disturbed, match="busy before any load: a measurement would be invalid") as caught:
+        check_quiet(found)
+    assert caught.value.exit_code == Exit.INVALID
+    check_quiet(replace(found, disturbances=()))
+
+
+@pytest.mark.parametrize(
+    ("arm", "why", "way"),
+    [
+        ("broken:app", "No module named 'a_package_that_nobody_has'", "install a_package_that_nobody_has"),
+        ("nosuch:app", "there is no module 'nosuch'", "--app-dir PATH"),
+        ("odd:counting,python=/nowhere/python", "there is no such program", "--python PATH"),
+    ],
+)
+def test_check_says_what_an_arm_lacks_and_how_to_give_it(
+    arm: str, why: str, way: str, tmp_path: Path, unseeded: None
+) -> None:
+    done = duel_here("check", "--app-dir", str(APPS), "--arm", f"a={arm}", cwd=tmp_path)
+    assert done.returncode == Exit.USAGE, done.stderr
+    assert why in done.stderr
+    assert way in done.stderr
+    # The logs of a check are not kept.
+    assert ".log" not in done.stderr
+    assert "duel check" not in done.stderr
 
 
 def test_an_app_without_a_document_is_only_started(tmp_path: Path) -> None:

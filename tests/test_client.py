@@ -205,18 +205,21 @@ def test_a_head_has_the_length_of_a_body_and_no_body(talk: Talk) -> None:
 
 
 def test_query_headers_and_bodies_are_sent_as_given(talk: Talk) -> None:
-    with scripted_server(ok(b""), ok(b"")) as (url, heard):
+    with scripted_server(ok(b""), ok(b""), ok(b"")) as (url, heard):
         talk(
             url + "/base",
             ("GET", "/a?b=1", {"params": {"q": "x y", "n": 2}, "headers": {"X-Token": "t"}}),
             ("PUT", "/c", {"json": {"k": [1]}}),
+            ("POST", "/d", {"data": {"name": "Ada L", "age": 36}}),
         )
-    first, second = heard
+    first, second, third = heard
     assert first.startswith(b"GET /base/a?b=1&q=x+y&n=2 HTTP/1.1\r\n")
     assert b"\r\nX-Token: t\r\n" in first
     assert second.startswith(b"PUT /base/c HTTP/1.1\r\n")
     assert b"\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n" in second
     assert second.endswith(b'\r\n\r\n{"k": [1]}')
+    assert b"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 17\r\n\r\n" in third
+    assert third.endswith(b"\r\n\r\nname=Ada+L&age=36")
 
 
 def test_a_large_body_arrives_complete(talk: Talk) -> None:

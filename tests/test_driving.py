@@ -23,8 +23,8 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside.guarded import reads_only
 from loadtests.serving.server import Server
 from reports.advice.anatomy import Blocks
-from reports.advice.app_advice import Caller, Finding, ReadsFile
-from reports.advice.driven import AskedRoute, Driven, seen_lines
+from reports.advice.app_advice import Caller, Finding, NothingWaits, ReadsFile
+from reports.advice.driven import AskedRoute, Driven, PulseWaits, seen_lines
 from reports.advice.seen import with_seen
 from reports.wording.advice.driven import reach_text
 from tests.apps import driven
@@ -95,6 +95,16 @@ def test_what_runs_in_a_thread_or_was_not_asked_is_not_seen(delivered: Delivered
     assert "/orders" not in routes
 
 
+def test_a_def_route_that_computes_says_what_a_light_request_waits_beside_it(delivered: Delivered) -> None:
+    """And is no longer told to become `async def`, since nothing in it waits."""
+    (found,) = (one for one in delivered.json["findings"] if "/labels" in one["where"])
+    assert (found["weight"], found["evidence"]) == ("consider", "seen")
+    assert "such requests, a light `async def` request waits" in found["what"]
+    assert "compute in a process" in found["remedy"]
+    (asked,) = (one for one in delivered.json["driven"]["asked"] if one["route"] == "GET /labels")
+    assert asked["beside"]["waits"] > asked["beside"]["alone"]
+
+
 def test_routes_that_were_not_reached_are_told_with_the_reason(delivered: Delivered) -> None:
     missed = {one["route"]: (one["why"], one["status"]) for one in delivered.json["driven"]["missed"]}
     assert missed == {
@@ -136,6 +146,30 @@ def test_a_line_that_holds_the_loop_for_less_than_5_ms_is_not_told() -> None:
     assert seen_lines(Driven(asked=(asked([short], [short]),))) == []
 
 
+@pytest.mark.parametrize(("waits", "kinds"), [(0.030, ["Computes"]), (0.008, [])])
+def test_threads_that_compute_are_told_where_others_wait_and_stay_def_in_any_case(
+    waits: float, kinds: list[str]
+) -> None:
+    """Those that release the GIL hardly delay anyone; as `async def` they would."""
+    route = AskedRoute(
+        name="GET /hash", request="GET /hash", status=200, visits=(), cpu=0.02,
+        beside=PulseWaits(users=16, alone=0.001, waits=waits),
+    )  # fmt: skip
+    read = [Finding(("GET /hash",), NothingWaits(1))]
+    found = with_seen(read, Driven(asked=(route,)), Path())
+    assert [type(one.problem).__name__ for one in found] == kinds
+
+
+def test_a_route_in_which_nothing_waits_may_become_async_def_where_it_does_not_compute() -> None:
+    read = [Finding(("GET /hash", "GET /light"), NothingWaits(1))]
+    hashing = AskedRoute(
+        name="GET /hash", request="", status=200, visits=(), cpu=0.02,
+        beside=PulseWaits(users=16, alone=0.001, waits=0.001),
+    )  # fmt: skip
+    (found,) = with_seen(read, Driven(asked=(hashing,)), Path())
+    assert found.routes == ("GET /light",)
+
+
 def test_what_holds_the_loop_without_a_request_is_no_routes_doing() -> None:
     line = changed(longest=0.02)
     alone = LoopHolds(workers=1, looks=1, late=0.0, contended=0.0, lines=(line,))
@@ -156,7 +190,7 @@ def test_routes_with_errors_count_as_reached_where_the_error_is_their_own() -> N
     )
     assert told.startswith("asked 1 of 4 routes")
     assert "GET /b (404: pass --path" in told
-    assert "GET /me (401: pass a locustfile whose users log in: -f FILE)" in told
+    assert "GET /me (401: set LOAD_USERNAME and LOAD_PASSWORD, or pass a locustfile" in told
 
 
 def route(path: str, *methods: str) -> dict[str, Any]:
@@ -213,19 +247,32 @@ def test_an_app_that_must_change_nothing_gets_no_request_that_writes(interface: 
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    guarded = reads_only(third, interface)
+    guarded = reads_only(third, interface, "/token")
     if interface == "asgi2":
-        second = reads_only(lambda scope: lambda receive, send: third(scope, receive, send), interface)
+        second = reads_only(
+            lambda scope: lambda receive, send: third(scope, receive, send), interface, "/token"
+        )
 
         async def guarded(scope: Any, receive: Any, send: Any) -> None:
             await second(scope)(receive, send)
 
     async def statuses() -> list[int]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://app") as client:
-            return [(await client.request(one, "/")).status_code for one in ("GET", "POST", "DELETE")]
+            asked = ("GET", "/"), ("POST", "/"), ("DELETE", "/"), ("POST", "/token")
+            return [(await client.request(*one)).status_code for one in asked]
 
-    assert asyncio.run(statuses()) == [200, 405, 405]
-    assert got == ["GET"]
+    assert asyncio.run(statuses()) == [200, 405, 405, 200]
+    assert got == ["GET", "POST"]
+
+
+def test_routes_behind_a_log_in_are_asked_with_an_account(tmp_path: Path) -> None:
+    words = ("advise", "locked:app", "--app-dir", str(APPS), "--drive", "--json", "-")
+    done = duel_here(*words, cwd=tmp_path, LOAD_USERNAME="ada", LOAD_PASSWORD="lovelace")  # noqa: S106  # of a test's app
+    told = json.loads(done.stdout)["driven"]
+    assert {one["route"]: one["status"] for one in told["asked"]} == {"GET /health": 200, "GET /notes": 200}
+    assert {one["route"]: one["why"] for one in told["missed"]} == {
+        "POST /v1/token": "writes", "POST /notes": "writes",
+    }  # fmt: skip
 
 
 def test_users_of_a_locustfile_are_asked_instead(

@@ -232,7 +232,8 @@ def test_an_app_that_does_not_start_is_one_clear_error_within_bounded_time(
     monkeypatch.setattr(Child, "grace", 0.5)
     with pytest.raises(ChildFailed, match=message) as caught:
         Server(Arm(name="a", app=app, app_dir=str(APPS)), environment, "f.1").become_ready()
-    assert "a.log)" in caught.value.cause
+    # Only a run keeps its logs.
+    assert ".log" not in caught.value.cause
     assert ("--boot-timeout" in caught.value.hint) == (app == "odd:silent")
 
 
@@ -309,7 +310,7 @@ def test_a_database_server_that_stops_ends_the_run_with_5_and_keeps_its_rounds(
     def kill(_: Target, bench: Bench) -> None:
         if trials(tmp_path) == 2 and not children:
             keeper = psutil.Process(bench.environment.pids[0])
-            assert "loadtests.serving.postgresql_server" in keeper.cmdline()
+            assert "loadtests.serving.databases.postgresql_server" in keeper.cmdline()
             children.extend([*keeper.children(recursive=True), psutil.Process(bench.generator.pid)])
             keeper.kill()
 

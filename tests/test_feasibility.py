@@ -76,8 +76,8 @@ def test_a_plan_that_may_conclude_is_started(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("plan", "said", "hint"),
     [
-        (planned(min_rounds=1, max_rounds=1), "1 of the 4 rounds that an interval needs", "--rounds 4"),
-        (planned(min_rounds=3, max_rounds=3), "3 of the 4 rounds that an interval needs", "--rounds 4"),
+        (planned(min_rounds=1, max_rounds=1), "too few rounds: 1, and an interval needs 4", "--rounds 4"),
+        (planned(min_rounds=3, max_rounds=3), "too few rounds: 3, and an interval needs 4", "--rounds 4"),
         (planned(min_rounds=5, max_rounds=5), "the last one would not count", "--fixed-rounds 4 or 6"),
         (planned(deadline=10.0), "4 rounds of all cells do not fit --max-time, 10 s", "--max-time 34s or"),
         (
@@ -103,7 +103,7 @@ def test_too_few_rounds_are_refused_before_anything_starts(tmp_path: Path) -> No
     done = duel_here("run", "-s", "ping", *arms, "--rounds", "2", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "error: 2 of the 4 rounds that an interval needs decide nothing",
+        "error: too few rounds: 2, and an interval needs 4",
         "hint: use --rounds 4 or more; `duel check` tries the arms without load",
     ]
     assert not (tmp_path / "runs").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI
+from flask import Flask
 
 from loadtests.serving.inside.describe_app import started
 from loadtests.serving.inside.frameworks import describe
@@ -111,6 +113,17 @@ def test_methods_of_a_class_are_routes_of_their_own_style() -> None:
     assert told["GET /v1/reports"] == ("async def", 0)
     assert told["POST /v1/reports"] == ("def", 1)
     assert told["GET,HEAD /threaded"] == ("def", 1)
+
+
+def test_a_wsgi_app_is_a_row_that_takes_a_thread() -> None:
+    with warnings.catch_warnings(action="ignore"):  # Starlette advises a2wsgi, which has the same object
+        from starlette.middleware.wsgi import WSGIMiddleware  # noqa: PLC0415  # it warns at import
+
+    app = FastAPI()
+    app.mount("/old", WSGIMiddleware(Flask("old")))
+    (row,) = anatomy_of(app).routes
+    assert (str(row), row.style, row.hops) == ("WSGI /old/*", "def", 1)
+    assert advise(anatomy_of(app), 64) == []
 
 
 def test_a_lifespan_that_blocks_is_a_fact_and_no_finding() -> None:

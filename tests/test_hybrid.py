@@ -25,7 +25,8 @@ from loadtests.plan.arms import BUILT_IN, Arm, Hybrid
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.values import lines
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.inside import loading, routes
+from loadtests.serving.inside import loading
+from loadtests.serving.inside.frameworks import routes
 from loadtests.serving.inside.hybrid import join
 from loadtests.serving.inside.hybrid.app import HybridApp, JoinedApp
 from loadtests.serving.server import serve

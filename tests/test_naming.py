@@ -9,15 +9,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
 from loadtests.measure.names import Names
 from loadtests.records.names.grouping import MOST_CHOSEN, MOST_PATHS, Grouping, grouped
-from loadtests.serving.inside.routes import paths
+from loadtests.serving.inside.frameworks.routes import paths
 from reports.advice.caveats import ManyNames, caveats
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
 from reports.wording.advice.caveats import caveat_text
 from tests import scripted
+from tests.apps import entries
 from tests.scripted import Scripted
 
 RECORDING = """
@@ -115,16 +118,18 @@ def test_the_recorder_keeps_a_row_for_every_name() -> None:
 
 
 def test_an_apps_routes_are_read_with_those_of_mounted_and_wrapped_apps() -> None:
-    def route(path: str) -> SimpleNamespace:
-        return SimpleNamespace(path=path, endpoint=print)
-
-    inner = SimpleNamespace(routes=[route("/{name}")])
-    app = SimpleNamespace(routes=[route("/a/{id}"), SimpleNamespace(path="/sub", app=inner), object()])
+    inner = Starlette(routes=[Route("/{name}", print)])
+    app = Starlette(routes=[Route("/a/{id}", print), Mount("/sub", inner)])
     assert paths(SimpleNamespace(other_asgi_app=SimpleNamespace(app=app))) == ["/a/{id}", "/sub/{name}"]
     assert paths(lambda: None) == []
     looping = SimpleNamespace()
     looping.app = looping
     assert paths(looping) == []
+
+
+@pytest.mark.parametrize("wrapper", ["slot", "closure", "partial", "dict"])
+def test_an_apps_routes_are_read_however_a_wrapper_holds_it(wrapper: str) -> None:
+    assert "/inner" in paths(getattr(entries, f"in_a_{wrapper}"))
 
 
 def test_a_report_says_that_names_were_grouped_and_how_to_choose_them(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI
 from loadtests.measure.answers.answering import Handler, finder
 from loadtests.plan.base.commit import BaseCommit
 from loadtests.records import AnswerCheck, AnsweringRoute
-from loadtests.serving.inside.routes import places
+from loadtests.serving.inside.frameworks.routes import places
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
 from reports.export.formats import write

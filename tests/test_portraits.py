@@ -81,6 +81,14 @@ def test_an_only_arm_whose_generator_was_busy_is_invalid(tmp_path: Path) -> None
     assert json.loads(report_directory.as_json(found))["valid"] is False
 
 
+def test_a_log_in_before_the_windows_makes_no_mix(tmp_path: Path) -> None:
+    script = Scripted(requests=1000, endpoints=("log in", "read"), weights=(0, 1))
+    found = seen(tmp_path, lambda _, __, ___: script)
+    (row,) = found.portraits[0].rows
+    assert row.endpoint == "read"
+    assert row.requests > 0
+
+
 def test_each_endpoint_of_a_mix_has_its_own_row_and_their_throughputs_add_up(tmp_path: Path) -> None:
     found = seen(
         tmp_path, lambda _, __, round: Scripted(requests=RATES[round], endpoints=("list", "read")),

@@ -15,8 +15,8 @@ from loadtests.errors import ChildFailed, PlanError
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.database_url import OWN, checked, without_secrets
 from loadtests.records.directory import RunDirectory
+from loadtests.serving.databases.postgresql import Databases, own_server
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.postgresql import Databases, own_server
 from loadtests.serving.server import Server
 from loadtests.system import accounting
 from shared_models.seed import POSTS

@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI, WebSocket
 
 from loadtests.measure.answers.answering import Handler, finder
-from loadtests.serving.inside import loading, middleware, routes, serve, sockets
+from loadtests.serving.inside import loading, middleware, serve, sockets
+from loadtests.serving.inside.frameworks import routes
 from loadtests.serving.inside.hybrid.app import HybridApp, JoinedApp
 from loadtests.serving.inside.pending import Pending
 from reports.analysis.readings import Readings

@@ -11,14 +11,26 @@ from typing import Any
 
 import pytest
 
-from loadtests.errors import Exit
+from loadtests.errors import Exit, PlanError
+from loadtests.measure.answers.document import Login, login_of
+from loadtests.measure.answers.login import bearer
 from loadtests.measure.answers.openapi import Operation, example, operations
 from loadtests.measure.answers.questions import Question
-from loadtests.measure.starter.exploration import Explored, canary_of, unasked
+from loadtests.measure.starter.exploration import Exploration, Explored, canary_of, explored
 from loadtests.measure.starter.files import OF_LOCUST, added, locustfile, table, write_new
-from tests.commands import duel_here
+from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.server import Server
+from reports.wording.plans import started_text
+from tests.commands import brisk_here, carried_out, duel_here
+from tests.serving import app
 
 FORM = {"required": True, "content": {"multipart/form-data": {}}}
+
+TOKEN: dict[str, list[str]] = {"oauth2": []}
+
+LOGIN = Login("oauth2", "/token")
+
+APPS = Path(__file__).parent / "apps"
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -93,27 +105,47 @@ def test_a_path_gets_what_it_needs_and_nothing_optional() -> None:
     assert found.target() == "/a/b%20c%2Fd?limit=1"
 
 
-def found(path: str = "/articles/1", status: int | None = 200, **operation: Any) -> Explored:
-    return Explored(only(path, **operation), Question("GET", path), status)
+def found(
+    path: str = "/articles/1",
+    status: int | None = 200,
+    login: Login | None = None,
+    bearer: str | None = None,
+    **operation: Any,
+) -> Explored:
+    return Explored(only(path, **operation), Question("GET", path, bearer=bearer), status, login=login)
+
+
+def unasked(operation: Operation, login: Login | None = None) -> Explored:
+    return explored(operation, login, None)
+
+
+def written(*operations: Explored, app: str = "shop:app", login: Login | None = None) -> str:
+    return locustfile(app, Exploration(operations, login))
 
 
 @pytest.mark.parametrize(
-    ("explored", "why"),
+    ("operation", "why"),
     [
         (found(), None),
         (found(status=404), "answered 404 (Not Found): choose values that exist"),
-        (found(status=401, security=[{"token": []}]), "needs credentials"),
+        (found(status=401, security=[{"key": []}]), "needs credentials"),
+        (found(status=401), "needs credentials"),
+        (found(status=401, login=LOGIN), "needs a log-in: name an account in LOAD_USERNAME"),
+        (found(status=403, login=LOGIN, bearer="t"), "answered 403 to LOAD_USERNAME: needs another account"),
         (found(status=0), "gave no answer in time"),
         (unasked(only("/articles", "post")), "writes"),
+        (unasked(only("/articles", "post", security=[{"key": []}]), LOGIN), "needs credentials"),
+        (unasked(only("/articles", "post", security=[TOKEN]), LOGIN), "writes"),
         (unasked(only("/file", "put", requestBody=FORM)), "headers={'Content-Type': 'multipart/form-data'}"),
     ],
 )  # fmt: skip
 def test_only_reads_that_answered_are_loaded_and_each_other_one_says_why_not(
-    explored: Explored, why: str | None
+    operation: Explored, why: str | None
 ) -> None:
-    text = locustfile("shop:app", [explored])
+    text = written(operation, login=LOGIN)
     compile(text, "users.py", "exec")
-    assert ("abstract = True" in text) == (why is not None)
+    own = text.partition("class ReadArticle")[2]
+    assert ("abstract = True" in own) == (why is not None)
     assert (why or "") in text
 
 
@@ -131,17 +163,21 @@ def test_an_operation_that_cannot_be_read_does_not_hide_the_others() -> None:
 def test_nothing_of_a_document_becomes_code(hostile: str, tmp_path: Path) -> None:
     """An app, and its document, may be a stranger's."""
     form = {"required": True, "content": {hostile: {}}}
+    login = Login(hostile, f"/{hostile}", (hostile,))
     several = [
         unasked(only(f"/{hostile}", "post", requestBody=form, summary=hostile)),
+        unasked(only("/safe", "post", security=[{hostile: []}]), login),
         found(summary=hostile),
     ]
     file = tmp_path / "users.py"
-    write_new(file, locustfile(f"shop:{hostile}", several))
+    write_new(file, written(*several, app=f"shop:{hostile}", login=login))
     tree = ast.parse(file.read_text())
-    assert {type(node) for node in tree.body} == {ast.Expr, ast.ImportFrom, ast.ClassDef}
+    kinds = {ast.Expr, ast.Import, ast.ImportFrom, ast.Assign, ast.ClassDef}
+    assert {type(node) for node in tree.body} == kinds
     bodies = [node for made in tree.body if isinstance(made, ast.ClassDef) for node in made.body]
     assert {type(node) for node in bodies} <= {ast.Expr, ast.Assign, ast.FunctionDef}
-    assert [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "os"] == []
+    of_os = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    assert "system" not in of_os
 
 
 def test_a_task_has_no_name_that_its_user_has_already() -> None:
@@ -150,15 +186,15 @@ def test_a_task_has_no_name_that_its_user_has_already() -> None:
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     names = {name for name in done.stdout.split() if not name.startswith("_")}
     assert names <= OF_LOCUST
-    for name in ("tasks", "weight", "run"):
-        text = locustfile("shop:app", [found(summary=name.title())])
+    for name in ("tasks", "weight", "run", "token"):
+        text = written(found(summary=name.title()))
         assert f"def request_{name}(self)" in text
 
 
 @pytest.mark.parametrize("title", ["", "class", "3 things", "Łódź", 'say "hi"\\n', "LeanUser"])
 def test_whatever_a_route_is_called_the_locustfile_is_python(title: str) -> None:
     several = [found(summary=title), found(summary=title)]
-    text = locustfile("shop:app", several)
+    text = written(*several)
     compile(text, "users.py", "exec")
     assert text.count("(LeanUser):") == 2
     names = {line.split("(")[0] for line in text.splitlines() if line.startswith("class ")}
@@ -168,6 +204,7 @@ def test_whatever_a_route_is_called_the_locustfile_is_python(title: str) -> None
 def test_the_canary_is_a_light_route_that_answered() -> None:
     assert canary_of([found("/articles"), found("/health")]) == "/health"
     assert canary_of([found("/articles"), found("/health", status=503)]) is None
+    assert canary_of([found("/health", login=LOGIN, bearer="t")]) is None
 
 
 def test_a_project_that_has_settings_keeps_them(tmp_path: Path) -> None:
@@ -201,8 +238,60 @@ def test_an_app_becomes_a_locustfile_and_settings_with_which_it_runs(tmp_path: P
 
 
 def test_an_app_without_a_document_is_told_to_write_its_users_by_hand(tmp_path: Path) -> None:
-    done = duel_here(
-        "init", "answering:erring", "--app-dir", str(Path(__file__).parent / "apps"), cwd=tmp_path
-    )
+    done = duel_here("init", "answering:erring", "--app-dir", str(APPS), cwd=tmp_path)
     assert done.returncode == Exit.USAGE
     assert "lists no routes in an OpenAPI document" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "paths", "path"),
+    [
+        ("token", ["/v1/token"], "/v1/token"),
+        ("token", ["/token"], "/token"),
+        ("/auth/token", [], "/auth/token"),
+        ("./token", [], "/v1/token"),
+        ("https://accounts.example.org/token", ["/token"], None),
+        (7, [], None),
+    ],
+)
+def test_a_log_in_is_looked_for_on_the_app_s_own_server(url: Any, paths: list[str], path: str | None) -> None:
+    schemes = {"key": {"type": "apiKey"}, "oauth2": {"flows": {"password": {"tokenUrl": url}}}}
+    document = {"paths": dict.fromkeys(paths), "components": {"securitySchemes": schemes}}
+    found = login_of(document, "/v1/openapi.json")
+    assert (found.path if found else None) == path
+
+
+ACCOUNT = {"LOAD_USERNAME": "ada", "LOAD_PASSWORD": "lovelace"}
+
+
+def test_reads_behind_a_log_in_are_loaded_with_an_account(tmp_path: Path, unseeded: None) -> None:
+    """The token is asked for under load as well: the one of another server process is refused."""
+    done = duel_here("init", "locked:app", "--app-dir", str(APPS), cwd=tmp_path, **ACCOUNT)
+    assert "users of 2 routes; 2 more" in done.stdout, done.stderr
+    assert "lovelace" not in (tmp_path / "duel_users.py").read_text()
+    run = ("run", "locked:app", "--app-dir", str(APPS), "-f", "duel_users.py", "-s", "ReadNotes", "-u", "2")
+    short = ("--rounds", "1", "-t", "0.2", "--warmup", "0.1", "--json", "-", "--no-progress")
+    measured = brisk_here(*run, *short, cwd=tmp_path, charts=False, **ACCOUNT)
+    carried_out(measured.returncode, measured.stderr)
+    (portrait,) = json.loads(measured.stdout)["portraits"]
+    (row,) = portrait["endpoints"]
+    assert (row["endpoint"], row["failed"]) == ("/notes", 0)
+
+
+def test_routes_that_lack_only_an_account_say_how_to_give_it() -> None:
+    told = started_text("shop:app", Path("users.py"), 2, 3, ("LOAD_USERNAME", "LOAD_PASSWORD"), "", None)
+    assert "set LOAD_USERNAME and LOAD_PASSWORD, delete users.py, and run duel init again" in told
+    assert "log-in" not in started_text("shop:app", Path("users.py"), 2, 3, (), "", None)
+
+
+def test_an_account_that_the_app_refuses_is_one_clear_error(environment: ServingEnvironment) -> None:
+    login = Login("token", "/v1/token", ("read",))
+    with Server(app("app", "locked"), environment, "1.locked") as server:
+        assert bearer(server.url, login, {"LOAD_USERNAME": "ada"}) is None
+        assert bearer(server.url, login, ACCOUNT) == f"token-of-{server.pid}"
+        with pytest.raises(PlanError, match="POST /v1/token refused the log-in") as refused:
+            bearer(server.url, login, {**ACCOUNT, "LOAD_PASSWORD": "byron"})
+        assert "answered 400" in refused.value.cause
+        with pytest.raises(PlanError) as silent:
+            bearer(server.url, Login("token", "/health"), ACCOUNT)
+        assert "answered 405" in silent.value.cause

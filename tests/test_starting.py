@@ -86,6 +86,14 @@ def test_what_is_no_app_is_refused_with_the_way_out(loading: Any, name: str, mes
     assert hint in caught.value.hint
 
 
+def test_a_module_that_is_not_there_is_told_from_one_that_lacks_a_package(loading: Any) -> None:
+    with pytest.raises(loading.UnusableApp, match="there is no module 'nosuch'") as caught:
+        loading.load("nosuch.main:app")
+    assert "--app-dir" in caught.value.hint
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_nobody_has"):
+        loading.load("broken:app")
+
+
 def test_a_factory_reads_what_its_environment_holds_commas_included(
     loading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +106,6 @@ def test_a_factory_with_an_argument_is_refused_before_any_load(environment: Serv
         Server(app("build_app", "starting"), environment, "st.1").become_ready()
     assert "starting:build_app needs an argument: settings" in caught.value.cause
     assert "def create_app(): return build_app(settings=…)" in caught.value.hint
-    # A name that is no app is the user's to change; an app that raises is one that does not start.
     assert caught.value.exit_code == Exit.USAGE
 
 
@@ -119,7 +126,7 @@ def test_what_an_app_needs_in_its_environment_is_said(
     assert line in caught.value.cause
     assert f"env.{key}=VALUE" in caught.value.hint
     assert len(caught.value.cause.splitlines()) <= 3
-    assert caught.value.exit_code == Exit.INVALID
+    assert caught.value.exit_code == Exit.USAGE
 
 
 def test_advise_says_the_same_in_a_few_lines(tmp_path: Path) -> None:

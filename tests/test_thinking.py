@@ -106,6 +106,32 @@ def test_users_wait_in_trials_and_not_in_calibrations_and_ceilings(
     assert made <= most if most is not None else made > 60
 
 
+@pytest.mark.parametrize("scenario", ["Steps", "Short"])
+def test_users_who_wait_equally_long_load_the_server_evenly(
+    users: tuple[Child, Mapping[str, Any]], nothing: str, tmp_path: Path, scenario: str
+) -> None:
+    """Locust takes the time until a user's first request for a part of its first task: with `constant_pacing`
+    all of them would make the second one together, and all others."""
+    pace = users[1][scenario]["pause"]
+    times = {"users": 16, "turn": pace, "warmup": 2 * pace, "warmup_turns": 0, "window": 2 * pace}
+    loaded(users[0], nothing, tmp_path / "s.npz", scenario=scenario, window_turns=0, drain=1.0, **times)
+    start = read_samples(tmp_path / "s.npz").start
+    later = start[(start >= 0.0) & (start < 2 * pace)]
+    fifths, _ = np.histogram(later % pace, bins=5, range=(0.0, pace))
+    assert fifths.max() < 0.6 * len(later), fifths
+
+
+def test_the_time_of_a_task_is_part_of_a_paced_users_wait(
+    users: tuple[Child, Mapping[str, Any]], tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, plan=scripted.plan())
+    bench.scenarios = dict(users[1])
+    assert [bench.pause(name, 0.1) for name in ("Steps", "Short", "Eager", "Moody")] == [
+        pytest.approx(0.15, abs=0.01), pytest.approx(0.1, abs=0.01), 0.0, None,
+    ]  # fmt: skip
+    assert bench.pause("Steps", 1.0) == 0.0
+
+
 def test_a_task_that_sleeps_at_the_end_is_no_request_without_an_answer(
     users: tuple[Child, Mapping[str, Any]], nothing: str, tmp_path: Path
 ) -> None:

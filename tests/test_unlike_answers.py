@@ -240,6 +240,8 @@ def test_an_arm_that_fails_is_failing_and_not_different(tmp_path: Path) -> None:
     found = judged(tmp_path, NORMAL, failing, asked=[NO_ANSWER, ASKED])
     assert only(found).verdict == "failing"
     assert found.cards[0].advice.name == "def"
+    assert unlike(found) == []
+    assert not [form for form, text in rendered(found).items() if "answer differently" in text]
     # The failing arm is the honest one here: the other does other work.
     shed = Scripted(requests=1000, failures=50)
     (other,) = judged(tmp_path / "other", shed, Scripted(requests=4000), asked=[ASKED]).cards

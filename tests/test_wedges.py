@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from anyio.to_thread import current_default_thread_limiter
 
 from loadtests.serving.inside.frameworks import describe
+from loadtests.serving.inside.frameworks.sessions import session
 from loadtests.serving.inside.reading import read
 from reports.advice.anatomy import Anatomy, Pool
 from reports.advice.app_advice import HoldsConnection, MayWedge, Wedges, advise
@@ -91,6 +93,17 @@ def test_a_session_of_requests_is_no_pool(anatomy: Anatomy) -> None:
     (route,) = (one for one in anatomy.routes if one.path == "/web")
     assert [(one.name, one.session) for one in route.dependencies] == [("web", False)]
     assert "/web" not in wedged(anatomy, 1000)
+
+
+def test_an_object_that_only_has_the_number_of_a_session_keeps_none() -> None:
+    class Visitor:
+        def __init__(self) -> None:
+            self.session_id = 1
+
+    def visitor() -> Iterator[Visitor]:
+        yield Visitor()
+
+    assert session(visitor) == (False, False)
 
 
 def test_without_a_pool_a_wedge_is_possible_only(anatomy: Anatomy) -> None:

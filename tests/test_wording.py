@@ -24,7 +24,7 @@ from reports.advice.anatomy import Blocks
 from reports.advice.app_advice import Caller, Problem, Weight
 from reports.advice.cards import Advice, AdviceKind, Card
 from reports.advice.caveats import Caveat
-from reports.advice.driven import Driven, Missed, SeenLine
+from reports.advice.driven import Driven, Missed, PulseWaits, SeenLine
 from reports.advice.notes import Note
 from reports.advice.portraits import PortraitWord
 from reports.advice.selftest import KnownAnswer
@@ -68,6 +68,7 @@ EXAMPLES: Mapping[Any, Any] = {
     Holder: Holder("/notes/a.py", "notes/a.py", 41, "requests.get", True, "GET /notes", 2, 0.8, 70, False),
     SeenLine: SeenLine("/a.py", "a.py", (7,), "time.sleep", True, False, 0.02, 5, 5, ("GET /notes",)),
     Fault: Fault(kind="steal", value=0.3, limit=0.02), type(None): None,
+    PulseWaits: PulseWaits(users=16, alone=0.002, waits=0.03),
     ServerEnd: ServerEnd(during="load", code=-9, log=("Killed",)),
     ShareDifference: ShareDifference(0.009, 0.007, 0.011),
     Refusal: Refusal(kind="window-too-long", needed=26.0, limit=10.0, trials=8, turns=5),

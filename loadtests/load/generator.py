@@ -24,7 +24,7 @@ from loadtests.load.canary import Beside
 from loadtests.load.guard import guard
 from loadtests.load.inquiry import inquire
 from loadtests.load.pacing.sleepers import watch_sleep
-from loadtests.load.pacing.waits import pause, thinks
+from loadtests.load.pacing.waits import paced, pause, thinks
 from loadtests.load.trial_load import ScenarioRaised, TrialLoad, arrays
 from loadtests.load.user_files import Unusable, is_plain, light_user
 from loadtests.load.world.fresh import FreshProcess, Job, end_alike
@@ -64,14 +64,16 @@ def load(request: TrialRequest, world: World) -> dict[str, Any]:
 
 
 def described(scenarios_by_name: Scenarios) -> dict[str, Any]:
-    """What the parent needs to know of the scenarios: whether they write, think (and for how many seconds on
-    average, where that is known), and can arrive on a schedule, and their mix."""
+    """What the parent needs to know of the scenarios: whether they write, think (for how many seconds on
+    average, where that is known, and whether a task's time is part of it), and can arrive on a schedule, and
+    their mix."""
     names = {user.tasks[0]: name for name, user in scenarios_by_name.items() if len(set(user.tasks)) == 1}
     return {
         name: {
             "writes": bool(getattr(user, "writes", False)),
             "thinks": thinks(user),
             "pause": pause(user),
+            "paced": paced(user),
             "plain": is_plain(user),
             "about": (user.__doc__ or "").strip() if "__doc__" in vars(user) else "",
             "endpoints": {

@@ -143,7 +143,10 @@ def spread(user: type[User], moments: NDArray[np.float64]) -> type[User]:
 
     def on_start(self: User) -> None:
         user.on_start(self)
-        gevent.sleep(next(pauses, 0.0))
+        pause = next(pauses, 0.0)
+        gevent.sleep(pause)
+        # constant_pacing would take it for a task's time, wait for less, and so bring all users together.
+        self._cp_last_run += pause
         SLEEPERS.join()
 
     # All users of a trial are of this one class, whatever part of a whole it has in the file.

@@ -212,10 +212,12 @@ class Bench:
         """Whether a scenario's users wait between two tasks."""
         return bool(self.scenarios.get(scenario, {}).get("thinks")) and self.pauses
 
-    def pause(self, scenario: str) -> float | None:
-        """The mean seconds for which they do so; None where that is not known."""
-        found: float | None = self.scenarios.get(scenario, {}).get("pause", 0.0)
-        return found if self.pauses else 0.0
+    def pause(self, scenario: str, served: float) -> float | None:
+        """The mean seconds for which they do so after a task of `served` seconds; None where that is not
+        known."""
+        told = self.scenarios.get(scenario, {}) if self.pauses else {}
+        found: float | None = told.get("pause", 0.0)
+        return max(0.0, found - served) if found is not None and told.get("paced") else found
 
     def calibration(
         self,

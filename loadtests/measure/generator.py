@@ -19,6 +19,7 @@ from loadtests.records.samples import Samples
 from loadtests.records.trial import ArrayFile
 from loadtests.system import placement
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+from loadtests.system.tracebacks import why
 
 SLACK = 90.0
 """Seconds beyond its planned time after which a generator without a response is given up."""
@@ -112,7 +113,7 @@ def expect(child: Child, event: str, timeout: float) -> dict[str, Any]:
     """The child's next message, which must be `event`. Raises ChildFailed."""
     message = child.receive(timeout)
     if message.get("event") == "failed":
-        raise ScenarioFailed(str(message["why"]), cause=child.log_tail())
+        raise ScenarioFailed(str(message["why"]), cause=why(child.log_text(), str(Path.cwd())).cause)
     if message.get("event") != event:
         raise ChildFailed(
             f"{child.name} sent {message.get('event')!r} instead of {event!r}", cause=child.log_tail()

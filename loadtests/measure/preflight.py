@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.errors import Disturbed
 from loadtests.measure.answers.equality import check_equal
 from loadtests.measure.answers.published import Published, published_questions
 from loadtests.measure.answers.questions import fixed_questions
@@ -30,7 +31,9 @@ class Fitness:
 
     machine: Machine
     findings: Sequence[str]
-    """Reasons not to measure here."""
+    """What makes the machine less suitable."""
+    disturbances: Sequence[str]
+    """Why nothing can be measured now."""
     ceiling: float | None
     """Requests per second that the generator can send to a server that does nothing."""
     compared: Compared
@@ -42,13 +45,12 @@ class Fitness:
 def examine(arms: Sequence[Arm], options: RunOptions, waits: Waits) -> Fitness:
     """Look at the machine, start the arms, and compare their answers. Raises ChildFailed, ArmsDiffer, and
     PlanError during another measurement, unless `options` wait for its end, which `waits` shows."""
-    findings = suitability.findings()
     with (
         measurement_lock("duel check", options.wait, waits),
         tempfile.TemporaryDirectory(prefix="duel-logs-") as logs,
         Bench(Path(logs), options) as bench,
     ):
-        ceiling = highest(bench.ceilings({"ping": USERS}))
+        disturbances = suitability.disturbances()
         fixed = fixed_questions(arms)
         asked = Published(list(fixed), (), ()) if fixed else published_questions(arms[0], bench.environment)
         known: dict[str, InForce | None] = {}
@@ -58,8 +60,21 @@ def examine(arms: Sequence[Arm], options: RunOptions, waits: Waits) -> Fitness:
             asked.questions,
             lambda server: known.update({server.arm.name: in_force(server)}),
         )
+        # Last: what is wrong with an arm is told first.
+        ceiling = highest(bench.ceilings({"ping": USERS}))
         left_out = {"unanswered": asked.unanswered, "unsteady": asked.unsteady}
         machine = fingerprint.fingerprint(bench.environment.placement)
         machine = machine.model_copy(update={"database": bench.environment.database_version})
     told = {name: found for name, found in known.items() if found is not None}
-    return Fitness(machine, findings, ceiling, compared.model_copy(update=left_out), told)
+    return Fitness(
+        machine, suitability.findings(), disturbances, ceiling, compared.model_copy(update=left_out), told
+    )
+
+
+def check_quiet(found: Fitness) -> None:
+    """Raises Disturbed where a measurement would be invalid now."""
+    if found.disturbances:
+        raise Disturbed(
+            f"{' and '.join(found.disturbances)}: a measurement would be invalid",
+            hint="stop what else is running, or use a quieter machine",
+        )

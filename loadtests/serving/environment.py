@@ -24,7 +24,7 @@ from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
-from loadtests.serving.postgresql import Databases, own_server
+from loadtests.serving.databases.postgresql import Databases, own_server
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
@@ -64,6 +64,8 @@ class ServingEnvironment:
         self.files = UsedFiles()
         self.keeps = False
         """Whether the run records its modules and files."""
+        self.begun = False
+        """Whether there is a run, whose directory keeps the logs."""
         self.arms: Sequence[Arm] = ()
         """Those whose files can change: without a base's, which are a commit's."""
         self.placement = placement
@@ -120,7 +122,7 @@ class ServingEnvironment:
     def begin(self, run: Run, directory: Path) -> None:
         """Digest the files beside the arms' code, or continue from what the run's records in `directory`
         hold."""
-        checkout = self.checkout
+        checkout, self.begun = self.checkout, True
         self.arms = [arm for arm in run.plan.arms if checkout is None or arm.name not in checkout.arms]
         salt = run.sealed.salt if run.sealed is not None else ""
         self.keeps = not run.trials or run.files is not None
@@ -134,6 +136,10 @@ class ServingEnvironment:
         """What is known by now of the arms' modules and files: apps import more while they serve. Nothing
         where an earlier version began the run."""
         return {"sources": {**self.sources.digests}, "files": self.files.record} if self.keeps else {}
+
+    def place(self, log: Path) -> str:
+        """Where a log can be read, as the end of a sentence; "" for one that is removed in the end."""
+        return f" (from {log})" if self.begun else ""
 
     @property
     def database_version(self) -> str:

@@ -28,8 +28,9 @@ class DidNotStart(ChildFailed):
         self.end = end
 
 
-class NoAppNamed(DidNotStart):
-    """What an arm names is no app, or cannot be served as one: no fault of a measurement."""
+class NotServable(DidNotStart):
+    """What an arm names is no app, cannot be served as one, or lacks a package or a variable: no fault of a
+    measurement."""
 
     exit_code = Exit.USAGE
 

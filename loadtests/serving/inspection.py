@@ -40,11 +40,10 @@ def inspect_app(arm: Arm, start: bool = False, environment: Mapping[str, str] = 
         raise ChildFailed(f"{command[0]} cannot be run", cause=error.strerror or str(error)) from None
     if done.returncode:
         cause, hint = why(done.stderr, arm.app_dir)
-        missing = "No module named" in cause or "UnusableApp" in cause
         raise ChildFailed(
             f"app {arm.app} cannot be inspected",
             cause=cause,
-            hint=hint or ("write module:attribute, and pass --app-dir" if missing else ""),
+            hint=hint or ("write module:attribute" if "UnusableApp" in cause else ""),
         )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -17,7 +17,7 @@ from loadtests.records.trial import ServerEnd
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.external import DidNotStart, ExternalServer, NoAppNamed
+from loadtests.serving.external import DidNotStart, ExternalServer, NotServable
 from loadtests.serving.hooks import run_after, run_before
 from loadtests.serving.versions import Modules, Version
 from loadtests.system.placement import move
@@ -196,9 +196,10 @@ class Server:
             said = f"{self.child.name}: no response within {timeout:g} s" if slow else str(failure)
             cause, way = why(self.child.log_text(), self.arm.app_dir or str(ROOT))
             hint = failure.hint or way or hint_for(cause, self.arm, slow=slow)
-            raise (NoAppNamed if "UnusableApp: " in cause else DidNotStart)(
+            to_be_given = bool(way) or "UnusableApp: " in cause
+            raise (NotServable if to_be_given else DidNotStart)(
                 f"arm {self.arm.name!r} ({self.arm.app}) did not start: {said}",
-                cause=f"{cause or 'no message'} (from {self.child.log})",
+                cause=(cause or "no message") + self.environment.place(self.child.log),
                 hint=hint,
                 end=self.end("start"),
             ) from None
@@ -325,7 +326,5 @@ def hint_for(cause: str, arm: Arm, slow: bool) -> str:
                 f"install {package} where {arm.python or 'duel'} looks for packages, or pass "
                 f"loop=asyncio,http=h11 to do without uvloop and httptools"
             )
-    if arm.cwd is not None and "ModuleNotFoundError" in cause:
-        return "an arm with cwd= is imported from there: name another directory with app-dir=PATH"
     longer = ", or pass a longer --boot-timeout" if slow else ""
     return f"run `duel check` to try the arms without load{longer}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
@@ -25,6 +26,8 @@ FIND = (
     "import importlib.util, json, sys\n"
     "print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))"
 )
+
+ANOTHER = "name another interpreter: --python PATH, or python=PATH in an arm"
 
 PATIENCE = 30.0
 
@@ -64,6 +67,12 @@ def check_ours(arm: Arm) -> None:
 
 def absent(arm: Arm) -> Collection[str]:
     """What the interpreter of an arm has not installed. Raises PlanError where the arm needs it."""
+    if arm.python is not None and shutil.which(arm.python) is None:
+        raise PlanError(
+            f"arm {arm.name!r} cannot be served by {arm.python}",
+            cause="there is no such program",
+            hint=ANOTHER,
+        )
     found = missing_in(arm.python or sys.executable)
     needed = [name for name in (arm.serving.server, "anyio") if name in found]
     needed += [
@@ -75,7 +84,7 @@ def absent(arm: Arm) -> Collection[str]:
         raise PlanError(
             f"arm {arm.name!r} cannot be served by {arm.python}",
             cause=f"not installed there: {', '.join(needed)}",
-            hint=f"{arm.python} -m pip install {' '.join(needed)}; or name another interpreter: python=PATH",
+            hint=f"{arm.python} -m pip install {' '.join(needed)}; or {ANOTHER}",
         )
     return found
 

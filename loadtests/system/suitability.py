@@ -23,6 +23,9 @@ ENOUGH_PORTS = 10_000
 
 ENOUGH_MEMORY = 2**29
 
+IDLE = 0.9
+"""Fraction of the CPU time that must be idle before any load."""
+
 SLOWING = (
     "PYTHONDEVMODE",
     "PYTHONASYNCIODEBUG",
@@ -32,16 +35,20 @@ SLOWING = (
 )
 
 
-def findings(seconds: float = 1.0) -> list[str]:
-    """Reasons not to measure here, each with its remedy. Watches the CPUs for `seconds`."""
+def findings() -> list[str]:
+    """What makes this machine less suitable, each with its remedy."""
     found = []
     if not place(cpus()):
         found.append(
             "server and generator must share their CPUs: use Linux with two cores or more, or read small "
             "differences with care"
         )
-    found += [*clock_findings(), *limit_findings(), *python_findings(), *busy_findings(seconds)]
-    return found
+    if host_times() is None:
+        found.append(
+            "this platform does not show its processes (/proc, on Linux), so neither the servers' CPU time "
+            "and memory nor other work will be known: mount it, or make sure that nothing else runs"
+        )
+    return [*found, *clock_findings(), *limit_findings(), *python_findings()]
 
 
 def clock_findings() -> list[str]:
@@ -112,23 +119,21 @@ def compiled() -> bool:
     return not sys.dont_write_bytecode or cached is None or Path(cached).exists()
 
 
-def busy_findings(seconds: float) -> list[str]:
-    """CPU time of other processes and other guests; watches for `seconds`."""
-    found = []
+def disturbances(seconds: float = 1.0) -> list[str]:
+    """What other processes and other guests do, where a measurement would be invalid for it. Watches the CPUs
+    for `seconds`; nothing where they do not show it."""
     times = host_times()
     if times is None:
-        return [
-            "this platform does not show its processes (/proc, on Linux), so neither the servers' CPU time "
-            "and memory nor other work will be known: mount it, or make sure that nothing else runs"
-        ]
+        return []
     time.sleep(seconds)
     spent = [after - before for before, after in zip(times, host_times() or times, strict=True)]
     total = sum(spent) or 1.0
     names = times._fields
     steal = spent[names.index("steal")] / total if "steal" in names else 0.0
     idle = sum(spent[names.index(name)] for name in ("idle", "iowait") if name in names) / total
+    found = []
     if steal > STEAL:
-        found.append(f"other guests take {steal:.1%} of this host's CPU time: measure on a quieter machine")
-    if idle < 0.9:
-        found.append(f"this machine is {1 - idle:.0%} busy before any load: stop what else is running")
+        found.append(f"other guests take {steal:.1%} of this host's CPU time")
+    if idle < IDLE:
+        found.append(f"this machine is {1 - idle:.0%} busy before any load")
     return found

@@ -32,7 +32,10 @@ LINES = 3
 
 SET_IT = "export {}, or pass it with the arm: NAME=module:attribute,env.{}=VALUE"
 
-HAVE_IT = "install {} where this arm's Python looks for packages, or name the one that has it: python=PATH"
+HAVE_IT = (
+    "install {} for the Python that serves the app, or name one that has it: --python PATH, or python=PATH "
+    "in an arm"
+)
 
 
 class Frame(NamedTuple):

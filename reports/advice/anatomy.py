@@ -115,7 +115,7 @@ class Route(Called):
     @property
     def role(self) -> Role:
         words: Mapping[tuple[str, ...], Role] = {
-            ("WEBSOCKET",): "socket", ("EVENT",): "event", ("ASGI",): "app",
+            ("WEBSOCKET",): "socket", ("EVENT",): "event", ("ASGI",): "app", ("WSGI",): "app",
         }  # fmt: skip
         return words.get(self.methods, "route")
 

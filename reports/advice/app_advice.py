@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.advice.anatomy import THREADS, Anatomy, Blocks, Called, Role, Route, Style, UnreadCall
-from reports.advice.driven import SeenLine
+from reports.advice.driven import PulseWaits, SeenLine
 
 Weight = Literal["wrong", "mind", "consider"]
 
@@ -109,8 +109,25 @@ class HoldsLoop:
     line: SeenLine
 
 
+@dataclass(frozen=True)
+class Computes:
+    """A route computes in worker threads, and light requests beside it wait."""
+
+    cpu: float
+    """CPU seconds of a request."""
+    beside: PulseWaits
+
+
 Problem = (
-    BlocksLoop | ReadsFile | Wedges | MayWedge | HoldsConnection | NeedlessHops | NothingWaits | HoldsLoop
+    BlocksLoop
+    | ReadsFile
+    | Wedges
+    | MayWedge
+    | HoldsConnection
+    | NeedlessHops
+    | NothingWaits
+    | HoldsLoop
+    | Computes
 )
 
 
@@ -134,7 +151,7 @@ class Finding:
                 return "wrong"
             case ReadsFile() | MayWedge() | HoldsConnection() | HoldsLoop():
                 return "mind"
-            case NeedlessHops() | NothingWaits():
+            case NeedlessHops() | NothingWaits() | Computes():
                 return "consider"
 
 

@@ -33,6 +33,7 @@ from reports.advice.notes import (
 )
 from reports.advice.rule import Ways
 from reports.advice.weighing.behind import finishes_more
+from reports.advice.weighing.computing import holds_gil
 from reports.advice.weighing.costs import Cost, cost
 from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
 from reports.advice.weighing.ways import AHEAD, stalls, waits_of, ways
@@ -334,11 +335,14 @@ def harm_notes(top: AtLoad) -> list[Note]:
 
 
 def light_notes(top: AtLoad) -> list[Note]:
-    """Where light routes should be `async def`, beside an arm that is advised."""
+    """What light routes meet beside an arm that is advised: the GIL, which its threads hold, and their queue
+    where they are no `async def`."""
     found: list[Note] = []
     for one in (top.ways.first, top.ways.second):
         sign = top.signs.get(one.name)
         advised = top.choice == EITHER or top.choice.name == one.name
+        computes = holds_gil(one.name, sign, top.limits[one.name]) if advised else None
+        found += [computes] if computes is not None else []
         if advised and rule.keeps_light_routes_async(one) and sign and sign.pulse and sign.canary:
             found.append(LightRoutesAsync(one.name, sign.pulse, sign.canary))
     return found

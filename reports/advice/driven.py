@@ -14,6 +14,10 @@ from reports.analysis.rounds.holders import computing
 LATE = 0.005
 """Seconds for which one callback may hold the loop."""
 
+NOTICED = 0.015
+"""Seconds for which a light request must wait beside threads that compute. On two CPUs, threads that release
+the GIL (PBKDF2 for 20 ms) make it wait for 9 ms, those that hold it for 25 to 80 ms."""
+
 TWICE, HALF = 2, 0.5
 """Requests, and the fraction of a route's, at which a line must have held the loop: on a busy machine any
 line does now and then."""
@@ -21,6 +25,16 @@ line does now and then."""
 Missed = Literal["writes", "socket", "pattern", "time", "not-requested", "refused", "no-answer"]
 """Why a route was not reached: it writes; WebSocket; its path is a regular expression; no time was left; the
 locustfile does not request it; it was answered with an error; it was not answered in time."""
+
+
+class PulseWaits(Frozen):
+    """What a light `async def` request waits beside requests to a route; seconds, the median."""
+
+    users: int
+    """Requests to the route at a time."""
+    alone: float
+    """Without them."""
+    waits: float
 
 
 class AskedRoute(Frozen):
@@ -33,6 +47,15 @@ class AskedRoute(Frozen):
     """Of the last answer; 0 where none came in time."""
     visits: tuple[LoopHolds, ...]
     """What held the loops during each request."""
+    cpu: float | None = None
+    """CPU seconds of the server for a request, beyond those of an empty one; None where not known."""
+    beside: PulseWaits | None = None
+    """Of a route that computes in a thread."""
+
+    @property
+    def delays_others(self) -> bool:
+        """Whether light requests beside it wait noticeably longer."""
+        return self.beside is not None and self.beside.waits - self.beside.alone >= NOTICED
 
     @property
     def missed(self) -> Missed | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from loadtests.records import LightKind, Metric
 from reports.advice.weighing.behind import FinishesMore
+from reports.advice.weighing.computing import HoldsGil
 from reports.analysis.signs import CanaryTimes
 from reports.analysis.statistics import Interval
 
@@ -115,5 +116,5 @@ class ThreadsUndecided:
 Note = (
     NeighbourWaits | LightRoutesAsync | PulseMissing | NotForItsSpeed | MayNotLast | OffloadUntried
     | OffloadSeen | ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
-    | AlwaysCoroutine
+    | AlwaysCoroutine | HoldsGil
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from loadtests.records import Cell, Metric, Run, Trial, rounds_tried
 from reports.advice.explanations import Explanations
+from reports.advice.weighing.computing import HoldsGil, holds_gil
 from reports.advice.weighing.costs import Cost, cost
 from reports.analysis.backlogs.judgement import backlog
 from reports.analysis.bounds import Name
@@ -34,7 +35,7 @@ PortraitWord = Literal["measured", "inconclusive", "failing", "invalid"]
 
 NextStep = Literal[
     "more-threads", "larger-pool", "shorter-transactions", "find-the-call", "another-client", "more-workers",
-    "more-users", "fewer-hops", "lighter-generator", "quiet-machine",
+    "more-users", "fewer-hops", "lighter-generator", "quiet-machine", "own-process",
 ]  # fmt: skip
 
 NEXT: Mapping[Name, NextStep] = {
@@ -77,6 +78,8 @@ class Portrait:
     limited_by: tuple[Name, ...]
     """What limits the arm, the leading one first; `explanations` has the evidence."""
     next_step: NextStep | None
+    computes: HoldsGil | None
+    """That its threads compute, where neighbours notice."""
     reservations: tuple[Reservation, ...]
 
     @property
@@ -121,6 +124,7 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
     names = tuple(limit.name for limit in limits)
     metric = run.primary(cell)
     known = rows[0].figures.get(metric)
+    computes = holds_gil(arm, signs, limits)
     return Portrait(
         cell=cell,
         arm=arm,
@@ -131,7 +135,8 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
         signs=signs,
         cost=cost(run, cell, arm, signs),
         limited_by=names,
-        next_step=next_step(names, cell, run.plan.cells),
+        next_step="own-process" if computes else next_step(names, cell, run.plan.cells),
+        computes=computes,
         reservations=tuple(doubts),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,8 +10,10 @@ from typing import Any, Self
 from reports.advice.anatomy import Anatomy, Blocks
 from reports.advice.app_advice import (
     BlocksLoop,
+    Computes,
     Finding,
     HoldsLoop,
+    NothingWaits,
     Problem,
     ReadsFile,
     advise,
@@ -58,7 +60,7 @@ def with_seen(found: Sequence[Finding], driven: Driven, home: Path) -> list[Find
     from which the app's files are named."""
     left = seen_lines(driven)
     merged: list[Finding] = []
-    for one in found:
+    for one in without(computing_routes(driven), found):
         mine = tuple(line for line in left if reads(one.problem, line, home))
         left = [line for line in left if line not in mine]
         routes = tuple(dict.fromkeys((*one.routes, *routes_of(mine))))
@@ -66,7 +68,28 @@ def with_seen(found: Sequence[Finding], driven: Driven, home: Path) -> list[Find
     merged += [
         Finding(line.routes or (BY_ITSELF,), HoldsLoop(line), evidence="seen", seen=(line,)) for line in left
     ]
+    merged += [
+        Finding((one.name,), Computes(one.cpu, one.beside), evidence="seen")
+        for one in driven.asked
+        if one.delays_others and one.beside is not None and one.cpu is not None
+    ]
     return sorted_by_weight(merged)
+
+
+def computing_routes(driven: Driven) -> set[str]:
+    """The routes that were seen to compute in a thread, whether others wait for it or not."""
+    return {one.name for one in driven.asked if one.beside is not None}
+
+
+def without(computing: Container[str], found: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings but those that nothing waits in a route, where it was seen to compute: as `async def` it
+    would hold the event loop."""
+    for one in found:
+        routes = tuple(route for route in one.routes if route not in computing)
+        if not isinstance(one.problem, NothingWaits):
+            yield one
+        elif routes:
+            yield replace(one, routes=routes)
 
 
 def reads(problem: Problem, line: SeenLine, home: Path) -> bool:

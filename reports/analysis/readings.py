@@ -360,14 +360,20 @@ class Readings:
         self._latencies[trial.number] = Latencies(on_end.due[due], samples.response_time[due], whole.failed)
         self._answers[trial.number] = answers(rows, every, trial.endpoints)
         self._failed[trial.number] = failed(samples, trial)
-        if len(trial.endpoints) <= 1:
-            readings = {trial.endpoints[0] if trial.endpoints else trial.cell.scenario: whole}
+        asked = within(rows, every)
+        # What is requested before the windows alone, such as a log-in, is no part of the load.
+        reached = [
+            number for number, _ in enumerate(trial.endpoints) if (asked & (rows.endpoint == number)).any()
+        ]
+        names = [trial.endpoints[number] for number in reached] or [*trial.endpoints[:1], trial.cell.scenario]
+        if len(reached) <= 1:
+            readings = {names[0]: whole}
         else:
             readings, took = {ALL: whole}, self._took.setdefault(trial.number, {})
-            for number, name in enumerate(trial.endpoints):
+            for number, name in zip(reached, names, strict=True):
                 chosen = rows.endpoint == number
                 readings[name] = read(rows, trial.window, chosen, 0, counted, every)
-                took[name] = rows.response_time[chosen & within(rows, every)].astype(np.float32)
+                took[name] = rows.response_time[chosen & asked].astype(np.float32)
         beats = self.heartbeats(trial)
         on_clock = samples.since([one.opened for one in trial.windows])
         grown, stays = growing(beats, on_clock, trial.windows), kept(beats, on_clock, trial.windows)

@@ -310,9 +310,9 @@ def judge(
     spots = blemishes(seen, trials, piles, alpha)
     # A failing arm's verdict says so already.
     doubts += [spot for arm, several in spots.items() if arm not in failing for spot in several]
+    apart = () if explained(apart, tuple(failing)) else apart  # errors are no answers of another kind
     doubts += apart
-    judged = word != "invalid" and cell.key not in run.refused
-    if apart and judged and must_be_alike(plan) and not explained(apart, tuple(failing)):
+    if apart and must_be_alike(plan) and word != "invalid" and cell.key not in run.refused:
         # Not even the ratio: it would compare two different things.
         word, found = "different", replace(found, differences=(), interval=None)
         doubts = [*apart, *failing.values()]

@@ -93,7 +93,14 @@ def as_driven(driven: Driven) -> dict[str, Any]:
     """What was asked, and what was not reached."""
     return {
         "asked": [
-            {"route": one.name, "request": one.request, "status": one.status, "requests": len(one.visits)}
+            {
+                "route": one.name,
+                "request": one.request,
+                "status": one.status,
+                "requests": len(one.visits),
+                "cpu": one.cpu,
+                "beside": None if one.beside is None else one.beside.model_dump(),
+            }
             for one in driven.asked
         ],
         "missed": [{"route": name, "why": why, "status": status} for name, why, status in driven.missed],

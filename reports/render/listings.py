@@ -104,8 +104,6 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str], ce
     listing(console, "machine", rows)
     for finding in findings:
         say(console, f"warning: {finding}")
-    if not findings:
-        console.print("the machine is quiet enough", highlight=False)
 
 
 def show_arms(

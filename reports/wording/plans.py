@@ -221,11 +221,18 @@ def overruled_text(arms: Sequence[tuple[str, int | None, int]]) -> str:
     return f"{names}: the app sets AnyIO's thread limit itself, which overrules threads="
 
 
-def started_text(app: str, file: Path, loaded: int, left: int, settings: str, project: Path | None) -> str:
+def started_text(
+    app: str, file: Path, loaded: int, left: int, account: Sequence[str], settings: str, project: Path | None
+) -> str:
     """What `duel init` wrote, and what to run next. `loaded`, `left`: routes whose users are loaded as they
-    are, and those whose are not; `project`: the file to which `settings` were added."""
+    are, and those whose are not; `account`: variables whose values would let more of them be loaded;
+    `project`: the file to which `settings` were added."""
     more = f"; {left} more to look at first (abstract: not loaded)" if left else ""
     lines = [f"{file}: users of {counted(loaded, 'route')}{more}"]
+    if account:
+        lines.append(
+            f"some need a log-in only: set {' and '.join(account)}, delete {file}, and run duel init again"
+        )
     if project is not None:
         lines.append(f"{project}: settings, in [tool.duel]")
         return "\n".join([*lines, "next: duel run; and in a branch: duel run --base-ref main"])

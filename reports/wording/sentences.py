@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loadtests.records import Cell, Plan, Run
+from loadtests.records.answers import AnswerDifference
 from reports.advice.caveats import caveats
-from reports.analysis.answers.differences import AnswersDiffer, Unlike
+from reports.analysis.answers.differences import AnswersDiffer, Unlike, explained
 from reports.analysis.readings import ALL
 from reports.analysis.reservations import Failure, NotSignificant, TooFewRequests
 from reports.analysis.rounds.think_time import UsersThink
@@ -278,8 +279,9 @@ def unlike_headline(plan: Plan) -> str:
 def unlike_lines(run: Run, found: Sequence[Verdict] = ()) -> list[str]:
     """How the arms' answers differ, before load and under it, for the top of every report; the first line
     says what follows. Empty where they answer alike."""
-    asked = run.answers.differences if run.answers else ()
-    lines = [f"{one.scenario}, {reservation_text(AnswersDiffer(one))}" for one in asked]
+    every = run.answers.differences if run.answers else ()
+    asked = [AnswersDiffer(one) for one in every if not in_errors(one, every, found)]
+    lines = [f"{one.difference.scenario}, {reservation_text(one)}" for one in asked]
     lines += [
         f"{verdict.cell}, {reservation_text(one)}"
         for verdict in found
@@ -292,6 +294,17 @@ def unlike_lines(run: Run, found: Sequence[Verdict] = ()) -> list[str]:
         return []
     more = [f"and {counted(len(lines) - MOST_LINES, 'more difference')}"] if len(lines) > MOST_LINES else []
     return [unlike_headline(run.plan), *lines[:MOST_LINES], *more]
+
+
+def in_errors(one: AnswerDifference, every: Sequence[AnswerDifference], found: Sequence[Verdict]) -> bool:
+    """Whether a difference is what the errors of an arm hold that fails."""
+    pair = one.scenario, one.arm
+    alike = [AnswersDiffer(other) for other in every if (other.scenario, other.arm) == pair]
+    return any(
+        explained(alike, verdict.failing)
+        for verdict in found
+        if verdict.primary and (verdict.cell.scenario, verdict.arm) == pair
+    )
 
 
 def answers_text(run: Run) -> str:

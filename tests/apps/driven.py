@@ -43,6 +43,11 @@ def threaded() -> int:
     return 1
 
 
+@app.get("/labels")
+def labels() -> int:
+    return sum(number * number % 7 for number in range(200_000))
+
+
 @app.get("/endless")
 async def endless() -> StreamingResponse:
     async def events() -> AsyncIterator[str]:

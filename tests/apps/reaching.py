@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import inspect
 import queue
 import shutil
 import socket
@@ -29,6 +30,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
+from starlette._utils import is_async_callable
 from starlette.responses import StreamingResponse
 
 if TYPE_CHECKING:
@@ -617,6 +619,32 @@ async def fine_untyped_request(request) -> Any:  # type: ignore[no-untyped-def] 
 
 async def wrong_half_typed(db: Connection, missing: Missing) -> None:
     db.commit()  # held by wrong_half_typed
+
+
+async def listener() -> None:
+    time.sleep(0.01)  # held by wrong_asked
+
+
+def plain_listener() -> None:
+    time.sleep(0.01)  # held by wrong_not_asked
+
+
+listeners: dict[str, Callable[[], Any]] = {"a": listener, "b": plain_listener}
+
+
+async def wrong_asked(name: str) -> None:
+    heard = listeners[name]
+    if inspect.iscoroutinefunction(heard):
+        await heard()
+    else:
+        await asyncio.to_thread(heard)
+
+
+async def wrong_not_asked(name: str) -> None:
+    heard = listeners[name]
+    if not is_async_callable(heard):
+        heard = functools.partial(heard)
+        heard()
 
 
 async def fine_text() -> str:

@@ -131,16 +131,17 @@ class Client:
         name: str | None = None,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
-        data: bytes | None = None,
+        data: bytes | Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         catch_response: bool = False,
     ) -> Response:
         """One request, reported to Locust as `name` (the path without one).
 
-        `json` is sent as JSON, `data` as it is; `timeout` in seconds, the user's own without one. Never
-        raises for what the server does: a failure is a Response with its `error`, and with `status_code`
-        0 where there was no answer, as with Locust's own clients. Statuses of 400 and above are failures.
+        `json` is sent as JSON, `data` as it is, or as a form if it is a mapping; `timeout` in seconds, the
+        user's own without one. Never raises for what the server does: a failure is a Response with its
+        `error`, and with `status_code` 0 where there was no answer, as with Locust's own clients. Statuses of
+        400 and above are failures.
         """
         if params:
             path += ("&" if "?" in path else "?") + urlencode(params)
@@ -223,7 +224,12 @@ class Client:
         return response
 
     def _message(
-        self, method: str, path: str, body: Any, data: bytes | None, headers: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        data: bytes | Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
     ) -> bytes:
         head = f"{method} {self.prefix}{path}{self.tail}"
         if headers:
@@ -231,6 +237,9 @@ class Client:
         if body is not None:
             data = json.dumps(body).encode()
             head += "Content-Type: application/json\r\n"
+        if isinstance(data, Mapping):
+            data = urlencode(data).encode()
+            head += "Content-Type: application/x-www-form-urlencoded\r\n"
         if data is None:
             return f"{head}\r\n".encode("latin-1")
         return f"{head}Content-Length: {len(data)}\r\n\r\n".encode("latin-1") + data

@@ -13,6 +13,9 @@ from locust import TaskSet, User
 DRAWS = 32
 """Waits that are drawn to estimate their mean."""
 
+VERY_LONG = 1e6
+"""Seconds: longer than any pace."""
+
 
 def pause(user: type[User]) -> float | None:
     """Mean seconds that a user waits between two tasks, the longest of all its task sets; None where that
@@ -20,6 +23,12 @@ def pause(user: type[User]) -> float | None:
     means = [expected_wait(wait) for wait in waits(user)]
     known = [mean for mean in means if mean is not None]
     return max(known) if len(known) == len(means) else None
+
+
+def paced(user: type[User]) -> bool:
+    """Whether the time that a task takes is part of its user's wait, as with `constant_pacing`: after a very
+    long one there is none."""
+    return any(expected_wait(wait) and expected_wait(wait, ran=VERY_LONG) == 0.0 for wait in waits(user))
 
 
 def thinks(user: type[User]) -> bool:
@@ -40,17 +49,18 @@ def waits(owner: Any) -> Iterator[Any]:
             yield from waits(task)
 
 
-def expected_wait(wait: Callable[[Any], float]) -> float | None:
-    """The mean of some draws, each by a user that has just run a task; None where it asks more of a user."""
+def expected_wait(wait: Callable[[Any], float], ran: float = 0.0) -> float | None:
+    """The mean of some draws, each by a user that has just run a task of `ran` seconds; None where it asks
+    more of a user."""
     try:
-        return fmean(max(0.0, float(wait(newcomer()))) for _ in range(DRAWS))
+        return fmean(max(0.0, float(wait(newcomer(ran)))) for _ in range(DRAWS))
     except Exception:  # a user's own function may need anything
         return None
 
 
-def newcomer() -> SimpleNamespace:
-    """What Locust's own functions for pacing ask of a user."""
-    return SimpleNamespace(_cp_last_run=perf_counter(), _cp_last_wait_time=0.0)
+def newcomer(ran: float) -> SimpleNamespace:
+    """What Locust's own functions for pacing ask of a user that has just run its first task."""
+    return SimpleNamespace(_cp_last_run=perf_counter() - ran, _cp_last_wait_time=0.0)
 
 
 def hasty(user: type[User]) -> type[User]:

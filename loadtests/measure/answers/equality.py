@@ -153,10 +153,13 @@ def answered(client: httpx.Client, question: Question, server: Target, longest: 
             status, said = converse(server.url + question.path, question.messages, PATIENCE)
             return Reply(status, (), said)
         files = {"file": question.file} if question.file is not None else None
-        with client.stream(question.method, question.path, json=question.body, files=files) as response:
-            headers = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
+        headers = {"Authorization": f"Bearer {question.bearer}"} if question.bearer is not None else None
+        with client.stream(
+            question.method, question.path, json=question.body, files=files, headers=headers
+        ) as response:
+            kept = tuple((name, response.headers[name]) for name in HEADERS if name in response.headers)
             read, body = read_body(response, LONGEST_BODY if longest is None else longest)
-            return Reply(response.status_code, headers, body, read)
+            return Reply(response.status_code, kept, body, read)
     except (httpx.ReadTimeout, WebSocketTimeoutException):
         return NOTHING
     except (httpx.HTTPError, WebSocketException, OSError) as error:

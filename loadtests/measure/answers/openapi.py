@@ -44,8 +44,13 @@ class Operation:
     """The schema of its JSON body; None where it takes none."""
     sends: str | None
     """The type of its body, where that is required; None where it is not."""
-    secured: bool
-    """Whether the document says that it needs credentials."""
+    security: tuple[frozenset[str], ...] = ()
+    """Names of the schemes that it needs credentials of: all of any one set. None where it needs none."""
+
+    @property
+    def secured(self) -> bool:
+        """Whether the document says that it needs credentials."""
+        return bool(self.security) and frozenset() not in self.security
 
     def target(self, which: int = 0) -> str:
         """The path with the parameters that it needs: the first or the second value of each."""
@@ -88,7 +93,6 @@ def operation(
     content = request.get("content", {}) if isinstance(request.get("content"), dict) else {}
     kinds = list(content)
     as_json = next((kind for kind in kinds if kind.split(";")[0].endswith("json")), None)
-    secured = listed.get("security", document.get("security", ()))
     return Operation(
         method=method.upper(),
         path=str(path),
@@ -96,7 +100,7 @@ def operation(
         parameters=tuple(parameters),
         body=content[as_json].get("schema", {}) if as_json else None,
         sends=as_json or (kinds[0] if kinds and request.get("required") else None),
-        secured=bool(secured) and {} not in secured,
+        security=tuple(map(frozenset, listed.get("security", document.get("security", ())))),
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import NamedTuple
 
-from loadtests.measure.answers.equality import Reply, ask
-from loadtests.measure.answers.openapi import operations
+from loadtests.measure.answers.document import Document, document_of
+from loadtests.measure.answers.equality import ask
 from loadtests.measure.answers.questions import Question
 from loadtests.plan.arms import Arm
 from loadtests.serving.environment import ServingEnvironment
@@ -29,7 +28,7 @@ def published_questions(arm: Arm, environment: ServingEnvironment) -> Published:
     time of day, and what is not answered in time. Empty without a document. Raises ChildFailed.
     """
     with serve(arm, environment, "check.first") as server:
-        listed = readable(ask(server, [Question("GET", "/openapi.json")])[0])
+        listed = readable(document_of(server))
         first = dict(zip(listed, ask(server, listed), strict=True))
     answered = [question for question, reply in first.items() if reply.read != "nothing"]
     with serve(arm, environment, "check.second") as server:
@@ -39,8 +38,8 @@ def published_questions(arm: Arm, environment: ServingEnvironment) -> Published:
     return Published(steady, unanswered, tuple(str(one) for one in answered if one not in steady))
 
 
-def readable(document: Reply) -> list[Question]:
+def readable(document: Document | None) -> list[Question]:
     """The GETs of an OpenAPI document, with values for their parameters."""
-    listed = operations(document.body) if document.status == HTTPStatus.OK else []
+    listed = document.operations if document is not None else ()
     reads = [one for one in listed if one.method == "GET"]
     return list(dict.fromkeys(Question("GET", one.target(which)) for one in reads for which in (0, 1)))

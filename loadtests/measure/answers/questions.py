@@ -21,6 +21,8 @@ class Question:
     """Sent as `file` in a form, in place of a body."""
     messages: tuple[str, ...] = ()
     """Sent over a WebSocket, one after the answer to the other, where the method is WEBSOCKET."""
+    bearer: str | None = None
+    """A token to send."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body is not None else "")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from loadtests.measure.driving.beside import LightWaits
 from loadtests.records import LoopHolds
 from loadtests.serving.server import Target
 
@@ -24,6 +25,10 @@ class DrivenRoute:
     """As it was sent."""
     status: int = 0
     """Of the last answer; 0 where none came in time."""
+    cpu: float | None = None
+    """CPU seconds of the server for a request, beyond those of an empty one; None where not known."""
+    beside: LightWaits | None = None
+    """What a light request waits beside it, where it computes in a thread."""
     visits: list[LoopHolds] = field(default_factory=list)
     """What held the loops during each request but the first."""
 

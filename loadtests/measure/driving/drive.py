@@ -3,10 +3,11 @@ held its event loop meanwhile: as nothing else runs then, a late loop is late be
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import Any, Self
 import httpx
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered, ask
-from loadtests.measure.answers.openapi import Operation, operations
+from loadtests.measure.answers.document import Login, document_of
+from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered
+from loadtests.measure.answers.login import bearer, has_account
+from loadtests.measure.answers.openapi import Operation
 from loadtests.measure.answers.questions import Question
 from loadtests.measure.driving.asked import DrivenRoute, held_during
-from loadtests.measure.driving.targets import DOCUMENTS, Shown, Targets, targets
+from loadtests.measure.driving.beside import COMPUTES, beside, cpu_of
+from loadtests.measure.driving.targets import READS, Shown, Targets, label, targets
 from loadtests.measure.driving.users import ask_as_users
 from loadtests.measure.planning import arms_of
 from loadtests.plan.arms import BUILT_IN, Arm
@@ -36,10 +40,10 @@ READY, ALONE = 0.2, 0.3
 """Seconds in which the watchdog of a new server measures the lateness of its idle loop, and in which what the
 app does without being asked is looked at."""
 
-VISITS, LEAST = 10, 3
-"""Requests to a route, and the minimum for one that is slow. The first one imports, connects and fills
-caches: what only that one does is not what requests wait for. In Django 8 of 10 requests show a wait of
-10 ms: of five requests, fewer than half do now and then."""
+VISITS, LEAST = 9, 2
+"""Requests to a route after its first one, and the minimum for one that is slow. The first one imports,
+connects and fills caches: what only that one does is not what requests wait for. In Django 8 of 10 requests
+show a wait of 10 ms: of five requests, fewer than half do now and then."""
 
 BUDGET = 2.0
 """Seconds for one route, after which it gets no more than `LEAST` requests."""
@@ -73,9 +77,16 @@ class Options:
         settings = settled.settings
         return cls(paths, settings.locustfile if own else None, settings.locust_arg, writes)
 
-    def serve_flags(self) -> list[str]:
+    @property
+    def logs_in(self) -> bool:
+        """Whether a log-in is asked for, in which case it must be known before the app is served: it is the
+        only write that is let through."""
+        return not self.writes and (self.locustfile is not None or has_account(os.environ))
+
+    def serve_flags(self, login: Login | None) -> list[str]:
         """Of serve.py."""
-        return ["--look-every", str(LOOK_EVERY), *([] if self.writes else ["--reads-only"])]
+        reads_only = [] if self.writes else ["--reads-only"]
+        return ["--look-every", str(LOOK_EVERY), *reads_only, *(["--login", login.path] if login else [])]
 
 
 def survey(
@@ -93,17 +104,26 @@ def survey(
 def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> dict[str, Any]:
     """Ask every route of an app that `options` allow; `routes`: as `inspect_alone` describes them. Returns
     what `reports.advice.driven.Driven` reads. Raises PlanError where the app does not start."""
-    with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs, served(arm, Path(logs), options) as server:
+    paths = [str(one["path"]) for one in routes]
+    with ExitStack() as opened:
+        logs = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-")))
+        login = login_of(arm, logs, options, paths) if options.logs_in else None
+        server = opened.enter_context(served(arm, logs, options.serve_flags(login)))
         time.sleep(READY)
         alone = held_during(server, lambda: time.sleep(ALONE))
         if options.locustfile is None:
-            found = targets(routes, published(server, routes), options.paths, options.writes)
-            asked = ask_targets(server, found)
+            document = document_of(server, paths)
+            listed = document.operations if document is not None else ()
+            token = bearer(server.url, login, os.environ) if login is not None else None
+
+            def admitted(operation: Operation) -> str | None:
+                return token if login is not None and login.admits(operation) else None
+
+            found = targets(routes, listed, options.paths, options.writes, admitted)
+            asked = ask_targets(server, found, threaded(routes))
         else:
             found = targets((), (), options.paths, writes=False)
-            requested, left = ask_as_users(
-                server, routes, options.locustfile, options.locust_args, Path(logs)
-            )
+            requested, left = ask_as_users(server, routes, options.locustfile, options.locust_args, logs)
             asked = [*requested, *ask_targets(server, found)]
             found.left.update(left)
     return {
@@ -113,12 +133,19 @@ def drive(arm: Arm, routes: Sequence[Mapping[str, Any]], options: Options) -> di
     }
 
 
+def login_of(arm: Arm, logs: Path, options: Options, paths: Sequence[str]) -> Login | None:
+    """The log-in that an app's document describes. Raises PlanError."""
+    with served(arm, logs, options.serve_flags(None)) as server:
+        document = document_of(server, paths)
+        return document.login if document is not None else None
+
+
 @contextmanager
-def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
+def served(arm: Arm, logs: Path, serve_flags: Sequence[str]) -> Iterator[Target]:
     """The app, served as in a run, with a watchdog that looks often. Raises PlanError."""
     try:
         with (
-            ServingEnvironment(logs, {}, serve_flags=options.serve_flags()) as environment,
+            ServingEnvironment(logs, {}, serve_flags=serve_flags) as environment,
             serve(arm, environment, "drive") as server,
         ):
             yield server
@@ -127,44 +154,57 @@ def served(arm: Arm, logs: Path, options: Options) -> Iterator[Target]:
         raise PlanError(str(failure), cause=failure.cause, hint=failure.hint) from None
 
 
-def published(server: Target, routes: Sequence[Mapping[str, Any]]) -> list[Operation]:
-    """The operations of the app's OpenAPI document; none where it has no such document."""
-    paths = [*(str(one["path"]) for one in routes), *server.routes()]
-    own = [path for path in paths if path.endswith("openapi.json")]
-    for path in dict.fromkeys((*own, *DOCUMENTS)):
-        (document,) = ask(server, [Question("GET", path)])
-        if document.status == HTTPStatus.OK and (listed := operations(document.body)):
-            return listed
-    return []
+def threaded(routes: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names of the routes whose functions run in threads."""
+    return {label(one) for one in routes if one["runs"] == "thread"}
 
 
-def ask_targets(server: Target, found: Targets) -> list[DrivenRoute]:
-    """Ask what there is to ask, while there is time. Raises ChildFailed."""
+def ask_targets(server: Target, found: Targets, threads: Container[str] = ()) -> list[DrivenRoute]:
+    """Ask what there is to ask, while there is time; of the routes in `threads`, what they cost their
+    neighbours as well. Raises ChildFailed."""
     asked, until = [], time.monotonic() + LONGEST
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+
+        def send(question: Question) -> Reply:
+            return reply(client, question, server)
+
+        looks = visited(Shown("", Question("GET", server.pulse or "/")), server, send).cpu
         for one in found.asked:
             if time.monotonic() > until:
                 found.left[one.name] = "time"
                 continue
-            asked.append(visited(one, server, lambda question: reply(client, question, server)))
+            route = visited(one, server, send)
+            # Without what it costs to be looked at, and to be asked anything.
+            route.cpu = max(0.0, route.cpu - looks) if route.cpu is not None and looks is not None else None
+            if one.name in threads and computes(route, one.question):
+                route.beside = beside(server, one.question, lambda user, asked: reply(user, asked, server))
+            asked.append(route)
     return asked
 
 
+def computes(route: DrivenRoute, question: Question) -> bool:
+    """Whether its neighbours are looked at. Requests that write are not repeated for that."""
+    answered_well = 0 < route.status < HTTPStatus.BAD_REQUEST and question.method in READS
+    return answered_well and route.cpu is not None and route.cpu >= COMPUTES
+
+
 def visited(one: Shown, server: Target, send: Callable[[Question], Reply]) -> DrivenRoute:
-    """Ask one route, first once without a look at its loop. Raises ChildFailed."""
+    """Ask one route, first once without a look at its loop and its CPU time. Raises ChildFailed."""
     found = DrivenRoute(one.name, str(one.question))
 
     def ask_it() -> None:
         found.status = send(one.question).status
 
-    began = time.monotonic()
-    for number in range(VISITS):
-        if number >= LEAST and time.monotonic() - began > BUDGET:
-            break
+    ask_it()
+    began, before, asked = time.monotonic(), cpu_of(server), 0
+    while asked < VISITS and (asked < LEAST or time.monotonic() - began < BUDGET):
         held = held_during(server, ask_it)
-        if number and held is not None:
-            found.visits.append(held)
+        found.visits += [held] if held is not None else []
+        asked += 1
+    after = cpu_of(server)
+    if before is not None and after is not None:
+        found.cpu = (after - before) / asked
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,12 +17,9 @@ READS = ("GET", "HEAD")
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
-NO_REQUEST = ("EVENT", "ASGI")
+NO_REQUEST = ("EVENT", "ASGI", "WSGI")
 """In place of the methods of routes that no HTTP request reaches: handlers of events, mounted apps, whose own
 routes are listed."""
-
-DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json")
-"""Where frameworks publish their OpenAPI document."""
 
 PARAMETER = re.compile(r"\{(?P<braced>[^{}]*)\}|<(?P<angled>[^<>]*)>")
 
@@ -58,10 +55,12 @@ def targets(
     operations: Sequence[Operation],
     paths: Sequence[str],
     writes: bool,
+    token: Callable[[Operation], str | None] = lambda _: None,
 ) -> Targets:
     """One request for each route. `routes`: as `describe_app.py` found them; `operations`: of the app's
     OpenAPI document, whose example values are used; `paths`: to be requested with GET, in place of the
-    example of the route that they match; `writes`: whether requests that write are sent, too."""
+    example of the route that they match; `writes`: whether requests that write are sent, too; `token`:
+    what an operation is asked with."""
     found = Targets()
     known = {(one.method, plain(one.path)): one for one in operations}
     by_route = routed(routes, paths)
@@ -80,7 +79,7 @@ def targets(
             if method == "GET" and path in by_route:
                 found.asked += [Shown(name, Question("GET", one)) for one in by_route[path]]
             elif operation is not None:
-                found.asked.append(Shown(name, question(operation)))
+                found.asked.append(Shown(name, question(operation, token)))
             elif PATTERN.search(PARAMETER.sub("", path)):
                 found.left[name] = "pattern"
             else:
@@ -88,7 +87,7 @@ def targets(
     for (method, _), operation in known.items():
         name = f"{method} {operation.path}"
         if sendable((method,), writes):
-            found.asked.append(Shown(name, question(operation)))
+            found.asked.append(Shown(name, question(operation, token)))
         elif method in WRITES:
             found.left[name] = "writes"
     of_routes = [one for several in by_route.values() for one in several]
@@ -118,10 +117,10 @@ def sendable(methods: Sequence[str], writes: bool) -> list[str]:
     return [*reads, *(one for one in WRITES if one in methods and writes)]
 
 
-def question(operation: Operation) -> Question:
+def question(operation: Operation, token: Callable[[Operation], str | None]) -> Question:
     """A request with the document's own example values."""
     body = None if operation.body is None else example(operation.body)
-    return Question(operation.method, operation.target(), body)
+    return Question(operation.method, operation.target(), body, bearer=token(operation))
 
 
 def parameters(path: str) -> Iterable[tuple[str, str]]:

@@ -25,7 +25,7 @@ def check_rounds(plan: Plan) -> None:
     """Raises PlanError where the rounds are too few for an interval, or the last one would not count."""
     if plan.max_rounds < FIRST_LOOK:
         raise PlanError(
-            f"{plan.max_rounds} of the {FIRST_LOOK} rounds that an interval needs decide nothing",
+            f"too few rounds: {plan.max_rounds}, and an interval needs {FIRST_LOOK}",
             hint=f"use --rounds {FIRST_LOOK} or more; `duel check` tries the arms without load",
         )
     if plan.fixed and plan.max_rounds % BLOCK:

@@ -103,7 +103,7 @@ class TrialUnderway:
         """What the generator is asked to do for a slice."""
         cell, plan, bench, number = self.task.cell, self.plan, self.bench, len(self.done)
         users = cell.load.users or min(MOST_WAITING, bench.connections or MOST_WAITING)
-        paced = turns(self.task.turn, users, bench.pause(cell.scenario))
+        paced = turns(self.task.turn, users, bench.pause(cell.scenario, self.task.turn))
         part = max(SLICE_TURNS, math.ceil(paced.window * stint.part))
         return TrialRequest(
             host=self.server.url,

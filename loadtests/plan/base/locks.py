@@ -210,9 +210,14 @@ def installable(
     if usual or len(known) == 1:
         return str(before[(usual or known)[0]])
     names = [str(before.get(name) or after[name]) for name in changed]
-    tool = next((BY_TOOL[kind] for name in changed for kind in BY_TOOL if fnmatchcase(name, kind)), None)
-    path = PurePosixPath("../base", before.get(changed[0], PurePosixPath()).parent)
-    command = (tool or "pip install -r {there}/{name}").format(there=path, name=changed[0])
+    # Of a tool that the change brings, the base has no lock: it is installed from one of its own.
+    own = [name for name in changed if name in before] or sorted(before)
+    name, tool = next(
+        ((name, BY_TOOL[kind]) for name in own for kind in BY_TOOL if fnmatchcase(name, kind)),
+        (own[0], "pip install -r {there}/{name}"),
+    )
+    lock = PurePosixPath("../base", before[name])
+    command = tool.format(there=lock.parent, name=lock.name)
     what = "in several files" if known else "in a format that pip does not read"
     raise PlanError(
         f"the base locks other packages than the working tree, {what}: {', '.join(names)}",

@@ -1,4 +1,4 @@
-"""An app that gets no request that writes: for inquiries that must change nothing.
+"""An app that gets no request that writes, but to log in: for inquiries that must change nothing.
 
 Loaded by serve.py from its own directory, so it imports none of our packages.
 """
@@ -13,19 +13,19 @@ READS = ("GET", "HEAD", "OPTIONS", "TRACE")
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def reads_only(app: Any, interface: str) -> Any:
-    """The app in front of which requests that write are answered with 405."""
+def reads_only(app: Any, interface: str, login: str | None = None) -> Any:
+    """The app in front of which requests that write are answered with 405, but those to the path `login`."""
     if interface == "asgi2":
-        return lambda scope: refuse if writes(scope) else app(scope)
+        return lambda scope: refuse if writes(scope, login) else app(scope)
 
     async def guarded(scope: Mapping[str, Any], receive: Any, send: Send) -> None:
-        await (refuse(receive, send) if writes(scope) else app(scope, receive, send))
+        await (refuse(receive, send) if writes(scope, login) else app(scope, receive, send))
 
     return guarded
 
 
-def writes(scope: Mapping[str, Any]) -> bool:
-    return scope["type"] == "http" and scope["method"] not in READS
+def writes(scope: Mapping[str, Any], login: str | None) -> bool:
+    return scope["type"] == "http" and scope["method"] not in READS and scope["path"] != login
 
 
 async def refuse(receive: Any, send: Send) -> None:

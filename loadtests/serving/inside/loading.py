@@ -61,7 +61,16 @@ def named(target: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not attribute:
         raise UnusableApp(f"{target!r} is not of the form module:attribute")
-    found: Any = importlib.import_module(module_name)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # What the module itself imports may be missing as well.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise UnusableApp(
+            f"there is no module {error.name!r}",
+            "name the directory that has it: --app-dir PATH, or app-dir=PATH in an arm",
+        ) from None
     for name in attribute.split("."):
         try:
             found = getattr(found, name)

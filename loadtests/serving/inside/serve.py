@@ -141,7 +141,7 @@ def app_of(options: argparse.Namespace, loading: Any) -> Any:
     if options.hybrid is None:
         return app
     told = json.loads(options.hybrid)
-    return beside("hybrid").join(app, options.app_dir, told, loading, beside("routes"))
+    return beside("hybrid").join(app, options.app_dir, told, loading, beside("frameworks").routes)
 
 
 def answer(
@@ -159,9 +159,12 @@ def answer(
     if "modules" in question:
         say(parent, {"modules": [origins.modules()]})
     elif "routes" in question:
-        say(parent, {"routes": [[path for app in served for path in beside("routes").paths(app)]]})
+        say(parent, {"routes": told(beside("frameworks").routes.paths, served)})
     elif "places" in question:
-        say(parent, {"places": [[place for app in served for place in beside("routes").places(app)]]})
+        say(
+            parent,
+            {"places": [[place for app in served for place in beside("frameworks").routes.places(app)]]},
+        )
     elif "served" in question:
         say(parent, {"served": [what_serves(options.server, served)]})
     elif "held" in question:
@@ -180,13 +183,18 @@ def what_serves(server: str, served: Sequence[Any]) -> dict[str, str]:
     return found
 
 
+def told(of: Callable[[Any], Sequence[Any]], served: Sequence[Any]) -> list[list[Any]]:
+    """What `of` finds in the apps that are served, as a list with one member."""
+    return [[one for app in served for one in of(app)]]
+
+
 def watchdogs_of(app: Any, options: argparse.Namespace) -> list[LoopWatchdog]:
     """What watches the app's loop, and knows its routes and its own code; nothing without heartbeats."""
     if options.heartbeats == "off":
         return []
     targets = [options.app, *([json.loads(options.hybrid)["app"]] if options.hybrid is not None else [])]
     own = tuple(place for target in targets if (place := own_code(target)) is not None)
-    stacks = beside("stacks").Stacks(own, beside("routes").endpoints(app))
+    stacks = beside("stacks").Stacks(own, beside("frameworks").routes.endpoints(app))
     return [beside("watchdog").LoopWatchdog(stacks, options.look_every)]
 
 
@@ -201,7 +209,7 @@ def own_code(target: str) -> str | None:
 def fronted(app: Any, kind: str, options: argparse.Namespace) -> Any:
     """The app behind what answers in its place: a refusal of writes, and the pulse."""
     if options.reads_only:
-        app = beside("guarded").reads_only(app, kind)
+        app = beside("guarded").reads_only(app, kind, options.login)
     return beside("pulse").with_pulse(app, kind, options.pulse) if options.pulse else app
 
 
@@ -296,6 +304,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--look-every", type=float, default=0.1, help="seconds between two checks whether the loop is late"
     )
     parser.add_argument("--reads-only", action="store_true", help="refuse requests that write")
+    parser.add_argument("--login", metavar="PATH", help="a path that may be posted to all the same")
     parser.add_argument("--pulse", metavar="PATH", help="a path that is answered here and not by the app")
     parser.add_argument("--alone", action="store_true", help="do not watch stdin: run until Ctrl-C")
     return parser.parse_args(arguments)

@@ -192,8 +192,7 @@ class Stacks:
         if path is None:
             path = self.endpoints.get(id(scope.get("endpoint")), ("",))[0] or None
         if path is None:
-            templated = getattr(scope.get("route"), "__dict__", {}).get("path") or scope.get("path_template")
-            path = templated if type(templated) is str else generalised(scope.get("path"))
+            path = templated(scope) or generalised(scope.get("path"))
         return None if path is None or type(method) is not str else f"{method} {path}"
 
     def told(self, place: Stacked) -> dict[str, Any]:
@@ -202,6 +201,17 @@ class Stacks:
         if key not in self.words:
             self.words[key] = told(place)
         return self.words[key]
+
+
+def templated(scope: dict[str, Any]) -> str | None:
+    """The path of the route that a request has found, with that of the apps which it is mounted in."""
+    route = getattr(scope.get("route"), "__dict__", {})
+    # A mount is found where a route would be, and has no endpoint.
+    path = route.get("path") if "endpoint" in route else scope.get("path_template")
+    if type(path) is not str:
+        return None
+    root, above = scope.get("root_path"), scope.get("app_root_path")
+    return path if type(root) is not str or type(above) is not str else root.removeprefix(above) + path
 
 
 def generalised(path: Any) -> str | None:

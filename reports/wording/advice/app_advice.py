@@ -10,6 +10,7 @@ from reports.advice.anatomy import Blocks, UnreadCall
 from reports.advice.app_advice import (
     BlocksLoop,
     Caller,
+    Computes,
     Coverage,
     Finding,
     HoldsConnection,
@@ -21,8 +22,9 @@ from reports.advice.app_advice import (
     ReadsFile,
     Wedges,
 )
+from reports.advice.driven import PulseWaits
 from reports.wording.advice.driven import SEEN_WHY, seen_remedy, seen_text
-from reports.wording.units import counted
+from reports.wording.units import counted, duration
 
 LISTED = 8
 """Calls that were not read, named in the terminal."""
@@ -68,11 +70,12 @@ def problem_text(problem: Problem) -> ProblemText:
                 f"{wedge_remedy(taker)} (no pool was seen: try --start)",
             )
         case HoldsConnection(holder, taker, in_flight, connections):
+            user = "what uses it" if taker == holder else taker
             return ProblemText(
                 f"serves at most {connections} of {in_flight} concurrent requests at a time",
-                f"{holder} keeps the connection that {taker} takes until the response is sent, though the "
+                f"{holder} keeps {taken_by(taker, holder)} until the response is sent, though the "
                 "route has no use for it",
-                f"open and close the session in {taker}, or allow as many connections as concurrent requests",
+                f"open and close the session in {user}, or allow as many connections as concurrent requests",
             )
         case NeedlessHops(hops, dependencies):
             names = ", ".join(f"{name} ({style})" for name, style in dependencies)
@@ -86,10 +89,24 @@ def problem_text(problem: Problem) -> ProblemText:
                 f"`def` takes {counted(hops, 'thread hop')}",
                 "nothing in it seems to wait",
                 "try `async def`, unless it computes for more than a millisecond: then every other request "
-                "would wait for it",
+                "would wait for it (--drive shows whether it does)",
             )
+        case Computes(cpu, beside):
+            return computes_text(cpu, beside)
         case HoldsLoop(line):
             return ProblemText(f"{line.shown}:{line.line} {seen_text(line)}", SEEN_WHY, seen_remedy(line))
+
+
+def computes_text(cpu: float, beside: PulseWaits) -> ProblemText:
+    """A route that computes in worker threads, and what a light request waits beside it."""
+    waits = f"waits {duration(beside.waits)} instead of {duration(beside.alone)} (median)"
+    return ProblemText(
+        f"computes for {duration(cpu)} in a worker thread: beside {beside.users} such requests, a light "
+        f"`async def` request {waits}",
+        "threads that compute take turns with the event loop at the GIL, or at a CPU",
+        "leave it `def`, since as `async def` every other request would wait for all of it; if its "
+        "neighbours wait too long, compute in a process (ProcessPoolExecutor)",
+    )
 
 
 def said(caller: Caller, calls: Sequence[Blocks]) -> str:
@@ -142,12 +159,15 @@ def wedge_reason(holder: str, taker: str | None, threads: int) -> str:
     if taker is None:
         held = f"{holder} keeps its connection until the response is validated, which needs"
     else:
-        taken = "its connection" if taker == holder else f"the connection that {taker} takes"
-        held = f"{holder} keeps {taken} while the rest of the request needs"
+        held = f"{holder} keeps {taken_by(taker, holder)} while the rest of the request needs"
     return (
         f"{held} another of the {threads} threads, while the requests that hold all of them may be waiting "
         "for a connection"
     )
+
+
+def taken_by(taker: str, holder: str) -> str:
+    return "its connection" if taker == holder else f"the connection that {taker} takes"
 
 
 def wedge_remedy(taker: str | None) -> str:

@@ -22,6 +22,7 @@ from reports.advice.notes import (
     ThreadsUntried,
 )
 from reports.advice.weighing.behind import FinishesMore
+from reports.advice.weighing.computing import HoldsGil
 from reports.analysis.signs import CanaryTimes
 from reports.wording import units
 from reports.wording.bottlenecks import canary_text, limit_text
@@ -120,6 +121,8 @@ def note_text(note: Note) -> str:
                 f"keep light routes `async def`: beside {arm} they wait {instead_text(asyncs, defs)}, which "
                 "`def` routes wait for a thread"
             )
+        case HoldsGil(arm, waits):
+            return f"{gil_text(arm)}, here {canary_text(waits)}: {OWN_PROCESS}"
         case PulseMissing(arm):
             return (
                 f"no pulse was measured: how much longer `async def` neighbours wait beside {arm} is not "
@@ -161,6 +164,14 @@ def note_text(note: Note) -> str:
             )
         case ThreadsUndecided():
             return "with more threads nothing was decided"
+
+
+OWN_PROCESS = "compute in a process (ProcessPoolExecutor), or accept that"
+
+
+def gil_text(arm: str) -> str:
+    """What threads that compute cost their neighbours."""
+    return f"{arm} computes on threads, which hold the GIL in turn, so `async def` neighbours wait for it"
 
 
 def instead_text(waits: CanaryTimes, instead: CanaryTimes) -> str:

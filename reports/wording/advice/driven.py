@@ -25,7 +25,7 @@ WHY_MISSED: Mapping[Missed, str] = {
 }
 
 
-NEEDS_LOGIN = "pass a locustfile whose users log in: -f FILE"
+NEEDS_LOGIN = "set LOAD_USERNAME and LOAD_PASSWORD, or pass a locustfile whose users log in: -f FILE"
 
 
 def seen_text(line: SeenLine, named: bool = False) -> str:

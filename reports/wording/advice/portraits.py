@@ -14,6 +14,7 @@ from reports.analysis.catalogue import is_twin
 from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import Signs
 from reports.wording import units
+from reports.wording.advice.cards import OWN_PROCESS, gil_text
 from reports.wording.bottlenecks import light_text, limit_text
 from reports.wording.cpus import cpus_text
 from reports.wording.reservations import reservation_text
@@ -37,6 +38,8 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
     lines.append(limitation(portrait, explanations))
     lines += neighbour_text(portrait.signs)
+    if portrait.computes is not None:
+        lines.append(f"{gil_text(portrait.arm)}: {OWN_PROCESS}")
     lines += cost_text(portrait.cost)
     if portrait.next_step is not None:
         lines.append(f"try next: {next_text(portrait.next_step, portrait, explanations.run)}")
@@ -51,7 +54,9 @@ def headline(portrait: Portrait, plan: Plan) -> str:
     metric, figures = portrait.metric, portrait.whole.figures
     known = figures.get(metric)
     if known is None:
-        return f"{where}: {units.METRIC_NAMES[metric]} is not known"
+        few = portrait.n < plan.min_rounds
+        why = f", which takes {plan.min_rounds} rounds: n = {portrait.n}" if few else ""
+        return f"{where}: {units.METRIC_NAMES[metric]} is not known{why}"
     bounds = f"{units.value(metric, known.low)}–{units.value(metric, known.high)}"
     said = [f"{units.METRIC_NAMES[metric]} {units.value(metric, known.ratio)} ({bounds})"]
     other: Metric = "p50" if metric == "throughput" else "throughput"
@@ -143,6 +148,10 @@ def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
             return f"another HTTP client in a second --arm{ours}"
         case "more-workers":
             return "more processes: --sweep workers=1,2"
+        case "own-process":
+            return (
+                "the same work in a process pool, as a second --arm; or more processes: --sweep workers=1,2"
+            )
         case "more-users":
             users = portrait.cell.load.users or 1
             return f"more users, to find a limit: -u {2 * users},{4 * users}"

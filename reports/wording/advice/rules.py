@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reports.advice.app_advice import (
     BlocksLoop,
+    Computes,
     HoldsConnection,
     HoldsLoop,
     MayWedge,
@@ -79,13 +80,22 @@ NOTHING_WAITS = Rule(
     "consider",
 )
 
+COMPUTES_IN_THREAD = Rule(
+    "computes-in-thread",
+    "A def route computes in worker threads, and light requests wait for them.",
+    "Leave it def. If its neighbours wait too long, compute in a process.",
+    "consider",
+)
+
 RULES = (
     BLOCKS_LOOP, COMPUTES, READS_FILE, DEADLOCK, MAY_DEADLOCK, HOLDS_CONNECTION, NEEDLESS_HOPS, NOTHING_WAITS,
+    COMPUTES_IN_THREAD,
 )  # fmt: skip
 
 BY_KIND: Mapping[type, Rule] = {
     BlocksLoop: BLOCKS_LOOP, ReadsFile: READS_FILE, Wedges: DEADLOCK, MayWedge: MAY_DEADLOCK,
     HoldsConnection: HOLDS_CONNECTION, NeedlessHops: NEEDLESS_HOPS, NothingWaits: NOTHING_WAITS,
+    Computes: COMPUTES_IN_THREAD,
 }  # fmt: skip
 
 

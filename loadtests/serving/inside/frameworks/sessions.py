@@ -5,11 +5,11 @@ from __future__ import annotations
 import dis
 import gc
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any, get_args
 
-from .callables import cells, package
+from .callables import cells, library, package
 
 DATABASES = {
     "sqlalchemy", "sqlmodel", "psycopg", "psycopg_pool", "psycopg2", "sqlite3", "pymysql", "MySQLdb",
@@ -23,6 +23,9 @@ HANDLES = ("session", "connection", "engine", "pool")
 CONNECTS = {"connect", "connection", "begin", "getconn", "acquire", "raw_connection"}
 """Methods that take a connection at once; a Session takes one for its first statement."""
 
+ENTERING = {"BEFORE_WITH", "BEFORE_ASYNC_WITH", "SETUP_WITH", "SETUP_ASYNC_WITH", "LOAD_SPECIAL"}
+"""Instructions at the head of a `with` block, in the Pythons that there are."""
+
 FACTORIES = {"sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session"}
 
 
@@ -33,11 +36,28 @@ def session(function: Any) -> tuple[bool, bool]:
         return False, False
     names = set(function.__code__.co_names)
     known = [*yielded(function), *mentioned(function)]
-    judged = [database(one) for one in known]
     # What is neither annotated nor found by name may still be a session: its names say so.
     alike = not any(map(sessionlike, known)) and any("session" in name.lower() for name in names)
-    holds = any(judged) or alike or bool(names & {"connect", "getconn"} and not known)
+    for made in keepers(known):
+        names |= set(made.__code__.co_names)
+        known += mentioned(made)
+    holds = any(map(database, known)) or alike or bool(names & {"connect", "getconn"} and not known)
     return holds, holds and bool(names & CONNECTS) and not any(map(lazy, known))
+
+
+def keepers(things: Sequence[Any]) -> Iterator[FunctionType]:
+    """What makes objects of the app's own classes, such as a unit of work, without letting go of what it
+    takes."""
+    for kind in dict.fromkeys(one for one in things if inspect.isclass(one) and not library(one)):
+        for name in ("__init__", "__enter__", "__aenter__"):
+            made = inspect.getattr_static(kind, name, None)
+            if isinstance(made, FunctionType) and "close" not in made.__code__.co_names and not enters(made):
+                yield made
+
+
+def enters(function: FunctionType) -> bool:
+    """Whether a function has a `with` block."""
+    return any(one.opname in ENTERING for one in dis.get_instructions(function.__code__))
 
 
 def yielded(function: FunctionType) -> Iterator[Any]:

@@ -18,8 +18,11 @@ READERS: Mapping[str, Callable[[Any, str, Found], None]] = {
     "Starlette": read_starlette, "Litestar": read_litestar, "Quart": read_quart, "Django": read_django,
 }  # fmt: skip
 
-HARMLESS = {"starlette.staticfiles", "fastapi.openapi", "starlette.middleware.wsgi", "a2wsgi.wsgi"}
+HARMLESS = {"starlette.staticfiles", "fastapi.openapi"}
 """Modules of apps that wait in threads only."""
+
+WSGI = {"starlette.middleware.wsgi": "app", "a2wsgi.wsgi": "app", "asgiref.wsgi": "wsgi_application"}
+"""Modules whose objects call a WSGI app in a thread, and their attribute with that app."""
 
 
 def describe(app: Any, home: Path, read: Read) -> Facts:
@@ -58,16 +61,19 @@ def surveyed(app: Any, prefix: str, found: Found) -> None:
 def wrapped(wrapper: Any, prefix: str, found: Found, holds: bool) -> None:
     """A wrapper, or an app without a framework: the app's own is read, any other is named. `holds`: whether
     there are apps below it."""
-    server = sockets(wrapper)
+    server, module = sockets(wrapper), type(wrapper).__module__
     if server is not None:
         events(server, prefix, found)
+    elif module in WSGI and WSGI[module] in vars(wrapper):
+        below = found.called(vars(wrapper)[WSGI[module]], runs="thread")
+        found.routes.append({**below, "path": prefix + "/*", "methods": ["WSGI"]})
     elif not library(wrapper) and holds:
         found.in_front(wrapper, pattern(prefix))
     elif not library(wrapper):
         found.routes.append(
             {**found.called(wrapper, runs="loop"), "path": prefix + "/*", "methods": ["ASGI"]}
         )
-    elif type(wrapper).__module__ not in HARMLESS and not (holds and package(wrapper) in FRAMEWORKS):
+    elif module not in HARMLESS and not (holds and package(wrapper) in FRAMEWORKS):
         found.unread.append(found.unknown(wrapper, "library" if holds else "framework"))
 
 

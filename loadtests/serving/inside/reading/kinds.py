@@ -8,7 +8,10 @@ import inspect
 from types import FunctionType
 
 from .program import Body
-from .values import BoundTo, Local, Thing, function_below, own_code
+from .values import BoundTo, Local, Thing, Value, function_below, own_code
+
+TELL_COROUTINES = ("iscoroutinefunction", "is_async_callable", "is_coroutine_callable")
+"""Functions of the standard library, Starlette and FastAPI that say whether a call is to be awaited."""
 
 
 def has_yield(node: ast.AST) -> bool:
@@ -28,6 +31,25 @@ def is_coroutine(value: Thing | BoundTo | Local) -> bool:
         return isinstance(value.node, ast.AsyncFunctionDef)
     thing = value.function if isinstance(value, BoundTo) else value.thing
     return inspect.iscoroutinefunction(function_below(thing))
+
+
+def may_be(value: Value, coroutine: bool) -> bool:
+    """Whether a value may be a coroutine function, or may be a plain one."""
+    if isinstance(value, Thing) and not inspect.isroutine(function_below(value.thing)):
+        return True  # an object that is called, which the tests answer differently
+    return not isinstance(value, Thing | BoundTo | Local) or is_coroutine(value) == coroutine
+
+
+def kind_asked_for(test: ast.expr) -> tuple[str, bool] | None:
+    """Of a test such as `iscoroutinefunction(handler)`: the name, and whether the test holds for a coroutine
+    function; None of any other test."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        asked = kind_asked_for(test.operand)
+        return None if asked is None else (asked[0], not asked[1])
+    if not isinstance(test, ast.Call) or len(test.args) != 1 or not isinstance(test.args[0], ast.Name):
+        return None
+    function = test.func.attr if isinstance(test.func, ast.Attribute) else getattr(test.func, "id", "")
+    return (test.args[0].id, True) if function in TELL_COROUTINES else None
 
 
 def library(value: BoundTo | Local) -> bool:

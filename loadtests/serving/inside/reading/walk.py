@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .calls import Calls
+from .kinds import kind_asked_for, may_be
 from .scope import Scope
 from .values import (
     PLAIN,
@@ -68,7 +71,11 @@ class Walk(ast.NodeVisitor):
 
     def value_of_ifexp(self, node: ast.IfExp) -> Value:
         self.value(node.test)
-        return one_of([self.value(node.body), self.value(node.orelse)])
+        found = []
+        for branch, holds in ((node.body, True), (node.orelse, False)):
+            with self.narrowed(node.test, holds):
+                found.append(self.value(branch))
+        return one_of(found)
 
     def value_of_binop(self, node: ast.BinOp) -> Value:
         left, _ = self.value(node.left), self.value(node.right)
@@ -162,6 +169,33 @@ class Walk(ast.NodeVisitor):
 
     def visit_Return(self, node: ast.Return) -> None:
         self.scope.returns.append(self.value(node.value))
+
+    def visit_If(self, node: ast.If) -> None:
+        self.value(node.test)
+        for branch, holds in ((node.body, True), (node.orelse, False)):
+            with self.narrowed(node.test, holds):
+                for statement in branch:
+                    self.visit(statement)
+
+    @contextmanager
+    def narrowed(self, test: ast.expr, holds: bool) -> Iterator[None]:
+        """Where a test asks whether a name's function is a coroutine function: the name is one of those only,
+        or none of them."""
+        asked = kind_asked_for(test)
+        if asked is None:
+            yield
+            return
+        name, coroutine = asked
+        values = self.scope.values
+        known = values.get(name, [])
+        fitting = [one for one in each(self.scope.look_up(name)) if may_be(one, coroutine == holds)]
+        values[name] = list(fitting)
+        try:
+            yield
+        finally:
+            values[name] = [*known, *values[name][len(fitting) :]]
+            if not values[name]:
+                del values[name]
 
     def visit_For(self, node: ast.For) -> None:
         self.assign(node.target, self.iterate(self.value(node.iter)))

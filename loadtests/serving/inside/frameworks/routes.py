@@ -1,7 +1,4 @@
-"""The routes of an app: their paths, by which requests without a name are grouped, and where their code is.
-
-Loaded by serve.py from its own directory, so it imports none of our packages.
-"""
+"""An app's routes: their paths, by which requests without a name are grouped, and where their code is."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
+
+from .wrappers import search
 
 MOST = 2_000
 """Routes that are told."""
@@ -79,9 +78,8 @@ def below(app: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
         return
     several = getattr(app, "routes", None)
     if not isinstance(several, list):
-        inner = next((one for name in ("app", "other_asgi_app") if (one := getattr(app, name, None))), None)
-        if inner is not None:
-            yield from below(inner, prefix, depth - 1)
+        for inner in search(app):
+            yield from below(inner.app, prefix, depth - 1)
         return
     for route in contexts(several):
         path = getattr(route, "path", None)

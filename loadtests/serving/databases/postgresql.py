@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -14,19 +12,16 @@ from urllib.parse import quote, urlsplit
 
 import psutil
 
-from loadtests.cpus import cpus_flag
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.plan.database_url import without_secrets
-from loadtests.system.processes import OUR_PACKAGES, UNSEEN, Child
+from loadtests.serving.databases.keeping import kept
+from loadtests.system.processes import UNSEEN, Child
 
 if TYPE_CHECKING:
     import psycopg
 
 PREFIX = "duel_"
 """Of the names of a run's databases; nothing else may use it."""
-
-START_TIMEOUT = 30.0
-"""Seconds that our own server may take to start, initdb included."""
 
 
 class Databases:
@@ -132,22 +127,12 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-@contextmanager
-def own_server(logs: Path, cpus: tuple[int, ...]) -> Iterator[tuple[str, Child]]:
-    """The URL and the keeper process of our own server, which ends with the block, or with this process."""
-    arguments = ["-m", "loadtests.serving.postgresql_server", *cpus_flag(cpus)]
-    with Child("PostgreSQL", arguments, logs / "postgresql.log", env=OUR_PACKAGES) as child:
-        try:
-            ready = child.receive(START_TIMEOUT)
-        except ChildFailed as failure:
-            raise ChildFailed(
-                f"our own PostgreSQL server did not start: {failure}",
-                cause=failure.cause,
-                hint="install PostgreSQL's server, or give the URL of one with --database postgresql://…",
-            ) from None
-        try:
-            yield str(ready["ready"]), child
-        finally:
-            child.stop()
-            # The keeper does this, unless it was killed.
-            shutil.rmtree(ready["home"], ignore_errors=True)
+def own_server(logs: Path, cpus: tuple[int, ...]) -> AbstractContextManager[tuple[str, Child]]:
+    """The URL and the keeper of our own server, as `kept` yields them."""
+    return kept(
+        "PostgreSQL",
+        "loadtests.serving.databases.postgresql_server",
+        logs,
+        cpus,
+        hint="install PostgreSQL's server, or give the URL of one with --database postgresql://…",
+    )
