@@ -39,6 +39,3 @@ class ClockOffset:
         error = best.seconds / 2
         seconds = best.at - (best.sent + error)
         return cls(0.0 if abs(seconds) <= error else seconds, error)
-
-
-SAME_CLOCK = ClockOffset(0.0, 0.0)

@@ -11,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,7 +23,7 @@ from locust.exception import RPCError
 from locust.rpc.protocol import Message
 
 from loadtests.load.canary import Beside
-from loadtests.load.fleet.clocks import SAME_CLOCK, ClockOffset, RoundTrip
+from loadtests.load.fleet.clocks import ClockOffset, RoundTrip
 from loadtests.load.fleet.joining import difference
 from loadtests.load.fleet.merging import merged, merged_facts, named
 from loadtests.load.loops import Closed
@@ -48,6 +49,9 @@ LOST = -2
 PINGS = 10
 """Messages to each worker that compare its clock with ours."""
 
+ANSWER = 10.0
+"""Seconds within which it answers each."""
+
 FAREWELL = 2.0
 """Seconds for workers to come back and be told that the run is over: less than the parent's patience."""
 
@@ -64,7 +68,7 @@ class Member:
     part: int
     host: str
     cpus: int
-    clock: ClockOffset = SAME_CLOCK
+    clock: ClockOffset
 
 
 class Fleet:
@@ -80,9 +84,12 @@ class Fleet:
         """By what Locust calls them, the first ones that joined; the others wait for another trial."""
         self.present: set[str] = set()
         """All that have joined."""
+        self.joined: Queue = Queue()
+        """The same, with what they said, in the order of time."""
         self.gone: set[str] = set()
         self.answers: dict[str, dict[str, dict[str, Any]]] = {"warm": {}, "done": {}}
         """By kind and member."""
+        self.numbers = count()
         self.pings: Queue = Queue()
         """Numbers of pings, and both moments of their answers."""
         try:
@@ -103,9 +110,7 @@ class Fleet:
             self.send("refused", [msg.node_id], **why)
             return
         self.present.add(msg.node_id)
-        if len(self.members) < self.size:
-            part, host, cpus = len(self.members), msg.data["host"], msg.data["cpus"]
-            self.members[msg.node_id] = Member(msg.node_id, part, host, cpus)
+        self.joined.put((msg.node_id, msg.data))
 
     def note(self, msg: Message, **_: Any) -> None:
         if msg.node_id in self.members:
@@ -118,25 +123,27 @@ class Fleet:
         """The workers as they join, with their clocks compared, until there are enough. Ends this process
         where that takes longer than `timeout` seconds."""
         deadline = perf_counter() + timeout
-        for part in range(self.size):
-            while len(self.members) <= part:
-                if perf_counter() > deadline:
-                    sys.exit(f"{part} of {self.size} load generators joined within {timeout:g} s")
-                gevent.sleep(POLL)
-            client, member = list(self.members.items())[part]
+        while len(self.members) < self.size:
             try:
-                pings = [self.ping(client, part * PINGS + number, deadline) for number in range(PINGS)]
+                client, told = self.joined.get(timeout=max(POLL, deadline - perf_counter()))
             except Empty:
-                sys.exit(f"lost the load generator on {member.host} as it joined")
-            self.members[client] = replace(member, clock=ClockOffset.of(pings))
-            yield self.members[client]
+                sys.exit(f"{len(self.members)} of {self.size} load generators joined within {timeout:g} s")
+            try:
+                clock = ClockOffset.of([self.ping(client) for _ in range(PINGS)])
+            except Empty:
+                # It ended as it joined: another one may come.
+                continue
+            member = Member(client, len(self.members), told["host"], told["cpus"], clock)
+            self.members[client] = member
+            yield member
 
-    def ping(self, client: str, number: int, deadline: float) -> RoundTrip:
-        """Compare a worker's clock with ours once. Raises Empty after the deadline."""
-        sent, answered = perf_counter(), -1
+    def ping(self, client: str) -> RoundTrip:
+        """Compare a worker's clock with ours once. Raises Empty where it does not answer."""
+        number, answered = next(self.numbers), -1
+        sent = perf_counter()
         self.send("clock", [client], number=number)
         while answered != number:
-            answered, at, back = self.pings.get(timeout=max(POLL, deadline - sent))
+            answered, at, back = self.pings.get(timeout=ANSWER)
         return RoundTrip(sent, at, back)
 
     def send(self, kind: str, clients: Iterable[str], **data: Any) -> None:
