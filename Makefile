@@ -69,7 +69,7 @@ quick: $(READY)
 FLOORS := $(VENV)/floors
 floors: $(READY)
 	$(BIN)/python -m venv --clear $(FLOORS)
-	$(BIN)/uv pip compile --quiet --python $(FLOORS)/bin/python --resolution lowest-direct --extra postgres \
+	$(BIN)/uv pip compile --quiet --python $(FLOORS)/bin/python --resolution lowest-direct --extra postgres --extra mysql \
 		--output-file $(FLOORS)/versions.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(FLOORS)/bin/python -r $(FLOORS)/versions.txt \
 		blockbuster editables hatchling hypothesis jsonschema junitparser prometheus-client 'pytest>=9' pytest-timeout \
@@ -136,6 +136,7 @@ bars-long: $(READY)
 	$(BIN)/python -m pytest tests/test_interrupts.py --long --interrupts 50
 	$(BIN)/python -m benchmarks.endurance
 	$(BIN)/python -m benchmarks.endurance postgresql
+	$(BIN)/python -m benchmarks.endurance mysql
 	$(BIN)/python -m benchmarks.starvation
 	$(BIN)/python -m benchmarks.planted
 	$(BIN)/python -m benchmarks.overhead

@@ -16,18 +16,13 @@ from sqlalchemy.ext.asyncio import async_sessionmaker as sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine as create_engine
 
 from shared_models import sqlite
+from shared_models.settings import ASYNCHRONOUS as DRIVERS
 from shared_models.settings import Settings
 
 
 def connect(settings: Settings) -> Engine:
     """An engine for the configured database."""
-    url = settings.url("aiosqlite")
-    engine = create_engine(
-        url,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-        pool_timeout=settings.pool_timeout,
-    )
+    engine = create_engine(settings.url(DRIVERS), **settings.engine_options())
     if engine.dialect.name == "sqlite":
         sqlite.prepare(engine.sync_engine, settings)
     return engine

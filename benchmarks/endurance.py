@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from loadtests.measure.generator import expect, generator, samples_written
 from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.database_url import Backend, backend
 from loadtests.plan.profiles import ENDPOINTS, MIXES
 from loadtests.plan.request import LONGEST, WARMUP_TURNS, WINDOW_TURNS, TrialRequest
 from loadtests.serving.environment import ServingEnvironment
@@ -29,13 +30,18 @@ LEVELS = (1, 64, 512)
 WINDOW = 3.0
 PATIENCE = 120.0
 MEANT_TO_FAIL = {("sync", "session-dependency", 64), ("sync", "session-dependency", 512)}
+MORE: Mapping[Backend, tuple[str, ...]] = {
+    "sqlite": (), "postgresql": ("async-asyncpg",), "mysql": ("async-asyncmy",)
+}  # fmt: skip
+"""Arms with drivers that only the async twin can use."""
 
 
 def main() -> None:
     """`python -m benchmarks.endurance [DATABASE]`."""
     database = sys.argv[1] if len(sys.argv) > 1 else None
-    arms = [BUILT_IN["sync"], BUILT_IN["async"]] + ([BUILT_IN["async-asyncpg"]] if database else [])
-    out = Path("runs") / f"endurance-{'postgresql' if database else 'sqlite'}.json"
+    kind = backend(database)
+    arms = [BUILT_IN[name] for name in ("sync", "async", *MORE[kind])]
+    out = Path("runs") / f"endurance-{kind}.json"
     placement = place(cpus())
     about = fingerprint(placement).model_dump(mode="json")
     found = known(out, about)

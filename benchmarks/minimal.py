@@ -20,7 +20,7 @@ from loadtests.plan.arms import BUILT_IN, Arm
 from loadtests.system.processes import ROOT
 from shared_models import sqlite
 from shared_models.schemas import Answer, PostOut
-from shared_models.settings import Settings
+from shared_models.settings import ASYNCHRONOUS, BLOCKING, Settings
 from shared_models.tables import Post
 
 BAR = 0.90
@@ -54,7 +54,7 @@ def waiting_routed() -> FastAPI:
 def blocking_on(app: Routes) -> Routes:
     """`def` routes, and only what they need."""
     knobs = Settings.from_environment()
-    engine = create_engine(knobs.url("pysqlite"), pool_size=knobs.pool_size, max_overflow=0)
+    engine = create_engine(knobs.url(BLOCKING), pool_size=knobs.pool_size, max_overflow=0)
     sqlite.prepare(engine, knobs)
 
     @app.get("/ping")
@@ -75,7 +75,7 @@ def blocking_on(app: Routes) -> Routes:
 def waiting_on(app: Routes) -> Routes:
     """The same with `async def` routes."""
     knobs = Settings.from_environment()
-    engine = create_async_engine(knobs.url("aiosqlite"), pool_size=knobs.pool_size, max_overflow=0)
+    engine = create_async_engine(knobs.url(ASYNCHRONOUS), pool_size=knobs.pool_size, max_overflow=0)
     sqlite.prepare(engine.sync_engine, knobs)
 
     @app.get("/ping")

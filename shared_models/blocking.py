@@ -11,15 +11,7 @@ from shared_models.settings import Settings
 
 def engine(settings: Settings) -> Engine:
     """Of the configured database, through a driver that blocks; connects with the first session."""
-    url = settings.url("pysqlite")
-    if url.get_backend_name() == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    found = create_engine(
-        url,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-        pool_timeout=settings.pool_timeout,
-    )
+    found = create_engine(settings.blocking_url(), **settings.engine_options())
     if found.dialect.name == "sqlite":
         sqlite.prepare(found, settings)
     return found

@@ -7,10 +7,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Integer, Select, func, select
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import selectinload
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from shared_models.tables import Post, User
+
+
+class Characters(FunctionElement[int]):
+    """The number of characters of a text: `length`, which counts bytes on MySQL."""
+
+    inherit_cache = True
+    type = Integer()
+
+
+@compiles(Characters)
+def length(element: Characters, compiler: SQLCompiler, **options: Any) -> str:
+    return f"length({compiler.process(element.clauses, **options)})"
+
+
+@compiles(Characters, "mysql")
+def char_length(element: Characters, compiler: SQLCompiler, **options: Any) -> str:
+    return f"char_length({compiler.process(element.clauses, **options)})"
 
 
 def user(user_id: int) -> Select[User]:
@@ -47,13 +67,13 @@ def report() -> Select[*tuple[Any, ...]]:
             User.id.label("author_id"),
             User.name,
             func.count(Post.id).label("posts"),
-            func.sum(func.length(Post.body)).label("characters"),
-            func.max(func.length(Post.body)).label("longest"),
+            func.sum(Characters(Post.body)).label("characters"),
+            func.max(Characters(Post.body)).label("longest"),
             func.min(Post.published_on).label("first_published"),
             func.max(Post.published_on).label("last_published"),
         )
         .join(Post, Post.author_id == User.id)
         .group_by(User.id, User.name)
-        .order_by(func.sum(func.length(Post.body)).desc(), User.id)
+        .order_by(func.sum(Characters(Post.body)).desc(), User.id)
         .limit(10)
     )

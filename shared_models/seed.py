@@ -1,7 +1,7 @@
 """Builds the deterministic data of both apps, once per run; every trial then gets its own copy.
 
 `python -m shared_models.seed DIRECTORY` writes it; with `DUEL_APP_DATABASE` in the environment it
-fills that PostgreSQL database as well. The same version writes the same content.
+fills that database as well. The same version writes the same content.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def fill(engine: Engine) -> None:
                         func.setval(func.pg_get_serial_sequence(table, "id"), func.max(column("id")))
                     ).select_from(text(table))
                 )
-        connection.execute(text("ANALYZE"))
+        tables = " TABLE users, posts" if engine.dialect.name == "mysql" else ""
+        connection.execute(text(f"ANALYZE{tables}"))
     engine.dispose()
 
 
@@ -87,4 +88,4 @@ if __name__ == "__main__":
     build(Path(sys.argv[1]))
     if "DUEL_APP_DATABASE" in os.environ:
         # From the environment, since every user of the machine can read a command line and its password.
-        fill(create_engine(Settings.from_environment().url("pysqlite")))
+        fill(create_engine(Settings.from_environment().blocking_url()))

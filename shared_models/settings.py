@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,15 @@ PREFIX = "DUEL_APP_"
 SQLITE_FILE = "duel.db"
 DOCUMENT = "document.txt"
 
+BLOCKING = {"sqlite": "pysqlite", "postgresql": "psycopg", "mysql": "pymysql"}
+"""By database, the driver of the sync app."""
+
+ASYNCHRONOUS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mysql": "aiomysql"}
+"""Of the async app: where there is one, the same wire code as in the sync app."""
+
+ALIASES = {"postgres": "postgresql", "mariadb": "mysql"}
+"""Other schemes of URLs."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,9 +35,9 @@ class Settings:
     data: str = "duel-data"
     """Directory that `shared_models.seed` filled: the SQLite file and the document that `file` reads."""
     database: str = ""
-    """URL of a PostgreSQL database; empty: the SQLite file in `data`."""
-    driver: str = "psycopg"
-    """PostgreSQL's driver: psycopg (sync and async) or asyncpg (async only)."""
+    """URL of a PostgreSQL or MySQL database; empty: the SQLite file in `data`."""
+    driver: str = ""
+    """Driver of such a database, in the async app asyncpg or asyncmy too; empty: the style's usual one."""
     pool_size: int = 20
     """Connections kept open."""
     max_overflow: int = 0
@@ -71,11 +80,26 @@ class Settings:
                 raise ValueError(f"{variable}={text!r} is not {kind.__name__}") from None
         return cls(**values)  # type: ignore[arg-type]  # each value was made by its field's own type
 
-    def url(self, sqlite_driver: str) -> URL:
-        """The URL for SQLAlchemy. SQLite's driver follows from the style; PostgreSQL's is a setting."""
+    def url(self, drivers: Mapping[str, str]) -> URL:
+        """The URL for SQLAlchemy. `drivers`: the usual ones of a style, by database."""
         if not self.database:
-            return URL.create(f"sqlite+{sqlite_driver}", database=str(self.sqlite_file))
-        return make_url(self.database).set(drivername=f"postgresql+{self.driver}")
+            return URL.create(f"sqlite+{drivers['sqlite']}", database=str(self.sqlite_file))
+        url = make_url(self.database)
+        database = ALIASES.get(url.get_backend_name(), url.get_backend_name())
+        return url.set(drivername=f"{database}+{self.driver or drivers[database]}")
+
+    def blocking_url(self) -> URL:
+        """The same with a driver that blocks, whatever `driver` says."""
+        return replace(self, driver="").url(BLOCKING)
+
+    def engine_options(self) -> dict[str, Any]:
+        """Arguments of `create_engine`: the pool, and on MySQL the isolation that PostgreSQL has. Its own,
+        REPEATABLE READ, locks the gaps between rows too, where inserts of others wait or deadlock."""
+        pool = {
+            "pool_size": self.pool_size, "max_overflow": self.max_overflow, "pool_timeout": self.pool_timeout
+        }  # fmt: skip
+        on_mysql = self.blocking_url().get_backend_name() == "mysql"
+        return {**pool, "isolation_level": "READ COMMITTED"} if on_mysql else pool
 
     @property
     def sqlite_file(self) -> Path:

@@ -15,18 +15,13 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared_models import sqlite
+from shared_models.settings import BLOCKING as DRIVERS
 from shared_models.settings import Settings
 
 
 def connect(settings: Settings) -> Engine:
     """An engine for the configured database."""
-    url = settings.url("pysqlite")
-    engine = create_engine(
-        url,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-        pool_timeout=settings.pool_timeout,
-    )
+    engine = create_engine(settings.url(DRIVERS), **settings.engine_options())
     if engine.dialect.name == "sqlite":
         sqlite.prepare(engine, settings)
     return engine

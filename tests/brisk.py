@@ -21,7 +21,7 @@ from loadtests.measure.trials import trial
 from loadtests.plan import building
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.serving import environment
-from loadtests.serving.databases.postgresql import Databases
+from loadtests.serving.databases.run_databases import Databases
 
 Put = Callable[[object, str, Any], None]
 

@@ -23,9 +23,11 @@ import async_app.main
 import sync_app.main
 from loadtests.measure import rounds
 from loadtests.measure.generator import generator
+from loadtests.plan.database_url import SERVERS, ServerBackend, server_backend
+from loadtests.serving.databases import mysql_server, postgresql_server
 from loadtests.serving.databases.keeping import program
-from loadtests.serving.databases.postgresql import Databases, own_server
-from loadtests.serving.databases.postgresql_server import PLACES
+from loadtests.serving.databases.run_databases import Databases
+from loadtests.serving.databases.servers import databases, own_server
 from loadtests.serving.environment import ServingEnvironment, seed
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
@@ -92,10 +94,11 @@ class Variant:
 
     style: str
     database: str = "sqlite"
-    driver: str = "psycopg"
+    driver: str = ""
+    """Empty: the style's usual one."""
 
     def __str__(self) -> str:
-        return f"{self.style}-{self.database if self.database == 'sqlite' else self.driver}"
+        return f"{self.style}-{self.driver or self.database}"
 
     def app(self, settings: Settings) -> FastAPI:
         return CREATE[self.style](settings)
@@ -107,6 +110,9 @@ VARIANTS = (
     Variant("sync", "postgresql"),
     Variant("async", "postgresql"),
     Variant("async", "postgresql", "asyncpg"),
+    Variant("sync", "mysql"),
+    Variant("async", "mysql"),
+    Variant("async", "mysql", "asyncmy"),
 )
 
 Talk = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
@@ -145,19 +151,36 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     return Known(lambda shape: told(tmp_path_factory.mktemp("shape"), shape))
 
 
+@contextmanager
+def on_server(kind: ServerBackend, logs: Path, installed: bool) -> Iterator[Databases]:
+    """Seeded databases on the server that DUEL_TEST_DATABASE names, or else on a temporary one; skips the
+    test where there is neither, but not in CI."""
+    given = os.environ.get("DUEL_TEST_DATABASE", "")
+    there = server_backend(given) == kind if given else False
+    if not there and not installed and not os.environ.get("CI"):
+        pytest.skip(f"no {SERVERS[kind].title} server is installed, and DUEL_TEST_DATABASE names none")
+    with (
+        nullcontext((given, None)) if there else own_server(kind, logs, ()) as (url, _),
+        databases(url) as opened,
+    ):
+        seed(logs, opened)
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    """Seeded databases on the server named by DUEL_TEST_DATABASE, or on a temporary one."""
-    given = os.environ.get("DUEL_TEST_DATABASE")
-    if not given and not program("postgres", PLACES) and not os.environ.get("CI"):
-        pytest.skip("PostgreSQL's server is not installed, and DUEL_TEST_DATABASE names none")
-    logs = tmp_path_factory.mktemp("postgresql")
-    with (
-        nullcontext((given, None)) if given else own_server(logs, ()) as (url, _),
-        Databases(url) as databases,
-    ):
-        seed(logs, databases)
-        yield databases
+    """Seeded databases on a PostgreSQL server."""
+    installed = program("postgres", postgresql_server.PLACES) is not None
+    with on_server("postgresql", tmp_path_factory.mktemp("postgresql"), installed) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Seeded databases on a MariaDB server."""
+    installed = program("mariadbd", mysql_server.PLACES) is not None
+    with on_server("mysql", tmp_path_factory.mktemp("mysql"), installed) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -222,13 +245,13 @@ def fresh(seeded: Path, request: pytest.FixtureRequest) -> Opening:
             if variant.database == "sqlite":
                 yield replace(Settings(), data=str(data))
                 return
-            databases: Databases = request.getfixturevalue("postgresql")
-            name = databases.fresh()
+            server: Databases = request.getfixturevalue(variant.database)
+            name = server.fresh()
             try:
-                url = databases.url_of(name)
+                url = server.url_of(name)
                 yield replace(Settings(), data=str(data), database=url, driver=variant.driver)
             finally:
-                databases.drop(name)
+                server.drop(name)
 
     return opening
 
@@ -249,7 +272,7 @@ def settings(fresh: Opening, variant: Variant) -> Iterator[Settings]:
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     """The rows a query returns from the database of `settings`."""
-    engine = create_engine(replace(settings, driver="psycopg").url("pysqlite"))
+    engine = create_engine(settings.blocking_url())
     try:
         with engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(query))]

@@ -35,6 +35,7 @@ from tests.generated import Request, requests
 
 ON_SQLITE = tuple(variant for variant in VARIANTS if variant.database == "sqlite")
 ON_POSTGRESQL = tuple(variant for variant in VARIANTS if variant.database == "postgresql")
+ON_MYSQL = tuple(variant for variant in VARIANTS if variant.database == "mysql")
 PLACEHOLDER = re.compile(r"\$\d+(::[A-Z]+)?|%\((\w+)\)s(::[A-Z]+)?|\?")
 
 FIXED = [question for question in QUESTIONS if question.method != SOCKET]
@@ -80,7 +81,7 @@ class Ledger:
 
     def taken(self, knobs: Settings) -> tuple[str, ...]:
         """The entries since the previous call."""
-        return tuple(self.entries.pop(str(knobs.url("any").database), ()))
+        return tuple(self.entries.pop(str(knobs.blocking_url().database), ()))
 
 
 @contextmanager
@@ -149,8 +150,8 @@ def assert_equal(
 
 @pytest.mark.parametrize(
     ("variants", "few", "many"),
-    [(ON_SQLITE, 14, 400), (ON_POSTGRESQL, 4, 100)],
-    ids=["sqlite", "postgresql"],
+    [(ON_SQLITE, 14, 400), (ON_POSTGRESQL, 4, 100), (ON_MYSQL, 3, 100)],
+    ids=["sqlite", "postgresql", "mysql"],
 )
 def test_generated_sequences_get_equal_responses_with_the_same_sql_and_leave_the_same_data(
     variants: Sequence[Variant], few: int, many: int, fresh: Opening, slow_url: str
@@ -202,7 +203,9 @@ def as_request(question: Question) -> Request:
     return Request(question.method, question.path, question.path.split("/")[1], body, kind)
 
 
-@pytest.mark.parametrize("variants", [ON_SQLITE, ON_POSTGRESQL], ids=["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "variants", [ON_SQLITE, ON_POSTGRESQL, ON_MYSQL], ids=["sqlite", "postgresql", "mysql"]
+)
 def test_the_fixed_requests_reach_every_endpoint_with_the_same_sql(
     variants: Sequence[Variant], fresh: Opening, slow_url: str
 ) -> None:
@@ -233,13 +236,13 @@ def test_only_the_labelled_pitfalls_block_the_loop_of_the_async_twin(
     # Pillow reads the working directory before it computes.
     labelled = {"/pitfalls/blocking", "/pitfalls/file-inline", "/pitfalls/session-blocking/77", "/image"}
     # Psycopg blocks in C, where nothing raises.
-    unseen = set() if variant.database == "sqlite" else {"/pitfalls/session-blocking/77"}
+    unseen = set() if variant.database != "postgresql" else {"/pitfalls/session-blocking/77"}
     assert blocking == labelled - unseen
 
 
 def test_a_relationship_that_no_query_loaded_is_an_error_and_not_a_hidden_query(fresh: Opening) -> None:
     with fresh(VARIANTS[0]) as settings:
-        engine = create_engine(settings.url("pysqlite"))
+        engine = create_engine(settings.blocking_url())
         with Session(engine) as session:
             post = session.get_one(Post, 1)
             with pytest.raises(InvalidRequestError, match="lazy='raise'"):

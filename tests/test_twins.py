@@ -44,7 +44,6 @@ ALLOWED = {
     },
     "database.py": {
         "engine.sync_engine": "engine",
-        "aiosqlite": "pysqlite",
     },
     "routers/pitfalls.py": {
         "AsyncIterator[Session]": "Iterator[Session]",

@@ -10,6 +10,7 @@ from loadtests.measure.planning import described_again
 from loadtests.measure.runs import change_since, resume, with_secrets, without_trials
 from loadtests.plan.building import check_places, database
 from loadtests.plan.cells import Cell
+from loadtests.plan.database_url import backend
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import joined
 from loadtests.plan.plan import Plan
@@ -73,7 +74,7 @@ def proof_plan(
         raise PlanError(
             f"the advice of run {run.id} is about other code: {changed}", hint="measure it again: duel run"
         )
-    if (run.plan.database == "sqlite") != (database(settings) is None):
+    if run.plan.database != backend(database(settings)):
         raise PlanError(
             f"the database of run {run.id} is {run.plan.database}", hint="pass the same --database"
         )

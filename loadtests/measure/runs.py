@@ -14,6 +14,7 @@ from pathlib import Path
 from loadtests.errors import DuelError, PlanError
 from loadtests.plan.arms import HIDDEN, Arm, Serving
 from loadtests.plan.base.repository import head_of
+from loadtests.plan.database_url import backend
 from loadtests.plan.options import RunOptions, Sealed, secret, unrecorded
 from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
@@ -139,7 +140,7 @@ def sealed(run: Run, options: RunOptions) -> Run:
     lost = next((what for what, value in values.items() if value == HIDDEN), None)
     if lost is not None:
         raise refused(run, f"the value of {lost} is not recorded", "pass --arm as then")
-    if (run.plan.database == "sqlite") != (options.database is None):
+    if run.plan.database != backend(options.database):
         raise refused(run, f"its database is {run.plan.database}", "pass the same --database as then")
     if run.sealed is None and not run.trials:
         return run.model_copy(update={"sealed": Sealed.of(values)})

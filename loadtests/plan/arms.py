@@ -141,6 +141,7 @@ BUILT_IN: Mapping[str, Arm] = {
         Arm(name="sync", app="sync_app.main:create_app"),
         Arm(name="async", app="async_app.main:create_app"),
         Arm(name="async-asyncpg", app="async_app.main:create_app", env={"DUEL_APP_DRIVER": "asyncpg"}),
+        Arm(name="async-asyncmy", app="async_app.main:create_app", env={"DUEL_APP_DRIVER": "asyncmy"}),
     )
 }
 """Arms that need no description, by name."""

@@ -19,7 +19,7 @@ from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
-from loadtests.plan.database_url import checked
+from loadtests.plan.database_url import SERVERS, Backend, backend, checked
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.hybrids.proofs import with_proof
@@ -54,7 +54,7 @@ def build_plan(
         "answers": settings.answers,
         "canary": settings.canary or ("/ping" if own_scenarios is None else None),
         "generators": settings.generators,
-        "database": "postgresql" if database(settings) else "sqlite",
+        "database": backend(database(settings)),
         "warmup": profile.warmup if settings.warmup is None else settings.warmup,
         "window": window(planned, profile.window) if settings.window is None else settings.window,
         "boot_timeout": settings.boot_timeout,
@@ -151,12 +151,19 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
-        if database(settings) is None and "DUEL_APP_DRIVER" in arm.env:
-            raise PlanError(
-                f"arm {arm.name!r} needs PostgreSQL, for its driver {arm.env['DUEL_APP_DRIVER']}",
-                hint="add --database postgresql, or leave this arm out",
-            )
+        check_driver(arm, backend(database(settings)))
     return chosen
+
+
+def check_driver(arm: Arm, database: Backend) -> None:
+    """Raises PlanError where an arm's database driver is another database's."""
+    driver = arm.env.get("DUEL_APP_DRIVER")
+    for kind, servers in SERVERS.items():
+        if driver in servers.drivers and kind != database:
+            raise PlanError(
+                f"arm {arm.name!r} needs {servers.title}, for its driver {driver}",
+                hint=f"add --database {kind}, or leave this arm out",
+            )
 
 
 def check_own_code(arms: Sequence[Arm], texts: Sequence[str], app_dir: str) -> None:
@@ -183,7 +190,8 @@ def described(settings: RunSettings) -> tuple[Arm, ...]:
 
 
 def database(settings: RunSettings) -> str | None:
-    """Where the twin apps keep their data: None for SQLite, `postgresql`, or a URL. Raises PlanError."""
+    """Where the twin apps keep their data: None for SQLite, `postgresql` or `mysql`, or a URL. Raises
+    PlanError."""
     return None if settings.database == "sqlite" else checked(settings.database)
 
 

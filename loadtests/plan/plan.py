@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from loadtests.plan.arms import MOST_ARMS, Arm
 from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
+from loadtests.plan.database_url import EMBEDDED, Backend
 from loadtests.plan.fields import Frozen, Line, Name, Positive
 from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES
 from loadtests.plan.request import LONGEST
@@ -79,7 +80,7 @@ class Plan(Frozen):
     """Path that is requested at intervals beside the load, to see what the load does to others."""
     generators: Annotated[int, Field(ge=1, le=64)] = GENERATORS
     """Load generator processes."""
-    database: Literal["sqlite", "postgresql"] = "sqlite"
+    database: Backend = EMBEDDED
     """What the twin apps keep their data in. Its URL is not part of the plan, since it may be secret."""
     warmup: Positive
     """Minimum warm-up of a trial in seconds."""

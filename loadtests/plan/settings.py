@@ -169,7 +169,8 @@ class RunSettings:
         "alike", renewable=True,
     )  # fmt: skip
     database: str = setting(
-        "sqlite, postgresql (a temporary server) or postgresql://…", "URL", "sqlite",
+        "sqlite, postgresql or mysql (temporary servers), or the URL of a server: postgresql://…, mysql://…",
+        "URL", "sqlite",
         show=database_without_secrets, renewable=True,
     )  # fmt: skip
     canary: str | None = setting(

@@ -18,13 +18,14 @@ from urllib.request import urlopen
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
-from loadtests.plan.database_url import OWN
+from loadtests.plan.database_url import SERVERS, server_backend
 from loadtests.plan.options import NO_HOOKS, Hooks
 from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.records.run import Run
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
-from loadtests.serving.databases.postgresql import Databases, own_server
+from loadtests.serving.databases.run_databases import Databases
+from loadtests.serving.databases.servers import databases, own_server
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
@@ -35,8 +36,8 @@ from loadtests.system.scratch import OWNER, owner, remove_left_behind
 class ServingEnvironment:
     """What all servers of a run share: the seeded data, of which each gets a copy, and the slow service.
 
-    `database` as `--database` has it: None for SQLite, `postgresql` for a server that is started for the
-    run, or the URL of one.
+    `database` as `--database` has it: None for SQLite, `postgresql` or `mysql` for a server that is started
+    for the run, or the URL of one.
     """
 
     def __init__(
@@ -108,13 +109,13 @@ class ServingEnvironment:
 
     def open_databases(self, database: str, opening: ExitStack) -> None:
         """The databases of the run, on the server that was given or on one started for it."""
-        if database == OWN:
+        if database in SERVERS:
             cpus = self.placement.get("others", ())
-            url, keeper = opening.enter_context(own_server(self.logs, cpus))
-            self.databases = opening.enter_context(Databases(url))
+            url, keeper = opening.enter_context(own_server(server_backend(database), self.logs, cpus))
+            self.databases = opening.enter_context(databases(url))
             self.pids.append(keeper.pid)
             return
-        self.databases = opening.enter_context(Databases(database))
+        self.databases = opening.enter_context(databases(database))
         server = self.databases.server_pid()
         self.all_known = server is not None
         self.pids += [server] if server is not None else []
@@ -143,7 +144,7 @@ class ServingEnvironment:
 
     @property
     def database_version(self) -> str:
-        """`SQLite 3.46.1` or `PostgreSQL 15.9`."""
+        """`SQLite 3.46.1`, `PostgreSQL 15.9` or `MariaDB 10.11.6`."""
         return self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
 
     def delays_given(self, stream: str) -> list[float]:

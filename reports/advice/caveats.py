@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 from urllib.parse import urlsplit
 
+from loadtests.plan.database_url import Backend
 from loadtests.records import Apart, Calibration, Ceiling, Cell, Fault, Ignored, Plan, Run, Trial
 from reports.analysis.catalogue import DATABASE, is_twin
 from reports.analysis.rounds.launches import ENOUGH, unseen
@@ -75,7 +75,7 @@ class ManyNames:
 class DatabaseUsed:
     """The database behind the verdicts on database endpoints."""
 
-    database: Literal["sqlite", "postgresql"]
+    database: Backend
 
 
 @dataclass(frozen=True)

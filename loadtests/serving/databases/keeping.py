@@ -153,6 +153,17 @@ def go_with_parent(stop: signal.Signals) -> None:
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, stop)
 
 
+def prepare(command: Sequence[str], home: Path, account: str | None = None) -> None:
+    """Run the program that makes a server's files; ends this process where it fails. Its output goes to the
+    log, whose end the run quotes."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), cwd=home, check=False,
+        **identity(account),
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"{Path(command[0]).name} ended with exit code {done.returncode}")
+
+
 def wait_until_ready(name: str, server: OwnServer, process: subprocess.Popen[bytes]) -> None:
     """Return once the server accepts connections; ends this process when it never does."""
     deadline = time.monotonic() + READY

@@ -6,11 +6,10 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from loadtests.serving.databases.keeping import OwnServer, free_port, identity, keep, program
+from loadtests.serving.databases.keeping import OwnServer, free_port, keep, prepare, program
 
 ACCOUNT = "postgres"
 """The account that runs the server where we are root: PostgreSQL refuses to run as root."""
@@ -56,15 +55,7 @@ def make_cluster(initdb: str, home: Path) -> str:
         for path in (home, file):
             shutil.chown(path, ACCOUNT, ACCOUNT)
     command = [initdb, "-D", str(home / "data"), "-U", USER, "--auth=scram-sha-256", f"--pwfile={file}"]
-    # Its output goes to the log, which the parent quotes when this fails.
-    subprocess.run(
-        [*command, "--encoding=UTF8", "--locale=C", "--no-sync"],
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr.fileno(),
-        cwd=home,
-        **identity(account()),
-    )
+    prepare([*command, "--encoding=UTF8", "--locale=C", "--no-sync"], home, account())
     return password
 
 

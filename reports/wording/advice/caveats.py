@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from loadtests.plan.database_url import SERVERS, Backend
 from loadtests.records import Apart
 from reports.advice.caveats import (
     AheadUnobserved,
@@ -165,16 +166,16 @@ def rows_text(caveat: RowsApart) -> str:
     return f"{caveat.scenario}: {'; '.join(parts)}"
 
 
-def database_text(database: str) -> str:
+def database_text(database: Backend) -> str:
     """To which databases the verdicts do not carry over."""
     if database == "sqlite":
         return (
             "the database was SQLite, whose asynchronous driver is a thread per connection: verdicts on "
-            "database endpoints do not carry over to PostgreSQL (see --database)"
+            "database endpoints do not carry over to PostgreSQL or MySQL (see --database)"
         )
     return (
-        "PostgreSQL ran on this machine beside the load generator: a separate server, farther away, "
-        "would make both styles wait longer"
+        f"{SERVERS[database].title} ran on this machine beside the load generator: a separate server, "
+        "farther away, would make both styles wait longer"
     )
 
 

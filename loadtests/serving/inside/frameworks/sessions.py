@@ -13,7 +13,7 @@ from .callables import cells, library, package
 
 DATABASES = {
     "sqlalchemy", "sqlmodel", "psycopg", "psycopg_pool", "psycopg2", "sqlite3", "pymysql", "MySQLdb",
-    "asyncpg",     "aiosqlite", "peewee", "flask_sqlalchemy",
+    "aiomysql", "asyncmy", "asyncpg", "aiosqlite", "peewee", "flask_sqlalchemy",
 }  # fmt: skip
 """Packages with a database's sessions and connections."""
 

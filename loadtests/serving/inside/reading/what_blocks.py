@@ -186,6 +186,7 @@ RETURNS: dict[str, str] = {
     "sqlite3.Connection.cursor": "sqlite3.Cursor", "sqlite3.Connection.execute": "sqlite3.Cursor",
     "psycopg.connection.Connection.connect": "psycopg.Connection",
     "psycopg.connection.Connection.cursor": "psycopg.Cursor", "psycopg.Connection.cursor": "psycopg.Cursor",
+    "pymysql.connections.Connection.cursor": "pymysql.cursors.Cursor",
     "sqlalchemy.orm.session.sessionmaker.__call__": "sqlalchemy.orm.session.Session",
     "sqlalchemy.orm.session.Session.query": "sqlalchemy.orm.query.Query",
     "sqlalchemy.engine.create.create_engine": "sqlalchemy.engine.base.Engine",
