@@ -130,6 +130,7 @@ def test_remedies_of_one_message_agree(client: str | None, said: str) -> None:
         assert other not in text
     for seen in ("98% of its core", "12.0 ms late", "2,873/s", "31% as much time"):
         assert seen in text
+    assert faults_text([LATE, NEAR], client).startswith("the load generator's timers fired 12.0 ms late; ")
     alone = faults_text([IDLE], client)
     assert "more users (-u)" in alone
     # A remedy for something else stays beside it.

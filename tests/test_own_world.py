@@ -18,6 +18,7 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.options import RunOptions, unrecorded
 from loadtests.plan.plan import Ignored, LocustFile
 from loadtests.plan.settings import settle
+from loadtests.records import Fault
 from loadtests.records.arrays import write_samples
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
@@ -200,6 +201,19 @@ def test_users_that_ended_are_the_fault_and_parallel_requests_are_none() -> None
     assert loop_faults(trial.model_copy(update={"parallel": True}), samples, 8) == []
     (fault,) = loop_faults(trial.model_copy(update={"left": 3}), samples, 8)
     assert fault_text(fault).startswith("3 of 8 users ended by themselves (StopUser)")
+
+
+def test_users_that_had_all_ended_before_the_window_have_failed_in_nothing(tmp_path: Path) -> None:
+    """It was `failed requests: a 100%`, of no request at all."""
+    run, directory = scripted.run(
+        tmp_path, scripted.plan(cells=[("ping", 8)]), lambda *_: Scripted(requests=0)
+    )
+    ended = Fault(kind="users-ended", value=8.0, limit=0.0, whole=8.0)
+    changes = {"left": 8, "faults": (ended,)}
+    run = run.model_copy(update={"trials": tuple(one.model_copy(update=changes) for one in run.trials)})
+    found = next(one for one in verdicts(run, Readings(directory)) if one.primary)
+    assert found.verdict == "invalid"
+    assert not any(found.failed.values())
 
 
 def test_a_transaction_is_shown_and_not_counted(tmp_path: Path) -> None:

@@ -245,10 +245,11 @@ def with_degrees(run: Run, verdict: Verdict, pairs: Pairs, readings: Readings) -
 
 def counted(trial: Trial, reading: Reading) -> tuple[int, int]:
     """A trial's failed requests, and all. A trial without any counts as one that failed, unless the server
-    lived and none was due."""
+    lived and none was due, as with users who had all ended by themselves."""
     if reading.requests:
         return reading.counts
-    due = trial.ended is not None or not (trial.thinks or trial.arrivals == 0)
+    idle = trial.thinks or trial.arrivals == 0 or trial.left == trial.cell.load.users
+    due = trial.ended is not None or not idle
     return int(due), 1
 
 

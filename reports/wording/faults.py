@@ -25,7 +25,8 @@ def faults_text(faults: Sequence[Fault], client: str | None = None) -> str:
     for fault in faults:
         seen, remedy = fault_parts(fault)
         if limited and fault.kind == "generator-late":
-            seen, remedy = f"its timers fired {units.duration(fault.value)} late", carry_text(client)
+            seen = f"the load generator's timers fired {units.duration(fault.value)} late"
+            remedy = carry_text(client)
         elif limited and fault.caps:
             remedy = carry_text(client)
         elif fault.kind == "users-idle":
