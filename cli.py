@@ -308,7 +308,7 @@ def export(
     deliver(path, format or [Format("baseline")], out or ["-"], against, margin, allow or ())
 
 
-@verb("app-dir", "database")
+@verb("app-dir", "database", "redis", "redis-url")
 def serve(
     settled: Settled,
     arm: Annotated[
@@ -324,7 +324,8 @@ def serve(
 
     (chosen,) = arms_of(settled.settings, [arm])
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
-    raise typer.Exit(serve_alone(chosen, host, port, building.database(settled.settings)))
+    database, redis = building.database(settled.settings), building.redis(settled.settings)
+    raise typer.Exit(serve_alone(chosen, host, port, database, redis))
 
 
 @verb("locustfile", "locust-arg", "secret-file")
@@ -360,7 +361,7 @@ def list_(output: "Output") -> None:
     show_catalogue(output.results, known_scenarios()["scenarios"])
 
 
-@verb("arm", "app-dir", "database")
+@verb("arm", "app-dir", "database", "redis", "redis-url")
 def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
     """Check whether this machine and these arms are fit to be measured. Exit 5 if the machine is busy."""
     from loadtests.measure.planning import arms_of

@@ -13,8 +13,10 @@ from fastapi.exception_handlers import http_exception_handler, request_validatio
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from async_app.cache import open_cache
 from async_app.database import connect, sessions, writing_sessions
-from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, users, waiting
+from async_app.jobs import open_queue
+from async_app.routers import computing, mixed, pages, pitfalls, plumbing, posts, services, users, waiting
 from async_app.upstream import USUAL, open_upstream
 from shared_models import blocking
 from shared_models.errors import error_page, on_page, sayable
@@ -36,6 +38,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with (
             open_upstream(knobs, knobs.client or USUAL) as upstream,
             open_upstream(knobs, "httpx") as plain_upstream,
+            open_cache(knobs) as cache,
+            open_queue(knobs) as queue,
         ):
             # Spawned, since forking a process with threads may hang; the first job starts the workers.
             processes = ProcessPoolExecutor(knobs.processes, get_context("spawn"))
@@ -50,6 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "processes": processes,
                 "threads": threads,
                 "blocking": blocking.sessions(blocking_engine),
+                "cache": cache,
+                "queue": queue,
             }
             processes.shutdown(cancel_futures=True)
             threads.shutdown(cancel_futures=True)
@@ -57,6 +63,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await engine.dispose()
 
     app = FastAPI(title="The duel blog", lifespan=lifespan)
+    handle_errors(app)
+
+    # On the app itself, as health checks usually are: an included router costs 8 µs per request.
+    @app.get("/ping", tags=["waiting"])
+    async def ping() -> Answer:
+        """A health check: responds immediately, so it measures the framework alone. Expect async ahead, since
+        `def` pays for two thread hops (the call, and the validation of its response)."""
+        return Answer(result="pong")
+
+    # Cheapest first: FastAPI tries the routes in order, about 2 µs each.
+    for module in (waiting, posts, users, computing, mixed, pages, pitfalls, plumbing, services):
+        app.include_router(module.router)
+    return app
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer errors as HTML on pages, and as JSON elsewhere."""
 
     # Coroutines in both apps, since they delegate to FastAPI's own handlers, which are coroutines.
     @app.exception_handler(HTTPException)
@@ -70,15 +93,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if on_page(request):
             return error_page(request, 422, "This address is not valid")
         return await request_validation_exception_handler(request, sayable(error))
-
-    # On the app itself, as health checks usually are: an included router costs 8 µs per request.
-    @app.get("/ping", tags=["waiting"])
-    async def ping() -> Answer:
-        """A health check: responds immediately, so it measures the framework alone. Expect async ahead, since
-        `def` pays for two thread hops (the call, and the validation of its response)."""
-        return Answer(result="pong")
-
-    # Cheapest first: FastAPI tries the routes in order, about 2 µs each.
-    for module in (waiting, posts, users, computing, mixed, pages, pitfalls, plumbing):
-        app.include_router(module.router)
-    return app

@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         "blocking", "offloaded", "process", "file-inline", "plain-client", "session-dependency",
         "session-blocking", "executor",
     ),
+    "Services beside the database": ("cached", "enqueue"),
     "Plumbing: what FastAPI itself costs": (
         "dependencies", "stream", "stream-lines", "upload", "websocket", "posts.list-plain",
     ),

@@ -13,6 +13,7 @@ from jinja2 import DictLoader, Environment
 from starlette.templating import Jinja2Templates
 
 Row = TypeVar("Row")
+Service = TypeVar("Service")
 
 # Read once: looking a template up on disk would be a blocking call in every page.
 pages = Environment(
@@ -37,6 +38,20 @@ class UpstreamFailed(HTTPException):
 
     def __init__(self) -> None:
         super().__init__(HTTPStatus.BAD_GATEWAY, "The upstream service did not answer")
+
+
+class NoRedis(HTTPException):
+    """503: what needs Redis is asked of an app that was started without one."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, "This app was started without Redis")
+
+
+def available(service: Service | None) -> Service:
+    """The service itself; raises NoRedis where there is none."""
+    if service is None:
+        raise NoRedis
+    return service
 
 
 def found(row: Row | None, what: str) -> Row:

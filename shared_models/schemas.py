@@ -85,6 +85,11 @@ class PostOut(Outgoing):
     author: UserOut
 
 
+def post_json(post: Post) -> bytes:
+    """A post as JSON, as PostOut writes it."""
+    return PostOut.model_validate(post).model_dump_json().encode()
+
+
 def plain_post(post: Post) -> dict[str, Any]:
     """What PostOut makes of a post, by hand."""
     author = post.author

@@ -46,6 +46,13 @@ class Settings:
     """Seconds a request may queue for a connection."""
     busy_timeout: float = 30.0
     """Seconds a statement waits for SQLite's write lock before "database is locked"."""
+    redis: str = ""
+    """URL of a Redis database; empty: there is neither cache nor queue, and the routes that
+    need one answer 503."""
+    cache_seconds: float = 1.0
+    """Seconds after which an entry of the cache expires."""
+    queue_connections: int = 40
+    """Connections that Celery may hold to the queue: one for each thread of the usual limit."""
     synchronous: str = "NORMAL"
     """SQLite's fsync level; NORMAL is durable enough under WAL."""
     upstream: str = "http://127.0.0.1:9/"

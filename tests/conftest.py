@@ -29,6 +29,8 @@ from loadtests.serving.databases.keeping import program
 from loadtests.serving.databases.run_databases import Databases
 from loadtests.serving.databases.servers import databases, own_server
 from loadtests.serving.environment import ServingEnvironment, seed
+from loadtests.serving.services.redis_databases import own_redis
+from loadtests.serving.services.redis_server import server_program
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system import lock
@@ -181,6 +183,17 @@ def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     installed = program("mariadbd", mysql_server.PLACES) is not None
     with on_server("mysql", tmp_path_factory.mktemp("mysql"), installed) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a temporary Redis server."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("redis")
+        if not server_program():
+            pytest.skip("no Redis server is installed: the package redis-server")
+    with own_redis(tmp_path_factory.mktemp("redis"), ()) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,9 @@ def test_what_only_an_extra_brings_is_imported_where_it_is_needed() -> None:
     """`pip install fastapi-duel` alone could not run anything: psycopg came with the first import."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
-    extras = {re.split(r"[^\w-]", one)[0] for kind in ("postgres", "mysql") for one in optional[kind]}
+    extras = {
+        re.split(r"[^\w-]", one)[0] for kind in ("postgres", "mysql", "redis") for one in optional[kind]
+    }
     assert extras
     for name, path in modules().items():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

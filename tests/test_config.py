@@ -68,6 +68,7 @@ def test_every_setting_has_one_name_in_all_layers_and_is_shown_with_its_default(
             "margin": "0.8",
             "no-prove": "true",
             "no-think": "true",
+            "redis": "true",
         }
         value = given.get(key, "8")
         file.write_text(f'[tool.duel]\n{key} = "{value}"\n')

@@ -18,6 +18,7 @@ from loadtests.records import Calibration, Fault
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
+from loadtests.serving.services.workers import QueueWorkers
 from reports.advice.caveats import PreparationDisturbed, caveats
 from reports.wording.advice.caveats import caveat_text
 from tests import scripted
@@ -85,7 +86,10 @@ def test_a_disturbed_calibration_is_taken_again_and_every_attempt_kept(
 
         monkeypatch.setattr(bench, "probe", probe)
         server = cast(
-            Target, SimpleNamespace(pid=None, url="http://a", arm=plan.arms[0], heartbeats=lambda _: [])
+            Target,
+            SimpleNamespace(
+                pid=None, url="http://a", arm=plan.arms[0], heartbeats=lambda _: [], workers=QueueWorkers()
+            ),
         )
         measure = lambda: bench.calibration(server, "ping", users, 1, None)  # noqa: B023, E731  # called at once
         found = validity.until_undisturbed(measure)

@@ -302,22 +302,39 @@ def test_a_directory_that_cannot_be_written_is_refused_before_any_load(tmp_path:
     assert "cannot create the run directory" in done.stderr
 
 
-def test_a_database_server_that_stops_ends_the_run_with_5_and_keeps_its_rounds(
-    tmp_path: Path, unprepared: None, unseeded: None, in_windows: Callable[[Strike], None]
+@pytest.mark.parametrize(
+    ("words", "module", "needed", "lost"),
+    [
+        (["--database", "postgresql"], "databases.postgresql_server", "postgresql", "the database server"),
+        (["--redis"], "services.redis_server", "redis_url", "the Redis server"),
+    ],
+    ids=["PostgreSQL", "Redis"],
+)
+def test_a_server_of_ours_that_stops_ends_the_run_with_5_and_keeps_its_rounds(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    unprepared: None,
+    unseeded: None,
+    in_windows: Callable[[Strike], None],
+    words: list[str],
+    module: str,
+    needed: str,
+    lost: str,
 ) -> None:
+    request.getfixturevalue(needed)  # skips where it is not installed
     children: list[psutil.Process] = []
 
     def kill(_: Target, bench: Bench) -> None:
         if trials(tmp_path) == 2 and not children:
             keeper = psutil.Process(bench.environment.pids[0])
-            assert "loadtests.serving.databases.postgresql_server" in keeper.cmdline()
+            assert f"loadtests.serving.{module}" in keeper.cmdline()
             children.extend([*keeper.children(recursive=True), psutil.Process(bench.generator.pid)])
             keeper.kill()
 
     in_windows(kill)
-    done = brisk_here(*SHORT, *GATES, "--database", "postgresql", cwd=tmp_path)
+    done = brisk_here(*SHORT, *GATES, *words, cwd=tmp_path)
     assert done.returncode == 5, done.stderr
-    assert "lost the database server" in done.stderr
+    assert f"lost {lost}" in done.stderr
     assert "what was measured is kept" in done.stderr
     assert len(children) >= 2
     no_process_left(children)

@@ -22,6 +22,7 @@ from loadtests.records.run import Calibration
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
+from loadtests.serving.services.workers import QueueWorkers
 from reports.analysis.readings import Readings
 from reports.analysis.reservations import NotMeasured
 from reports.analysis.verdicts import verdicts
@@ -138,7 +139,12 @@ def test_a_calibration_takes_the_times_of_the_plan(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(bench, "probe", probe)
     server = SimpleNamespace(
-        url="http://127.0.0.1:9", arm=plan.arms[0], heartbeats=lambda _: [], routes=list, pid=None
+        url="http://127.0.0.1:9",
+        arm=plan.arms[0],
+        heartbeats=lambda _: [],
+        routes=list,
+        pid=None,
+        workers=QueueWorkers(),
     )
     found = bench.calibrations(cast(Target, server), plan)
     assert [(c.scenario, c.users, c.throughput) for c in found] == [("ping", 1, 0.0), ("ping", 40, 0.0)]

@@ -24,7 +24,7 @@ import pytest
 from loadtests.errors import ChildFailed
 from loadtests.measure.generator import generator
 from loadtests.plan.arms import Arm, Serving
-from loadtests.plan.profiles import ENDPOINTS, MIXES
+from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.serving.command import serve_arguments
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import ExternalServer
@@ -164,8 +164,8 @@ def test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows(
     locust: tuple[Child, dict[str, Any]],
 ) -> None:
     scenarios = locust[1]["scenarios"]
-    assert set(scenarios) == {*ENDPOINTS, *MIXES}
-    for name in ENDPOINTS:
+    assert set(scenarios) == {*ENDPOINTS, *MIXES, *SERVICES}
+    for name in (*ENDPOINTS, *SERVICES):
         assert scenarios[name]["endpoints"] == {name: 1}
     for name in MIXES:
         assert set(scenarios[name]["endpoints"]) <= set(ENDPOINTS)

@@ -27,6 +27,7 @@ from loadtests.records.run import Run
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Resources
 from loadtests.serving.server import Target
+from loadtests.serving.services.workers import QueueWorkers
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
 from reports.advice.cards import Card
 from reports.analysis.bottlenecks import ThinkTime
@@ -179,7 +180,12 @@ def test_a_crowd_of_users_who_think_is_not_calibrated_and_their_pace_is_no_ceili
 
     monkeypatch.setattr(bench, "probe", probe)
     server = SimpleNamespace(
-        url="http://127.0.0.1:9", arm=plan.arms[0], heartbeats=lambda _: [], pid=None, routes=list
+        url="http://127.0.0.1:9",
+        arm=plan.arms[0],
+        heartbeats=lambda _: [],
+        pid=None,
+        routes=list,
+        workers=QueueWorkers(),
     )
     found = bench.calibrations(cast(Target, server), plan)
     assert {(one.scenario, one.users) for one in found} == {("Person", 1)}

@@ -14,12 +14,13 @@ import pytest
 
 from loadtests.measure.bench import Probe
 from loadtests.records import Calibration, Footprint, Settling, Trial
-from loadtests.records.trial import Resources
+from loadtests.records.trial import JobsLeft, Resources
 from loadtests.serving.versions import Sources
 from loadtests.system.settling import STEP, FamilyClock, settle
 from reports.advice.cards import NOT_DECIDED, choose
-from reports.advice.caveats import AheadUnobserved, HandsWorkOn, unobserved_work
+from reports.advice.caveats import AheadUnobserved, HandsWorkOn, WorkersBeside, unobserved_work
 from reports.analysis.backlogs.judgement import Backlog
+from reports.analysis.backlogs.queues import JobsPileUp
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.gate.findings import health
@@ -214,6 +215,30 @@ def test_task_queues_and_unobserved_servers_far_ahead_are_caveats(tmp_path: Path
         assert len(found) == len(expected)
     queued = run.model_copy(update={"task_queues": {"sync": ("celery",)}})
     assert unobserved_work(queued, []) == [HandsWorkOn((("sync", "celery"),))]
+    observed = queued.model_copy(update={"plan": queued.plan.model_copy(update={"redis": True})})
+    assert unobserved_work(observed, []) == []
+
+
+def test_jobs_that_pile_up_in_a_queue_and_the_work_of_its_workers_are_told_and_are_no_failure(
+    tmp_path: Path,
+) -> None:
+    """1,000 responses per window: a worker that is 300 jobs behind, and one that is 10 behind."""
+    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(requests=1000))
+    left = {"sync": JobsLeft(opened=100, closed=110), "async": JobsLeft(opened=100, closed=400)}
+    trials = tuple(
+        one.model_copy(
+            update={"resources": one.resources.model_copy(update={"jobs": left[one.arm], "worker_cpu": 0.6})}
+        )
+        for one in run.trials
+    )
+    run = run.model_copy(update={"trials": trials})
+    (verdict,) = (one for one in verdicts(run, Readings(directory)) if one.primary)
+    assert not verdict.failing
+    (found,) = (one for one in verdict.reservations if isinstance(one, JobsPileUp))
+    assert found.arm == "async"
+    assert found.behind == pytest.approx(0.3, rel=0.1)
+    assert "+30 undone per 100 responses" in reservation_text(found)
+    assert unobserved_work(run, []) == [WorkersBeside((("sync", 0.6), ("async", 0.6)))]
 
 
 def test_packages_that_hand_work_to_other_processes_are_noted_by_arm() -> None:

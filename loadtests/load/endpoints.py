@@ -16,6 +16,9 @@ USERS = 200
 
 POSTS = 4_000
 
+FRONT_PAGE = 20
+"""Posts that everyone reads, with `cached`."""
+
 PICTURE = 256 * 1024
 """Bytes of the file that `upload` sends."""
 
@@ -238,3 +241,11 @@ def posts_list_plain(user: Visitor) -> None:
 def session_dependency(user: Visitor) -> None:
     path = f"/pitfalls/session-dependency/{user.random.randint(1, POSTS)}"
     user.client.get(path, name="session-dependency")
+
+
+def cached(user: Visitor) -> None:
+    user.client.get(f"/services/cached/{user.random.randint(1, FRONT_PAGE)}", name="cached")
+
+
+def enqueue(user: Visitor) -> None:
+    user.client.post("/services/enqueue", name="enqueue", json={"recipient": "reader@example.org"})

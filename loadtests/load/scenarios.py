@@ -1,3 +1,4 @@
+# Long: every scenario, each a class of its own.
 """The Locust users: one class per scenario. `locust -f loadtests/load/scenarios.py PostsRead` runs one.
 
 A scenario is a weighted mix of endpoints. No think time: users are a closed loop, which measures capacity.
@@ -15,9 +16,11 @@ from loadtests.load.endpoints import (
     Visitor,
     background,
     blocking,
+    cached,
     checkout,
     crunch,
     dependencies,
+    enqueue,
     executor,
     fan_out,
     file,
@@ -383,6 +386,21 @@ class PostsListPlain(Visitor):
 
     scenario = "posts.list-plain"
     tasks = [posts_list_plain]
+
+
+class Cached(Visitor):
+    """Posts of a front page, from a cache in Redis; needs --redis."""
+
+    scenario = "cached"
+    tasks = [cached]
+
+
+class Enqueue(Visitor):
+    """A job handed to a queue in Redis, which a worker does; needs --redis."""
+
+    scenario = "enqueue"
+    writes = True
+    tasks = [enqueue]
 
 
 def scenarios() -> dict[str, type[Visitor]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -85,6 +85,7 @@ class Bench:
             logs,
             self.placement,
             options.database,
+            options.redis,
             hooks=options.hooks,
             allow_remote=options.allow_remote,
             boot_timeout=plan.boot_timeout if plan else BOOT_TIMEOUT,
@@ -170,6 +171,8 @@ class Bench:
         time; and the canary's response times without load: every attempt, see `until_undisturbed`. Raises
         ChildFailed."""
         scenarios = calibrated(plan)
+        if any(map(plan.hands_over, scenarios)):
+            server.start_workers()
         self.names.add_routes(server.routes())
         last = settle(clock_of(server.pid))
         longest = self.limit.stretch(len(scenarios) * len(calibration_users(plan)))
@@ -239,7 +242,9 @@ class Bench:
         # A request's cost alone includes the work that it leaves for later: wait until all is done, unless
         # the server is never at rest.
         thorough = users == 1 and before is not None and before.rested
-        probe = self.probe(request, server.pid, ALL_WORK if thorough else ENOUGH)
+        with server.workers.working():
+            beside = server.workers.pids
+            probe = self.probe(request, server.pid, ALL_WORK if thorough else ENOUGH, beside)
         beats = Heartbeats.of(server.heartbeats(probe.opened), probe.opened)
         ok = probe.samples.ok & probe.ended
         shares = probe.samples.share_in(0.0, probe.window)
@@ -276,10 +281,12 @@ class Bench:
             **self.names.of(scenario),
         )  # fmt: skip
 
-    def probe(self, request: TrialRequest, server: int | None, enough: float = ENOUGH) -> Probe:
+    def probe(
+        self, request: TrialRequest, server: int | None, enough: float = ENOUGH, workers: Sequence[int] = ()
+    ) -> Probe:
         """Load a server for a moment, and wait for it to come to rest, or to work for `enough` CPU seconds;
-        `server`: its pid, None where it is not known. Raises ChildFailed."""
-        watch = accounting.Watch(self.clocks, server)
+        `server`: its pid, None where it is not known; `workers`: those of its queue. Raises ChildFailed."""
+        watch = accounting.Watch(self.clocks.beside(workers), server)
         self.generator.send(asdict(request))
         opened = expect(self.generator, "opened", SLACK)["at"]
         clock = clock_of(server)
@@ -291,7 +298,7 @@ class Bench:
         facts = expect(self.generator, "done", SLACK)
         self.names.note(request.scenario, facts)
         # Where the database's processes are not known, nor is their work.
-        services = sum(max(0.0, use.ours.get(pid, 0.0) - TICK) for pid in self.environment.pids)
+        services = sum(max(0.0, use.ours.get(pid, 0.0) - TICK) for pid in (*self.environment.pids, *workers))
         known = self.environment.all_known
         return Probe(
             opened=opened,

@@ -19,6 +19,7 @@ from loadtests.plan.building import (
     loads,
     locustfile,
     profile_of,
+    redis,
     rounds,
 )
 from loadtests.plan.plan import Plan
@@ -44,7 +45,13 @@ def choice_checked(settled: Settled) -> Settled:
     settings = settled.settings
     profile = profile_of(settings)
     told = own(settings) if settings.scenario else None
-    cells(profile, settings.scenario, loads(settings), told["scenarios"] if told else None)
+    cells(
+        profile,
+        settings.scenario,
+        loads(settings),
+        told["scenarios"] if told else None,
+        redis=redis(settings) is not None,
+    )
     rounds(settings, profile)
     return settled
 

@@ -8,7 +8,7 @@ from typing import Any
 from loadtests.errors import PlanError
 from loadtests.measure.planning import described_again
 from loadtests.measure.runs import change_since, resume, with_secrets, without_trials
-from loadtests.plan.building import check_places, database
+from loadtests.plan.building import check_places, database, redis
 from loadtests.plan.cells import Cell
 from loadtests.plan.database_url import backend
 from loadtests.plan.fields import validated
@@ -77,6 +77,11 @@ def proof_plan(
     if run.plan.database != backend(database(settings)):
         raise PlanError(
             f"the database of run {run.id} is {run.plan.database}", hint="pass the same --database"
+        )
+    if run.plan.redis != (redis(settings) is not None):
+        raise PlanError(
+            f"run {run.id} has {'a' if run.plan.redis else 'no'} Redis server",
+            hint="pass --redis or --redis-url as then",
         )
     by_name = {arm.name: with_secrets(arm, run, lambda: described_again(settings)) for arm in run.plan.arms}
     one, default = (by_name[name] for name in arms)

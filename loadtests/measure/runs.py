@@ -142,6 +142,9 @@ def sealed(run: Run, options: RunOptions) -> Run:
         raise refused(run, f"the value of {lost} is not recorded", "pass --arm as then")
     if run.plan.database != backend(options.database):
         raise refused(run, f"its database is {run.plan.database}", "pass the same --database as then")
+    if run.plan.redis != (options.redis is not None):
+        had = "has" if run.plan.redis else "has no"
+        raise refused(run, f"it {had} Redis", "pass --redis or --redis-url as then")
     if run.sealed is None and not run.trials:
         return run.model_copy(update={"sealed": Sealed.of(values)})
     missing, more, other = run.sealed.changed(values) if run.sealed is not None else ([], [], [])

@@ -19,13 +19,13 @@ from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
-from loadtests.plan.database_url import SERVERS, Backend, backend, checked
+from loadtests.plan.database_url import OWN_REDIS, SERVERS, Backend, backend, checked, checked_redis
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.hybrids.proofs import with_proof
 from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
-from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, Profile
+from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, SERVICES, Profile
 from loadtests.plan.settings import RunSettings
 from loadtests.plan.workers.access import MasterAddress, shared_secret
 
@@ -42,7 +42,9 @@ def build_plan(
     `measure.generator.known_scenarios` describes it; None: the built-in scenarios. Raises PlanError."""
     own_scenarios = None if own is None else own["scenarios"]
     profile = profile_of(settings)
-    planned = cells(profile, settings.scenario, loads(settings), own_scenarios)
+    planned = cells(
+        profile, settings.scenario, loads(settings), own_scenarios, redis=redis(settings) is not None
+    )
     values: dict[str, Any] = {
         "profile": settings.profile,
         "seed": secrets.randbelow(2**31) if settings.seed is None else settings.seed,
@@ -55,6 +57,7 @@ def build_plan(
         "canary": settings.canary or ("/ping" if own_scenarios is None else None),
         "generators": settings.generators,
         "database": backend(database(settings)),
+        "redis": redis(settings) is not None,
         "warmup": profile.warmup if settings.warmup is None else settings.warmup,
         "window": window(planned, profile.window) if settings.window is None else settings.window,
         "boot_timeout": settings.boot_timeout,
@@ -80,8 +83,9 @@ def run_options(settings: RunSettings, allow_remote: bool = False, wait: bool = 
         listen.check("--listen", allow_remote)
         shared_secret(settings.secret_file, os.environ)
     return RunOptions(
-        database(settings), hooks, allow_remote, wait, settings.locust_arg, listen, settings.secret_file
-    )
+        database(settings), hooks, allow_remote, wait, settings.locust_arg, redis(settings), listen,
+        settings.secret_file,
+    )  # fmt: skip
 
 
 def profile_of(settings: RunSettings) -> Profile:
@@ -195,6 +199,15 @@ def database(settings: RunSettings) -> str | None:
     return None if settings.database == "sqlite" else checked(settings.database)
 
 
+def redis(settings: RunSettings) -> str | None:
+    """Where the twin apps' Redis is: None for nowhere, OWN_REDIS, or a URL. Raises PlanError."""
+    if settings.redis_url is None:
+        return OWN_REDIS if settings.redis else None
+    if settings.redis:
+        raise PlanError("--redis and --redis-url exclude each other", hint="--redis starts a server")
+    return checked_redis(settings.redis_url)
+
+
 def locustfile(file: str | None, told: Mapping[str, Any] = NOTHING) -> LocustFile | None:
     """The user's own Locust users as a plan holds them. `told`: what the generator said of the file. Raises
     PlanError."""
@@ -266,17 +279,26 @@ def cells(
     scenarios: Sequence[str],
     loads: Sequence[Load],
     own_scenarios: Mapping[str, Any] | None = None,
+    redis: bool = False,
 ) -> tuple[Cell, ...]:
     """The profile's cells, or the requested scenarios and loads instead; of a locustfile all scenarios,
-    at the profile's levels, unless some are asked for. Raises PlanError."""
+    at the profile's levels, unless some are asked for. `redis`: whether there is a server. Raises
+    PlanError."""
+    its_own = (*profile.cells, *profile.services) if redis else profile.cells
     if own_scenarios is None and not scenarios and not loads:
-        return tuple(Cell(scenario=name, load=Load(users=users)) for name, users in profile.cells)
-    known: Sequence[str] = [*MIXES, *ENDPOINTS] if own_scenarios is None else list(own_scenarios)
-    usual = dict.fromkeys(name for name, _ in profile.cells) if own_scenarios is None else own_scenarios
+        return tuple(Cell(scenario=name, load=Load(users=users)) for name, users in its_own)
+    known: Sequence[str] = [*MIXES, *ENDPOINTS, *SERVICES] if own_scenarios is None else list(own_scenarios)
+    usual = dict.fromkeys(name for name, _ in its_own) if own_scenarios is None else own_scenarios
     chosen = loads or tuple(Load(users=users) for users in profile.levels(own_scenarios is not None))
     for name in scenarios:
         if name not in known:
             raise PlanError(f"unknown scenario {name!r}", hint=did_you_mean(name, known))
+        if own_scenarios is None and name in SERVICES and not redis:
+            raise PlanError(
+                f"scenario {name!r} needs Redis",
+                hint="add --redis, which starts a server (of the package redis-server), or name one: "
+                "--redis-url redis://127.0.0.1:6379",
+            )
     pairs = dict.fromkeys((name, load) for name in scenarios or usual for load in chosen)
     for name, load in pairs:
         if own_scenarios is not None and load.rate is not None and not own_scenarios[name]["plain"]:

@@ -1,4 +1,4 @@
-"""Which database a run may use, and how its URL may be shown."""
+"""Which database and which Redis server a run may use, and how their URLs may be shown."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ Backend = Literal["sqlite", "postgresql", "mysql"]
 """What a database is, as plans record it; SQLite is embedded in the app's process."""
 
 EMBEDDED: Backend = "sqlite"
+
+OWN_REDIS = "redis"
+"""Instead of the URL of a Redis server: start a temporary one."""
 
 ServerBackend = Literal["postgresql", "mysql"]
 
@@ -144,3 +147,29 @@ def without_secrets(given: str) -> str:
         return "(not a URL)"
     rest = rest.rpartition("@")[2].partition("?")[0]
     return f"{scheme}://{rest}"
+
+
+def checked_redis(given: str) -> str:
+    """A server as `--redis-url` takes it; raises PlanError unless it is one on this machine."""
+    hint = "write redis://:password@127.0.0.1:6379, or use --redis, which starts a server"
+    shown = without_secrets(given)
+    try:
+        url = urlsplit(given)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        # Not its message: it quotes what it takes for a port, which may be a part of the password.
+        raise PlanError(f"the Redis URL {shown} cannot be read: check its host and port", hint=hint) from None
+    if url.scheme != "redis":
+        raise PlanError(f"the Redis server {shown} is not a redis:// URL", hint=hint)
+    if url.path.strip("/") or url.query or url.fragment:
+        raise PlanError(
+            f"the Redis URL {shown} names more than a server",
+            cause="every server of an arm gets an empty database of its own, which is flushed afterwards",
+            hint="leave out the database and options",
+        )
+    if not host or not is_here(host):
+        raise PlanError(
+            f"the Redis server is on {host or 'no host'}, not on this machine",
+            hint="load goes to this machine only: run duel beside the server, or use --redis",
+        )
+    return given

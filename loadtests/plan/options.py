@@ -26,7 +26,7 @@ INHERITED = (
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER")
 """Variables that complete a database's URL."""
 
-PER_SERVER = ("DUEL_APP_DATA", "DUEL_APP_UPSTREAM", "DUEL_APP_DATABASE")
+PER_SERVER = ("DUEL_APP_DATA", "DUEL_APP_UPSTREAM", "DUEL_APP_DATABASE", "DUEL_APP_REDIS")
 """Variables that every server gets values of its own for."""
 
 DIGITS = 6
@@ -60,6 +60,8 @@ class RunOptions:
     """Whether to wait for the end of another measurement."""
     locust_args: Sequence[str] = ()
     """The words of the locustfile's own options, which may hold a password."""
+    redis: str | None = None
+    """A Redis server for the twins, as ServingEnvironment takes it; its URL may hold a password."""
     listen: MasterAddress | None = None
     """Where the load generators join, from other machines; None: they are processes of this one."""
     secret_file: str | None = None
@@ -133,6 +135,7 @@ def unrecorded(
     name them."""
     values = {
         "--database": options.database or "",
+        "--redis-url": options.redis or "",
         "--before-trial": "\0".join(options.hooks.before_trial),
         "--after-trial": "\0".join(options.hooks.after_trial),
         "--locust-arg": "\0".join(options.locust_args),

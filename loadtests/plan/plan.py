@@ -13,7 +13,7 @@ from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.database_url import EMBEDDED, Backend
 from loadtests.plan.fields import Frozen, Line, Name, Positive
-from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES
+from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES, QUEUED
 from loadtests.plan.request import LONGEST
 
 BLOCK = 2
@@ -82,6 +82,8 @@ class Plan(Frozen):
     """Load generator processes."""
     database: Backend = EMBEDDED
     """What the twin apps keep their data in. Its URL is not part of the plan, since it may be secret."""
+    redis: bool = False
+    """Whether the twin apps have a Redis database."""
     warmup: Positive
     """Minimum warm-up of a trial in seconds."""
     window: Positive
@@ -156,6 +158,10 @@ class Plan(Frozen):
         """What the arms are compared with, in a word: the reference, or its base for each."""
         bases = {self.opponent(arm.name).name for arm in self.rivals}
         return bases.pop() if len(bases) == 1 else "base" if bases else self.arms[0].name
+
+    def hands_over(self, scenario: str) -> bool:
+        """Whether its requests may hand jobs to a queue, which workers do."""
+        return self.redis and (self.locustfile is not None or scenario in QUEUED)
 
     @property
     def fixed(self) -> bool:

@@ -3,7 +3,7 @@ the built-in scenarios, and defaults that settings share with plans written in P
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MIXES = ("io_bound", "cpu_bound", "mixed")
@@ -50,6 +50,12 @@ ENDPOINTS = (
 """What scenarios.py holds, in the catalogue's order; a test keeps the two equal. Known here without
 importing Locust, which patches sockets."""
 
+SERVICES = ("cached", "enqueue")
+"""What it holds besides: endpoints that need Redis."""
+
+QUEUED = ("enqueue",)
+"""Those of them whose jobs are done by workers beside the server."""
+
 USERS = 64
 
 GENERATORS = 1
@@ -72,6 +78,8 @@ class Profile:
 
     about: str
     cells: tuple[tuple[str, int], ...]
+    services: tuple[tuple[str, int], ...]
+    """Further cells, where there is a Redis server."""
     warmup: float
     window: float
     max_time: float | None
@@ -83,8 +91,12 @@ class Profile:
         return tuple(sorted({users for _, users in self.cells})) if every else (USERS,)
 
 
-def everything(*levels: int) -> tuple[tuple[str, int], ...]:
-    return tuple((scenario, users) for scenario in (*ENDPOINTS, *MIXES) for users in levels)
+def crossed(scenarios: Sequence[str], levels: Sequence[int]) -> tuple[tuple[str, int], ...]:
+    return tuple((scenario, users) for scenario in scenarios for users in levels)
+
+
+LEVELS = (1, 8, 40, USERS, 128, 256)
+"""Users of the thorough profile."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -94,6 +106,7 @@ PROFILES: Mapping[str, Profile] = {
             ("ping", USERS), ("posts.read", USERS), ("upstream", 1), ("upstream", 8), ("upstream", USERS),
             ("python", USERS), ("mixed", USERS),
         ),
+        services=(),
         warmup=0.4,
         window=1.0,
         max_time=180.0,
@@ -101,7 +114,8 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "default": Profile(
         about="every endpoint and the three mixes at 64 users, then their advice, followed: about 35 minutes",
-        cells=everything(USERS),
+        cells=crossed((*ENDPOINTS, *MIXES), (USERS,)),
+        services=crossed(SERVICES, (USERS,)),
         warmup=0.5,
         # Corrected for 39 verdicts, more rounds decide sooner than longer ones.
         window=1.0,
@@ -110,7 +124,8 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "thorough": Profile(
         about="the same at 1, 8, 40, 64, 128 and 256 users, for hours",
-        cells=everything(1, 8, 40, USERS, 128, 256),
+        cells=crossed((*ENDPOINTS, *MIXES), LEVELS),
+        services=crossed(SERVICES, LEVELS),
         warmup=1.0,
         window=5.0,
         max_time=None,

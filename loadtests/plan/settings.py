@@ -173,6 +173,14 @@ class RunSettings:
         "URL", "sqlite",
         show=database_without_secrets, renewable=True,
     )  # fmt: skip
+    redis: bool = setting(
+        "Start a temporary Redis server, which the scenarios that need one are measured with", "", False,
+        read=switch, show=yes_or_no, renewable=True,
+    )  # fmt: skip
+    redis_url: str | None = setting(
+        "Use the empty databases of this Redis server on this machine instead: redis://…", "URL",
+        show=database_without_secrets, renewable=True,
+    )  # fmt: skip
     canary: str | None = setting(
         "Path of a light route, requested beside the load to see what neighbours wait", "PATH", read=url_path,
         unset="/ping with the built-in scenarios",

@@ -32,6 +32,10 @@ class Resources(Frozen):
     """Threads at the window's end."""
     server_children: Annotated[int, Field(ge=0)] | None = None
     """Processes that the server has started, at the window's end."""
+    worker_cpu: Amount | None = None
+    """CPU seconds of the workers that did the jobs of its queue; None where it has none."""
+    jobs: JobsLeft | None = None
+    """In its queue; None where it has none."""
     before: Footprint | None = None
     """Before the load."""
     after: Footprint | None = None
@@ -46,6 +50,15 @@ class Resources(Frozen):
     """Fraction of the host's CPU time that other guests took, 0 to 1."""
     host_foreign: Amount | None = None
     """CPUs' worth of work by processes that are not ours."""
+
+
+class JobsLeft(Frozen):
+    """Jobs in a server's queue that wait or are in progress; of several slices, the sums."""
+
+    opened: Annotated[int, Field(ge=0)]
+    """When the window opened."""
+    closed: Annotated[int, Field(ge=0)]
+    """When it closed."""
 
 
 class Footprint(Frozen):

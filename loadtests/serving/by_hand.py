@@ -15,14 +15,14 @@ from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 
 
-def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> int:
+def serve_alone(arm: Arm, host: str, port: int, database: str | None = None, redis: str | None = None) -> int:
     """Serve one arm in the foreground, with data and a slow service, until it ends; its exit code.
     Raises PlanError for a server that others started."""
     if arm.url is not None:
         raise PlanError(f"{arm.url} is an external server: there is nothing to serve")
     with ExitStack() as opening:
         logs = opening.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-"))
-        environment = opening.enter_context(ServingEnvironment(Path(logs), {}, database))
+        environment = opening.enter_context(ServingEnvironment(Path(logs), {}, database, redis))
         command = [
             arm.python or sys.executable,
             "-P",
@@ -37,6 +37,8 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None) -> 
         }
         if environment.databases:
             env["DUEL_APP_DATABASE"] = environment.databases.url_of(environment.databases.fresh())
+        if environment.redis_databases:
+            env["DUEL_APP_REDIS"] = environment.redis_databases.url_of(environment.redis_databases.fresh())
         try:
             env = {**os.environ, **env, **variables(arm, environment.scratch)}
             return run_command(command, env=env, cwd=arm.cwd, check=False).returncode

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
-from loadtests.plan.database_url import SERVERS, server_backend
+from loadtests.plan.database_url import OWN_REDIS, SERVERS, server_backend
 from loadtests.plan.options import NO_HOOKS, Hooks
 from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.records.run import Run
@@ -26,6 +26,7 @@ from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments
 from loadtests.serving.databases.run_databases import Databases
 from loadtests.serving.databases.servers import databases, own_server
+from loadtests.serving.services.redis_databases import RedisDatabases, own_redis
 from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
@@ -37,7 +38,8 @@ class ServingEnvironment:
     """What all servers of a run share: the seeded data, of which each gets a copy, and the slow service.
 
     `database` as `--database` has it: None for SQLite, `postgresql` or `mysql` for a server that is started
-    for the run, or the URL of one.
+    for the run, or the URL of one. `redis`: None, OWN_REDIS for a server that is started for the run, or
+    the URL of one.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ServingEnvironment:
         logs: Path,
         placement: Placement,
         database: str | None = None,
+        redis: str | None = None,
         *,
         hooks: Hooks = NO_HOOKS,
         allow_remote: bool = False,
@@ -72,10 +75,12 @@ class ServingEnvironment:
         self.placement = placement
         self.database = database
         self.databases: Databases | None = None
+        self.redis = redis
+        self.redis_databases: RedisDatabases | None = None
         self.pids: list[int] = []
         """Other processes than the servers whose CPU time is ours; see `all_known`."""
         self.all_known = True
-        """False where the database's processes cannot be distinguished from foreign ones."""
+        """False where those of a database or of Redis cannot be distinguished from foreign ones."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -92,6 +97,8 @@ class ServingEnvironment:
             self.seeded = self.scratch / "seeded"
             if self.database is not None:
                 self.open_databases(self.database, opening)
+            if self.redis is not None:
+                self.open_redis(self.redis, opening)
             seed(self.seeded, self.databases)
             slow = Arm(name="slow-service", app="loadtests.serving.slow_service:create_app")
             arguments = serve_arguments(slow, self.placement.get("others", ()))
@@ -120,6 +127,19 @@ class ServingEnvironment:
         self.all_known = server is not None
         self.pids += [server] if server is not None else []
 
+    def open_redis(self, redis: str, opening: ExitStack) -> None:
+        """The Redis databases of the run, on the server that was given or on one started for it."""
+        if redis == OWN_REDIS:
+            cpus = self.placement.get("others", ())
+            url, keeper = opening.enter_context(own_redis(self.logs, cpus))
+            self.redis_databases = opening.enter_context(RedisDatabases(url))
+            self.pids.append(keeper.pid)
+            return
+        self.redis_databases = opening.enter_context(RedisDatabases(redis))
+        server = self.redis_databases.server_pid()
+        self.all_known = self.all_known and server is not None
+        self.pids += [server] if server is not None else []
+
     def begin(self, run: Run, directory: Path) -> None:
         """Digest the files beside the arms' code, or continue from what the run's records in `directory`
         hold."""
@@ -144,8 +164,9 @@ class ServingEnvironment:
 
     @property
     def database_version(self) -> str:
-        """`SQLite 3.46.1`, `PostgreSQL 15.9` or `MariaDB 10.11.6`."""
-        return self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
+        """`SQLite 3.46.1`, `PostgreSQL 15.9` or `MariaDB 10.11.6`; with `, Redis 7.0.15` if there is one."""
+        found = self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
+        return f"{found}, {self.redis_databases.version}" if self.redis_databases else found
 
     def delays_given(self, stream: str) -> list[float]:
         """The delays that the slow service logged for `stream`, in seconds; removes them there. Raises

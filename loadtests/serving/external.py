@@ -17,6 +17,7 @@ from loadtests.plan.arms import Arm
 from loadtests.records.trial import ServerEnd
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.hooks import run_after, run_before
+from loadtests.serving.services.workers import QueueWorkers
 from loadtests.system.processes import UNSEEN, at_work
 
 
@@ -60,6 +61,7 @@ class ExternalServer:
         self.boot = time.perf_counter() - began
         self.pulse: str | None = None
         """None: none of our code runs inside that server."""
+        self.workers = QueueWorkers()
         self.pid = listener(*self.address)
         self.process: psutil.Process | None = None
         """The one that listened at first; None where that is not known."""
@@ -82,6 +84,9 @@ class ExternalServer:
 
     def check_sources(self) -> None:
         """Nothing is known of its code."""
+
+    def start_workers(self) -> None:
+        """Its queue, if it has one, is not ours."""
 
     def ask_to_end(self) -> None:
         """It is not ours to end."""

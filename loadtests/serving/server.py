@@ -19,6 +19,7 @@ from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart, ExternalServer, NotServable
 from loadtests.serving.hooks import run_after, run_before
+from loadtests.serving.services.workers import QueueWorkers
 from loadtests.serving.versions import Modules, Version
 from loadtests.system.placement import move
 from loadtests.system.processes import ROOT, Child, NoResponse
@@ -39,6 +40,8 @@ class Target(Protocol):
     """Seconds until it answered."""
     pulse: str | None
     """A path that serve.py answers on the app's event loop; None for an external server."""
+    workers: QueueWorkers
+    """What does the jobs of its queue, once that was started; none for an external server."""
 
     @property
     def url(self) -> str: ...
@@ -68,6 +71,9 @@ class Target(Protocol):
 
     def check_sources(self) -> None:
         """Raises ChildFailed where its code has changed since an earlier server imported it."""
+
+    def start_workers(self) -> None:
+        """Start what does the jobs of its queue, where it has one. Raises ChildFailed."""
 
     def ask_to_end(self) -> None: ...
 
@@ -118,6 +124,9 @@ class Server:
         run_before(self.hooks, self.prepared, self.logs)
         self.databases = environment.databases
         self.database = environment.databases.fresh() if environment.databases else None
+        self.redis_databases = environment.redis_databases
+        self.redis = self.redis_databases.fresh() if self.redis_databases else None
+        self.workers = QueueWorkers()
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
@@ -137,6 +146,7 @@ class Server:
                 "DUEL_APP_DATA": str(self.data),
                 "DUEL_APP_UPSTREAM": f"{environment.slow_url}/{stream}/",
                 "DUEL_APP_DATABASE": self.database_url or "",
+                "DUEL_APP_REDIS": self.redis_url or "",
                 # FastAPI traces once a provider is configured, which would be measured too.
                 "OTEL_SDK_DISABLED": "true",
                 **self.variables,
@@ -224,6 +234,13 @@ class Server:
         """The URL of this trial's own database; None on SQLite, whose file is in `data`."""
         return self.databases.url_of(self.database) if self.databases and self.database else None
 
+    @property
+    def redis_url(self) -> str | None:
+        """The URL of this server's own Redis database; None without Redis."""
+        if self.redis_databases is None or self.redis is None:
+            return None
+        return self.redis_databases.url_of(self.redis)
+
     def heartbeats(self, since: float) -> list[list[list[float]]]:
         """The heartbeats of every worker from `since` on, on perf_counter's clock; none from a server that
         has ended or does not respond: its failed requests show that."""
@@ -289,6 +306,18 @@ class Server:
             for modules in found:
                 self.environment.sources.note(self.arm, modules)
 
+    def start_workers(self) -> None:
+        """Start what does the jobs of its queue, where it has one. Raises ChildFailed."""
+        databases, number = self.redis_databases, self.redis
+        if databases is not None and number is not None and not self.workers.workers:
+            self.workers = QueueWorkers.started(
+                self.arm,
+                databases.url_of(number),
+                lambda: databases.unfinished_jobs(number),
+                self.logs,
+                self.environment.placement.get("others", ()),
+            )
+
     def ask_to_end(self) -> None:
         """Have it begin to stop, without waiting."""
         self.child.ask_to_end()
@@ -297,9 +326,12 @@ class Server:
         if self.stopped:
             return
         self.stopped = True
+        self.workers.stop()
         self.child.stop()
         if self.databases and self.database:
             self.databases.drop(self.database)
+        if self.redis_databases and self.redis is not None:
+            self.redis_databases.drop(self.redis)
         try:
             run_after(self.hooks, self.prepared, self.logs)
         finally:
@@ -317,7 +349,7 @@ def hint_for(cause: str, arm: Arm, slow: bool) -> str:
     """What to do about a server that did not start, by its log and whether it was only `slow`."""
     if arm.python is not None and "Unknown option: -P" in cause:
         return "the interpreter must be Python 3.11 or later"
-    for package in ("granian", "hypercorn", "httpx2"):
+    for package in ("granian", "hypercorn", "httpx2", "redis", "celery", "arq"):
         if f"No module named '{package}'" in cause:
             return f"install {package} where {arm.python or 'duel'} looks for packages"
     for package in ("uvicorn", "anyio", "uvloop", "httptools"):

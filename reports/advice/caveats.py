@@ -108,6 +108,15 @@ class HandsWorkOn:
 
 
 @dataclass(frozen=True)
+class WorkersBeside:
+    """Arms whose jobs were done by workers beside their servers."""
+
+    cpus: tuple[tuple[str, float], ...]
+    """Name of each, and how many CPUs its workers kept busy in the cell where they did most, the median over
+    rounds."""
+
+
+@dataclass(frozen=True)
 class AheadUnobserved:
     """An external server is far ahead, and its processes were not observed."""
 
@@ -197,6 +206,7 @@ Caveat = (
     | ExternalServers
     | LoadFromElsewhere
     | HandsWorkOn
+    | WorkersBeside
     | AheadUnobserved
     | HeavyClient
     | ManyNames
@@ -332,6 +342,19 @@ def many_names(run: Run) -> list[Caveat]:
     return [ManyNames(name, one.names or 0, one.endpoints) for name, one in most.items()]
 
 
+def workers_beside(run: Run) -> tuple[tuple[str, float], ...]:
+    """The arms that have workers, and how many CPUs these kept busy, see `WorkersBeside`."""
+    used: dict[tuple[str, Cell], list[float]] = {}
+    for trial in run.trials:
+        if trial.resources.worker_cpu is not None:
+            used.setdefault((trial.arm, trial.cell), []).append(trial.resources.worker_cpu / trial.window)
+    each = {
+        arm.name: [median(several) for (mine, _), several in used.items() if mine == arm.name]
+        for arm in run.plan.arms
+    }
+    return tuple((arm, max(cells)) for arm, cells in each.items() if cells)
+
+
 def external_servers(run: Run) -> list[Caveat]:
     """Arms given by their address."""
     hosts = tuple((arm.name, urlsplit(arm.url).netloc) for arm in run.plan.arms if arm.url is not None)
@@ -340,8 +363,17 @@ def external_servers(run: Run) -> list[Caveat]:
 
 def unobserved_work(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
     """Where there is a reason to suspect that work piles up and was not observed."""
-    packages = tuple((arm, package) for arm, several in run.task_queues.items() for package in several)
+    beside = workers_beside(run)
+    # The jobs of the twins are counted.
+    counted = {arm.name for arm in run.plan.arms if run.plan.redis and is_twin(arm)}
+    packages = tuple(
+        (arm, package)
+        for arm, several in run.task_queues.items()
+        for package in several
+        if arm not in counted
+    )
     seen: list[Caveat] = [HandsWorkOn(packages)] if packages else []
+    seen += [WorkersBeside(beside)] if beside else []
     external = {arm.name for arm in run.plan.arms if arm.url is not None}
     factors: dict[str, float] = {}
     for verdict in found:

@@ -23,7 +23,7 @@ from reports.analysis.reservations import (
     canary_failures,
     ended_servers,
     failures,
-    keepers,
+    left_over,
 )
 from reports.analysis.rounds.think_time import users_think
 from reports.analysis.signs import Signs
@@ -119,7 +119,7 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
     if cell.key in run.refused:
         doubts = [NotMeasured(run.refused[cell.key])]
     doubts += [*users_think({arm: trials}, {arm: seen}), *canary_failures(readings, {arm: trials})]
-    doubts += keepers({arm: seen}, {arm: pile} if pile is not None else {})
+    doubts += left_over({arm: trials}, {arm: seen}, {arm: pile} if pile is not None else {})
     signs, limits = explanations.of(cell, arm)
     names = tuple(limit.name for limit in limits)
     metric = run.primary(cell)

@@ -10,7 +10,9 @@ from loadtests.records import Arm
 RELEASES_GIL = frozenset({"hash", "image", "process", "report"})
 """Endpoints whose work can use all cores."""
 
-DATABASE = re.compile(r"(users|posts|pages)\.|report|checkout|background|session-|list-plain|io_bound|mixed")
+DATABASE = re.compile(
+    r"(users|posts|pages)\.|report|checkout|background|session-|list-plain|cached|io_bound|mixed"
+)
 """Scenarios that use the database."""
 
 ALWAYS_COROUTINES = frozenset({"websocket"})
@@ -63,6 +65,8 @@ ROUTES: Mapping[str, str] = {
     "upload": "POST /plumbing/upload",
     "websocket": "WEBSOCKET /plumbing/websocket",
     "posts.list-plain": "GET /plumbing/list-plain",
+    "cached": "GET /services/cached/{post_id}",
+    "enqueue": "POST /services/enqueue",
 }
 """By endpoint, the route that answers it; a test keeps the two equal."""
 

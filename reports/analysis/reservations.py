@@ -12,6 +12,7 @@ from reports.analysis.answers.differences import Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore, keeping
+from reports.analysis.backlogs.queues import JobsPileUp, piling
 from reports.analysis.catalogue import RELEASES_GIL
 from reports.analysis.estimates import PARTS, Estimate, Pairs, needed_for
 from reports.analysis.readings import Reading, Readings
@@ -233,7 +234,7 @@ Reservation = (
     RoundsLost | NotMeasured | Failure | Blemish | CanaryFailed | TooFewRounds | TooFewRequests
     | PercentileFailed | NoRequestMade | RoundWithoutResponse | UsersThink | PercentilesDisagree
     | MoreRoundsNeeded | NotSignificant | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend
-    | Unsteady | OneCore | FiguresDisagree | Capped | SharedState | KeepsMore | Unlike
+    | Unsteady | OneCore | FiguresDisagree | Capped | SharedState | KeepsMore | JobsPileUp | Unlike
 )  # fmt: skip
 
 
@@ -306,14 +307,14 @@ def blemishes(
     return found
 
 
-def keepers(wholes: Mapping[str, Sequence[Reading]], piles: Piles) -> list[Reservation]:
-    """The arms that keep more with every response, without those whose work is known to pile up."""
-    found = [
-        keeping(arm, [one.kept for one in seen])
-        for arm, seen in wholes.items()
-        if not isinstance(piles.get(arm), Backlog)
-    ]
-    return [one for one in found if one is not None]
+def left_over(
+    trials: Mapping[str, Sequence[Trial]], wholes: Mapping[str, Sequence[Reading]], piles: Piles
+) -> list[Reservation]:
+    """The arms whose jobs pile up beside them, and those that keep more with every response, without those
+    whose work is known to pile up."""
+    known = [arm for arm, pile in piles.items() if isinstance(pile, Backlog)]
+    found = [keeping(arm, [one.kept for one in seen]) for arm, seen in wholes.items() if arm not in known]
+    return [*piling(trials, wholes), *(one for one in found if one is not None)]
 
 
 def resent_part(trials: Sequence[Trial], readings: Sequence[Reading]) -> float | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from loadtests.errors import did_you_mean
 from loadtests.plan.arms import BUILT_IN
-from loadtests.plan.profiles import ENDPOINTS, MIXES
+from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
 from reports.analysis.estimates import needed_for, own_interval
 from reports.analysis.readings import Readings
@@ -179,7 +179,7 @@ def check(thresholds: Sequence[Threshold], plan: Plan) -> None:
 def of_other_runs(threshold: Threshold, plan: Plan) -> bool:
     """Whether a threshold names an arm or a scenario that exists and is not in this plan, and nothing that is
     unknown."""
-    scenarios = plan.locustfile.scenarios if plan.locustfile is not None else (*ENDPOINTS, *MIXES)
+    scenarios = plan.locustfile.scenarios if plan.locustfile is not None else (*ENDPOINTS, *MIXES, *SERVICES)
     measured = {"arm": {arm.name for arm in plan.arms}, "scenario": {c.scenario for c in plan.cells}}
     existing = {"arm": {*measured["arm"], *BUILT_IN}, "scenario": {*measured["scenario"], *scenarios}}
     named = {tag: value for tag, value in threshold.tags.items() if tag in measured}

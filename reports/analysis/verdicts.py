@@ -28,7 +28,7 @@ from reports.analysis.reservations import (
     ended_servers,
     failure_rate,
     failures,
-    keepers,
+    left_over,
     missing,
     one_core,
     resent_part,
@@ -163,7 +163,7 @@ def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdic
         if (pile := backlog(run, name, several, wholes[name])) is not None
     }
     beside = [*thinking, *canary_failures(readings, trials), *shared_state(run, trials, wholes)]
-    beside += keepers(wholes, piles)
+    beside += left_over(trials, wholes, piles)
     tried = {name: pairs.every(place) for place, name in enumerate(trials)} if pairs.tried.spoilt else {}
     # That a server ended, or failed most requests, is certain, however the rounds were disturbed.
     certain = {**gross_failures(tried, readings), **ended_servers(run, cell, list(trials))}

@@ -11,6 +11,7 @@ from reports.analysis.answers.differences import AnswersDiffer, SizesDiffer, Sta
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore
+from reports.analysis.backlogs.queues import JobsPileUp
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -61,7 +62,7 @@ def reservation_text(reservation: Reservation) -> str:
             return f"not measured: {refusal_text(refusal)}"
         case (
             ServerEnded() | RequestsFailed() | RequestsUnanswered() | Backlog() | FailsMore()
-            | MayFailMore() | DropsConnections() | BacklogPossible()
+            | MayFailMore() | DropsConnections() | BacklogPossible() | JobsPileUp()
         ):  # fmt: skip
             return failure_text(reservation)
         case SharedState():
@@ -200,7 +201,7 @@ def whole(endpoint: str) -> str:
     return endpoint or "all endpoints"
 
 
-def failure_text(failure: Failure | Blemish) -> str:
+def failure_text(failure: Failure | Blemish | JobsPileUp) -> str:
     """How an arm fails, or fails more than the other one."""
     match failure:
         case RequestsFailed(arm, part):
@@ -229,6 +230,12 @@ def failure_text(failure: Failure | Blemish) -> str:
             )
         case Backlog():
             return backlog_text(failure)
+        case JobsPileUp(arm, behind):
+            return (
+                f"{arm} hands over more jobs than its worker does: +{100 * behind:.0f} undone per 100 "
+                "responses; at this rate the queue grows without end: use more workers, or check a "
+                "sustainable rate (--rate)"
+            )
         case BacklogPossible(arm, worked):
             return (
                 f"{arm} was still working {units.duration(worked)} after its last response, and its CPU time "

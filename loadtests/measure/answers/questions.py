@@ -104,6 +104,12 @@ QUESTIONS: Sequence[Question] = (
     Question(SOCKET, "/plumbing/websocket?seconds=0.001", messages=("Is it late?", "And now?", "")),
     Question(SOCKET, "/plumbing/websocket?seconds=-1", messages=("Is it late?",)),
     Question("GET", "/plumbing/list-plain?limit=3"),
+    Question("GET", "/services/cached/77"),
+    Question("GET", "/services/cached/77"),
+    Question("GET", "/services/cached/999999"),
+    Question("GET", "/services/cached/seven"),
+    Question("POST", "/services/enqueue", {"recipient": "reader@example.org"}),
+    Question("POST", "/services/enqueue", {"recipient": "nowhere"}),
 )
 
 

@@ -15,7 +15,16 @@ from loadtests.records.arrays import read_samples, write_samples
 from loadtests.records.files import writing
 from loadtests.records.heartbeats import LoopHolds
 from loadtests.records.samples import Samples, joined
-from loadtests.records.trial import LIGHT, ArrayFile, Resources, SampledKind, Settling, Slice, TrialFiles
+from loadtests.records.trial import (
+    LIGHT,
+    ArrayFile,
+    JobsLeft,
+    Resources,
+    SampledKind,
+    Settling,
+    Slice,
+    TrialFiles,
+)
 
 SUMS = ("warmup", "window", "drain", "left", "lost", "arrivals", "dropped", "resent")
 """Facts of which a trial has the sum of its slices'."""
@@ -94,6 +103,8 @@ def used(parts: Sequence[Resources], windows: Sequence[float]) -> Resources:
     return parts[-1].model_copy(
         update={
             "server_cpu": total([one.server_cpu for one in parts]),
+            "worker_cpu": total([one.worker_cpu for one in parts]),
+            "jobs": jobs_of([one.jobs for one in parts]),
             "before": parts[0].before,
             "settling": Settling(
                 seconds=sum(one.seconds for one in settlings),
@@ -107,6 +118,13 @@ def used(parts: Sequence[Resources], windows: Sequence[float]) -> Resources:
             "host_foreign": mean([one.host_foreign for one in parts], windows),
         }
     )  # fmt: skip
+
+
+def jobs_of(parts: Sequence[JobsLeft | None]) -> JobsLeft | None:
+    known = [one for one in parts if one is not None]
+    if len(known) < len(parts):
+        return None
+    return JobsLeft(opened=sum(one.opened for one in known), closed=sum(one.closed for one in known))
 
 
 def total(values: Sequence[float | None]) -> float | None:

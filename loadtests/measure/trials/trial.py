@@ -60,6 +60,8 @@ def measure_round(
                 except DidNotStart as failure:
                     found[name] = unserved(task, plan, directory, failure.end, apart)
                 else:
+                    if plan.hands_over(task.cell.scenario):
+                        server.start_workers()
                     underway[name] = TrialUnderway(task, plan, bench, directory, server)
             if name not in found:
                 trial = underway[name]

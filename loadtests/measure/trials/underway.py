@@ -18,7 +18,7 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.plan import Plan
 from loadtests.plan.request import TrialRequest
 from loadtests.records.heartbeats import Heartbeats
-from loadtests.records.trial import Resources, SampledKind, TrialFiles
+from loadtests.records.trial import JobsLeft, Resources, SampledKind, TrialFiles
 from loadtests.serving.server import Target
 from loadtests.system import accounting
 from loadtests.system.placement import Placement
@@ -155,15 +155,20 @@ def has_pulse(server: Target, cell: Cell) -> bool:
 def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> LoadedSlice:
     """Have the generator load a server, and read clocks around the window; then wait for the server to come
     to rest, or to work for `enough` CPU seconds. Raises ChildFailed."""
-    before, watch = footprint(server.pid), accounting.Watch(bench.clocks, server.pid)
-    bench.generator.send(asdict(request))
+    workers = server.workers
+    clocks = bench.clocks.beside(workers.pids)
+    before, watch = footprint(server.pid), accounting.Watch(clocks, server.pid)
     patience = request.warmup + request.window + request.drain + SLACK
-    opened = expect(bench.generator, "opened", patience)["at"]
-    watch.open()
-    closed = expect(bench.generator, "closed", patience)["at"]
-    use, end = watch.close(), footprint(server.pid)
-    expect(bench.generator, "drained", patience)
-    settling, after = settle(clock_of(server.pid), enough), footprint(server.pid)
+    with workers.working():
+        bench.generator.send(asdict(request))
+        opened = expect(bench.generator, "opened", patience)["at"]
+        watch.open()
+        waiting = workers.unfinished()
+        closed = expect(bench.generator, "closed", patience)["at"]
+        use, end = watch.close(), footprint(server.pid)
+        left = workers.unfinished()
+        expect(bench.generator, "drained", patience)
+        settling, after = settle(clock_of(server.pid), enough), footprint(server.pid)
     held = server.held(opened, closed)
     facts = expect(bench.generator, "done", patience)
     bench.names.note(request.scenario, facts)
@@ -172,6 +177,8 @@ def load(server: Target, request: TrialRequest, bench: Bench, enough: float) -> 
         server_rss=end.rss if end else None,
         server_threads=end.threads if end else None,
         server_children=end.children if end else None,
+        worker_cpu=sum(use.ours[pid] for pid in workers.pids) if workers.pids else None,
+        jobs=JobsLeft(opened=waiting, closed=left) if waiting is not None and left is not None else None,
         before=before,
         after=after,
         settling=settling,

@@ -28,6 +28,7 @@ from reports.advice.caveats import (
     SharedCpus,
     ThreadsOverruled,
     ThresholdsSkipped,
+    WorkersBeside,
 )
 from reports.wording import units
 from reports.wording.faults import faults_text
@@ -65,6 +66,12 @@ def caveat_text(caveat: Caveat) -> str:
             return (
                 f"{names}: jobs handed to other processes were not observed; if they pile up there, the "
                 "throughput would not last: watch the length of the queue"
+            )
+        case WorkersBeside(cpus):
+            used = " and ".join(f"{arm}'s {units.figures(share)}" for arm, share in cpus)
+            return (
+                f"jobs were done by workers beside the servers, on other CPUs where there are any: {used} of "
+                "a CPU; it is in no figure of an arm's cost"
             )
         case ThresholdsSkipped(keys):
             return f"not judged, since this run does not measure it: {listed([f'`{key}`' for key in keys])}"

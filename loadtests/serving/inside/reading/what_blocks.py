@@ -145,6 +145,7 @@ METHODS: dict[str, tuple[str, str, Kind]] = {
     "stripe._stripe_client.StripeClient": ("stripe.StripeClient", "*", "waits"),
     "kafka.producer.kafka.KafkaProducer": ("kafka.KafkaProducer", "send flush", "waits"),
     "kafka.consumer.group.KafkaConsumer": ("kafka.KafkaConsumer", "poll commit", "waits"),
+    "celery.app.base.Celery": ("celery.Celery", "send_task", "waits"),
     "celery.app.task.Task": ("celery.Task", "delay apply_async apply retry", "waits"),
     "celery.local.Proxy": ("celery.Task", "delay apply_async apply retry", "waits"),
     "celery.result.AsyncResult": ("celery.AsyncResult", "get wait collect ready successful", "waits"),
