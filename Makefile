@@ -114,6 +114,7 @@ bench-scale: $(READY)
 bars: $(READY)
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.decision
+	$(BIN)/python -m benchmarks.capacities
 
 bench-minimal: $(READY)
 	$(BIN)/python -m benchmarks.minimal

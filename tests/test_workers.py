@@ -15,7 +15,7 @@ import pytest
 
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.generator import GeneratorOptions, expect, generator
-from loadtests.measure.workers import refusal
+from loadtests.measure.workers.make_load import refusal
 from loadtests.plan.building import build_plan
 from loadtests.plan.settings import RunSettings
 from loadtests.plan.workers.access import MasterAddress, shared_secret

@@ -25,6 +25,7 @@ from loadtests.plan.values import (
     database_without_secrets,
     each,
     each_words,
+    keyed,
     lines,
     option_names,
     plain,
@@ -242,6 +243,10 @@ class RunSettings:
     thresholds: Mapping[str, tuple[str, ...]] | None = setting(
         "Limits in k6's grammar, by metric", "TABLE", read=table, only_in_file=True
     )
+    capacity: Mapping[str, Any] | None = setting(
+        "What `duel capacity` searches for: target, precision, highest", "TABLE",
+        read=keyed("target", "precision", "highest"), only_in_file=True,
+    )  # fmt: skip
 
 
 DECLARED: Mapping[str, Declaration] = {
@@ -292,6 +297,13 @@ FLAGGED = tuple(key for key, declared in DECLARED.items() if not declared.only_i
 
 RENEWABLE = tuple(key for key in FLAGGED if DECLARED[key].renewable)
 """Settings that a resumed run takes again."""
+
+SEARCHED = tuple(
+    key
+    for key in FLAGGED
+    if key not in ("profile", "users", "rate", "window", "warmup", "rounds", "fixed-rounds", "no-prove")
+)
+"""Settings that `duel capacity` takes, which decides on loads, windows and rounds itself."""
 
 SHORTHANDS = ("quick", "thorough")
 """Profiles that have a flag of their own."""

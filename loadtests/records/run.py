@@ -181,13 +181,13 @@ class Run(Frozen):
     def trials_belong_to_the_plan(self) -> Self:
         """Each trial once, in the order of their numbers, which name their files: of two attempts the later
         one counts."""
-        cells, arms = set(self.plan.cells), {arm.name for arm in self.plan.arms}
+        arms = {arm.name for arm in self.plan.arms}
         before = 0
         for trial in self.trials:
             if trial.number <= before:
                 raise ValueError(f"trial {trial.number} follows trial {before}")
             before = trial.number
-            if trial.cell not in cells or trial.arm not in arms:
+            if not self.plan.measures(trial.cell) or trial.arm not in arms:
                 raise ValueError(f"trial {trial.number}: {trial.arm} in {trial.cell} is not in the plan")
             if trial.arrays.rows > MOST_ROWS * self.plan.generators * (trial.seconds + AROUND):
                 raise ValueError(

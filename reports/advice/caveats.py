@@ -1,3 +1,4 @@
+# Long: every caveat of a run beside how it is found.
 """Warnings about a whole run, as data: `reports/wording` makes the sentences."""
 
 from __future__ import annotations
