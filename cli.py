@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
 import typer
 
 from loadtests.errors import DuelError, Exit, PlanError, explained
-from loadtests.plan.settings import DECLARED, DEFAULTS, FLAGGED, RENEWABLE, Declaration, Settled, settle
+from loadtests.plan.settings import (
+    DECLARED,
+    DEFAULTS,
+    FLAGGED,
+    RENEWABLE,
+    SEARCHED,
+    Declaration,
+    Settled,
+    settle,
+)
 from loadtests.system.signals import end_in_order
 from reports.export.names import AdviceFormat, Format
 from reports.render.streams import complain, discard, unfailing_streams
@@ -51,6 +60,7 @@ RemoteOption = Annotated[
     typer.Option("--allow-remote", help="Allow load on other machines; only with the owner's permission"),
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait in the queue for other runs on this machine")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, as `duel run` printed it")]
 AllowOption = Annotated[
     Optional[list[str]],
@@ -160,7 +170,7 @@ def run(
     ] = None,
     allow_remote: RemoteOption = False,
     wait: WaitOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop")] = False,
+    dry_run: DryRunOption = False,
     strict: StrictOption = False,
 ) -> None:
     """Load the arms in interleaved rounds; say which one wins where, by how much, and how sure that is."""
@@ -183,6 +193,48 @@ def run(
     output.note(plan_text(plan))
     found = carry_on(begin(plan, Path(settled.settings.out)), chosen, output)
     finish(*proved(found, settled, chosen, output), output, strict)
+
+
+@verb(*SEARCHED, json=True, progress=True)
+def capacity(
+    settled: Settled,
+    output: "Output",
+    app: Annotated[
+        Optional[str], typer.Argument(metavar="[APP]", help="One app by itself: short for --arm app=APP")
+    ] = None,
+    target: Annotated[
+        Optional[str],
+        typer.Option(metavar="TARGET", help="What must hold: p(99)<50 (ms), or rate<0.01 (fail)"),
+    ] = None,
+    precision: Annotated[
+        Optional[float],
+        typer.Option(min=0.01, max=0.5, help="Half-width of an interval that is enough (0.1)"),
+    ] = None,
+    highest: Annotated[
+        Optional[float], typer.Option(min=1.0, max=100_000.0, help="Arrival rate that no search exceeds")
+    ] = None,
+    allow_remote: RemoteOption = False,
+    wait: WaitOption = False,
+    dry_run: DryRunOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Find the highest arrival rate at which a target holds, in --max-time (3 min) for each scenario."""
+    from loadtests.measure.capacity.planning import capacity_plan
+    from loadtests.measure.runs import begin
+    from loadtests.plan.building import run_options
+    from reports.runs import check_thresholds
+    from reports.wording.capacity import search_text
+
+    settled = settled.of_app(app)
+    asked = {"target": target, "precision": precision, "highest": highest}
+    plan = capacity_plan(settled.settings, asked, allow_remote)
+    check_thresholds(plan)
+    if dry_run:
+        output.show(plan.model_dump_json(indent=2) + "\n", lambda _: output.say(search_text(plan)))
+        return
+    output.note(search_text(plan))
+    chosen = run_options(settled.settings, allow_remote, wait)
+    finish(*carry_on(begin(plan, Path(settled.settings.out)), chosen, output), output, strict)
 
 
 @verb(*RENEWABLE, json=True, progress=True)
@@ -328,6 +380,30 @@ def serve(
     raise typer.Exit(serve_alone(chosen, host, port, database, redis))
 
 
+@verb("locustfile", "locust-arg", "secret-file")
+def worker(
+    settled: Settled,
+    output: "Output",
+    master: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="Where `duel run --listen` runs")],
+    allow_remote: RemoteOption = False,
+) -> None:
+    """Make load for a run on another machine, as one of its generators, until that run is over."""
+    from loadtests.measure.generator import GeneratorOptions
+    from loadtests.measure.workers.make_load import make_load
+    from loadtests.plan.workers.access import MasterAddress
+    from reports.wording.plans import worker_text
+
+    settings = settled.settings
+    options = GeneratorOptions(
+        locustfile=settings.locustfile, locust_args=settings.locust_arg, allow_remote=allow_remote,
+        secret_file=settings.secret_file,
+    )  # fmt: skip
+    address = MasterAddress.parse(master, "--master")
+    output.note(worker_text("waits", str(address)))
+    make_load(address, options, lambda event: output.note(worker_text(event, str(address))))
+    output.note(worker_text("over", str(address)))
+
+
 @verb(name="list")
 def list_(output: "Output") -> None:
     """List the built-in arms, profiles and scenarios."""
@@ -414,9 +490,24 @@ def carry_on(started: tuple["Run", "RunDirectory"], chosen: "RunOptions", output
 
     run, directory = started
     readings = Readings(directory)
+    if run.plan.capacity is not None:
+        return searched(run, readings, chosen, output)
     with output.watching(readings) as watcher, kept(directory):
         run = carry_out(run, directory, lambda run: decided(run, readings), watcher, chosen)
     return run, readings
+
+
+def searched(run: "Run", readings: "Readings", chosen: "RunOptions", output: "Output") -> "Measured":
+    """Continue the searches of a run, with progress."""
+    from loadtests.measure.capacity.search import search
+    from loadtests.measure.runs import kept
+    from reports.capacities import locating
+    from reports.render.capacity.progress import watching
+
+    directory = readings.directory
+    with kept(directory):
+        watcher = watching(output, run, directory)
+        return search(run, directory, locating(run, directory), watcher, chosen), readings
 
 
 def proved(found: "Measured", settled: Settled, chosen: "RunOptions", output: "Output") -> "Measured":
@@ -451,8 +542,11 @@ def followed(found: "Measured", settled: Settled, chosen: "RunOptions", output: 
 def finish(run: "Run", readings: "Readings", output: "Output", strict: bool) -> NoReturn:
     """Write the report, print the verdicts, leave with their exit code."""
     from reports.conclusions import conclude
+    from reports.render.capacity.directory import deliver_searches
     from reports.render.report_directory import deliver
 
+    if run.plan.capacity is not None:
+        raise typer.Exit(deliver_searches(run, readings, output, strict))
     raise typer.Exit(deliver(conclude(run, readings), output, strict))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from loadtests.records import Cell, Run, rounds_tried
+from loadtests.records import Cell, RecordError, Run, rounds_tried
 from reports.advice.cards import Card, cards
 from reports.advice.conversion import Conversion, conversions
 from reports.advice.explanations import Explanations
@@ -77,7 +77,13 @@ class Conclusions:
 
 
 def conclude(run: Run, readings: Readings) -> Conclusions:
-    """The conclusions of a run. Raises RecordError."""
+    """The conclusions of a run. Raises RecordError, also for one that searched for the highest rates: see
+    `reports.capacities`."""
+    if run.plan.capacity is not None:
+        raise RecordError(
+            f"run {run.id} searched for the highest rates, and has no verdicts",
+            hint="`duel report` shows what it found",
+        )
     found = verdicts(run, readings)
     made = decisions(run.plan, judged(run, found)) if run.plan.gate else []
     outcomes: dict[tuple[Cell, str], list[tuple[Outcome, Verdict]]] = {}

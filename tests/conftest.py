@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, text
 
 import async_app.main
 import sync_app.main
-from loadtests.measure import rounds
+from loadtests.measure import opening
 from loadtests.measure.generator import generator
 from loadtests.plan.database_url import SERVERS, ServerBackend, server_backend
 from loadtests.serving.databases import mysql_server, postgresql_server
@@ -237,7 +237,7 @@ def in_patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InPatched]:
 @pytest.fixture
 def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process begin with their first round: answers are not compared, arms not calibrated."""
-    monkeypatch.setattr(rounds, "prepared", lambda run, *_: run)
+    monkeypatch.setattr(opening, "prepared", lambda run, *_: run)
 
 
 @pytest.fixture

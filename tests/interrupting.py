@@ -26,7 +26,7 @@ import psutil
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import cli
-from loadtests.measure import rounds
+from loadtests.measure import opening
 from loadtests.system import lock
 from loadtests.system.processes import Child
 from tests.brisk import Put, count_every_trial, hurry, leave_charts_out, leave_data_out, put
@@ -101,7 +101,7 @@ def carry_out(case: Mapping[str, Any]) -> None:
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream)
     os.environ[lock.VARIABLE] = str(Path("queue").resolve())
     if case["moment"] in IN_ROUNDS:
-        put(rounds, "prepared", lambda run, *_: run)
+        put(opening, "prepared", lambda run, *_: run)
     interrupt_at(case["moment"], [signal.Signals[name] for name in case["signals"]])
     sys.argv[1:] = case["arguments"]
     cli.main()

@@ -63,7 +63,7 @@ def test_every_duel_command_of_the_documents_does_what_it_is_for(line: str, tmp_
         done = brisk_here(verb, *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return
-    if verb == "run" and "--dry-run" not in arguments:
+    if verb in ("run", "capacity") and "--dry-run" not in arguments:
         arguments.append("--dry-run")
     if "--base-ref" in arguments:
         # Needs a repository that contains the app; HEAD is there in any clone.
@@ -168,11 +168,11 @@ def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(tmp_
     before = f"""
 import sys
 sys.path.append({str(ROOT)!r})
-from loadtests.measure import rounds
+from loadtests.measure import opening, rounds
 from tests.brisk import count_every_trial, hurry, put
 hurry()
 count_every_trial()
-put(rounds, "prepared", lambda run, *_: run)
+put(opening, "prepared", lambda run, *_: run)
 put(rounds.Rounds, "fitting", lambda *_: [])
 """
     done = subprocess.run(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from loadtests.errors import PlanError
-from loadtests.measure import rounds
+from loadtests.measure import opening
 from loadtests.measure.in_force import check_in_force, in_force, reported
 from loadtests.measure.watcher import SILENT
 from loadtests.plan.arms import Arm, Serving
@@ -105,10 +105,10 @@ def test_a_run_refuses_it_before_its_calibration(tmp_path: Path, monkeypatch: py
     run = planned(tmp_path, *(Arm(name=f"a-{n}", app="a:b", serving=Serving(threads=n)) for n in (40, 5)))
     server: Any = SimpleNamespace(arm=run.plan.arms[0])
     bench: Any = SimpleNamespace(environment=SimpleNamespace(database_version=None))
-    monkeypatch.setattr(rounds, "compare_answers", lambda *given: given[-1](server))
-    monkeypatch.setattr(rounds, "in_force", lambda _: InForce(workers=1, threads=100))
+    monkeypatch.setattr(opening, "compare_answers", lambda *given: given[-1](server))
+    monkeypatch.setattr(opening, "in_force", lambda _: InForce(workers=1, threads=100))
     with pytest.raises(PlanError, match="'a-5' asks for threads=5"):
-        rounds.prepared(run, bench, SILENT)
+        opening.prepared(run, bench, SILENT)
 
 
 def test_reports_name_the_limit_in_force(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure import rounds
+from loadtests.measure import opening, rounds
 from loadtests.measure.answers import equality
 from loadtests.measure.answers.equality import check_resumable
 from loadtests.measure.bench import DEFAULT_OPTIONS
@@ -132,7 +132,7 @@ def test_a_run_that_was_interrupted_before_its_first_trial_keeps_its_options(
 ) -> None:
     """One that was started on PostgreSQL was measured on SQLite, and reported as on PostgreSQL."""
     plan = scripted.plan().model_copy(update={"database": "postgresql"})
-    monkeypatch.setattr(rounds, "measurement_lock", interrupt)
+    monkeypatch.setattr(opening, "measurement_lock", interrupt)
     with pytest.raises(InterruptedError):
         rounds.carry_out(*begin(plan, tmp_path), lambda _: set(), options=RunOptions(URL, HOOKS))
     (path,) = tmp_path.iterdir()
@@ -161,7 +161,7 @@ def test_code_that_changes_while_a_run_waits_for_its_turn_is_refused(
         app.write_text("PRICE = 2\n")
         yield
 
-    monkeypatch.setattr(rounds, "measurement_lock", waits)
+    monkeypatch.setattr(opening, "measurement_lock", waits)
     with pytest.raises(PlanError, match=r"app\.py has changed"):
         rounds.carry_out(run, directory, lambda _: set())
 

@@ -8,29 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 
-from loadtests.errors import PlanError
-from loadtests.measure.answers.equality import check_equal, check_resumable
-from loadtests.measure.answers.inquiries import compare_answers
-from loadtests.measure.answers.questions import fixed_questions
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
-from loadtests.measure.calibration import (
-    ceilings_needed,
-    expected_turn,
-    max_users,
-    refusals,
-    work_to_watch,
-)
-from loadtests.measure.in_force import check_in_force, in_force
+from loadtests.measure.calibration import expected_turn, max_users, work_to_watch
+from loadtests.measure.opening import opened
 from loadtests.measure.prospects.forecast import Forecast
-from loadtests.measure.prospects.obstacles import (
-    check_connections,
-    check_fits,
-    check_reachable,
-    check_scenarios,
-)
-from loadtests.measure.runs import check_unchanged, sealed
 from loadtests.measure.trials.placing import Places
 from loadtests.measure.trials.servers import MustBeApart
 from loadtests.measure.trials.trial import measure_round
@@ -41,14 +24,9 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import BLOCK
 from loadtests.records.directory import RunDirectory
-from loadtests.records.in_force import InForce
-from loadtests.records.refusals import foreseen
-from loadtests.records.run import Calibration, Ceiling, Run
+from loadtests.records.run import Ceiling, Run
 from loadtests.records.trial import Apart, Trial
 from loadtests.records.tried import pairs_tried, together
-from loadtests.serving.checkout import checked_out
-from loadtests.serving.server import Target
-from loadtests.system.lock import measurement_lock
 
 ENOUGH_CEILINGS, MOST_CEILINGS = 3, 9
 """Undisturbed measurements of what the generator can make in a scenario, and measurements of any kind, after
@@ -70,76 +48,8 @@ def carry_out(
     fits its time. Interrupted, it leaves the run as it is, marked incomplete, and re-raises. Raises
     PlanError, ChildFailed, ArmsDiffer, CannotWrite.
     """
-    check_reachable(run.plan, options.allow_remote)
-    check_connections(run.plan)
-    run = sealed(run, options)
-    if not run.trials:
-        # Interrupted in its preparation, it is resumed with the same values, too.
-        directory.save(run)
-    with measurement_lock(f"run {run.id}", options.wait, watcher.waits), ExitStack() as opening:
-        # It may have waited for hours.
-        check_unchanged(run)
-        checkout = opening.enter_context(checked_out(run.plan))
-        # Not earlier: neither waiting for another measurement nor preparing a base is this run's time.
-        began = time.perf_counter()
-        bench = opening.enter_context(Bench(directory.logs, options, run.plan))
-        bench.environment.checkout = checkout
-        bench.environment.begin(run, directory.path)
-        bench.names.recall(run.trials)
-        check_scenarios(run.plan, bench.scenarios)
-        run = prepared(run, bench, watcher)
-        return Rounds(run, directory, bench, decided, watcher, began).carry_out()
-
-
-def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
-    """The run with the checks and calibrations before its first round: equal answers, each arm's cost at low
-    load, the generator's best rate. Raises PlanError, ChildFailed, ArmsDiffer."""
-    plan = run.plan
-    # A change may answer differently from its base: then only what its scenarios request is compared.
-    questions = () if plan.gate else fixed_questions(plan.arms)
-    calibrations: list[Calibration] = []
-    known: dict[str, InForce] = {}
-
-    def calibrate(server: Target) -> None:
-        found = in_force(server)
-        check_in_force(plan.arms, server.arm, found)
-        watcher.prepares(server.arm)
-        calibrations.extend(bench.calibrations(server, plan))
-        bench.note_memory(server)
-        # Again: pools are made, and limits set, by the first requests that need them.
-        found = in_force(server) or found
-        check_in_force(plan.arms, server.arm, found)
-        known.update({server.arm.name: found} if found else {})
-
-    database = bench.environment.database_version
-    if run.trials:
-        if run.machine.database not in (None, database):
-            raise PlanError(
-                f"cannot resume run {run.id}: its database was {run.machine.database}, and is now {database}",
-                hint="rounds of two different things do not belong to one run: start a new one",
-            )
-        # Resumed: its rounds are still judged by what was known before the first one.
-        check_resumable(plan, bench.environment, questions)
-    else:
-        if questions:
-            equal = check_equal(plan.arms, bench.environment, questions, calibrate)
-            answers, compared = None, equal.requests
-        else:
-            answers, compared = compare_answers(plan, bench, calibrate), None
-        run = run.model_copy(
-            update={
-                "machine": run.machine.model_copy(update={"database": database}),
-                "answers": answers,
-                "answers_compared": compared,
-                **bench.environment.sources.told(),
-                "in_force": known,
-                "ceilings": tuple(bench.ceilings(ceilings_needed(plan, calibrations), plan.seed % 2**31)),
-                "calibrations": tuple(calibrations),
-                "refused": {**refusals(plan, calibrations), **foreseen(plan)},
-            }
-        )
-    check_fits(plan, run.refused)
-    return run
+    with opened(run, directory, watcher, options) as (ready, bench, began):
+        return Rounds(ready, directory, bench, decided, watcher, began).carry_out()
 
 
 class Rounds:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from loadtests.plan.arms import MOST_ARMS, Arm
 from loadtests.plan.base.commit import BaseCommit
+from loadtests.plan.capacity.target import CapacityGoal
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Metric
 from loadtests.plan.database_url import EMBEDDED, Backend
 from loadtests.plan.fields import Frozen, Line, Name, Positive
@@ -106,6 +107,9 @@ class Plan(Frozen):
     """Error rate of each cell's primary verdict."""
     thresholds: Mapping[Line, tuple[Line, ...]] = {}
     """Limits in k6's grammar, which the report judges."""
+    capacity: CapacityGoal | None = None
+    """What the highest rate of every scenario is searched for; its cells are at the rate that no search goes
+    beyond. None: the cells are measured as they are."""
     proof_time: Positive | None = None
     """Seconds for the proof after the rounds, which measures an app that follows the cards beside the arms:
     no rounds beyond the minimum are started later. None: there is no proof."""
@@ -132,6 +136,8 @@ class Plan(Frozen):
             raise ValueError(f"more generators ({self.generators}) than users ({fewest})")
         if self.max_rounds < self.min_rounds:
             raise ValueError("max_rounds is less than min_rounds")
+        if self.capacity is not None and any(cell.load.rate is None for cell in self.cells):
+            raise ValueError("the highest rate is searched for in an open loop")
         return self
 
     @property
@@ -158,6 +164,13 @@ class Plan(Frozen):
         """What the arms are compared with, in a word: the reference, or its base for each."""
         bases = {self.opponent(arm.name).name for arm in self.rivals}
         return bases.pop() if len(bases) == 1 else "base" if bases else self.arms[0].name
+
+    def measures(self, cell: Cell) -> bool:
+        """Whether a trial of this plan may have this cell: one of its own, or any lower rate of a search."""
+        if self.capacity is None:
+            return cell in self.cells
+        rates = [one.load.level for one in self.cells if one.scenario == cell.scenario]
+        return cell.load.rate is not None and any(cell.load.rate <= rate for rate in rates)
 
     def hands_over(self, scenario: str) -> bool:
         """Whether its requests may hand jobs to a queue, which workers do."""

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from loadtests.errors import did_you_mean
 from loadtests.plan.database_url import without_secrets
 
 UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -150,6 +151,20 @@ def table(value: Any) -> dict[str, tuple[str, ...]]:
     if not value:
         raise ValueError(f"an empty table, with which nothing is judged: remove it, or write {example}")
     return {str(key): expressions(str(key), one) for key, one in value.items()}
+
+
+def keyed(*keys: str) -> Callable[[Any], dict[str, Any]]:
+    """A table with some of these keys."""
+
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"not a table with {', '.join(keys)}")
+        unknown = next((key for key in value if key not in keys), None)
+        if unknown is not None:
+            raise ValueError(f"unknown key {unknown!r}; {did_you_mean(str(unknown), keys)}")
+        return dict(value)
+
+    return read
 
 
 def expressions(key: str, value: Any) -> tuple[str, ...]:

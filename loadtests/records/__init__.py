@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from loadtests.errors import CannotWrite, RecordError
 from loadtests.plan.arms import Arm, Serving
+from loadtests.plan.capacity.target import CapacityGoal, CapacityTarget
 from loadtests.plan.cells import ENOUGH_FOR_P50, Cell, Load, Metric
 from loadtests.plan.fields import Frozen, Line, one_line
 from loadtests.plan.plan import BLOCK, Ignored, Plan
@@ -24,6 +25,8 @@ from loadtests.records.arrays import (
     write_heartbeats,
     write_samples,
 )
+from loadtests.records.capacity.aims import Aim
+from loadtests.records.capacity.shares import SCOUTING, Missed, MissedShares, missed
 from loadtests.records.directory import RunDirectory
 from loadtests.records.documents import read_document
 from loadtests.records.faults import Fault, FaultKind
@@ -31,7 +34,7 @@ from loadtests.records.files import read_named, write_whole
 from loadtests.records.heartbeats import Heartbeats, HoldingLine, LoopHolds
 from loadtests.records.in_force import InForce
 from loadtests.records.refusals import MUCH_SLOWER, Refusal, foreseen
-from loadtests.records.run import Calibration, Ceiling, Machine, Run, ServerCpus
+from loadtests.records.run import Calibration, Ceiling, Machine, Run, ServerCpus, WorkerHost
 from loadtests.records.samples import Samples
 from loadtests.records.trial import (
     Apart,
@@ -48,12 +51,13 @@ from loadtests.records.trial import (
 from loadtests.records.tried import MOST_LOST, RoundsTried, rounds_tried
 
 __all__ = [
-    "BLOCK", "ENOUGH_FOR_P50", "MOST_LOST", "MUCH_SLOWER", "SIZE_FACTOR", "SIZE_SLACK", "AnswerCheck",
-    "AnswerDifference", "AnsweringRoute", "Apart", "Arm", "ArrayFile", "Calibration", "CannotWrite",
-    "Ceiling", "Cell", "Compared", "DifferenceKind", "Fault", "FaultKind", "Footprint", "Frozen",
-    "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind", "Line", "Load", "LoopHolds", "Machine",
-    "Metric", "Plan", "RecordError", "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples",
-    "ServerCpus", "ServerEnd", "Serving", "Settling", "Slice", "Trial", "TrialArrays", "foreseen", "one_line",
+    "BLOCK", "ENOUGH_FOR_P50", "MOST_LOST", "MUCH_SLOWER", "SCOUTING", "SIZE_FACTOR", "SIZE_SLACK", "Aim",
+    "AnswerCheck", "AnswerDifference", "AnsweringRoute", "Apart", "Arm", "ArrayFile", "Calibration",
+    "CannotWrite", "CapacityGoal", "CapacityTarget", "Ceiling", "Cell", "Compared", "DifferenceKind", "Fault",
+    "FaultKind", "Footprint", "Frozen", "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind",
+    "Line", "Load", "LoopHolds", "Machine", "Metric", "Missed", "MissedShares", "Plan", "RecordError",
+    "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples", "ServerCpus", "ServerEnd",
+    "Serving", "Settling", "Slice", "Trial", "TrialArrays", "WorkerHost", "foreseen", "missed", "one_line",
     "read_document", "read_heartbeats", "read_named", "read_samples", "rounds_tried", "write_delays",
     "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip

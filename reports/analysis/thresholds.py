@@ -17,6 +17,7 @@ import numpy as np
 
 from loadtests.errors import did_you_mean
 from loadtests.plan.arms import BUILT_IN
+from loadtests.plan.capacity.target import EXPRESSION
 from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
 from reports.analysis.estimates import needed_for, own_interval
@@ -29,12 +30,6 @@ ThresholdWord = Literal["met", "missed", "inconclusive"]
 
 KEY = re.compile(r"\s*([^\s{}]+)\s*(?:\{([^{}]*)\})?\s*")
 
-EXPRESSION = re.compile(
-    r"\s*(?P<name>[a-z]+)(?:\(\s*(?P<percentile>\d+(?:\.\d+)?)\s*\))?\s*"
-    r"(?P<sign><=|>=|===?|!=|<|>)\s*(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
-)
-"""As k6 reads it, its signs for equality included, so that they can be refused by name."""
-
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -46,6 +41,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     "http_req_failed": ("rate",),
     "http_reqs": ("rate",),
     "speedup": ("ratio",),
+    "capacity": ("rate",),
 }
 """Metrics and their aggregations. Durations are in milliseconds, as in k6."""
 
@@ -177,14 +173,20 @@ def check(thresholds: Sequence[Threshold], plan: Plan) -> None:
 
 
 def of_other_runs(threshold: Threshold, plan: Plan) -> bool:
-    """Whether a threshold names an arm or a scenario that exists and is not in this plan, and nothing that is
-    unknown."""
+    """Whether a threshold is about the other kind of run, or names an arm or a scenario that exists and is
+    not in this plan; and nothing that is unknown."""
     scenarios = plan.locustfile.scenarios if plan.locustfile is not None else (*ENDPOINTS, *MIXES, *SERVICES)
     measured = {"arm": {arm.name for arm in plan.arms}, "scenario": {c.scenario for c in plan.cells}}
     existing = {"arm": {*measured["arm"], *BUILT_IN}, "scenario": {*measured["scenario"], *scenarios}}
     named = {tag: value for tag, value in threshold.tags.items() if tag in measured}
     known = all(value in existing[tag] for tag, value in named.items())
-    return known and any(value not in measured[tag] for tag, value in named.items())
+    other = of_searches(threshold) != (plan.capacity is not None)
+    return known and (other or any(value not in measured[tag] for tag, value in named.items()))
+
+
+def of_searches(threshold: Threshold) -> bool:
+    """Whether a threshold is about what searches find."""
+    return threshold.metric == "capacity"
 
 
 def skipped(plan: Plan) -> list[str]:
@@ -217,7 +219,10 @@ def way_out(threshold: Threshold, plan: Plan) -> str:
 
 
 def subjects(threshold: Threshold, plan: Plan) -> list[tuple[Cell, str]]:
-    """The cells and arms to which a threshold applies; a speedup applies to rivals only."""
+    """The cells and arms to which a threshold applies; a speedup applies to rivals only, and a capacity to
+    searches for the highest rate only."""
+    if of_searches(threshold) != (plan.capacity is not None):
+        return []
     arms = plan.rivals if threshold.metric == "speedup" else plan.arms
     return [(cell, arm.name) for cell in plan.cells for arm in arms if threshold.fits(cell, arm.name)]
 

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from loadtests.records import Cell
+from loadtests.records import Cell, Run
 from reports.advice.cards import Card
 from reports.advice.conversion import Conversion
 from reports.analysis.bounds import predictions
@@ -90,19 +90,13 @@ class Strip:
 def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: Mapping[str, Any]) -> str:
     """The whole report: `pictures` are the charts with their light SVG, `data` the summary."""
     run = conclusions.run
-    script = (PAGE / "report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     primaries = conclusions.primaries
     several = len(run.plan.rivals) > 1
-    text: str = template().render(
+    text: str = template("report.html").render(
         title=headline(conclusions),
         run=run,
         about=about(conclusions),
-        digest=digest,
-        script=Markup(script),  # noqa: S704  # our own file
-        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
-        light=Markup(variables(LIGHT)),  # noqa: S704  # our own colours
-        dark=Markup(variables(DARK)),  # noqa: S704  # our own colours
+        **frame(pictures, data),
         proof=proof_view(conclusions),
         portraits=portraits.blocks(conclusions),
         portrait_heads=PORTRAIT_HEADS,
@@ -116,7 +110,7 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         warnings=warnings(run, conclusions.verdicts),
         judgements=[(one.word, judgement_line(one)) for one in conclusions.judgements],
         together=together(run, conclusions.verdicts),
-        machine=machine_rows(conclusions),
+        machine=machine_rows(conclusions.run),
         reference=run.plan.yardstick,
         several=several,
         failing=any(any(row.failed.values()) for row in primaries),
@@ -126,20 +120,32 @@ def page(conclusions: Conclusions, pictures: Sequence[tuple[Chart, str]], data: 
         endpoints=[endpoint_view(conclusions, *one) for one in endpoints.by_cell(conclusions.endpoints)],
         about_endpoints=endpoints.ABOUT,
         predictions=[prediction_row(one) for one in predictions(run, measured(conclusions.verdicts))],
-        figures=[(chart, Markup(inline(svg))) for chart, svg in pictures],  # noqa: S704  # matplotlib escapes
-        data=Markup(embedded(data)),  # noqa: S704  # as above
     )
     return text
 
 
+def frame(pictures: Sequence[tuple[Chart, str]], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What every page has: style, script, charts with their light SVG, and the summary as data."""
+    script = (PAGE / "report.js").read_text(encoding="utf-8")
+    return {
+        "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "script": Markup(script),  # noqa: S704  # our own file
+        "style": Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
+        "light": Markup(variables(LIGHT)),  # noqa: S704  # our own colours
+        "dark": Markup(variables(DARK)),  # noqa: S704  # our own colours
+        "figures": [(one, Markup(inline(svg))) for one, svg in pictures],  # noqa: S704  # matplotlib escapes
+        "data": Markup(embedded(data)),  # noqa: S704  # its signs are escaped
+    }
+
+
 @cache
-def template() -> Any:
+def template(name: str) -> Any:
     made = Environment(
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     made.filters["code"] = code
-    return made.get_template("report.html")
+    return made.get_template(name)
 
 
 def code(text: str) -> Markup:
@@ -283,9 +289,8 @@ def endpoint_view(every: Conclusions, cell: Cell, several: Sequence[ComparedEndp
     }
 
 
-def machine_rows(conclusions: Conclusions) -> list[tuple[str, str]]:
+def machine_rows(run: Run) -> list[tuple[str, str]]:
     """The environment, each line with its name."""
-    run = conclusions.run
     machine = run.machine
     return [
         ("processor", f"{machine.cpu}, {machine.cores} cores"),

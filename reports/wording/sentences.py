@@ -178,7 +178,9 @@ def doubts(verdict: Verdict) -> str:
 
 def judgement_text(judgement: Judgement) -> str:
     """`http_req_duration{arm:async}: p(95)<50: posts.read at 64 users, async: 41.2 ms (39.0 to 43.5)`."""
-    where = f"{judgement.cell}, {judgement.arm}"
+    # The cell of a search is at the highest rate that it may try.
+    capacity = judgement.threshold.metric == "capacity"
+    where = f"{judgement.cell.scenario if capacity else judgement.cell}, {judgement.arm}"
     return f"{judgement.threshold.text}: {where}: {judged_value(judgement)}"
 
 

@@ -80,6 +80,11 @@ class RoundServers:
         finally:
             self.stop(names)
 
+    def renew(self, arm: Arm, stream: str) -> None:
+        """Have a new server for an arm: the next time that it is taken, it starts. Raises ChildFailed."""
+        self.release([arm.name])
+        self.left.append((arm, stream))
+
     def stop(self, names: Sequence[str]) -> None:
         """Stop the servers of some arms: all are asked to end before the first one is waited for."""
         servers = [self.known.pop(name) for name in names]

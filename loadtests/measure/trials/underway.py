@@ -48,6 +48,8 @@ class TrialTask:
     """CPU seconds of work after its last response for which its server is observed."""
     placement: Placement | None = None
     """Where the servers of its round run; None: where those of its environment do."""
+    waiting: int = MOST_WAITING
+    """Requests of an open loop that may wait at once."""
 
     @property
     def cpus(self) -> tuple[int, ...] | None:
@@ -102,7 +104,7 @@ class TrialUnderway:
     def request(self, stint: Stint) -> TrialRequest:
         """What the generator is asked to do for a slice."""
         cell, plan, bench, number = self.task.cell, self.plan, self.bench, len(self.done)
-        users = cell.load.users or min(MOST_WAITING, bench.connections or MOST_WAITING)
+        users = cell.load.users or min(self.task.waiting, bench.connections or MOST_WAITING)
         paced = turns(self.task.turn, users, bench.pause(cell.scenario, self.task.turn))
         part = max(SLICE_TURNS, math.ceil(paced.window * stint.part))
         return TrialRequest(

@@ -1,0 +1,65 @@
+"""Progress of a search: how the brackets close, a line for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from loadtests.records import SCOUTING, Arm, Cell, MissedShares, Run, RunDirectory, Trial, WorkerHost
+from reports.analysis.capacity.searches import ArmSearch, counted, crossing_of, word_of
+from reports.capacities import goal_of
+from reports.render.live import WaitingOnly, expected, trial_lines, waiting
+from reports.render.output import Output
+from reports.render.terminal import say
+from reports.wording.capacity import bracket_text, scouted_text
+from reports.wording.plans import gathering_text
+
+
+def watching(output: Output, run: Run, directory: RunDirectory) -> SearchLines | WaitingOnly:
+    """The progress display of a search; if disabled, only that it waits."""
+    return SearchLines(output.notes, run, directory) if output.progress else WaitingOnly(output.notes)
+
+
+class SearchLines:
+    """A line per slice of scouting, and one per round."""
+
+    def __init__(self, console: Console, run: Run, directory: RunDirectory) -> None:
+        self.console = console
+        self.goal = goal_of(run)
+        self.shares = MissedShares(self.goal, directory)
+
+    def waits(self, other: str, place: int) -> None:
+        say(self.console, waiting(other, place))
+
+    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
+        say(self.console, gathering_text(address, workers, size))
+
+    def prepares(self, arm: Arm) -> None:
+        say(self.console, f"calibrating {arm.name} with 1 and 40 users")
+
+    def expects(self, least: float, most: float) -> None:
+        say(self.console, expected(least, most))
+
+    def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
+
+    def trial_ends(self, run: Run, trial: Trial) -> None:
+        for line in trial_lines(trial):
+            say(self.console, f"  {trial.cell}, {trial.arm}, round {trial.round}: {line}")
+        if trial.round == SCOUTING:
+            share = self.shares.of(trial).share
+            cell = trial.cell
+            say(
+                self.console,
+                scouted_text(cell.scenario, trial.arm, cell.load.level, share, self.goal.target),
+            )
+
+    def round_ends(self, run: Run, round: int, open_cells: list[Cell], seconds_left: float) -> None:
+        scenario = run.trials[-1].cell.scenario
+        found = [self.standing(run, scenario, arm.name) for arm in run.plan.arms]
+        say(self.console, bracket_text(scenario, found, round, seconds_left if open_cells else 0.0))
+
+    def standing(self, run: Run, scenario: str, arm: str) -> ArmSearch:
+        """What is known of an arm so far."""
+        crossing = crossing_of(run, self.goal, self.shares, counted(run, scenario, arm))
+        return ArmSearch(scenario, arm, word_of(crossing), None, crossing, ())

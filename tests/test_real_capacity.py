@@ -1,0 +1,42 @@
+"""`duel capacity` on a real gate, whose queue is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loadtests.measure.capacity import search as searching
+from loadtests.measure.capacity.planning import capacity_plan
+from loadtests.measure.capacity.search import Search, search
+from loadtests.measure.runs import begin
+from loadtests.measure.trials import trial
+from loadtests.plan.arms import Arm
+from loadtests.plan.settings import RunSettings
+from reports.analysis.readings import Readings
+from reports.capacities import find, locating
+
+
+@pytest.mark.calm
+def test_a_real_gate_carries_about_what_its_queue_does(
+    tmp_path: Path, unprepared: None, unseeded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One round of short slices; `make bars` measures gates to a few per cent."""
+    monkeypatch.setattr(searching, "LAST_LOOK", 1)
+    for name in ("SCOUTED", "HEADS"):
+        monkeypatch.setattr(searching, name, (0.3, 0.3))
+    for name in ("SHORTEST", "LONGEST"):
+        monkeypatch.setattr(searching, name, 0.6)
+    monkeypatch.setattr(Search, "first", lambda *_: 100.0)
+    monkeypatch.setattr(trial, "faults", lambda *_: ())
+    arm = Arm(name="gate", app="loadtests.measure.known_answers.apps:gate")
+    settings = RunSettings(scenario=("ping",), seed=1)
+    plan = capacity_plan(settings, {"target": "p(90)<100"}).model_copy(
+        update={"arms": (arm,), "canary": None}
+    )
+    run, directory = begin(plan, tmp_path)
+    run = search(run, directory, locating(run, directory))
+    (found,) = find(run, Readings(directory)).searches
+    assert found.crossing is not None
+    assert 140.0 < found.crossing.rate < 260.0
+    assert {one.round for one in run.trials} == {0, 1}
