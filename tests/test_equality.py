@@ -213,6 +213,8 @@ def test_the_fixed_requests_reach_every_endpoint_with_the_same_sql(
     assert_equal(variants, fresh, slow_url, [as_request(question) for question in FIXED])
 
 
+# PyMySQL, interrupted by Blockbuster while it connects, leaves its socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v.style == "async"], ids=str)
 def test_only_the_labelled_pitfalls_block_the_loop_of_the_async_twin(
     variant: Variant, fresh: Opening, slow_url: str, monkeypatch: pytest.MonkeyPatch
