@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions claims clean
+.PHONY: help install bench bench-help bench-report bench-generator bench-scale bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions claims clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -25,7 +25,7 @@ help:
 	@echo "make floors   make quick and a short run with the oldest versions that pyproject.toml allows"
 	@echo "make install  set up only"
 	@echo "make lint     ruff and mypy"
-	@echo "make bench-generator, bench-report, bench-help   how fast the tool itself is"
+	@echo "make bench-generator, bench-scale, bench-report, bench-help   how fast the tool itself is"
 	@echo "make bench-minimal, bench-transports   what the twins cost, and what their HTTP clients do"
 	@echo "make bars-long  the long series: correct verdicts, named bottlenecks, no failed requests (hours)"
 	@echo "make bench-power   what gates find, by size of the change and number of cells (simulated, minutes)"
@@ -107,6 +107,9 @@ bench-report: $(READY)
 
 bench-generator: $(READY)
 	$(BIN)/python -m benchmarks.generator
+
+bench-scale: $(READY)
+	$(BIN)/python -m benchmarks.scale
 
 bars: $(READY)
 	$(BIN)/python -m benchmarks.accuracy

@@ -380,6 +380,30 @@ def serve(
     raise typer.Exit(serve_alone(chosen, host, port, database, redis))
 
 
+@verb("locustfile", "locust-arg", "secret-file")
+def worker(
+    settled: Settled,
+    output: "Output",
+    master: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="Where `duel run --listen` runs")],
+    allow_remote: RemoteOption = False,
+) -> None:
+    """Make load for a run on another machine, as one of its generators, until that run is over."""
+    from loadtests.measure.generator import GeneratorOptions
+    from loadtests.measure.workers.make_load import make_load
+    from loadtests.plan.workers.access import MasterAddress
+    from reports.wording.plans import worker_text
+
+    settings = settled.settings
+    options = GeneratorOptions(
+        locustfile=settings.locustfile, locust_args=settings.locust_arg, allow_remote=allow_remote,
+        secret_file=settings.secret_file,
+    )  # fmt: skip
+    address = MasterAddress.parse(master, "--master")
+    output.note(worker_text("waits", str(address)))
+    make_load(address, options, lambda event: output.note(worker_text(event, str(address))))
+    output.note(worker_text("over", str(address)))
+
+
 @verb(name="list")
 def list_(output: "Output") -> None:
     """List the built-in arms, profiles and scenarios."""

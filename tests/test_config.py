@@ -86,14 +86,14 @@ def test_every_setting_has_one_name_in_all_layers_and_is_shown_with_its_default(
 def test_no_secret_is_shown() -> None:
     settled = settle(
         {
-            "database": "postgresql://ada:secret@127.0.0.1/shop?password=secret",
-            "arm": ["a=m:app,env.TOKEN=secret,threads=8", "sync"],
-            "before-trial": "reset --password secret",
+            "database": "postgresql://ada:hushed@127.0.0.1/shop?password=hushed",
+            "arm": ["a=m:app,env.TOKEN=hushed,threads=8", "sync"],
+            "before-trial": "reset --password hushed",
         },
         {}, NOWHERE,
     )  # fmt: skip
     shown = "\n".join(settled.lines())
-    assert "secret" not in shown
+    assert "hushed" not in shown
     assert "database = postgresql://127.0.0.1/shop  (flag" in shown
     assert "arm = a=m:app,env.TOKEN=…,threads=8, sync  (flag" in shown
     assert "before-trial = reset …  (flag" in shown
@@ -101,29 +101,29 @@ def test_no_secret_is_shown() -> None:
 
 @pytest.mark.parametrize(
     "database",
-    ["ada:secret@127.0.0.1/shop", "host=127.0.0.1 password=secret", "postgresql://ada:secret@[bad/shop",
-     "postgresql://ada:se/cret@127.0.0.1/shop"],
+    ["ada:hushed@127.0.0.1/shop", "host=127.0.0.1 password=hushed", "postgresql://ada:hushed@[bad/shop",
+     "postgresql://ada:hus/hed@127.0.0.1/shop"],
 )  # fmt: skip
 def test_a_database_that_cannot_be_read_shows_nothing_of_its_password(database: str) -> None:
     settled = settle({"database": database}, {}, NOWHERE)
-    assert "cret" not in "\n".join(settled.lines())
+    assert "hed" not in "\n".join(settled.lines())
     with pytest.raises(PlanError) as caught:
         checked(database)
-    assert "cret" not in str(caught.value) + caught.value.cause + caught.value.hint
+    assert "hed" not in str(caught.value) + caught.value.cause + caught.value.hint
 
 
 @pytest.mark.parametrize(
-    "arm", ["b=async,env.X=secret,threads=0", "b=async,env.X=top,secret", "b=secret", "b=async,secret"]
+    "arm", ["b=async,env.X=hushed,threads=0", "b=async,env.X=top,hushed", "b=hushed", "b=async,hushed"]
 )
 def test_an_arm_that_cannot_be_read_is_called_by_its_name_alone(arm: str) -> None:
     with pytest.raises(PlanError, match=r"^arm 'b'") as caught:
         parse_arm(arm, ".")
-    assert "secret" not in str(caught.value) + caught.value.cause + caught.value.hint
+    assert "hushed" not in str(caught.value) + caught.value.cause + caught.value.hint
 
 
 def test_the_password_in_the_address_of_an_arm_is_not_shown() -> None:
-    shown = "\n".join(settle({"arm": ["b=http://ada:secret@127.0.0.1:9"]}, {}, NOWHERE).lines())
-    assert "secret" not in shown
+    shown = "\n".join(settle({"arm": ["b=http://ada:hushed@127.0.0.1:9"]}, {}, NOWHERE).lines())
+    assert "hushed" not in shown
     assert "b=http://…@127.0.0.1:9" in shown
 
 

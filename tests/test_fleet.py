@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from loadtests.load.fleet.clocks import ClockOffset, RoundTrip
 from loadtests.measure.generator import GeneratorOptions, expect, generator
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.request import Inquiry
@@ -144,7 +145,7 @@ def test_names_that_generators_number_differently_are_merged(tmp_path: Path) -> 
     code = (
         "import json, numpy as np\n"
         "from dataclasses import replace\n"
-        "from loadtests.load.fleet import merged\n"
+        "from loadtests.load.fleet.merging import merged\n"
         "from loadtests.records.arrays import packed, table\n"
         "from loadtests.records.samples import SAMPLE_ROW, Samples\n"
         "def part(endpoint, error, end, endpoints, errors):\n"
@@ -165,6 +166,20 @@ def test_names_that_generators_number_differently_are_merged(tmp_path: Path) -> 
     with Child("merging", ["-c", code], tmp_path / "log", OUR_PACKAGES) as child:
         rows = child.receive(OWN_BOOT)["rows"]
     assert rows == [["a", "", 1], ["b", "Y", 2], ["b", "X", 3], ["a", "X", 4]]
+
+
+def test_the_clock_of_another_host_is_compared_by_the_fastest_answer() -> None:
+    """The other clock is 100 s ahead; two answers were delayed by 40 ms on one of their ways."""
+    pings = [RoundTrip(1.00, 101.001, 1.042), RoundTrip(2.0, 102.001, 2.002), RoundTrip(3.00, 103.041, 3.042)]
+    found = ClockOffset.of(pings)
+    assert found.error == pytest.approx(0.001)
+    assert found.seconds == pytest.approx(100.0, abs=found.error)
+
+
+def test_clocks_that_agree_within_their_error_are_one() -> None:
+    """Processes of one host share its clock: their windows must not be moved by what a message took."""
+    assert ClockOffset.of([RoundTrip(1.0, 1.0004, 1.001)]).seconds == 0.0
+    assert ClockOffset.of([RoundTrip(1.0, 1.0016, 1.001)]).seconds == pytest.approx(0.0011)
 
 
 def test_a_run_with_two_generators_counts(tmp_path: Path, unseeded: None) -> None:
@@ -193,10 +208,8 @@ import sys
 from locust.rpc.protocol import Message
 from locust.rpc.zmqrpc import Client
 client = Client("127.0.0.1", int(sys.argv[1]), "stranger")
-for token in (None, "", "guess"):
-    for kind in ("duel-warm", "duel-done"):
-        data = {"part": 0, "rate": 1e9, "failed": "forged", "samples": b"", "token": token}
-        client.send(Message(kind, data, "stranger"))
+for kind in ("client_ready", "duel-join", "duel-warm", "duel-done"):
+    client.send(Message(kind, {"rate": 1e9, "failed": "forged", "samples": b""}, "stranger"))
 import gevent
 gevent.sleep(1.0)
 """
@@ -205,7 +218,8 @@ gevent.sleep(1.0)
 def test_messages_of_foreign_processes_on_this_machine_are_not_counted(
     environment: ServingEnvironment, fleet: Child, tmp_path: Path
 ) -> None:
-    """Locust's master accepts messages from any client; a forged one would end the trial as failed."""
+    """Locust's master accepts messages from any client; a forged one would end the trial as failed. Ours
+    accepts those that know its secret."""
     ((_, port),) = listening(master(fleet))
     stranger = subprocess.Popen([sys.executable, "-P", "-c", STRANGER, str(port)])
     try:

@@ -19,13 +19,11 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure.answers.equality import check_equal
 from loadtests.measure.answers.questions import QUESTIONS
 from loadtests.measure.planning import planned
 from loadtests.plan.arms import built_in_arms
 from loadtests.plan.database_url import checked_redis
 from loadtests.plan.profiles import SERVICES
-from loadtests.records import Compared
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside.reading import read
@@ -222,11 +220,6 @@ def test_clients_that_block_are_found_in_coroutines() -> None:
     assert [one["what"] for each in found for one in each] == ["redis.Redis.get", "celery.Celery.send_task"]
 
 
-def test_the_served_twins_give_equal_responses_to_the_fixed_requests(redis_url: str, tmp_path: Path) -> None:
-    with ServingEnvironment(tmp_path, {}, redis=redis_url) as environment:
-        assert check_equal(built_in_arms(), environment, QUESTIONS) == Compared(requests=len(QUESTIONS))
-
-
 @pytest.mark.parametrize("twin", [twin.style for twin in TWINS])
 def test_every_service_is_answered_without_an_error_with_many_users(
     redis_url: str, locust: tuple[Child, dict[str, Any]], tmp_path: Path, twin: str
@@ -391,7 +384,7 @@ def test_redis_is_one_that_is_started_or_one_that_is_given() -> None:
 
 def test_a_run_with_redis_records_that_and_not_the_password(redis_url: str, tmp_path: Path) -> None:
     done = brisk_here(
-        "run", "-s", "cached,enqueue", "-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1",
+        "run", "-s", "enqueue", "-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1",
         cwd=tmp_path, DUEL_REDIS_URL=redis_url,
     )  # fmt: skip
     carried_out(done.returncode, done.stderr)
@@ -399,13 +392,11 @@ def test_a_run_with_redis_records_that_and_not_the_password(redis_url: str, tmp_
     run = RunDirectory(where).load()
     assert run.plan.redis
     assert ", Redis " in (run.machine.database or "")
-    assert run.answers_compared
+    assert run.answers_compared == len(QUESTIONS)
     assert not any(trial.errors for trial in run.trials)
     for trial in run.trials:
-        handed = trial.cell.scenario == "enqueue"
-        assert (trial.resources.jobs is not None) == handed
-        assert (trial.resources.worker_cpu is not None) == handed
-        assert not handed or (trial.resources.worker_cpu or 0.0) > 0.0
+        assert trial.resources.jobs is not None
+        assert (trial.resources.worker_cpu or 0.0) > 0.0
     password = urlsplit(redis_url).password or ""
     assert password
     for file in where.rglob("*"):

@@ -93,6 +93,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--locustfile", help="a file of Locust users, instead of the built-in ones")
     parser.add_argument("--locust-arg", action="append", default=[], help="a word of the file's own options")
     parser.add_argument("--canary", help="the path that a canary requests")
+    parser.add_argument("--secret-file", help="a file with what workers on other machines share with a run")
     parser.add_argument("--allow-remote", action="store_true", help="may connect to other machines")
     return parser
 
@@ -139,10 +140,12 @@ def introduce(chosen: argparse.Namespace) -> Job:
     return lambda _: tell("ready", scenarios=described(found.scenarios), **told)
 
 
-def serve(chosen: argparse.Namespace, ready: Callable[[], Job]) -> None:
-    """Do what the lines on stdin ask, each in a process that got `ready` while the one before ended. Ends as
-    one of them does that fails."""
+def serve(chosen: argparse.Namespace, ready: Callable[[], Job], *before: Callable[[], Job]) -> None:
+    """Do what the lines on stdin ask, each in a process that got `ready` while the one before ended; first
+    what is to be done `before`. Ends as one of them does that fails."""
     code = FreshProcess(partial(introduce, chosen)).give("introduce")
+    for first in before:
+        code = code or FreshProcess(first).give("first")
     # Nothing else runs here between trials: a blocking read does no harm.
     while not code:
         process = FreshProcess(ready)

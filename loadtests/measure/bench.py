@@ -28,12 +28,13 @@ from loadtests.measure.generator import (
 from loadtests.measure.names import Names
 from loadtests.measure.prospects.time_limit import TimeLimit
 from loadtests.measure.validity import calibration_faults, ceiling_faults, until_undisturbed
+from loadtests.measure.watcher import Watcher
 from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import CalibrationTimes, Plan
 from loadtests.plan.profiles import BOOT_TIMEOUT
 from loadtests.plan.request import LONGEST, TrialRequest
 from loadtests.records.heartbeats import Heartbeats
-from loadtests.records.run import Calibration, Ceiling
+from loadtests.records.run import Calibration, Ceiling, WorkerHost
 from loadtests.records.samples import Samples
 from loadtests.records.trial import Apart, Resources, Settling
 from loadtests.serving.environment import ServingEnvironment
@@ -52,6 +53,9 @@ ALL_WORK = 3.0
 """CPU seconds of work after a calibration with one user for which its server is observed: as many as two CPUs
 can do in that time."""
 
+
+JOIN = 300.0
+"""Seconds that generators on other machines may take to join."""
 
 TICK = 0.01
 """CPU seconds to which the clocks of other processes are precise."""
@@ -74,7 +78,7 @@ class Bench:
         self.hooks = bool(options.hooks.before_trial or options.hooks.after_trial)
         self.memory: dict[str, int] = {}
         """Bytes that each arm's server needed when it was calibrated."""
-        self.placement = place(cpus(), self.generator_options.generators)
+        self.placement = place(cpus(), self.generator_options.local)
         self.every = self.placement if limited() else shared(self.placement)
         """Where the servers of light cells get every CPU."""
         self.environment = ServingEnvironment(
@@ -108,10 +112,28 @@ class Bench:
     ) -> None:
         self._open.close()
 
+    def gather(self, watcher: Watcher) -> tuple[WorkerHost, ...]:
+        """The load generators on other machines, once all have joined; none where they are local. Raises
+        ChildFailed."""
+        if self.generator_options.listen is None:
+            return ()
+        found: tuple[WorkerHost, ...] = ()
+        first = expect(self.generator, "listening", OWN_BOOT)
+        watcher.gathers(first["address"], found, first["size"])
+        while len(found) < first["size"]:
+            told = expect(self.generator, "joined", JOIN + SLACK)
+            del told["event"]
+            found = (*found, WorkerHost.model_validate(told))
+            watcher.gathers(first["address"], found, first["size"])
+        return found
+
     def ceilings(self, users: Mapping[str, int], seed: int = 0) -> list[Ceiling]:
         """What the generator makes with these users of each scenario, without their think time, against a
         server that does nothing: every attempt, see `until_undisturbed`; without scenarios that fail on an
-        empty answer, or whose users sleep in their tasks. Raises ChildFailed."""
+        empty answer, or whose users sleep in their tasks. None for generators on other machines: a network
+        lies between them and such a server of ours. Raises ChildFailed."""
+        if self.generator_options.listen is not None:
+            return []
         log = self.environment.logs / "null-server.log"
         bound = cpus_flag(self.placement.get("server", ()))
         arguments = ["-m", "loadtests.serving.null_server", *bound]

@@ -13,6 +13,7 @@ from loadtests.cpus import cpus_flag
 from loadtests.errors import ChildFailed
 from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import Plan
+from loadtests.plan.workers.access import MasterAddress, users_digest
 from loadtests.records.arrays import read_samples
 from loadtests.records.samples import Samples
 from loadtests.records.trial import ArrayFile
@@ -38,20 +39,40 @@ class GeneratorOptions:
     """Whether load may leave this machine."""
     locust_args: Sequence[str] = ()
     """Words of the file's own options."""
+    listen: MasterAddress | None = None
+    """Where the processes join, from other machines; None: they are started here."""
+    secret_file: str | None = None
+    users: str | None = None
+    """The digest of the file and of what it imports, which theirs must have."""
 
     @classmethod
     def of(cls, plan: Plan, options: RunOptions) -> Self:
-        file = plan.locustfile.file if plan.locustfile else None
-        return cls(plan.generators, file, plan.canary, options.allow_remote, options.locust_args)
+        own = plan.locustfile
+        return cls(
+            plan.generators, own.file if own else None, plan.canary, options.allow_remote,
+            options.locust_args, options.listen, options.secret_file,
+            users_digest(own.digest, own.helpers.values()) if own else None,
+        )  # fmt: skip
+
+    @property
+    def local(self) -> int:
+        """How many processes of this machine make load; with others, one leads them."""
+        return self.generators if self.listen is None else 1
 
     def arguments(self) -> list[str]:
-        """The command line of generator.py, or of fleet.py where several processes make the load."""
-        alone = self.generators == 1
-        words = ["-m", "loadtests.load.generator" if alone else "loadtests.load.fleet"]
+        """The command line of generator.py, or of the fleet where several processes make the load."""
+        alone = self.generators == 1 and self.listen is None
+        words = ["-m", "loadtests.load.generator" if alone else "loadtests.load.fleet", *self.flags()]
         words += [] if alone else ["--size", str(self.generators)]
-        words += ["--locustfile", self.locustfile] if self.locustfile else []
-        words += [f"--locust-arg={word}" for word in self.locust_args]
         words += ["--canary", self.canary] if self.canary else []
+        words += ["--listen", str(self.listen)] if self.listen else []
+        return [*words, "--users-digest", self.users] if self.listen and self.users else words
+
+    def flags(self) -> list[str]:
+        """Those that a worker has as well."""
+        words = ["--locustfile", self.locustfile] if self.locustfile else []
+        words += [f"--locust-arg={word}" for word in self.locust_args]
+        words += ["--secret-file", self.secret_file] if self.secret_file else []
         return [*words, "--allow-remote"] if self.allow_remote else words
 
 

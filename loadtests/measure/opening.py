@@ -45,7 +45,7 @@ class Opened(NamedTuple):
 def opened(run: Run, directory: RunDirectory, watcher: Watcher, options: RunOptions) -> Iterator[Opened]:
     """Wait for the machine, open the bench, check and calibrate. Raises PlanError, ChildFailed, ArmsDiffer,
     CannotWrite."""
-    check_reachable(run.plan, options.allow_remote)
+    check_reachable(run.plan, options)
     check_connections(run.plan)
     run = sealed(run, options)
     if not run.trials:
@@ -62,6 +62,7 @@ def opened(run: Run, directory: RunDirectory, watcher: Watcher, options: RunOpti
         bench.environment.begin(run, directory.path)
         bench.names.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
+        run = run.model_copy(update={"workers": bench.gather(watcher)})
         yield Opened(prepared(run, bench, watcher), bench, began)
 
 

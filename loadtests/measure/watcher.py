@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell
-from loadtests.records.run import Run
+from loadtests.records.run import Run, WorkerHost
 from loadtests.records.trial import Trial
 
 
@@ -15,6 +16,10 @@ class Watcher(Protocol):
 
     def waits(self, other: str, place: int) -> None:
         """While `other` is measured on this machine, at this place in the queue, counted from 1."""
+
+    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
+        """Load generators on other machines join at an address: those so far, of `size`. At first, and after
+        each."""
 
     def prepares(self, arm: Arm) -> None:
         """An arm is calibrated."""
@@ -35,7 +40,7 @@ class Silent:
     @staticmethod
     def nothing(*_: Any, **__: Any) -> None: ...
 
-    waits = prepares = expects = trial_begins = trial_ends = round_ends = nothing
+    waits = gathers = prepares = expects = trial_begins = trial_ends = round_ends = nothing
 
 
 SILENT = Silent()

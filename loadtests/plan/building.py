@@ -27,6 +27,7 @@ from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, SERVICES, Profile
 from loadtests.plan.settings import RunSettings
+from loadtests.plan.workers.access import MasterAddress, shared_secret
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -68,14 +69,23 @@ def build_plan(
         check_users(values["arms"])
     values |= rounds(settings, profile)
     made = validated(Plan, values, "the plan")
-    return made if settings.no_prove else with_proof(made, profile.proof_time)
+    # Workers on other machines leave when the rounds are over.
+    alone = settings.no_prove or settings.listen is not None
+    return made if alone else with_proof(made, profile.proof_time)
 
 
 def run_options(settings: RunSettings, allow_remote: bool = False, wait: bool = False) -> RunOptions:
     """What a run needs besides its plan. Raises PlanError."""
     hooks = Hooks(settings.before_trial, settings.after_trial)
-    words = settings.locust_arg
-    return RunOptions(database(settings), hooks, allow_remote, wait, words, redis(settings))
+    listen = None
+    if settings.listen is not None:
+        listen = MasterAddress.parse(settings.listen, "--listen")
+        listen.check("--listen", allow_remote)
+        shared_secret(settings.secret_file, os.environ)
+    return RunOptions(
+        database(settings), hooks, allow_remote, wait, settings.locust_arg, redis(settings), listen,
+        settings.secret_file,
+    )  # fmt: skip
 
 
 def profile_of(settings: RunSettings) -> Profile:

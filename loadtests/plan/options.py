@@ -15,6 +15,7 @@ from typing import Self
 from loadtests.plan.arms import HIDDEN
 from loadtests.plan.fields import Frozen, Line
 from loadtests.plan.plan import Plan
+from loadtests.plan.workers.access import MasterAddress
 
 INHERITED = (
     "PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "PYTHONMALLOC",
@@ -61,6 +62,10 @@ class RunOptions:
     """The words of the locustfile's own options, which may hold a password."""
     redis: str | None = None
     """A Redis server for the twins, as ServingEnvironment takes it; its URL may hold a password."""
+    listen: MasterAddress | None = None
+    """Where the load generators join, from other machines; None: they are processes of this one."""
+    secret_file: str | None = None
+    """Holds what these share with the run; None: a variable does."""
 
     @property
     def in_turn(self) -> Self:

@@ -39,6 +39,7 @@ from loadtests.plan.values import (
     words,
     yes_or_no,
 )
+from loadtests.plan.workers.access import VARIABLE as WORKER_SECRET
 
 NOT_SET = "not set"
 
@@ -137,6 +138,13 @@ class RunSettings:
         "", False, read=switch, show=yes_or_no,
     )  # fmt: skip
     generators: int = setting("Load generator processes", "N", GENERATORS, read=whole(1, 64))
+    listen: str | None = setting(
+        "Address where generators on other machines join (`duel worker`), instead of local ones",
+        "HOST[:PORT]", unset="generators are local", renewable=True,
+    )  # fmt: skip
+    secret_file: str | None = setting(
+        f"File with the secret that such workers share; else {WORKER_SECRET}", "FILE", renewable=True
+    )
     arm: tuple[str, ...] = setting(
         "Arm to measure; the first one is the reference", "NAME=IMPORT[,key=value…]", (), read=lines,
         many=True, unset="sync, async", show=arms_without_secrets, renewable=True,
@@ -356,12 +364,13 @@ def place(key: str, origin: str) -> str:
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`DUEL_MAX_TIME=10m` sets max-time. Other names that start with DUEL_APP_ belong to the apps."""
+    """`DUEL_MAX_TIME=10m` sets max-time. Other names that start with DUEL_APP_ belong to the apps,
+    and a secret is no setting."""
     ours = {variable(key) for key in DECLARED}
     return {
         name.removeprefix("DUEL_").lower().replace("_", "-"): value
         for name, value in environment.items()
-        if name in ours or (name.startswith("DUEL_") and not name.startswith("DUEL_APP_"))
+        if name in ours or (name.startswith("DUEL_") and not name.startswith(("DUEL_APP_", WORKER_SECRET)))
     }
 
 

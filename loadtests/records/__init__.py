@@ -34,7 +34,7 @@ from loadtests.records.files import read_named, write_whole
 from loadtests.records.heartbeats import Heartbeats, HoldingLine, LoopHolds
 from loadtests.records.in_force import InForce
 from loadtests.records.refusals import MUCH_SLOWER, Refusal, foreseen
-from loadtests.records.run import Calibration, Ceiling, Machine, Run, ServerCpus
+from loadtests.records.run import Calibration, Ceiling, Machine, Run, ServerCpus, WorkerHost
 from loadtests.records.samples import Samples
 from loadtests.records.trial import (
     Apart,
@@ -57,7 +57,7 @@ __all__ = [
     "FaultKind", "Footprint", "Frozen", "Heartbeats", "HoldingLine", "Ignored", "InForce", "LightKind",
     "Line", "Load", "LoopHolds", "Machine", "Metric", "Missed", "MissedShares", "Plan", "RecordError",
     "Refusal", "Resources", "RoundsTried", "Run", "RunDirectory", "Samples", "ServerCpus", "ServerEnd",
-    "Serving", "Settling", "Slice", "Trial", "TrialArrays", "foreseen", "missed", "one_line", "read_document",
-    "read_heartbeats", "read_named", "read_samples", "rounds_tried", "write_delays", "write_heartbeats",
-    "write_samples", "write_whole",
+    "Serving", "Settling", "Slice", "Trial", "TrialArrays", "WorkerHost", "foreseen", "missed", "one_line",
+    "read_document", "read_heartbeats", "read_named", "read_samples", "rounds_tried", "write_delays",
+    "write_heartbeats", "write_samples", "write_whole",
 ]  # fmt: skip

@@ -123,6 +123,18 @@ class Attempts(NamedTuple):
     cpus: Mapping[Cell, ServerCpus]
 
 
+class WorkerHost(Frozen):
+    """A load generator on another machine, as it joined."""
+
+    host: Line
+    cpus: Annotated[int, Field(ge=1)]
+    """That it may use; it needs one."""
+    offset: float
+    """Seconds that its clock is ahead of the clock of the run; 0.0 exactly where they share one."""
+    error: Amount
+    """Bound of what `offset` may be off by, in seconds."""
+
+
 class Run(Frozen):
     """All rounds of a plan, with the machine's fingerprint."""
 
@@ -150,6 +162,8 @@ class Run(Frozen):
     answers: AnswerCheck | None = None
     """How the arms' answers to what the scenarios request were compared; None where the fixed set was, and in
     runs of earlier versions."""
+    workers: tuple[WorkerHost, ...] = ()
+    """Those that made the load, as they joined this run or its last part; empty: this machine did."""
     in_force: Mapping[Line, InForce] = {}
     """By arm, what its server reported of itself before the rounds; absent where it reported nothing."""
     calibrations: tuple[Calibration, ...] = ()

@@ -1,3 +1,4 @@
+# Long: every caveat of a run beside how it is found.
 """Warnings about a whole run, as data: `reports/wording` makes the sentences."""
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ class ExternalServers:
 
     hosts: tuple[tuple[str, str], ...]
     """Name and network address of each."""
+
+
+@dataclass(frozen=True)
+class LoadFromElsewhere:
+    """Generators on other machines made the load."""
+
+    workers: tuple[tuple[str, int], ...]
+    """Name of each host, and how many ran there."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +205,7 @@ class ThresholdsSkipped:
 Caveat = (
     RunInterrupted
     | ExternalServers
+    | LoadFromElsewhere
     | HandsWorkOn
     | WorkersBeside
     | AheadUnobserved
@@ -222,6 +232,8 @@ def caveats(run: Run, found: Sequence[Verdict]) -> list[Caveat]:
     seen: list[Caveat] = []
     if not run.complete:
         seen.append(RunInterrupted())
+    if run.workers:
+        seen.append(LoadFromElsewhere(tuple(Counter(one.host for one in run.workers).items())))
     seen += [*external_servers(run), *unobserved_work(run, found), *heavy_clients(run, found)]
     seen += [
         *few_rounds(found),

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from loadtests.records import Arm, Cell, Run, Trial
+from loadtests.records import Arm, Cell, Run, Trial, WorkerHost
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import portraits
 from reports.analysis.failures.kinds import of_arm
@@ -20,7 +20,7 @@ from reports.wording import units
 from reports.wording.advice.portraits import headline
 from reports.wording.failures import MOST_LINES, kind_text
 from reports.wording.faults import faults_text
-from reports.wording.plans import duration_text
+from reports.wording.plans import duration_text, gathering_text
 from reports.wording.reservations import server_end_text
 from reports.wording.sentences import sentence, unlike_lines
 from reports.wording.units import counted
@@ -89,6 +89,9 @@ class WaitingOnly:
             say(self.console, waiting(other, place))
         self.said = True
 
+    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
+        say(self.console, gathering_text(address, workers, size))
+
     def nothing(self, *_: object) -> None: ...
 
     prepares = expects = trial_begins = trial_ends = round_ends = nothing
@@ -106,6 +109,9 @@ class Lines:
 
     def waits(self, other: str, place: int) -> None:
         say(self.console, waiting(other, place))
+
+    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
+        say(self.console, gathering_text(address, workers, size))
 
     def prepares(self, arm: Arm) -> None:
         say(self.console, f"calibrating {arm.name} with 1 and 40 users")
@@ -180,6 +186,9 @@ class LiveView:
     def waits(self, other: str, place: int) -> None:
         self.now = Text(waiting(other, place))
         self.live.update(self.view())
+
+    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
+        self.console.print(gathering_text(address, workers, size), markup=False)
 
     def prepares(self, arm: Arm) -> None:
         self.now = Text(f"now: calibrating {arm.name} with 1 and 40 users")

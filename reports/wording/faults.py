@@ -66,7 +66,7 @@ def fault_parts(fault: Fault) -> tuple[str, str]:
     match fault.kind:
         case "generators-lost":
             processes = "process" if value == 1 else "processes"
-            return f"{value:.0f} load generator {processes} died during the trial", "see generator.log"
+            return f"{value:.0f} load generator {processes} ended or went silent", "see generator.log"
         case "generator-busy":
             return (
                 f"the load generator used {value:.0%} of its core (limit {limit:.0%}) and may have measured "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.records import BLOCK, Arm, Compared, Ignored, InForce, Plan, Run, foreseen
+from loadtests.records import BLOCK, Arm, Compared, Ignored, InForce, Plan, Run, WorkerHost, foreseen
 from reports.analysis.thresholds import skipped
 from reports.wording import units
 from reports.wording.gates.bases import base_lines
@@ -238,3 +238,35 @@ def started_text(
         return "\n".join([*lines, "next: duel run; and in a branch: duel run --base-ref main"])
     lines += ["not written: pyproject.toml is missing, or has [tool.duel] already", settings.rstrip()]
     return "\n".join([*lines, f"next: duel run {app} -f {file}"])
+
+
+def gathering_text(address: str, workers: Sequence[WorkerHost], size: int) -> str:
+    """Which load generators on other machines have joined a run, of the `size` that it needs."""
+    joined = f"; {clock_text(workers[-1])}" if workers else ""
+    if len(workers) == size:
+        return f"{counted(size, 'load generator')} joined{joined}"
+    start = f"`duel worker --master {address}` on each machine"
+    return f"waiting for load generators: {len(workers)} of {size} joined ({start}){joined}"
+
+
+def clock_text(worker: WorkerHost) -> str:
+    """`10.0.0.3, 8 CPUs, its clock 12.304 s ahead (± 0.12 ms)`."""
+    if worker.offset == 0.0:
+        clock = "on the same clock"
+    else:
+        side = "ahead" if worker.offset > 0 else "behind"
+        clock = f"its clock {abs(worker.offset):,.3f} s {side} (± {worker.error * 1000:.2f} ms)"
+    return f"{worker.host}, {counted(worker.cpus, 'CPU')}, {clock}"
+
+
+def worker_text(event: str, address: str) -> str:
+    """What comes of a load generator that serves a run on another machine."""
+    match event:
+        case "waits":
+            return f"waiting for a run at {address}; press Ctrl-C to stop"
+        case "joined":
+            return f"joined the run at {address}"
+        case "silent":
+            return f"lost the run at {address}: its load ended; looking for it again"
+        case _:
+            return f"the run at {address} is over"

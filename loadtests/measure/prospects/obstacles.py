@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.measure.calibration import lost_by_head
-from loadtests.plan.addresses import check_target
+from loadtests.plan.addresses import check_target, is_loopback, resolved
+from loadtests.plan.options import RunOptions
 from loadtests.plan.plan import Plan
 from loadtests.records.refusals import Refusal
 from loadtests.system import placement
 
 
-def check_reachable(plan: Plan, allow_remote: bool) -> None:
-    """Raises PlanError where load would leave this machine without `allow_remote`."""
+def check_reachable(plan: Plan, options: RunOptions) -> None:
+    """Raises PlanError where load would leave this machine without `allow_remote`, or workers on other
+    machines would load their own instead of an arm on this one."""
     for arm in plan.arms:
         if arm.url is not None:
-            check_target(arm.url, allow_remote)
+            check_target(arm.url, options.allow_remote)
+    if options.listen is None or options.listen.is_near:
+        return
+    for arm in plan.arms:
+        host = urlsplit(arm.url).hostname if arm.url is not None else None
+        if host is None or any(map(is_loopback, resolved(host))):
+            raise PlanError(
+                f"workers on other machines cannot reach arm {arm.name!r}",
+                cause="it is served on a loopback address of this machine",
+                hint="serve it where they can (`duel serve ARM --host ADDRESS`): NAME=http://ADDRESS:8000",
+            )
 
 
 def check_connections(plan: Plan) -> None:

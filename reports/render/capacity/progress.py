@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
-from loadtests.records import SCOUTING, Arm, Cell, MissedShares, Run, RunDirectory, Trial
+from loadtests.records import SCOUTING, Arm, Cell, MissedShares, Run, RunDirectory, Trial, WorkerHost
 from reports.analysis.capacity.searches import ArmSearch, counted, crossing_of, word_of
 from reports.capacities import goal_of
 from reports.render.live import WaitingOnly, expected, trial_lines, waiting
 from reports.render.output import Output
 from reports.render.terminal import say
 from reports.wording.capacity import bracket_text, scouted_text
+from reports.wording.plans import gathering_text
 
 
 def watching(output: Output, run: Run, directory: RunDirectory) -> SearchLines | WaitingOnly:
@@ -28,6 +31,9 @@ class SearchLines:
 
     def waits(self, other: str, place: int) -> None:
         say(self.console, waiting(other, place))
+
+    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
+        say(self.console, gathering_text(address, workers, size))
 
     def prepares(self, arm: Arm) -> None:
         say(self.console, f"calibrating {arm.name} with 1 and 40 users")

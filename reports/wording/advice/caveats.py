@@ -17,6 +17,7 @@ from reports.advice.caveats import (
     GeneratorHeldUp,
     HandsWorkOn,
     HeavyClient,
+    LoadFromElsewhere,
     LoadsNotHeeded,
     ManyNames,
     NoProcessFigures,
@@ -54,6 +55,8 @@ def caveat_text(caveat: Caveat) -> str:
             return "this run was interrupted: the results rest on the rounds that were finished"
         case ExternalServers():
             return external_text(caveat)
+        case LoadFromElsewhere():
+            return elsewhere_text(caveat)
         case HandsWorkOn(packages):
             names = " and ".join(f"{arm} ({package})" for arm, package in packages)
             return (
@@ -120,6 +123,15 @@ def cpus_caveat_text(caveat: SharedCpus | GeneratorHeldUp) -> str:
                 "so they were measured again beside it, on CPUs of their own: with more of them, threads "
                 "could gain"
             )
+
+
+def elsewhere_text(caveat: LoadFromElsewhere) -> str:
+    """What generators on other machines mean for the figures."""
+    hosts = listed([host if number == 1 else f"{host} (×{number})" for host, number in caveat.workers])
+    return (
+        f"the load came from {hosts}: response times include the network, other work was watched for on the "
+        "run's own machine only, and the generators' maximum rate is not known (docs/scale.md)"
+    )
 
 
 def external_text(caveat: ExternalServers) -> str:
