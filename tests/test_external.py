@@ -67,7 +67,7 @@ def test_external_servers_are_arms_and_the_report_states_the_limitations(tmp_pat
 
 def test_the_work_of_a_known_server_is_its_own_and_that_of_an_unknown_one_is_not_called_foreign() -> None:
     """Of 1.1 seconds of work the server did 0.9, we did 0.1, and another program the rest."""
-    us, it = (1, 0.0), (2, 0.0)
+    us, it = 1, 2
     start = ClockReading(
         at=0.0, host=(10.0, 0.0, 8.0), ours={1: 2.0}, server=1.5, spent={us: (2.0, 0.0), it: (1.5, 0.0)}
     )

@@ -30,7 +30,7 @@ from loadtests.records.trial import Trial
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server, Target
 from loadtests.system import lock
-from loadtests.system.accounting import ClockReading, Clocks
+from loadtests.system.accounting import ClockReading, Clocks, Spent
 from loadtests.system.processes import ROOT, Child
 from shared_models.settings import Settings
 from tests.commands import brisk_here, carried_out, duel_here, judged_here
@@ -160,9 +160,9 @@ def test_an_arm_that_dies_in_every_second_launch_is_failing_and_none_of_that_is_
 def test_the_work_of_a_server_that_ended_is_neither_negative_nor_foreign(after: float | None) -> None:
     """It took 1.5 seconds to boot, and nothing else ran: an error here would hide a failing arm."""
     clocks = Clocks([])
-    spent = {(1, 0.0): (2.0, 0.0), (2, 0.0): (1.5, 0.0)}
+    spent: Spent = {1: (2.0, 0.0), 2: (1.5, 0.0)}
     start = ClockReading(at=0.0, host=(10.0, 0.0, 8.0), ours={1: 3.5}, server=1.5, spent=spent)
-    end = replace(start, at=1.0, host=(12.0, 0.0, 9.5), server=after, spent={(1, 0.0): (2.5, 0.0)})
+    end = replace(start, at=1.0, host=(12.0, 0.0, 9.5), server=after, spent={1: (2.5, 0.0)})
     use = clocks.between(start, end)
     assert use.server_cpu is None
     assert use.host_foreign is None

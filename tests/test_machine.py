@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.system import suitability
-from loadtests.system.accounting import Clocks, worked
+from loadtests.system.accounting import Clocks, Spent, worked
 
 ORPHAN = (
     "import os, sys\n"
@@ -66,8 +66,8 @@ def test_own_work_is_counted_once_although_a_server_is_a_child_of_ours_too() -> 
 
 def test_the_life_of_a_process_that_ended_is_not_another_programs_work() -> None:
     """Of a child with 72 s behind it that init adopts, nothing is left in the sum of ours."""
-    us, child = (1, 0.0), (2, 0.0)
-    start = {us: (5.0, 0.0), child: (72.0, 0.0)}
+    us, child = 1, 2
+    start: Spent = {us: (5.0, 0.0), child: (72.0, 0.0)}
     assert worked(start, {us: (5.25, 0.0)}) == pytest.approx(0.25)
     # One that we wait for adds what it did since, and what it had done before.
     assert worked(start, {us: (5.25, 72.5)}) == pytest.approx(0.75)

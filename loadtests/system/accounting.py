@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,9 +22,9 @@ def host_times() -> Any:
         return None
 
 
-Spent = Mapping[tuple[int, float], tuple[float, float]]
-"""CPU seconds by process (its pid, and when it began): its own, and those of its children that have ended and
-that it has waited for."""
+Spent = Mapping[Hashable, tuple[float, float]]
+"""CPU seconds by process, as psutil tells it from another that gets its pid: its own, and those of its
+children that have ended and that it has waited for."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +167,12 @@ class Census:
 
 def spent_by(processes: Iterable[psutil.Process]) -> Spent:
     """What processes have spent until now, without those that are gone."""
-    spent = {}
+    spent: dict[Hashable, tuple[float, float]] = {}
     for process in processes:
         with suppress(*UNSEEN):
             # User, system, and both of the ended children that their parent has waited for.
             user, system, children_user, children_system = process.cpu_times()[:4]
-            spent[process.pid, process.create_time()] = user + system, children_user + children_system
+            spent[process] = user + system, children_user + children_system
     return spent
 
 

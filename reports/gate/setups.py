@@ -31,6 +31,8 @@ IRRELEVANT = frozenset({
     "margin", "alpha", "thresholds", "answers",
     # Bounds that no valid trial reaches, and times of the preparation.
     "boot_timeout", "drain", "calibration", "max_time", "deadline", "proof_time",
+    # A search for the highest rate has no cells to compare.
+    "capacity",
     # Of an arm: where it is, and what a gate is meant to judge.
     "name", "app_dir", "cwd", "revision",
 })  # fmt: skip
@@ -77,6 +79,7 @@ def plan_setup(plan: Plan) -> dict[str, str]:
         "warmup": f"{plan.warmup:g} s",
         "generators": str(plan.generators),
         "database": plan.database,
+        "redis": "yes" if plan.redis else UNSET,
         "locustfile": plan.locustfile.digest if plan.locustfile is not None else UNSET,
         "canary": plan.canary or UNSET,
         "no-think": "yes" if plan.no_think else UNSET,

@@ -17,16 +17,11 @@ from typing import Any
 INSTALLED = ("site-packages", "dist-packages")
 """Directories of installed packages: not the code of a repository that holds them."""
 
-OURS = (
-    "__main__",
-    "__mp_main__",
-    "duel_heartbeat",
-    "duel_pending",
-    "duel_origins",
-    "duel_hybrid",
-    "duel_servers",
-)
-"""Modules of the server itself, in the working tree for every arm."""
+MAIN = ("__main__", "__mp_main__")
+"""The server itself."""
+
+BESIDE = "duel_"
+"""Start of the names under which the server loads modules of its own, which lie beside this one."""
 
 
 class Redirect:
@@ -94,9 +89,16 @@ def modules() -> dict[str, list[str]]:
     for name, module in sys.modules.copy().items():
         paths = [path for path in paths_of(module) if os.path.isabs(path)]
         ours = [path for path in paths if installed(Path(path)) or not path.startswith(library)]
-        if ours and name.partition(".")[0] not in OURS:
+        if ours and not of_the_server(name, ours):
             found[name] = ours
     return found
+
+
+def of_the_server(name: str, paths: Sequence[str]) -> bool:
+    """Whether a module is one of the server's own, in the working tree for every arm. An app's own module may
+    have a name that begins likewise."""
+    here = os.path.dirname(__file__) + os.sep
+    return name in MAIN or (name.startswith(BESIDE) and all(path.startswith(here) for path in paths))
 
 
 def paths_of(module: Any) -> Iterator[str]:
