@@ -23,8 +23,8 @@ def host_times() -> Any:
 
 
 Spent = Mapping[Hashable, tuple[float, float]]
-"""CPU seconds by process (by what psutil identifies it with, since pids are used again): its own, and those of
-its children that have ended and that it has waited for."""
+"""CPU seconds by process (by what psutil identifies it with, since pids are used again): its own, and those
+of its children that have ended and that it has waited for."""
 
 
 @dataclass(frozen=True)
