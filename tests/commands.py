@@ -60,6 +60,14 @@ def duel_here(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
     return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
+def chartless_here(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Like `duel_here`, but reports have no charts: drawing them takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.render.report_directory.charts", lambda _: ())
+        patch.setattr("reports.render.report_directory.files", lambda _: {})
+        return duel_here(*arguments, cwd=cwd, **environment)
+
+
 def brisk_here(
     *arguments: str, cwd: Path, charts: bool = False, **environment: str
 ) -> subprocess.CompletedProcess[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import pickle
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,6 +87,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have garbage collection leave out what importing and collecting the tests has made, and pause longer:
+    searching it again and again takes a quarter of the time of tests that compute."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 CREATE: dict[str, Callable[[Settings], FastAPI]] = {
     "sync": sync_app.main.create_app,
     "async": async_app.main.create_app,
@@ -136,21 +147,30 @@ def data_is_copied(seeded: Path) -> None:
 
 
 class Known(dict[str, Conclusions]):
-    """Conclusions by shape of tests/shapes.py; each run is written on first use."""
+    """Conclusions by shape of tests/shapes.py. Each is drawn on first use, by one of the processes of tests,
+    which leaves it for the others in `shared`."""
 
-    def __init__(self, made: Callable[[str], Conclusions]) -> None:
+    def __init__(self, shared: Path) -> None:
         super().__init__()
-        self.made = made
+        self.shared = shared
 
     def __missing__(self, shape: str) -> Conclusions:
-        self[shape] = self.made(shape)
+        home = self.shared / shape
+        home.mkdir(exist_ok=True, parents=True)
+        with Path(home, "lock").open("w") as alone:
+            flock(alone, LOCK_EX)
+            kept = home / "conclusions"
+            if not kept.exists():
+                kept.write_bytes(pickle.dumps(told(home, shape)))
+            self[shape] = pickle.loads(kept.read_bytes())  # noqa: S301  # our own
         return self[shape]
 
 
 @pytest.fixture(scope="session")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     """Conclusions of every shape of run, for tests that only read."""
-    return Known(lambda shape: told(tmp_path_factory.mktemp("shape"), shape))
+    own = tmp_path_factory.getbasetemp()
+    return Known((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shapes")
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from loadtests.measure.validity import faults
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import Plan
-from loadtests.records.arrays import write_samples
+from loadtests.records.arrays import write_heartbeats, write_samples
 from loadtests.records.directory import RunDirectory
+from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.run import Machine, Run
 from loadtests.records.samples import Samples
 from loadtests.records.trial import ArrayFile, Resources, ServerEnd, Trial, TrialArrays, TrialFiles
@@ -125,12 +127,31 @@ def with_arrays(measured: Trial, directory: Path, told: Scripted) -> Trial:
     files = TrialFiles.of(measured.number)
     canary = pulse = None
     if told.canary is not None:
-        canary = write_samples(directory / files.canary, light(told.canary, told.canary_failures))
+        canary = written(directory / files.canary, light, told.canary, told.canary_failures)
     if told.pulse is not None:
-        pulse = write_samples(directory / files.pulse, light(told.pulse))
-    load = write_samples(directory / files.samples, samples(told))
+        pulse = written(directory / files.pulse, light, told.pulse)
+    load = written(directory / files.samples, same_samples, told)
     arrays = TrialArrays(samples=load, canary=canary, pulse=pulse)
     return measured.model_copy(update={"arrays": arrays})
+
+
+WRITTEN: dict[tuple[Callable[..., Samples | Heartbeats], *tuple[Hashable, ...]], tuple[bytes, ArrayFile]] = {}
+"""Files by what they were made from, and what the trial's record says of them."""
+
+
+def written(path: Path, make: Callable[..., Samples | Heartbeats], *of: Hashable) -> ArrayFile:
+    """The file of `make(*of)`; a copy of the last one that was made from the same, since most trials of a
+    scripted run have the same numbers, and to compute, pack and sync them takes most of its time."""
+    if (make, *of) not in WRITTEN:
+        made = make(*of)
+        file = write_samples(path, made) if isinstance(made, Samples) else write_heartbeats(path, made)
+        if len(WRITTEN) >= 400:
+            WRITTEN.clear()
+        WRITTEN[make, *of] = path.read_bytes(), file
+        return file
+    content, file = WRITTEN[make, *of]
+    path.write_bytes(content)
+    return file
 
 
 def with_files(run: Run, directory: RunDirectory, files: Mapping[int, Mapping[str, ArrayFile]]) -> Run:
@@ -169,6 +190,12 @@ def samples(told: Scripted) -> Samples:
         size=np.resize(told.sizes, n).astype(np.uint32),
         error=error,
     )
+
+
+@lru_cache(maxsize=100)
+def same_samples(told: Scripted) -> Samples:
+    """The same to read only: most trials of a run have the same numbers."""
+    return samples(told)
 
 
 def light(median: float, failures: int = 0) -> Samples:
@@ -211,4 +238,4 @@ def trial(told: Scripted, number: int, round: int, place: int, cell: Cell, arm: 
     # Treated as open-loop arrivals that were on time: the scripted requests fill no closed loop.
     open_cell = Cell(scenario=cell.scenario, load=Load(rate=100.0, arrivals="poisson"))
     as_arrivals = made.model_copy(update={"cell": open_cell, "arrivals": told.requests, "dropped": 0})
-    return made.model_copy(update={"faults": faults(as_arrivals, samples(told))})
+    return made.model_copy(update={"faults": faults(as_arrivals, same_samples(told))})

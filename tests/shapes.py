@@ -13,7 +13,6 @@ from loadtests.plan.arms import Arm, Serving
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import Plan
 from loadtests.plan.profiles import ENDPOINTS
-from loadtests.records.arrays import write_heartbeats
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.run import Calibration
 from loadtests.serving.inside.heartbeat import COLUMNS
@@ -130,7 +129,7 @@ def told(parent: Path, name: str) -> Conclusions:
     if not shape.rate:
         run = run.model_copy(update={"calibrations": calibrations(plan)})
         files = {
-            trial.number: {"heartbeats": write_heartbeats(directory.path / trial.files.heartbeats, beats())}
+            trial.number: {"heartbeats": scripted.written(directory.path / trial.files.heartbeats, beats)}
             for trial in run.trials
         }
         run = scripted.with_files(run, directory, files)

@@ -21,7 +21,7 @@ from loadtests.plan.settings import DECLARED
 from loadtests.records import Compared
 from loadtests.system import suitability
 from tests import scripted
-from tests.commands import DUEL, brisk_here, duel, duel_here
+from tests.commands import DUEL, brisk_here, chartless_here, duel, duel_here
 from tests.conftest import APPS
 from tests.scripted import Scripted
 
@@ -188,13 +188,13 @@ def test_report_rebuilds_every_output_from_the_records_to_the_byte(tmp_path: Pat
 
 def test_json_to_stdout_is_only_json_and_to_a_file_keeps_the_table(tmp_path: Path) -> None:
     _, directory = scripted.run(tmp_path, scripted.plan(), script)
-    alone = duel_here("report", str(directory.path), "--json", "-", cwd=tmp_path)
+    alone = chartless_here("report", str(directory.path), "--json", "-", cwd=tmp_path)
     content = json.loads(alone.stdout)
     assert content["schema"] == "duel/1"
     first = content["verdicts"][0]
     assert (first["scenario"], first["load"], first["verdict"]) == ("ping", {"users": 64}, "faster")
     assert first["bottlenecks"] == {"sync": [], "async": []}
-    beside = duel_here("report", str(directory.path), "--json", "out.json", cwd=tmp_path)
+    beside = chartless_here("report", str(directory.path), "--json", "out.json", cwd=tmp_path)
     assert json.loads((tmp_path / "out.json").read_text()) == content
     assert "async serves 2.00 times as much as sync" in beside.stdout
 
@@ -208,10 +208,10 @@ def test_an_invalid_measurement_exits_5_and_strict_makes_undecided_ones_exit_4(t
 
     (tmp_path / "a").mkdir()
     _, directory = scripted.run(tmp_path / "a", scripted.plan(), saturated)
-    assert duel_here("report", str(directory.path), cwd=tmp_path).returncode == 5
+    assert chartless_here("report", str(directory.path), cwd=tmp_path).returncode == 5
     _, directory = scripted.run(tmp_path, scripted.plan(), noisy)
-    assert duel_here("report", str(directory.path), cwd=tmp_path).returncode == 0
-    assert duel_here("report", str(directory.path), "--strict", cwd=tmp_path).returncode == 4
+    assert chartless_here("report", str(directory.path), cwd=tmp_path).returncode == 0
+    assert chartless_here("report", str(directory.path), "--strict", cwd=tmp_path).returncode == 4
 
 
 def test_a_narrow_terminal_truncates_nothing(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_narrow_terminal_truncates_nothing(tmp_path: Path) -> None:
         parent.mkdir()
         plan = scripted.plan(arms, [("session-dependency", 256)], rounds=6)
         _, directory = scripted.run(parent, plan, script)
-        shown = duel_here("report", str(directory.path), cwd=tmp_path, COLUMNS="80").stdout
+        shown = chartless_here("report", str(directory.path), cwd=tmp_path, COLUMNS="80").stdout
         table = shown.partition("successful requests per second")[2]
         rows = [line.rstrip() for line in table.splitlines() if "×" in line and line.startswith("session")]
         assert [row.rpartition(" ")[2] for row in rows] == ["faster", "equivalent"][: len(rows)]
@@ -243,7 +243,7 @@ def test_list_shows_arms_profiles_and_scenarios(tmp_path: Path) -> None:
         assert word in shown
 
 
-def test_an_arm_that_does_not_start_ends_the_run_with_its_cause(tmp_path: Path) -> None:
+def test_an_arm_that_does_not_start_ends_the_run_with_its_cause(tmp_path: Path, unseeded: None) -> None:
     arms = ["--arm", "good=odd:counting", "--arm", "bad=broken:app", "--app-dir", str(APPS)]
     done = brisk_here("run", "-s", "ping", "--rounds", "1", *arms, cwd=tmp_path)
     assert done.returncode == Exit.USAGE
@@ -278,7 +278,7 @@ def ends_in_time(pid: int) -> None:
 
 
 def test_check_requests_what_a_foreign_pair_publishes_and_names_the_request_that_differs(
-    tmp_path: Path,
+    tmp_path: Path, unseeded: None
 ) -> None:
     """Values that change with every response, such as the time, are no difference between arms."""
     arms = ("--app-dir", str(APPS), "--arm", "before=shop:before")
@@ -322,7 +322,7 @@ def test_check_says_what_an_arm_lacks_and_how_to_give_it(
     assert "duel check" not in done.stderr
 
 
-def test_an_app_without_a_document_is_only_started(tmp_path: Path) -> None:
+def test_an_app_without_a_document_is_only_started(tmp_path: Path, unseeded: None) -> None:
     done = brisk_here(
         "check", "--app-dir", str(APPS), "--arm", "a=odd:counting", "--arm", "b=odd:counting", cwd=tmp_path
     )

@@ -18,7 +18,7 @@ from loadtests.errors import Exit
 from loadtests.measure.runs import new_run
 from loadtests.system.placement import cpus, place
 from tests import scripted
-from tests.commands import brisk_here, duel_here
+from tests.commands import brisk_here, chartless_here
 from tests.scripted import Scripted
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +70,7 @@ def test_every_duel_command_of_the_documents_does_what_it_is_for(line: str, tmp_
         arguments += ["--app-dir", str(ROOT / "examples" if "shop" in line else ROOT), "--base-ref", "HEAD"]
     if verb in ELSEWHERE:
         arguments.append("--help")
-    done = duel_here(verb, *arguments, cwd=tmp_path)
+    done = chartless_here(verb, *arguments, cwd=tmp_path)
     assert done.returncode in WAYS, done.stderr
 
 

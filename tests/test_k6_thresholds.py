@@ -15,7 +15,7 @@ from reports.analysis.readings import Readings
 from reports.conclusions import conclude
 from reports.runs import check_thresholds
 from tests import scripted
-from tests.commands import duel_here
+from tests.commands import chartless_here
 from tests.scripted import Scripted
 
 PLAN = scripted.plan(arms=("base", "head"), cells=[("Shopper", 8)])
@@ -107,5 +107,5 @@ def test_nothing_is_met_without_a_sample(tmp_path: Path, arm: str | None) -> Non
     run, directory = scripted.run(tmp_path, plan, script)
     found = conclude(run, Readings(directory)).judgements
     assert {one.threshold.metric: one.word for one in found if one.word == "met"} == {}
-    done = duel_here("report", str(directory.path), "--strict", cwd=tmp_path)
+    done = chartless_here("report", str(directory.path), "--strict", cwd=tmp_path)
     assert done.returncode in (4, 5)

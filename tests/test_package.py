@@ -62,6 +62,8 @@ def test_the_wheel_contains_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     ours = {"cli.py", "sync_app", "async_app", "shared_models", "loadtests", "reports"}
     assert {top for top in tops if not top.endswith(".dist-info")} == ours
+    # Without it, type checkers take no types from an installed package (PEP 561).
+    assert {f"{one}/py.typed" for one in ours - {"cli.py"}} <= set(names)
     assert "shared_models/templates/post.html" in names
     assert {
         "reports/render/page/report.html",

@@ -16,7 +16,7 @@ from reports.gate import baseline
 from reports.gate.comparison import compare
 from reports.gate.sides import Incompatible, Side
 from tests import scripted
-from tests.commands import duel_here
+from tests.commands import chartless_here, duel_here
 from tests.scripted import Scripted
 
 MARGIN = 0.10
@@ -39,6 +39,12 @@ def fixed(tmp_path: Path, name: str, factor: float, rounds: int = 12) -> RunDire
 
 def of(directory: RunDirectory) -> Side:
     return side(conclude(directory.load(), Readings(directory)))
+
+
+@pytest.fixture(scope="module")
+def kept_base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A baseline, as a file has it."""
+    return baseline.write(of(fixed(tmp_path_factory.mktemp("runs"), "base", 1.3)))
 
 
 def test_a_run_that_stopped_when_decided_is_refused(tmp_path: Path) -> None:
@@ -75,10 +81,9 @@ def test_a_baseline_gives_the_same_result_as_its_run(tmp_path: Path) -> None:
         assert mine.decision.notes == theirs.decision.notes
 
 
-def test_a_baseline_is_a_line_per_cell(tmp_path: Path) -> None:
-    text = baseline.write(of(fixed(tmp_path, "base", 1.3)))
-    assert len([line for line in text.splitlines() if '"differences"' in line]) == 2
-    assert len(text) < 4000
+def test_a_baseline_is_a_line_per_cell(kept_base: str) -> None:
+    assert len([line for line in kept_base.splitlines() if '"differences"' in line]) == 2
+    assert len(kept_base) < 4000
 
 
 @pytest.mark.parametrize(
@@ -103,10 +108,12 @@ def test_other_files_are_refused_as_a_baseline(tmp_path: Path, content: str) -> 
         ("health", [{}]),
     ],
 )
-def test_a_baseline_with_impossible_figures_is_refused(tmp_path: Path, name: str, value: object) -> None:
+def test_a_baseline_with_impossible_figures_is_refused(
+    tmp_path: Path, kept_base: str, name: str, value: object
+) -> None:
     """It may come from a stranger."""
     path = tmp_path / "baseline.json"
-    whole = json.loads(baseline.write(of(fixed(tmp_path, "base", 1.3))))
+    whole = json.loads(kept_base)
     whole["rows"][0][name] = value
     path.write_text(json.dumps(whole))
     with pytest.raises(RecordError, match=r"baseline\.json"):
@@ -117,7 +124,7 @@ def test_the_command_compares_runs_and_files_with_the_exit_codes_of_the_gate(tmp
     base, same, worse = (
         fixed(tmp_path, name, factor).path for name, factor in (("base", 1.3), ("same", 1.3), ("worse", 0.7))
     )
-    passed = duel_here("compare", str(base), str(same), cwd=tmp_path)
+    passed = chartless_here("compare", str(base), str(same), cwd=tmp_path)
     assert passed.returncode == 0, passed.stderr
     assert passed.stdout.startswith("gate passed: 2 not worse, of 2 cells")
     breached = duel_here("compare", str(base), str(worse), "--json", "-", cwd=tmp_path)
@@ -129,19 +136,21 @@ def test_the_command_compares_runs_and_files_with_the_exit_codes_of_the_gate(tmp
         path.name for path in report.iterdir()
     }
 
-    exported = duel_here("export", str(base), "--format", "baseline", "-o", "baseline.json", cwd=tmp_path)
+    exported = chartless_here(
+        "export", str(base), "--format", "baseline", "-o", "baseline.json", cwd=tmp_path
+    )
     assert exported.returncode == 0, exported.stderr
-    assert duel_here("compare", "baseline.json", str(worse), cwd=tmp_path).returncode == 3
-    assert duel_here("compare", "baseline.json", str(same), cwd=tmp_path).returncode == 0
+    assert chartless_here("compare", "baseline.json", str(worse), cwd=tmp_path).returncode == 3
+    assert chartless_here("compare", "baseline.json", str(same), cwd=tmp_path).returncode == 0
     for wrong in (["nowhere", str(same)], [str(base), "nowhere"]):
-        refused = duel_here("compare", *wrong, cwd=tmp_path)
+        refused = chartless_here("compare", *wrong, cwd=tmp_path)
         assert refused.returncode == 6
         assert "Traceback" not in refused.stderr
 
 
 def test_an_unclear_gate_is_a_warning_and_with_strict_exit_4(tmp_path: Path) -> None:
     base, head = fixed(tmp_path, "base", 1.0, 4).path, fixed(tmp_path, "head", 0.9, 4).path
-    done = duel_here("compare", str(base), str(head), cwd=tmp_path)
+    done = chartless_here("compare", str(base), str(head), cwd=tmp_path)
     assert done.returncode == 0
     assert "warning: 2 cells not decided" in done.stdout
-    assert duel_here("compare", str(base), str(head), "--strict", cwd=tmp_path).returncode == 4
+    assert chartless_here("compare", str(base), str(head), "--strict", cwd=tmp_path).returncode == 4

@@ -25,7 +25,7 @@ from reports.runs import check_thresholds
 from reports.wording.plans import plan_text
 from reports.wording.sentences import judged_value, warnings
 from tests import scripted
-from tests.commands import duel_here
+from tests.commands import chartless_here, duel_here
 from tests.scripted import Scripted
 
 
@@ -263,7 +263,7 @@ def test_a_threshold_on_p95_is_a_line_in_the_latency_chart(tmp_path: Path) -> No
 def test_the_report_shows_them_everywhere_and_the_exit_code_is_the_gates(tmp_path: Path) -> None:
     found = judged(tmp_path, {"http_req_duration{scenario:ping}": ("p(95)<9",)})
     where = found.readings.directory.path
-    done = duel_here("report", str(where), cwd=tmp_path)
+    done = chartless_here("report", str(where), cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     line = "✗ http_req_duration{scenario:ping}: p(95)<9: ping at 64 users, sync: 10."
     assert line in done.stdout

@@ -194,5 +194,5 @@ class Sources:
                 raise ChildFailed(
                     f"the app of arm {arm.name!r} changed while it was measured",
                     cause=path,
-                    hint="its trials do not belong to one run: start a new one",
+                    hint="restore it and resume the run, or start a new one",
                 )

@@ -97,15 +97,11 @@ class WaitingOnly:
     prepares = expects = trial_begins = trial_ends = round_ends = nothing
 
 
-class Lines:
-    """Progress without a terminal: a line per decided cell and per round, and one after a long silence."""
+class Announcements:
+    """Lines for what comes before the rounds."""
 
-    def __init__(self, console: Console, readings: Readings) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        self.readings = readings
-        self.failures = FailuresSeen(readings)
-        self.spoken = 0.0
-        self.open: list[Cell] | None = None
 
     def waits(self, other: str, place: int) -> None:
         say(self.console, waiting(other, place))
@@ -118,6 +114,17 @@ class Lines:
 
     def expects(self, least: float, most: float) -> None:
         say(self.console, expected(least, most))
+
+
+class Lines(Announcements):
+    """Progress without a terminal: a line per decided cell and per round, and one after a long silence."""
+
+    def __init__(self, console: Console, readings: Readings) -> None:
+        super().__init__(console)
+        self.readings = readings
+        self.failures = FailuresSeen(readings)
+        self.spoken = 0.0
+        self.open: list[Cell] | None = None
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None:
         if not run.trials:

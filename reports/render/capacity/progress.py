@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Console
 
-from loadtests.records import SCOUTING, Arm, Cell, MissedShares, Run, RunDirectory, Trial, WorkerHost
+from loadtests.records import SCOUTING, Arm, Cell, MissedShares, Run, RunDirectory, Trial
 from reports.analysis.capacity.searches import ArmSearch, counted, crossing_of, word_of
 from reports.capacities import goal_of
-from reports.render.live import WaitingOnly, expected, trial_lines, waiting
+from reports.render.live import Announcements, WaitingOnly, trial_lines
 from reports.render.output import Output
 from reports.render.terminal import say
 from reports.wording.capacity import bracket_text, scouted_text
-from reports.wording.plans import gathering_text
 
 
 def watching(output: Output, run: Run, directory: RunDirectory) -> SearchLines | WaitingOnly:
@@ -21,25 +18,13 @@ def watching(output: Output, run: Run, directory: RunDirectory) -> SearchLines |
     return SearchLines(output.notes, run, directory) if output.progress else WaitingOnly(output.notes)
 
 
-class SearchLines:
+class SearchLines(Announcements):
     """A line per slice of scouting, and one per round."""
 
     def __init__(self, console: Console, run: Run, directory: RunDirectory) -> None:
-        self.console = console
+        super().__init__(console)
         self.goal = goal_of(run)
         self.shares = MissedShares(self.goal, directory)
-
-    def waits(self, other: str, place: int) -> None:
-        say(self.console, waiting(other, place))
-
-    def gathers(self, address: str, workers: Sequence[WorkerHost], size: int) -> None:
-        say(self.console, gathering_text(address, workers, size))
-
-    def prepares(self, arm: Arm) -> None:
-        say(self.console, f"calibrating {arm.name} with 1 and 40 users")
-
-    def expects(self, least: float, most: float) -> None:
-        say(self.console, expected(least, most))
 
     def trial_begins(self, run: Run, cell: Cell, arm: Arm, round: int) -> None: ...
 
