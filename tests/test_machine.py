@@ -14,6 +14,7 @@ import pytest
 
 from loadtests.system import suitability
 from loadtests.system.accounting import Clocks, Spent, worked
+from loadtests.system.processes import families, family
 
 ORPHAN = (
     "import os, sys\n"
@@ -97,3 +98,18 @@ def test_modules_that_every_server_compiles_again_are_a_finding(
 def test_foreign_work_is_unknown_where_it_cannot_be_separated_from_own_work() -> None:
     clocks = Clocks([], all_known=False)
     assert clocks.foreign_since(clocks.census(os.getpid())) is None
+
+
+def test_families_that_are_looked_up_together_are_those_looked_up_one_by_one() -> None:
+    """Also that of a process that does not descend from this one, and of one that is gone."""
+    script = "import subprocess as s, sys; s.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    command, pipe = [sys.executable, "-c", script], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        found = families([parent.pid, os.getppid(), 2**22 + 1])
+        assert len(found[parent.pid]) == 2
+        assert found[parent.pid] == family(parent.pid)
+        assert os.getpid() in {process.pid for process in found[os.getppid()]}
+        assert found[2**22 + 1] == []
+        parent.communicate(b"\n")

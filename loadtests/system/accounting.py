@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from loadtests.system.processes import UNSEEN, family
+from loadtests.system.processes import UNSEEN, families
 
 
 def host_times() -> Any:
@@ -73,7 +73,7 @@ class Clocks:
             total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
             host = total, getattr(times, "steal", 0.0), times.idle + getattr(times, "iowait", 0.0)
         pids = (os.getpid(), *self.ours, *(() if server is None else (server,)))
-        by_pid = {pid: spent_by(family(pid)) for pid in pids}
+        by_pid = {pid: spent_by(members) for pid, members in families(pids).items()}
         totals = {pid: sum(map(sum, spent.values())) for pid, spent in by_pid.items()}
         return ClockReading(
             at=time.perf_counter(),
@@ -107,7 +107,7 @@ class Clocks:
     def census(self, server: int | None) -> Census:
         """The CPU seconds of every process that is neither ours nor the server's."""
         known = (os.getpid(), *self.ours, *(() if server is None else (server,)))
-        ours = {member.pid for pid in known for member in family(pid)}
+        ours = {member.pid for members in families(known).values() for member in members}
         spent = {}
         try:
             processes = list(psutil.process_iter())
