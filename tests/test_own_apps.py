@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +19,9 @@ from loadtests.records.directory import RunDirectory
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.hooks import run_before
 from loadtests.serving.server import Server
-from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+from loadtests.system.processes import OWN_BOOT, Child
 from tests.commands import brisk_here, carried_out, duel_here
-from tests.conftest import APPS
+from tests.conftest import APPS, InPatched
 from tests.serving import app, loaded, read_samples
 
 LOAD = APPS / "own_load.py"
@@ -187,17 +185,29 @@ for file in sys.argv[1:]:
 """
 
 
-def test_a_file_without_scenarios_is_refused_with_the_reason(tmp_path: Path) -> None:
+PLUGINS = """
+from importlib import metadata
+from loadtests.load.patched import entry_points_read_once
+there = {group: set(metadata.entry_points(group=group)) for group in ("console_scripts", "pytest11", "none")}
+with entry_points_read_once():
+    assert all(set(metadata.entry_points(group=group)) == found for group, found in there.items())
+assert there["console_scripts"] and not there["none"]
+print("the same")
+"""
+
+
+def test_plugins_of_gevent_are_found_as_without_the_quicker_import(in_patched: InPatched) -> None:
+    assert in_patched(PLUGINS) == "the same\n"
+
+
+def test_a_file_without_scenarios_is_refused_with_the_reason(tmp_path: Path, in_patched: InPatched) -> None:
     """All in one child process, since Locust patches sockets; one that raises and one that is unusable are
     errors of the command, too."""
     files = [tmp_path / f"load{number}.py" for number in range(len(USELESS))]
     for file, content in zip(files, USELESS, strict=True):
         file.write_text(content)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", REFUSING, *map(str, files)], env={**os.environ, **OUR_PACKAGES},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    reasons = [json.loads(line) for line in done.stdout.splitlines()]
+    printed = in_patched(REFUSING, *map(str, files))
+    reasons = [json.loads(line) for line in printed.splitlines()]
     for reason, message in zip(reasons, USELESS.values(), strict=True):
         assert message in reason
     for file, message in ((files[0], "SyntaxError"), (files[-1], "has no tasks")):

@@ -19,6 +19,7 @@ from typing import Any
 
 import gevent
 
+import loadtests.load.patched  # noqa: F401  (before any other import of Locust)
 from loadtests.cpus import bind
 from loadtests.load.canary import Beside
 from loadtests.load.guard import guard

@@ -33,6 +33,9 @@ DIGITS = 6
 """Hexadecimal digits of a digest that are kept, see `Sealed`: another value has the same ones with a
 probability of 1 in 17 million."""
 
+WORK = 2**15
+"""Cost of a digest: what a guess at a secret takes."""
+
 
 @dataclass(frozen=True)
 class Hooks:
@@ -122,7 +125,7 @@ class Inputs(Frozen):
 def digest(salt: str, what: str, value: str) -> str:
     # `what`, too: equal values of two settings do not show.
     hashed = hashlib.scrypt(
-        value.encode("utf-8", "surrogateescape"), salt=f"{salt}/{what}".encode(), n=2**15, r=8, p=1,
+        value.encode("utf-8", "surrogateescape"), salt=f"{salt}/{what}".encode(), n=WORK, r=8, p=1,
         maxmem=2**26, dklen=DIGITS // 2,
     )  # fmt: skip
     return hashed.hex()

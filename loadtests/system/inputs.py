@@ -28,11 +28,21 @@ WRITTEN = ("*.db", "*.db-*", "*.sqlite*", "*.log", "*.pid", "*.sock", "*.tmp", "
 PATIENCE = 30.0
 """Seconds in which an interpreter must have named its packages."""
 
-NAME_ALL = (
-    "import json\n"
-    "from importlib.metadata import distributions\n"
-    "print(json.dumps({one.name: one.version for one in distributions() if one.name}))"
-)
+NAME_ALL = """
+import json
+from importlib.metadata import distributions
+found = {}
+for one in distributions():
+    head = (one.read_text("METADATA") or one.read_text("PKG-INFO") or "").split("\\n\\n", 1)[0]
+    fields = {}
+    for line in head.splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.lower(), value.strip())
+    if fields.get("name"):
+        found[fields["name"]] = fields.get("version")
+print(json.dumps(found))
+"""
+"""Reads the two fields only: parsing whole descriptions takes three times as long."""
 
 
 def inputs_of(plan: Plan) -> Inputs | None:
