@@ -17,6 +17,7 @@ import reports
 from loadtests import RunDirectory
 from loadtests.errors import Exit
 from loadtests.measure import planning, rounds
+from loadtests.measure.generator import known_scenarios
 from loadtests.measure.runs import new_run
 from loadtests.system.placement import cpus, place
 from tests import scripted
@@ -56,7 +57,6 @@ WAYS = {0, 3}
 def each_locustfile_read_once() -> Iterator[None]:
     """Most of the commands name the same file, and a process that has loaded Locust reads it."""
     read: dict[tuple[str, ...], Mapping[str, Any]] = {}
-    known_scenarios = planning.known_scenarios
 
     def known(file: str, locust_args: Sequence[str]) -> Mapping[str, Any]:
         key = (str(Path(file).resolve()), *locust_args)
