@@ -333,9 +333,8 @@ class StateApp:
         await self.app({**scope, "state": dict(self.state)}, receive, send)
 
 
-@pytest.fixture
-def talk(variant: Variant, settings: Settings) -> Callable[[Talk], None]:
-    """Runs a conversation with each variant of the twins."""
+def conversing(variant: Variant, settings: Settings) -> Callable[[Talk], None]:
+    """Runs a conversation with a variant of the twins."""
 
     def converse(conversation: Talk) -> None:
         async def main() -> None:
@@ -345,3 +344,16 @@ def talk(variant: Variant, settings: Settings) -> Callable[[Talk], None]:
         asyncio.run(main())
 
     return converse
+
+
+@pytest.fixture
+def talk(variant: Variant, settings: Settings) -> Callable[[Talk], None]:
+    """Runs a conversation with each variant of the twins."""
+    return conversing(variant, settings)
+
+
+@pytest.fixture(params=VARIANTS[:2], ids=str)
+def talk_of_twin(request: pytest.FixtureRequest, fresh: Opening) -> Iterator[Callable[[Talk], None]]:
+    """Runs a conversation with each twin, on SQLite: for routes that use no database."""
+    with fresh(request.param) as settings:
+        yield conversing(request.param, settings)

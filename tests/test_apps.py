@@ -83,7 +83,7 @@ def test_an_email_is_unique(talk: Converse) -> None:
     talk(conversation)
 
 
-def test_a_body_with_unknown_or_empty_fields_is_refused_with_422(talk: Converse) -> None:
+def test_a_body_with_unknown_or_empty_fields_is_refused_with_422(talk_of_twin: Converse) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         bad = (
             {"name": "", "email": "a@b.c"},
@@ -96,7 +96,7 @@ def test_a_body_with_unknown_or_empty_fields_is_refused_with_422(talk: Converse)
         assert (await client.patch("/users/1", json={"name": None})).status_code == 422
         assert (await client.post("/posts", json={**NEW_POST, "author_id": 2**70})).status_code == 422
 
-    talk(conversation)
+    talk_of_twin(conversation)
 
 
 def test_api_errors_are_json_and_page_errors_are_html(talk: Converse) -> None:
@@ -152,7 +152,7 @@ def test_an_upstream_that_is_down_gives_502_and_a_failed_checkout_leaves_no_orde
     assert rows(settings, "SELECT count(*) FROM orders") == [(0,)]
 
 
-def test_numbers_out_of_bounds_are_refused_with_422(talk: Converse) -> None:
+def test_numbers_out_of_bounds_are_refused_with_422(talk_of_twin: Converse) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         for path in (
             "/sleep?seconds=-1", "/sleep?seconds=6", "/sleep?seconds=nan", "/fan-out?calls=0",
@@ -163,7 +163,7 @@ def test_numbers_out_of_bounds_are_refused_with_422(talk: Converse) -> None:
         ):  # fmt: skip
             assert (await client.get(path)).status_code == 422, path
 
-    talk(conversation)
+    talk_of_twin(conversation)
 
 
 def test_an_answer_is_the_same_bytes_however_it_is_made(talk: Converse) -> None:
@@ -181,7 +181,7 @@ def test_an_answer_is_the_same_bytes_however_it_is_made(talk: Converse) -> None:
     talk(conversation)
 
 
-def test_an_upload_and_a_stream_arrive_whole(talk: Converse) -> None:
+def test_an_upload_and_a_stream_arrive_whole(talk_of_twin: Converse) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         sent = await client.post("/plumbing/upload", files={"file": b"a picture" * 30_000})
         assert sent.json() == {"result": f"270000 {crc32(b'a picture' * 30_000):08x}"}
@@ -189,7 +189,7 @@ def test_an_upload_and_a_stream_arrive_whole(talk: Converse) -> None:
         assert streamed.content == b"".join(map(work.chunk, range(64)))
         assert (await client.get("/plumbing/stream-lines")).content == work.document()
 
-    talk(conversation)
+    talk_of_twin(conversation)
 
 
 @pytest.mark.parametrize("style", CREATE)
@@ -200,13 +200,13 @@ def test_every_message_of_a_conversation_is_answered(style: str) -> None:
     assert conversed(app, "/plumbing/websocket", ["Is it late?"], "seconds=6") == ["websocket.close"]
 
 
-def test_dependencies_follow_the_language_of_the_visitor(talk: Converse) -> None:
+def test_dependencies_follow_the_language_of_the_visitor(talk_of_twin: Converse) -> None:
     async def conversation(client: httpx.AsyncClient) -> None:
         headers = {"accept-language": "fi, ja;q=0.8, en"}
         answer = await client.get("/plumbing/dependencies", headers=headers)
         assert answer.json() == {"result": "JPY: reviews, search"}
 
-    talk(conversation)
+    talk_of_twin(conversation)
 
 
 def test_writers_in_parallel_queue_for_the_database(talk: Converse) -> None:

@@ -18,6 +18,7 @@ from loadtests.plan.building import build_plan
 from loadtests.plan.settings import DECLARED, settle
 from reports.analysis.thresholds import ThresholdError, check, parse
 from tests import scripted
+from tests.generated import TEXTABLE
 
 ROOT = Path(__file__).parent.parent
 NOWHERE = Path("/dev/null")
@@ -26,7 +27,7 @@ WORDS = st.sampled_from(
      "127.0.0.1", "[::1]", "\x00", "\n", "-1", "1e9", "nan", "∞", "posts.read", "users",
      "{", "}", "p(95)<", "<", "rate"]
 )  # fmt: skip
-TEXTS = st.one_of(st.text(max_size=60), st.lists(WORDS, max_size=8).map("".join))
+TEXTS = st.one_of(st.text(TEXTABLE, max_size=60), st.lists(WORDS, max_size=8).map("".join))
 VALUES: st.SearchStrategy[Any] = st.one_of(
     TEXTS, st.integers(), st.floats(), st.booleans(), st.lists(TEXTS, max_size=3), st.none(),
     st.dictionaries(TEXTS, TEXTS, max_size=2),

@@ -291,10 +291,11 @@ def test_the_fixed_requests_reach_every_route() -> None:
     assert reached == expected | {(path, SOCKET) for path in sockets(app)}
 
 
-def test_no_coroutine_is_left_unawaited(talk: Callable[[Talk], None]) -> None:
-    """Warnings are errors here, so starting and stopping each app is enough to show one."""
+def test_no_coroutine_is_left_unawaited(talk_of_twin: Callable[[Talk], None]) -> None:
+    """Warnings are errors here, so starting and stopping each app is enough to show one; test_apps.py does so
+    with every driver."""
 
     async def conversation(client: httpx.AsyncClient) -> None:
         assert (await client.get("/ping")).json() == {"result": "pong"}
 
-    talk(conversation)
+    talk_of_twin(conversation)
