@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,12 @@ import loadtests
 import reports
 from loadtests import RunDirectory
 from loadtests.errors import Exit
+from loadtests.measure import planning, rounds
+from loadtests.measure.generator import known_scenarios
 from loadtests.measure.runs import new_run
 from loadtests.system.placement import cpus, place
 from tests import scripted
+from tests.brisk import count_every_trial
 from tests.commands import brisk_here, chartless_here
 from tests.scripted import Scripted
 
@@ -49,8 +53,26 @@ WAYS = {0, 3}
 """Exit codes of a command that worked: 3 means that something is worse, or wrong."""
 
 
+@pytest.fixture(scope="module")
+def each_locustfile_read_once() -> Iterator[None]:
+    """Most of the commands name the same file, and a process that has loaded Locust reads it."""
+    read: dict[tuple[str, ...], Mapping[str, Any]] = {}
+
+    def known(file: str, locust_args: Sequence[str]) -> Mapping[str, Any]:
+        key = (str(Path(file).resolve()), *locust_args)
+        if key not in read:
+            read[key] = known_scenarios(file, locust_args)
+        return read[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "known_scenarios", known)
+        yield
+
+
 @pytest.mark.parametrize("line", duel_lines())
-def test_every_duel_command_of_the_documents_does_what_it_is_for(line: str, tmp_path: Path) -> None:
+def test_every_duel_command_of_the_documents_does_what_it_is_for(
+    line: str, tmp_path: Path, each_locustfile_read_once: None
+) -> None:
     """Measurements that take hours are dry runs; all else is executed, on runs with the documented names."""
     verb, *arguments = shlex.split(line)[1:]
     for name in re.findall(r"runs/([A-Z]+)", line):
@@ -158,28 +180,20 @@ def test_the_conversion_shows_every_block() -> None:
     assert len(BLOCKS) == CONVERTING.count("```python") > 10
 
 
-def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(tmp_path: Path) -> None:
+def test_the_python_example_of_the_readme_gives_a_run_verdicts_and_a_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unprepared: None
+) -> None:
     """It measures one round, regardless of the verdict."""
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     lines = [line for line in code.splitlines() if line.strip() and "import" not in line]
     assert len(lines) <= 10
     one, changes = re.subn(r"\brounds=\d+", "rounds=1", code)
     assert changes == 1
-    before = f"""
-import sys
-sys.path.append({str(ROOT)!r})
-from loadtests.measure import opening, rounds
-from tests.brisk import count_every_trial, hurry, put
-hurry()
-count_every_trial()
-put(opening, "prepared", lambda run, *_: run)
-put(rounds.Rounds, "fitting", lambda *_: [])
-"""
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", before + one], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "ping at 8 users" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    count_every_trial(monkeypatch.setattr)
+    monkeypatch.setattr(rounds.Rounds, "fitting", lambda *_: [])
+    exec(one, {"__name__": "__main__"})  # noqa: S102  # our own page
+    assert "ping at 8 users" in capsys.readouterr().out
     assert (tmp_path / "verdicts.png").read_bytes().startswith(b"\x89PNG")
     (run,) = (tmp_path / "runs").iterdir()
     assert len(RunDirectory(run).load().trials) == 2

@@ -19,6 +19,7 @@ from loadtests.measure.planning import planned
 from loadtests.measure.runs import begin, resume, sealed
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.repository import git
+from loadtests.plan.options import WORK as COST
 from loadtests.plan.options import Hooks, RunOptions, Sealed
 from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
@@ -39,6 +40,12 @@ HOOKS = Hooks(("sh", "reset.sh", SECRET), ())
 
 def interrupt(*_: object) -> NoReturn:
     raise InterruptedError
+
+
+@pytest.fixture(autouse=True)
+def digests_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A digest takes a tenth of a second, so that it is slow to guess from; most tests make a dozen."""
+    monkeypatch.setattr("loadtests.plan.options.WORK", 2**4)
 
 
 def interrupted(parent: Path, plan: Plan, options: RunOptions = DEFAULT_OPTIONS) -> Path:
@@ -202,7 +209,10 @@ def test_the_command_refuses_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (path / "run.json").read_bytes() == before
 
 
-def test_a_digest_shows_a_change_and_not_the_value() -> None:
+def test_a_digest_shows_a_change_and_not_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes too long for guesses, and is too short to tell which guess is right."""
+    assert COST >= 2**15
+    monkeypatch.setattr("loadtests.plan.options.WORK", COST)
     one, other = Sealed.of({"a": SECRET, "b": SECRET}), Sealed.of({"a": SECRET, "b": SECRET})
     digests = [*one.digests.values(), *other.digests.values()]
     assert len(set(digests)) == 4

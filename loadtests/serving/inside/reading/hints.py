@@ -6,8 +6,9 @@ import ast
 import contextlib
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
@@ -54,12 +55,27 @@ class Checked(Mapping[str, Any]):
         return len(self.imports)
 
 
+TOP_IF = re.compile(r"^if\b.*\n(?:[ \t)].*\n|[ \t]*\n|#.*\n)*", re.MULTILINE)
+"""An `if` of a module with its body, up to the next line that begins a statement."""
+
+
+def checked_blocks(file: str) -> Sequence[ast.stmt]:
+    """The statements of a file's top-level blocks for type checkers, found in its text: parsing all of a
+    large library's modules takes a second."""
+    try:
+        with open(file, encoding="utf-8") as source:
+            text = source.read() + "\n"
+        return ast.parse("".join(one for one in TOP_IF.findall(text) if "TYPE_CHECKING" in one)).body
+    except (OSError, SyntaxError, ValueError):
+        tree = parsed(file)
+        return tree.body if tree is not None else ()
+
+
 @cache
 def checked_imports(file: str) -> dict[str, tuple[str, str | None]]:
     """By name: the module, with its dots, and what is taken from it."""
-    tree = parsed(file)
     found: dict[str, tuple[str, str | None]] = {}
-    for block in tree.body if tree is not None else ():
+    for block in checked_blocks(file):
         if not isinstance(block, ast.If) or "TYPE_CHECKING" not in ast.unparse(block.test):
             continue
         for node in block.body:
