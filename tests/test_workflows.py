@@ -53,6 +53,33 @@ def test_the_workflows_of_the_docs_are_complete(tmp_path: Path, number: int, sch
     check(schema, path)
 
 
+def shell_lines(number: int) -> list[str]:
+    """The commands of a block of docs/ci.md: a job of GitLab, or steps of GitHub."""
+    block = yaml.safe_load(BLOCK.findall((ROOT / "docs" / "ci.md").read_text())[number])
+    if isinstance(block, dict):
+        return [line for job in block.values() for line in job["script"]]
+    return [step["run"] for step in block if "run" in step]
+
+
+@pytest.mark.parametrize("number", [2, 4], ids=["gitlab", "advise"])
+def test_a_job_of_the_docs_leaves_the_apps_packages_as_they_are(number: int) -> None:
+    """In one environment, duel's requirements would move the app's, or conflict with its lock."""
+    lines = shell_lines(number)
+    ours = [line for line in lines if "fastapi-duel" in line]
+    assert ours
+    assert {line.split()[0] for line in ours} <= {"pipx", "/opt/duel/bin/pip"}
+    assert {line.partition("install ")[2] for line in ours} == {"fastapi-duel"}
+    reading = [line for line in lines if re.search(r"\bduel (run|advise)\b", line)]
+    assert reading
+    assert all('--python "$(command -v python)"' in line for line in reading)
+
+
+def test_findings_are_uploaded_before_a_step_fails_for_them() -> None:
+    lines = shell_lines(4)
+    assert lines[-1].endswith("--format github")
+    assert "--format sarif > duel.sarif || [ $? -eq 3 ]" in lines[-2]
+
+
 def test_the_schema_refuses_an_invalid_action(tmp_path: Path) -> None:
     """Proof that the tests above can fail."""
     path = tmp_path / "action.yml"
