@@ -301,8 +301,23 @@ def test_an_app_that_does_not_start_fails_the_job_although_invalid_is_neutral(
     assert job.steps["Judge"] == "5"
 
 
-def test_a_wrong_argument_fails_the_job(rehearsal: Rehearsal) -> None:
-    assert rehearsal.job("push", code=2).run() == 2
+def test_a_wrong_argument_fails_the_job_and_is_no_verdict(rehearsal: Rehearsal) -> None:
+    job = rehearsal.job("push", code=2)
+    assert job.run() == 2
+    assert "::error::duel ended without a verdict" in job.printed
+    measured(rehearsal, slower)
+    regressed = rehearsal.job("push", code=3)
+    assert regressed.run() == 3
+    assert "without a verdict" not in regressed.printed
+
+
+def test_a_gate_that_waits_for_others_waits_when_it_is_repeated_too(rehearsal: Rehearsal) -> None:
+    """Several runners may share a machine, where one measurement runs at a time."""
+    measured(rehearsal, even)
+    assert rehearsal.job("push", code=5, arguments="--users=8\n--wait").run() == 0
+    asked = {call[0]: call for call in rehearsal.calls}
+    assert "--wait" in asked["run"]
+    assert "--wait" in asked["resume"]
 
 
 def test_two_gates_of_one_pull_request_keep_their_own_comments(rehearsal: Rehearsal) -> None:
