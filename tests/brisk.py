@@ -1,9 +1,9 @@
 """What runs leave out in tests of what they do, not of how fast they are; see commands.py. As a program,
 `duel` without these: `python -P tests/brisk.py run …`.
 
-Calibrations are very short, every trial counts (so that other tests can run in parallel), reports have no
-charts, and the data is a copy of what the tests have built once. Invalid trials and charts have their own
-tests, which leave these as they are.
+Calibrations are very short, the twins are asked a few of the fixed questions, every trial counts (so that
+other tests can run in parallel), reports have no charts, and the data is a copy of what the tests have built
+once. Invalid trials, charts and the whole comparison have their own tests, which leave these as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from shutil import copytree
 from typing import Any
 
 import cli
-from loadtests.measure import bench, rounds
+from loadtests.measure import bench, opening, rounds
+from loadtests.measure.answers.questions import QUESTIONS, fixed_questions
 from loadtests.measure.prospects import feasibility
 from loadtests.measure.trials import trial
 from loadtests.plan import building
@@ -25,6 +26,10 @@ from loadtests.serving.databases.run_databases import Databases
 
 Put = Callable[[object, str, Any], None]
 
+FEW = tuple(one for one in QUESTIONS if one.path.startswith(("/openapi.json", "/users", "/services")))
+"""What runs of the twins compare here: reads, writes and errors, with and without Redis. Others cost more:
+one starts a pool of processes. `duel check` and the tests of the twins ask them all."""
+
 
 def put(owner: object, name: str, value: Any) -> None:
     """Replace an attribute; fails if it does not exist, since patching a renamed one would have no effect."""
@@ -32,12 +37,19 @@ def put(owner: object, name: str, value: Any) -> None:
     setattr(owner, name, value)
 
 
+def ask_few(put: Put = put) -> None:
+    """Ask the twins a few questions before their runs."""
+    put(opening, "fixed_questions", lambda arms: FEW if fixed_questions(arms) else ())
+
+
 def hurry(put: Put = put) -> None:
-    """Shorten calibrations and ceilings in plans that are built from now on, and take each once."""
+    """Shorten calibrations and ceilings in plans that are built from now on, and take each once; ask few
+    questions."""
     short = CalibrationTimes(warmup=0.02, window=0.05, turns=1, ceiling=0.05)
     put(Plan.model_fields["calibration"], "default", short)
     Plan.model_rebuild(force=True)
     take_preparations_once(put)
+    ask_few(put)
 
 
 def count_every_trial(put: Put = put) -> None:

@@ -25,9 +25,8 @@ LIMITED = {
 }
 """One scenario for each limited resource, the resource, and users of whom most must queue for it: there are
 256 connections of the HTTP client, 40 thread tokens, 20 connections to the database, two processes."""
-USERS = {"sync": 48, "async": 32}
-"""Of the others: more than there are thread tokens, which each request of the sync twin needs, and more than
-there are connections to the database."""
+USERS = 48
+"""Of the others: more than there are thread tokens, and connections to the database."""
 OTHERS = tuple(name for name in (*ENDPOINTS, *MIXES) if name not in LIMITED)
 MEANT_TO_FAIL = {("sync", "session-dependency")}
 """Pitfalls at the load at which they show: errors there are expected."""
@@ -41,7 +40,7 @@ def test_every_scenario_is_answered_without_an_error_by_both_twins(
 ) -> None:
     """A burst of each; `make bars-long` loads all of them with up to 512 users for longer."""
     arm = Arm(name=twin, app=f"{twin}_app.main:create_app")
-    bursts = dict.fromkeys(OTHERS, USERS[twin]) | {name: users for name, (_, users) in LIMITED.items()}
+    bursts = dict.fromkeys(OTHERS, USERS) | {name: users for name, (_, users) in LIMITED.items()}
     with Server(arm, environment, f"9.{twin}") as server:
         for scenario, users in bursts.items():
             if (twin, scenario) in MEANT_TO_FAIL:
