@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -115,6 +116,18 @@ def decided_run(parent: Path, name: str) -> None:
 def test_every_make_target_the_documents_name_exists(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_check_of_a_new_endpoint_finds_what_is_missing_in_the_catalogue() -> None:
+    """Its scenario, its class and its route: each is held by a test of its own."""
+    (command,) = re.findall(r"-m (pytest .* -k catalogue)\n", CONTRIBUTING)
+    words = [sys.executable, "-m", *shlex.split(command), "--collect-only", "-p", "no:cacheprovider"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    for name in (
+        "test_serving.py::test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows",
+        "test_proving.py::test_each_endpoint_of_the_catalogue_names_the_route_that_its_users_request",
+    ):
+        assert name in done.stdout, done.stdout
 
 
 LINKS = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"")
