@@ -1,4 +1,4 @@
-"""The installed wheel, with arbitrary user files in the current directory."""
+"""What is released: the source distribution, and its wheel, installed beside arbitrary user files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -24,16 +25,21 @@ SHORT = ["-s", "ping", "-u", "8", "-t", "0.3", "--warmup", "0.1", "--rounds", "1
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from this checkout."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution of this checkout, and the wheel that is built from it, in one directory."""
     out = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)],
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)],
         check=True,
         capture_output=True,
     )
-    (built,) = out.iterdir()
-    return built
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("*.whl")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +76,28 @@ def test_the_wheel_contains_the_packages_and_nothing_else(wheel: Path) -> None:
         "reports/render/page/report.css",
         "reports/render/page/report.js",
     } <= set(names)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git alone knows which files belong to the project")
+def test_the_source_distribution_contains_every_file_of_the_repository(built: Path) -> None:
+    """Its tests read the action and the workflows, too."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    (found,) = built.glob("*.tar.gz")
+    with tarfile.open(found) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert set(listed.stdout.splitlines()) - names == set()
+
+
+def test_links_and_pictures_of_the_readme_have_whole_addresses_on_pypi(wheel: Path) -> None:
+    """Relative ones lead nowhere there."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        shown = archive.read(metadata).decode()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    source, at = project["urls"]["Source"], f"v{project['version']}"
+    targets = re.findall(r"\]\(([^#)][^)]*)\)", shown) + re.findall(r'(?:src|srcset)="([^"]+)"', shown)
+    assert {target for target in targets if not target.startswith("https://")} == set()
+    assert {f"{source}/blob/{at}/docs/ci.md", f"{source}/raw/{at}/docs/verdicts-light.svg"} <= set(targets)
 
 
 def test_an_installed_duel_checks_with_user_packages_of_the_same_names(

@@ -53,6 +53,33 @@ def test_the_workflows_of_the_docs_are_complete(tmp_path: Path, number: int, sch
     check(schema, path)
 
 
+def shell_lines(number: int) -> list[str]:
+    """The commands of a block of docs/ci.md: a job of GitLab, or steps of GitHub."""
+    block = yaml.safe_load(BLOCK.findall((ROOT / "docs" / "ci.md").read_text())[number])
+    if isinstance(block, dict):
+        return [line for job in block.values() for line in job["script"]]
+    return [step["run"] for step in block if "run" in step]
+
+
+@pytest.mark.parametrize("number", [2, 4], ids=["gitlab", "advise"])
+def test_a_job_of_the_docs_leaves_the_apps_packages_as_they_are(number: int) -> None:
+    """In one environment, duel's requirements would move the app's, or conflict with its lock."""
+    lines = shell_lines(number)
+    ours = [line for line in lines if "fastapi-duel" in line]
+    assert ours
+    assert {line.split()[0] for line in ours} <= {"pipx", "/opt/duel/bin/pip"}
+    assert {line.partition("install ")[2] for line in ours} == {"fastapi-duel"}
+    reading = [line for line in lines if re.search(r"\bduel (run|advise)\b", line)]
+    assert reading
+    assert all('--python "$(command -v python)"' in line for line in reading)
+
+
+def test_findings_are_uploaded_before_a_step_fails_for_them() -> None:
+    lines = shell_lines(4)
+    assert lines[-1].endswith("--format github")
+    assert "--format sarif > duel.sarif || [ $? -eq 3 ]" in lines[-2]
+
+
 def test_the_schema_refuses_an_invalid_action(tmp_path: Path) -> None:
     """Proof that the tests above can fail."""
     path = tmp_path / "action.yml"
@@ -274,8 +301,23 @@ def test_an_app_that_does_not_start_fails_the_job_although_invalid_is_neutral(
     assert job.steps["Judge"] == "5"
 
 
-def test_a_wrong_argument_fails_the_job(rehearsal: Rehearsal) -> None:
-    assert rehearsal.job("push", code=2).run() == 2
+def test_a_wrong_argument_fails_the_job_and_is_no_verdict(rehearsal: Rehearsal) -> None:
+    job = rehearsal.job("push", code=2)
+    assert job.run() == 2
+    assert "::error::duel ended without a verdict" in job.printed
+    measured(rehearsal, slower)
+    regressed = rehearsal.job("push", code=3)
+    assert regressed.run() == 3
+    assert "without a verdict" not in regressed.printed
+
+
+def test_a_gate_that_waits_for_others_waits_when_it_is_repeated_too(rehearsal: Rehearsal) -> None:
+    """Several runners may share a machine, where one measurement runs at a time."""
+    measured(rehearsal, even)
+    assert rehearsal.job("push", code=5, arguments="--users=8\n--wait").run() == 0
+    asked = {call[0]: call for call in rehearsal.calls}
+    assert "--wait" in asked["run"]
+    assert "--wait" in asked["resume"]
 
 
 def test_two_gates_of_one_pull_request_keep_their_own_comments(rehearsal: Rehearsal) -> None:
