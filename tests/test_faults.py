@@ -146,7 +146,7 @@ def test_an_arm_that_dies_in_every_second_launch_is_failing_and_none_of_that_is_
     """The first release repeated each of these trials until the server lived, and said `equivalent`."""
     arms = ["--app-dir", str(APPS), "--arm", "steady=steady:fast"]
     arms += ["--arm", f"mortal=odd:mortal,env.LAUNCHES={tmp_path / 'launches'}"]
-    # Long enough for its 300 requests also on a busy machine.
+    # Long enough for its 200 requests also on a busy machine.
     done = judged_here(*TWICE, "-t", "0.6", *arms, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

@@ -87,5 +87,5 @@ print('{"ready": "not at all"}')
 if "LAUNCHES" in os.environ:
     with open(os.environ["LAUNCHES"], "a+b") as launches:
         launches.write(b"1")
-        mortal.left = 300 if launches.tell() % 2 == 0 else -1  # type: ignore[attr-defined]  # as above
+        mortal.left = 200 if launches.tell() % 2 == 0 else -1  # type: ignore[attr-defined]  # as above
 counting.seen = 0  # type: ignore[attr-defined]  # as above

@@ -432,6 +432,11 @@ async def wrong_background(tasks: BackgroundTasks) -> None:
     tasks.add_task(helper)
 
 
+async def wrong_query_that_is_iterated(db: Annotated[Session, Depends(get_db)]) -> int:
+    numbers = db.query(int)  # held by wrong_query_that_is_iterated
+    return sum(one + 1 for one in numbers)  # held by wrong_query_that_is_iterated
+
+
 async def wrong_injected_session(db: Annotated[Session, Depends(get_db)]) -> int:
     return int(db.execute(text("select 1")).scalar_one())  # held by wrong_injected_session
 

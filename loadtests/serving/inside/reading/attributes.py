@@ -33,7 +33,7 @@ from .values import (
     own_code,
     own_file,
 )
-from .what_blocks import DEEP, METHODS
+from .what_blocks import DEEP, GIVES, METHODS
 
 ABSENT = object()
 
@@ -84,6 +84,9 @@ class Attributes:
         below = function_below(found)
         if isinstance(found, classmethod) and isinstance(below, FunctionType):
             return BoundTo(below, Thing(kind))
+        given = GIVES.get(full(type(found)))
+        if given is not None:
+            return Thing(vars(found)[given])
         return Thing(below) if found is not ABSENT else PLAIN
 
     def of_object(self, thing: Any, name: str, found: Any) -> Value:

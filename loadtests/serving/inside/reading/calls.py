@@ -42,6 +42,7 @@ from .what_blocks import (
     ENTERED,
     FILE_METHODS,
     FUNCTIONS,
+    ITERATED,
     ITERATING,
     LATER_ON_LOOP,
     MAKING,
@@ -76,7 +77,7 @@ class Calls(Attributes):
         given = [*positional, *keywords.values()]
         if name in ITERATING:
             for one in given:
-                walk.iterate(one)
+                walk.iterate(one, node)
         found: list[Value] = []
         if base is None or not self.by_name(node, walk, base):
             found = [self.call_one(one, node, positional, keywords, walk) for one in each(function)]
@@ -303,9 +304,11 @@ class Calls(Attributes):
             return self.reader.run_local(one.function, one.arguments)
         return self.reader.run(one.function, one.arguments)
 
-    def iterating(self, value: Value, scope: Scope) -> Value:
-        """What iterating an object of the app runs."""
+    def iterating(self, value: Value, node: ast.expr, scope: Scope) -> Value:
+        """What iterating an object runs: a method of the app, or a query of a library."""
         if isinstance(value, Thing | Instance):
+            for asks in [ITERATED[one] for one in names(value) if one in ITERATED]:
+                self.reader.block(asks, "waits", node, scope)
             kind = type(value.thing) if isinstance(value, Thing) else value.kind
             maker = inspect.getattr_static(kind, "__iter__", None) if isinstance(kind, type) else None
             if isinstance(maker, FunctionType) and own_code(maker.__code__):

@@ -101,11 +101,11 @@ class Walk(ast.NodeVisitor):
         return PLAIN
 
     def value_of_yieldfrom(self, node: ast.YieldFrom) -> Value:
-        self.iterate(self.value(node.value))
+        self.iterate(self.value(node.value), node)
         return PLAIN
 
     def value_of_starred(self, node: ast.Starred) -> Value:
-        self.iterate(self.value(node.value))
+        self.iterate(self.value(node.value), node)
         return PLAIN
 
     def value_of_generatorexp(self, node: ast.GeneratorExp) -> Value:
@@ -116,7 +116,8 @@ class Walk(ast.NodeVisitor):
 
     def comprehension(self, node: ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp) -> Value:
         for one in node.generators:
-            self.assign(one.target, self.iterate(self.value(one.iter)))
+            source = self.value(one.iter)
+            self.assign(one.target, source if one.is_async else self.iterate(source, one.iter))
             for test in one.ifs:
                 self.value(test)
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
@@ -124,7 +125,7 @@ class Walk(ast.NodeVisitor):
             self.value(part)
         return PLAIN
 
-    def iterate(self, value: Value) -> Value:
+    def iterate(self, value: Value, node: ast.expr) -> Value:
         """Read what iterating a value runs; its items."""
         items = []
         for one in each(value):
@@ -133,7 +134,7 @@ class Walk(ast.NodeVisitor):
             elif isinstance(one, Thing) and type(one.thing) in (list, tuple, set):
                 items.append(one_held(one.thing, "an item of it") if one.thing else PLAIN)
             else:
-                items.append(self.calls.iterating(one, self.scope))
+                items.append(self.calls.iterating(one, node, self.scope))
         return one_of(items)
 
     def assign(self, target: ast.AST, value: Value) -> None:
@@ -198,7 +199,7 @@ class Walk(ast.NodeVisitor):
                 del values[name]
 
     def visit_For(self, node: ast.For) -> None:
-        self.assign(node.target, self.iterate(self.value(node.iter)))
+        self.assign(node.target, self.iterate(self.value(node.iter), node.iter))
         for statement in (*node.body, *node.orelse):
             self.visit(statement)
 

@@ -44,6 +44,7 @@ FUNCTIONS: dict[str, tuple[str, Kind]] = {
        ("send", "send_each", "send_each_for_multicast")},
     **{f"google.oauth2.id_token.{name}": (f"google.oauth2.id_token.{name}", "waits") for name in
        ("verify_token", "verify_oauth2_token", "verify_firebase_token", "fetch_id_token")},
+    **{f"django.shortcuts.{name}": (name, "waits") for name in ("get_object_or_404", "get_list_or_404")},
     "builtins.input": ("input", "waits"),
     **{f"{module}.{name}": (f"hashlib.{name}", "computes") for module in ("_hashlib", "hashlib")
        for name in ("scrypt", "pbkdf2_hmac")},
@@ -83,6 +84,21 @@ SOCKET = (
 
 CURSOR = "execute executemany executescript fetchone fetchmany fetchall"
 
+DJANGO_ASKS = (
+    "get create get_or_create update_or_create bulk_create bulk_update update delete count exists aggregate "
+    "first last earliest latest in_bulk contains explain iterator"
+)
+
+DJANGO_BUILDS = (
+    "all filter exclude order_by reverse distinct values values_list dates datetimes none using only defer "
+    "annotate alias extra select_related prefetch_related select_for_update union intersection difference raw"
+)
+"""Methods that make a query, which asks the database when it is iterated."""
+
+DJANGO_QUERIES = {
+    "django.db.models.query.QuerySet": "QuerySet", "django.db.models.manager.BaseManager": "Manager",
+}  # fmt: skip
+
 METHODS: dict[str, tuple[str, str, Kind]] = {
     "requests.sessions.Session": ("requests.Session", f"{HTTP} send", "waits"),
     "httpx.Client": ("httpx.Client", f"{HTTP} send stream", "waits"),
@@ -115,6 +131,9 @@ METHODS: dict[str, tuple[str, str, Kind]] = {
     "sqlalchemy.engine.base.Engine": ("Engine", "connect begin raw_connection", "waits"),
     "sqlalchemy.engine.base.Connection": ("Connection", "execute scalar scalars commit rollback begin",
                                           "waits"),
+    **{kind: (shown, DJANGO_ASKS, "waits") for kind, shown in DJANGO_QUERIES.items()},
+    "django.db.models.base.Model": ("Model", "save delete refresh_from_db", "waits"),
+    "django.utils.connection.ConnectionProxy": ("connection", "cursor commit rollback", "waits"),
     "subprocess.Popen": ("subprocess.Popen", "wait communicate", "waits"),
     "concurrent.futures._base.Future": ("Future", "result exception", "waits"),
     "threading.Thread": ("threading.Thread", "join", "waits"),
@@ -194,6 +213,8 @@ RETURNS: dict[str, str] = {
     "sqlalchemy.engine.base.Engine.connect": "sqlalchemy.engine.base.Connection",
     "sqlalchemy.engine.base.Engine.begin": "sqlalchemy.engine.base.Connection",
     "sqlmodel.main.create_engine": "sqlalchemy.engine.base.Engine",
+    **{f"{kind}.{name}": "django.db.models.query.QuerySet" for kind in DJANGO_QUERIES
+       for name in DJANGO_BUILDS.split()},
     "concurrent.futures.thread.ThreadPoolExecutor.submit": "concurrent.futures._base.Future",
     "concurrent.futures.process.ProcessPoolExecutor.submit": "concurrent.futures._base.Future",
     "requests.sessions.session": "requests.sessions.Session", "requests.session": "requests.sessions.Session",
@@ -209,6 +230,14 @@ RETURNS: dict[str, str] = {
     "multiprocessing.pool.Pool.apply_async": "multiprocessing.pool.ApplyResult",
 }  # fmt: skip
 """What functions and methods of libraries return, where that matters."""
+
+ITERATED: dict[str, str] = {
+    "django.db.models.query.QuerySet": "QuerySet.__iter__", "sqlalchemy.orm.query.Query": "Query.__iter__",
+}  # fmt: skip
+"""Objects that ask a database when they are iterated."""
+
+GIVES: dict[str, str] = {"django.db.models.manager.ManagerDescriptor": "manager"}
+"""Descriptors in classes, and where they keep what the class gives under their name."""
 
 SESSION_NAMES = frozenset({"db", "session", "db_session", "dbsession"})
 """Names of parameters that are database sessions, whatever their annotation leaves out."""
