@@ -169,7 +169,7 @@ def test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows(
         assert scenarios[name]["endpoints"] == {name: 1}
     for name in MIXES:
         assert set(scenarios[name]["endpoints"]) <= set(ENDPOINTS)
-        assert scenarios[name]["about"]
+    assert [name for name, one in scenarios.items() if not one["about"]] == [], "the classes' docstrings"
 
 
 def test_the_scenarios_request_seeded_data() -> None:
