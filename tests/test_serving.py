@@ -93,6 +93,7 @@ def test_output_of_an_app_neither_blocks_it_nor_passes_for_a_message(
     assert len(read_samples(tmp_path / "s.npz")) > 100
 
 
+@pytest.mark.calm
 def test_a_limiter_of_400_per_second_is_measured_as_400(
     environment: ServingEnvironment, locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:
