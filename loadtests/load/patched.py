@@ -21,7 +21,7 @@ def entry_points_read_once() -> Iterator[None]:
     def entry_points(**wanted: str) -> Any:
         return known().select(**wanted)
 
-    metadata.entry_points = entry_points  # type: ignore[assignment]
+    metadata.entry_points = entry_points  # type: ignore[assignment]  # it has overloads
     try:
         yield
     finally:
