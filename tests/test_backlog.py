@@ -200,6 +200,7 @@ KEPT = {
     "garbage is collected now and then": (living(collected, at_rest=198_000), 0.0),
     "a list grows beside garbage": (living(lambda at: collected(at) + 1600.0 * at, at_rest=204_000), 4.0),
     "something is made at rest only": (living(lambda _: 200_000.0, at_rest=220_000), 0.0),
+    "with requests in flight it varies": (living(lambda at: 2e5 + 120.0 * at, at_rest=220_000), 0.0),
     "an app has a few objects of its own": (living(list_of_mails, at_rest=200_400), 0.0),
     "two workers share the requests": (
         living(lambda at: 2e5 + 800.0 * at, lambda at: 2e5 + 800.0 * at, at_rest=202_000), 4.0,

@@ -191,6 +191,7 @@ def test_work_that_only_waits_is_a_doubt_and_a_full_cache_is_none(measure: Measu
     assert (verdict.failing, verdict.blemished) == ((), ())
     kept = [one for one in verdict.reservations if isinstance(one, KeepsMore)]
     assert [one.arm for one in kept] == ["waiting"]
-    # A dict and three texts, and the garbage of the first half hides some.
-    assert 1.0 < kept[0].objects < 5.0
+    # A dict with its table and three texts; some are sent, the garbage of the first half hides others, and
+    # responses in flight at the two moments add a few.
+    assert 1.0 < kept[0].objects < 7.0
     assert "this throughput may not last" in doubts(verdict)
