@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from statistics import median
 from threading import Event
 
@@ -27,6 +28,10 @@ USERS = 16
 
 ALONE, BESIDE = 0.1, 0.6
 """Seconds for which light requests are sent without them, and beside them."""
+
+FEWEST, MOST = 16, 4 * BESIDE
+"""Light requests beside them, if they take no longer than these seconds: where threads hold the GIL, a
+request waits for 1 ms or for 400 ms, by which of them is given it next, and a few have no steady median."""
 
 PAUSE = 0.005
 """Seconds between two light requests."""
@@ -68,7 +73,7 @@ def beside(server: Target, question: Question, send: Send) -> LightWaits | None:
             wait([pool.submit(send, heavy, question) for _ in range(USERS)])
             users = [pool.submit(ask_until, ended, partial(send, heavy, question)) for _ in range(USERS)]
             try:
-                waits = pulses(light, server.pulse, BESIDE)
+                waits = pulses(light, server.pulse, BESIDE, FEWEST, MOST)
             finally:
                 ended.set()
             for user in users:
@@ -85,12 +90,15 @@ def ask_until(ended: Event, ask: Callable[[], object]) -> None:
         ask()
 
 
-def pulses(client: httpx.Client, path: str, seconds: float) -> list[float]:
-    """The response times of light requests, one after another. Raises httpx.HTTPError."""
+def pulses(
+    client: httpx.Client, path: str, seconds: float, fewest: int = 1, most: float = inf
+) -> list[float]:
+    """The response times of light requests, one after another for `seconds`, or for `most` until there are
+    `fewest`. Raises httpx.HTTPError."""
     client.get(path)  # connects
     found: list[float] = []
-    until = time.perf_counter() + seconds
-    while not found or time.perf_counter() < until:
+    start = time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds or (len(found) < fewest and passed < most):
         began = time.perf_counter()
         client.get(path)
         found.append(time.perf_counter() - began)

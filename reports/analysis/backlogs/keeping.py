@@ -20,8 +20,8 @@ LEAST_KEPT = 0.1
 """Objects per response from which on a server is said to keep them: one of ten responses may leave work."""
 
 FEWEST_KEPT = 500.0
-"""Objects from a window's first half to the end, and half as many to its second half: an app keeps a few of its
-own, and with requests in flight their number varies by some hundreds."""
+"""Objects from a window's first half to the end, and half as many to its second half: an app keeps a few of
+its own, and with requests in flight their number varies by some hundreds."""
 
 
 @dataclass(frozen=True)
