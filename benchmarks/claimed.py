@@ -214,10 +214,10 @@ CLAIMS: tuple[Claim, ...] = (
         scenarios=("Hello", "Compute"),
         judgement="holds",
         answer="Both halves do: the cost is per request, not per millisecond, so that an empty route pays "
-        "most of its throughput and one that computes for 20 ms none that shows.",
+        "most of its throughput and one that computes for 20 ms a few per cent.",
         unless="What a middleware does itself comes on top, in either form.",
-        rests_on={("Hello@32", "base"): SLOWER, ("Compute@32", "base"): EQUAL},
-        within={("Hello@32", "base"): (0.0, 0.5)},
+        rests_on={("Hello@32", "base"): SLOWER, ("Compute@32", "base"): NOT_FASTER},
+        within={("Hello@32", "base"): (0.0, 0.5), ("Compute@32", "base"): (0.85, 1.1)},
     ),
     Claim(
         title="Ready-made JSON doubles the throughput of models",
@@ -296,9 +296,9 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         scenarios=("Items",),
         judgement="holds",
-        answer="Of a light route with three of them, it understates: each is a way into a thread and back.",
+        answer="A light route with three of them pays that and more: each is a way into a thread and back.",
         unless="A dependency that blocks must stay in a thread.",
         rests_on={("Items@64", "coroutines"): FASTER},
-        within={("Items@64", "coroutines"): (1.6, inf)},
+        within={("Items@64", "coroutines"): (1.15, inf)},
     ),
 )

@@ -105,6 +105,8 @@ def overview(claim: Claim, found: Conclusions | None) -> str:
 
 def measured(row: Verdict) -> str:
     mark = VERDICT_MARKS[row.verdict]
+    if row.ratio is None:
+        return f"{mark} {row.verdict}"
     return f"{mark} {units.ratio(row.ratio)} ({units.interval(*row.bounds)})"
 
 

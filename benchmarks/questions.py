@@ -1,7 +1,8 @@
 """Writes docs/questions.md from existing runs: `make questions RUNS="default=runs/… threads=runs/… …"`.
 
 The questions and their answers are in asked.py. An answer names the verdicts that it rests on, and the page
-is not written where a run contradicts them. Questions whose run is not given are left out, and named.
+is not written where a run contradicts them. A question whose run is not given keeps the figures that the page
+has of it; without figures it is left out, and named.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from reports.wording.vocabulary import VERDICT_MARKS
 
 PAGE = Path(__file__).parent.parent / "docs" / "questions.md"
 
+MEASURED = "Measured on "
+"""How the line begins that names the machine."""
+
 HEAD = (
     "| load | arm | requests/s | against | interval | an `async def` neighbour waits (p95) |",
     "|---|---|---:|---:|---:|---:|",
@@ -35,9 +39,11 @@ class Contradicted(Exception):
 def main() -> None:
     given = dict(word.split("=", 1) for word in sys.argv[1:])
     runs = {name: concluded(Path(path)) for name, path in given.items()}
-    for missing in sorted({one.run for one in QUESTIONS} - set(runs)):
-        print(f"no run is given for the questions that need {missing}=RUN", file=sys.stderr)
-    PAGE.write_text(page(QUESTIONS, runs), encoding="utf-8")
+    before = figures(PAGE.read_text(encoding="utf-8"))
+    for one in QUESTIONS:
+        if one.run not in runs and one.title not in before:
+            print(f"left out, for want of {one.run}=RUN: {one.title}", file=sys.stderr)
+    PAGE.write_text(page(QUESTIONS, runs, before), encoding="utf-8")
 
 
 def concluded(path: Path) -> Conclusions:
@@ -45,9 +51,26 @@ def concluded(path: Path) -> Conclusions:
     return conclude(directory.load(), Readings(directory))
 
 
-def page(questions: Sequence[Topic], runs: Mapping[str, Conclusions]) -> str:
-    """The whole page. Raises Contradicted."""
-    asked = [one for one in questions if one.run in runs]
+def figures(text: str) -> dict[str, list[str]]:
+    """What a page has of each question, by its title: the rows of its table, and where they were measured."""
+    sections = text.split("\n## ")[1:]
+    found = {}
+    for title, _, body in (one.partition("\n") for one in sections):
+        rows = [line for line in body.splitlines() if line.startswith("|")]
+        where = [line for line in body.splitlines() if line.startswith(MEASURED)]
+        found[title] = [*rows, "", *where]
+    return found
+
+
+def page(
+    questions: Sequence[Topic], runs: Mapping[str, Conclusions], before: Mapping[str, Sequence[str]]
+) -> str:
+    """The whole page; `before`: the figures of questions whose run is not given. Raises Contradicted."""
+    known = {
+        one.title: measured(one, runs[one.run]) if one.run in runs else before[one.title]
+        for one in questions
+        if one.run in runs or one.title in before
+    }
     lines = [
         "# Questions that people ask, and what we measured",
         "",
@@ -56,13 +79,12 @@ def page(questions: Sequence[Topic], runs: Mapping[str, Conclusions]) -> str:
         "the command below each table measures it on your machine. ▲ serves more than the first arm, ▼ less, "
         "= differs by less than 10 %, ~ not decided, ✗ fails.",
         "",
-        *(f"- [{one.title}](#{anchor(one.title)})" for one in asked),
+        *(f"- [{title}](#{anchor(title)})" for title in known),
         "",
     ]
-    machines = dict.fromkeys(machine(runs[one.run]) for one in asked)
-    lines += [*(f"Machine: {text}." for text in machines), ""]
-    for one in asked:
-        lines += section(one, runs[one.run])
+    for one in questions:
+        if one.title in known:
+            lines += section(one, known[one.title])
     return "\n".join(lines)
 
 
@@ -77,10 +99,15 @@ def anchor(heading: str) -> str:
     return "".join(letter for letter in words if letter.isalnum() or letter in "-_")
 
 
-def section(question: Topic, found: Conclusions) -> list[str]:
-    """One question: its words, what was measured, the answer, where it does not hold, the command."""
+def measured(question: Topic, found: Conclusions) -> list[str]:
+    """A question's table, and where it was measured. Raises Contradicted."""
     check(question, found)
     rows = [row for scenario in question.scenarios for row in table(found, scenario)]
+    return [*HEAD, *rows, "", f"{MEASURED}{machine(found)}, on {found.run.began[:10]}."]
+
+
+def section(question: Topic, seen: Sequence[str]) -> list[str]:
+    """One question: its words, the answer, what was measured, where it does not hold, the command."""
     return [
         f"## {question.title}",
         "",
@@ -88,8 +115,7 @@ def section(question: Topic, found: Conclusions) -> list[str]:
         "",
         f"**{question.answer}**",
         "",
-        *HEAD,
-        *rows,
+        *seen,
         "",
         question.unless,
         "",

@@ -1,4 +1,4 @@
-"""docs/questions.md: an answer is printed beside figures that it rests on, and beside no others."""
+"""docs/questions.md: an answer is printed beside figures that it rests on, which stay until its run is renewed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.asked import QUESTIONS, Topic
-from benchmarks.questions import Contradicted, anchor, page
+from benchmarks.questions import MEASURED, PAGE, Contradicted, anchor, figures, page
 from tests.conftest import Known
 
 ASKED = Topic(
@@ -23,21 +23,34 @@ ASKED = Topic(
 
 
 def test_an_answer_stands_beside_its_figures_and_its_command(known: Known) -> None:
-    text = page([ASKED], {"seen": known["one cell"]})
+    text = page([ASKED], {"seen": known["one cell"]}, {})
     assert "**It is.**" in text
     assert "| ping at 64 users | async | " in text
     assert "▲ ×1.40" in text
+    (where,) = (line for line in text.splitlines() if line.startswith(MEASURED))
+    assert known["one cell"].run.began[:10] in where
     assert text.index("**It is.**") < text.index("▲ ×1.40") < text.index("duel run -s ping")
 
 
 def test_an_answer_that_a_run_contradicts_is_not_printed(known: Known) -> None:
     wrong = replace(ASKED, rests_on={("ping@64", "async"): ("slower",)})
     with pytest.raises(Contradicted, match=r"Is it faster\? ping@64 against async is faster, not slower"):
-        page([wrong], {"seen": known["one cell"]})
+        page([wrong], {"seen": known["one cell"]}, {})
 
 
-def test_a_question_whose_run_is_not_given_is_left_out(known: Known) -> None:
-    text = page([ASKED, replace(ASKED, title="And then?", run="other")], {"seen": known["one cell"]})
+def test_figures_stay_until_the_run_of_their_question_is_given_again(known: Known) -> None:
+    first = page([ASKED], {"seen": known["one cell"]}, {})
+    again = page([replace(ASKED, answer="It surely is.")], {}, figures(first))
+    assert again == first.replace("It is.", "It surely is.")
+
+
+def test_the_page_is_of_these_questions() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(QUESTIONS, {}, figures(text)) == text
+
+
+def test_a_question_without_figures_is_left_out(known: Known) -> None:
+    text = page([ASKED, replace(ASKED, title="And then?", run="other")], {"seen": known["one cell"]}, {})
     assert "And then?" not in text
 
 
