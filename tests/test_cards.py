@@ -22,11 +22,13 @@ from reports.advice.weighing.computing import HoldsGil, holds_gil
 from reports.advice.weighing.neighbours import NeighbourRatio, alike
 from reports.analysis.bottlenecks import Bottleneck, CpuExhausted, LoopLate, OneCpuEach, TokensExhausted
 from reports.analysis.readings import Readings
+from reports.analysis.reservations import CrowdedWorkers
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import conclude
 from reports.wording.advice.cards import advice_text, card_advice, card_figures, card_reason, note_text
+from reports.wording.sentences import doubts
 from tests import scripted
 from tests.scripted import Scripted
 
@@ -409,6 +411,23 @@ def test_more_threads_that_were_not_measured_are_marked_as_not_tried(
     assert card_advice(card) == "async def"
     assert card.notes == (ThreadsUntried("sync", 40, by_app=False),)
     assert card_reason(card).startswith("sync is limited by thread-tokens (all 40 threads were taken in 90%")
+
+
+TWO = Arm(name="sync-workers-2", app=SYNC.app, serving=Serving(workers=2))
+
+
+@pytest.mark.parametrize(
+    ("served", "advised"), [(500, "not decided"), (1000, "not decided"), (2000, "sync-workers-2")]
+)
+def test_fewer_workers_are_not_advised_where_more_had_no_cpus_of_their_own(
+    tmp_path: Path, served: int, advised: str
+) -> None:
+    """The server of scripted runs has one CPU."""
+    told = {"sync": {64: Scripted(requests=1000)}, "sync-workers-2": {64: Scripted(requests=served)}}
+    _, (card,) = made(tmp_path, told, (SYNC, TWO))
+    assert card_advice(card) == advised
+    assert CrowdedWorkers("sync-workers-2", 2, 1) in card.verdict.reservations
+    assert "sync-workers-2 has 2 workers on 1 CPU" in doubts(card.verdict)
 
 
 def test_two_arms_of_one_style_are_called_by_their_names(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/questions.md: an answer is printed beside figures that it rests on, which stay until its run is renewed."""
+"""docs/questions.md: an answer is printed beside figures that it rests on, until its run is renewed."""
 
 from __future__ import annotations
 

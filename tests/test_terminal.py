@@ -12,7 +12,7 @@ from rich.console import Console
 from loadtests.records import Cell
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
-from reports.render import terminal
+from reports.render import terminal, verdicts
 from reports.render.live import Lines, LiveView
 from reports.wording import units
 from tests import scripted
@@ -49,9 +49,23 @@ def test_names_stay_whole_beside_failure_rates(tmp_path: Path, width: int) -> No
     run, directory = scripted.run(tmp_path, plan, script)
     out = StringIO()
     found = conclude(run, Readings(directory)).verdicts
-    Console(file=out, width=width, color_system=None).print(terminal.table(run, found, width))
+    Console(file=out, width=width, color_system=None).print(verdicts.table(run, found, width))
     assert "posts.read" in out.getvalue()
     assert "0% / 0.75%" in out.getvalue()
+
+
+def test_on_a_narrow_terminal_several_arms_stand_below_their_scenario(tmp_path: Path) -> None:
+    """The names of three arms and of a scenario leave no room for each other in 80 columns."""
+    arms = ("storefront-workers-1", "storefront-workers-2", "storefront-workers-4")
+    plan = scripted.plan(arms, [("posts.read", 64)], rounds=6)
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted(requests=2_000, latency=0.01))
+    found = conclude(run, Readings(directory)).verdicts
+    out = StringIO()
+    Console(file=out, width=80, color_system=None).print(verdicts.table(run, found, 80))
+    _, scenario, *rows = out.getvalue().splitlines()
+    assert scenario.strip() == "posts.read"
+    assert [row.split()[:2] for row in rows] == [[arm, "64"] for arm in arms[1:]]
+    assert max(map(len, rows)) <= 80
 
 
 def test_long_names_of_arms_leave_room_for_scenarios_and_advice(tmp_path: Path) -> None:

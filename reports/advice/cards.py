@@ -42,6 +42,7 @@ from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import ALWAYS_COROUTINES, is_twin, style
 from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
+from reports.analysis.reservations import CrowdedWorkers
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval, position
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
@@ -156,13 +157,14 @@ def choose(
     limits: Mapping[str, tuple[Bottleneck, ...]],
 ) -> Advice:
     """The arm to prefer at one load, by the rule of reports/advice/rule.py; never one that fails more
-    requests or drops connections."""
+    requests or drops connections, nor one with fewer workers where those of the other one share CPUs."""
     if verdict.verdict == "different":
         return NOT_COMPARABLE
     if verdict.verdict == "failing":
         return NOT_DECIDED if finishes_more(verdict, found) else whole_one(verdict, reference, rival)
     chosen = by_rule(ways(verdict, found, neighbour, limits))
-    if chosen.name in verdict.blemished:
+    crowded = {one.arm for one in verdict.reservations if isinstance(one, CrowdedWorkers)}
+    if chosen.name in verdict.blemished or (crowded and chosen.name not in crowded):
         return NOT_DECIDED
     whole = [arm.name for arm in (reference, rival) if arm.name not in verdict.blemished]
     return Advice("arm", whole[0]) if chosen == EITHER and len(whole) == 1 else chosen

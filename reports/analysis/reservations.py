@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from loadtests.records import Cell, Fault, Metric, Plan, Refusal, Run, ServerEnd, Trial
+from loadtests.records import Arm, Cell, Fault, Metric, Plan, Refusal, Run, ServerEnd, Trial
 from reports.analysis.answers.differences import Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
@@ -226,6 +226,15 @@ class OneCore:
     """The work releases the GIL, and the server had one core."""
 
 
+@dataclass(frozen=True)
+class CrowdedWorkers:
+    """An arm has more worker processes than its server has CPUs, and the other one has another number."""
+
+    arm: str
+    workers: int
+    cpus: int
+
+
 Failure = ServerEnded | RequestsFailed | RequestsUnanswered | Backlog
 
 Blemish = FailsMore | MayFailMore | DropsConnections | BacklogPossible
@@ -234,7 +243,8 @@ Reservation = (
     RoundsLost | NotMeasured | Failure | Blemish | CanaryFailed | TooFewRounds | TooFewRequests
     | PercentileFailed | NoRequestMade | RoundWithoutResponse | UsersThink | PercentilesDisagree
     | MoreRoundsNeeded | NotSignificant | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend
-    | Unsteady | OneCore | FiguresDisagree | Capped | SharedState | KeepsMore | JobsPileUp | Unlike
+    | Unsteady | OneCore | CrowdedWorkers | FiguresDisagree | Capped | SharedState | KeepsMore | JobsPileUp
+    | Unlike
 )  # fmt: skip
 
 
@@ -264,6 +274,15 @@ def one_core(run: Run, cell: Cell, endpoint: str) -> list[Reservation]:
     """Whether one of our endpoints whose work releases the GIL was served on one core."""
     ours = run.plan.locustfile is None and endpoint in RELEASES_GIL
     return [OneCore()] if ours and len(run.server_cpus(cell).numbers) == 1 else []
+
+
+def crowded_workers(run: Run, cell: Cell, arms: Sequence[Arm]) -> list[Reservation]:
+    """The arms whose workers share CPUs, where arms differ in their number; none where CPUs are unknown."""
+    cpus = len(run.server_cpus(cell).numbers)
+    numbers = {arm.name: arm.serving.workers for arm in arms}
+    if not cpus or len({*numbers.values()}) == 1:
+        return []
+    return [CrowdedWorkers(name, number, cpus) for name, number in numbers.items() if number > cpus]
 
 
 def failure_rate(readings: list[Reading]) -> float | None:

@@ -25,6 +25,7 @@ from reports.analysis.reservations import (
     RoundsLost,
     blemishes,
     canary_failures,
+    crowded_workers,
     ended_servers,
     failure_rate,
     failures,
@@ -320,6 +321,7 @@ def judge(
     if cell.key in run.refused:
         doubts = [NotMeasured(run.refused[cell.key])]
     doubts += one_core(run, cell, endpoint)
+    doubts += crowded_workers(run, cell, [arm for arm in plan.arms if arm.name in (against.name, rival)])
     interval = found.interval
     return Verdict(
         cell=cell,

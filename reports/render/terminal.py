@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
-from loadtests.records import Cell, Metric, Run
+from loadtests.records import Run
 from reports.advice.cards import Card
 from reports.advice.conversion import Conversion
 from reports.advice.proving.proof import Proof
-from reports.analysis.verdicts import Verdict, VerdictWord
 from reports.conclusions import Conclusions
 from reports.render import endpoints, portraits
+from reports.render.verdicts import table
 from reports.wording import units
 from reports.wording.advice.cards import (
     CARD_FIGURES,
@@ -41,7 +40,6 @@ from reports.wording.advice.proofs import (
 from reports.wording.failures import failure_lines
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import (
-    failed_pair,
     gate_lines,
     judgement_line,
     sentences,
@@ -51,70 +49,8 @@ from reports.wording.sentences import (
 )
 from reports.wording.vocabulary import OUTCOME_MARKS, VERDICT_MARKS
 
-STYLES: dict[VerdictWord, str] = {
-    "faster": "bold", "slower": "bold", "equivalent": "", "inconclusive": "dim", "different": "red",
-    "failing": "red", "invalid": "red",
-}  # fmt: skip
-
-
 LONGEST_PAIR = 22
 """Characters of the names of two arms in one line of a heading."""
-
-
-def table(run: Run, found: Sequence[Verdict], width: int) -> Table:
-    """The primary verdicts with intervals; p50 and p95 as well where there is room."""
-    failing = any(any(verdict.failed.values()) for verdict in found if verdict.primary)
-    # Another column leaves no room for latencies: names would be broken.
-    wide = width >= (130 if failing else 110)
-    padding = (0, 2 if width >= 90 else 1, 0, 0)
-    rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=padding)
-    several = len(run.plan.rivals) > 1
-    arms = [arm.name for arm in run.plan.arms]
-    reference = run.plan.yardstick
-    rich_table.add_column("scenario", overflow="fold")
-    rich_table.add_column("rate" if run.plan.open else "users", justify="right", no_wrap=True)
-    if several:
-        rich_table.add_column("arm", no_wrap=True)
-        shown = [short_reference(reference), "arm"]
-    else:
-        shown = arms
-    for name in shown:
-        rich_table.add_column(name, justify="right", no_wrap=True)
-    rich_table.add_column("ratio", justify="right", no_wrap=True)
-    rich_table.add_column("interval", justify="right", no_wrap=True)
-    rich_table.add_column("n", justify="right")
-    if failing:
-        rich_table.add_column("failed", justify="right", no_wrap=True)
-    rich_table.add_column("verdict", no_wrap=True)
-    latencies = {(v.cell, v.arm, v.metric): v for v in found if v.endpoint == first_endpoint(found, v.cell)}
-    if wide:
-        more: tuple[Metric, ...] = ("service_p50", "service_p99") if run.plan.open else ("p50", "p95")
-        for metric in more:
-            title = f"{units.METRIC_SHORT[metric]} {' / '.join(shown)}"
-            rich_table.add_column(title, justify="right", no_wrap=True)
-    for row in (v for v in found if v.primary):
-        level = f"{row.cell.load.level:g}" + ("/s" if run.plan.open else "")
-        cells: list[RenderableType] = [escape(row.cell.scenario), level]
-        if several:
-            cells.append(escape(row.arm))
-        cells += [units.value(row.metric, row.values.get(name)) for name in (row.reference, row.arm)]
-        cells += [units.ratio(row.ratio), units.interval(*row.bounds), str(row.n)]
-        if failing:
-            cells.append(failed_pair(row))
-        cells.append(Text(f"{VERDICT_MARKS[row.verdict]} {row.verdict}", style=STYLES[row.verdict]))
-        if wide:
-            for metric in more:
-                other = latencies.get((row.cell, row.arm, metric))
-                values = other.values if other else {}
-                pair = (units.duration(values.get(row.reference)), units.duration(values.get(row.arm)))
-                cells.append(" / ".join(pair))
-        rich_table.add_row(*cells)
-    return rich_table
-
-
-def first_endpoint(found: Sequence[Verdict], cell: Cell) -> str | None:
-    """The endpoint that a cell's primary verdict is about."""
-    return next((v.endpoint for v in found if v.cell == cell and v.primary), None)
 
 
 def say(console: Console, text: str) -> None:

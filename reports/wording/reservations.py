@@ -15,6 +15,7 @@ from reports.analysis.backlogs.queues import JobsPileUp
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
+    CrowdedWorkers,
     DropsConnections,
     FailsMore,
     Failure,
@@ -106,6 +107,11 @@ def reservation_text(reservation: Reservation) -> str:
             )
         case OneCore():
             return "this work releases the GIL and the server had one core: with more, threads could gain"
+        case CrowdedWorkers(arm, workers, cpus):
+            return (
+                f"{arm} has {workers} workers on {units.counted(cpus, 'CPU')}: what they would gain on more "
+                "CPUs is not measured here"
+            )
         case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
             return unlike_text(reservation)
         case _:

@@ -20,8 +20,8 @@ LEAST_KEPT = 0.1
 """Objects per response from which on a server is said to keep them: one of ten responses may leave work."""
 
 FEWEST_KEPT = 500.0
-"""Objects from a window's first half to the end, and half as many to its second half: an app keeps a few of
-its own, and with requests in flight their number varies by some hundreds."""
+"""Objects per worker from a window's first half to the end, and half as many to its second half: an app keeps
+a few of its own, and with requests in flight their number varies by some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def kept(beats: Heartbeats | None, samples: Samples, windows: Sequence[Slice]) -
         moments = np.searchsorted(ended, at[[low, high]])
         between += float(moments[1] - moments[0])
         after += float(len(ended) - moments[0])
-    if not between or staying < FEWEST_KEPT or growing < FEWEST_KEPT / 2.0:
+    workers = len(np.unique(beats.worker))
+    if not between or staying < workers * FEWEST_KEPT or growing < workers * FEWEST_KEPT / 2.0:
         # Responses are counted once for every worker, so that each has the share of one.
         return 0.0 if between else None
-    workers = len(np.unique(beats.worker))
     return max(0.0, workers * min(growing / between, staying / after))
