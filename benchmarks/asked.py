@@ -35,6 +35,7 @@ class Topic:
 
 
 DEFAULT = "duel run"
+SERVICES = "duel run --redis -s cached,posts.read,enqueue,background -u 64 --max-time 6m"
 
 QUESTIONS: tuple[Topic, ...] = (
     Topic(
@@ -124,6 +125,36 @@ QUESTIONS: tuple[Topic, ...] = (
         },
     ),
     Topic(
+        title="And on MySQL: aiomysql or asyncmy?",
+        words="There are two asynchronous drivers for MySQL. Is one of them fast?",
+        run="mysql",
+        command="duel run --database mysql --arm sync --arm async --arm async-asyncmy "
+        "-s posts.read,posts.list,posts.create -u 64 --max-time 6m",
+        scenarios=("posts.read", "posts.list", "posts.create"),
+        answer="asyncmy is, where rows are many: a list of 50 posts serves ×1.39 of what `def` with PyMySQL "
+        "serves. A write serves as much with either. aiomysql, which is PyMySQL's protocol in Python, "
+        "differs from `def` by less than this run can tell.",
+        unless="With a database that is slow to answer, waiting dominates instead of the ORM and the driver.",
+        rests_on={
+            ("posts.list@64", "async-asyncmy"): FASTER,
+            ("posts.create@64", "async-asyncmy"): EQUAL,
+            ("posts.read@64", "async"): OPEN,
+            ("posts.list@64", "async"): OPEN,
+            ("posts.create@64", "async"): OPEN,
+        },
+    ),
+    Topic(
+        title="Does a cache in front of the database change the answer?",
+        words="Most of our reads come from Redis. Does it still matter whether the route is `async def`?",
+        run="redis",
+        command=SERVICES,
+        scenarios=("cached", "posts.read"),
+        answer="No: a post from the cache is served equally often in both styles, more than four times as "
+        "often as one that the ORM reads, where `async def` is behind on SQLite.",
+        unless="What is not in the cache costs the query and two more round trips.",
+        rests_on={("cached@64", "async"): EQUAL, ("posts.read@64", "async"): SLOWER},
+    ),
+    Topic(
         title="And on SQLite?",
         words="aiosqlite makes SQLite asynchronous, so `async def` is right for it?",
         run="default",
@@ -159,6 +190,18 @@ QUESTIONS: tuple[Topic, ...] = (
         rests_on={("background@64", "async"): FAILING},
     ),
     Topic(
+        title="And a real queue: Celery or ARQ?",
+        words="Our jobs must survive a restart. What does it cost to hand them to a queue on Redis?",
+        run="redis",
+        command=SERVICES,
+        scenarios=("enqueue", "background"),
+        answer="Half a millisecond of CPU time per request with ARQ in `async def`, 0.84 ms with Celery in "
+        "`def`: ×1.75. Both hand over more jobs than one worker does, which the report says; with "
+        "`BackgroundTasks` the `async def` server itself falls behind.",
+        unless="Two clients are compared as well as two styles: Celery has none for asyncio.",
+        rests_on={("enqueue@64", "async"): FASTER, ("background@64", "async"): FAILING},
+    ),
+    Topic(
         title="Why is httpx.AsyncClient slow with many calls in flight?",
         words="`async def` with httpx.AsyncClient is slower than `def` with httpx.Client. How can that be?",
         run="default",
@@ -191,6 +234,34 @@ QUESTIONS: tuple[Topic, ...] = (
         "without, each for 5.0 ms of CPU time; loading the posts by the ORM dominates.",
         unless="The comparison is rough: the two routes are two cells, not paired in time, and as `async "
         "def` the plain one even served less (230 against 282).",
+    ),
+    Topic(
+        title="How many workers?",
+        words="uvicorn with 4 workers is four times as fast, is it not?",
+        run="workers",
+        command="duel run --arm async --sweep workers=1,2,4 -s ping,posts.read,upstream -u 64 --max-time 6m",
+        scenarios=("ping", "posts.read", "upstream"),
+        answer="Not where they share a CPU: 4 workers on one CPU serve ×0.76 of an empty route, and ×0.71 of "
+        "a post. Start as many as there are CPUs for the app.",
+        unless="This machine has two CPUs, of which the load needs one. What workers gain with CPUs of their "
+        "own is not in this table: the report says so.",
+        rests_on={
+            ("ping@64", "async-workers-2"): SLOWER,
+            ("ping@64", "async-workers-4"): SLOWER,
+            ("posts.read@64", "async-workers-4"): SLOWER,
+        },
+    ),
+    Topic(
+        title="Uploads: def or async def?",
+        words="`UploadFile` has `await file.read()` and `file.file.read()`. Which one is right?",
+        run="pitfalls",
+        command="duel run -s upload,session-dependency -u 8,64 --max-time 5m",
+        scenarios=("upload",),
+        answer="With 64 users `async def` serves ×1.29, and a light request beside it waits 44 ms instead of "
+        "11: it is right for an app that mostly receives files, and `def` beside other routes.",
+        unless="With 8 users the styles differ by less than this run can tell. Files of more than 1 MB are "
+        "written to disk by a thread in either style.",
+        rests_on={("upload@64", "async"): FASTER, ("upload@8", "async"): OPEN},
     ),
     Topic(
         title="uvloop or asyncio?",
