@@ -27,7 +27,7 @@ from reports.gate.sides import Side
 from reports.render import html, markdown, terminal
 from reports.render.changes import markdown as changes_markdown
 from reports.render.charts import forest
-from reports.render.endpoints import HEAD, NARROW, arm_labels, by_cell, left_out, lines_of_arms
+from reports.render.tables.endpoints import HEAD, NARROW, arm_labels, by_cell, left_out, lines_of_arms
 from reports.wording.advice.cards import card_advice, card_lines
 from reports.wording.gates.changes import headline
 from reports.wording.gates.changes import warnings as change_warnings

@@ -12,8 +12,9 @@ from rich.console import Console
 from loadtests.records import Cell
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
-from reports.render import terminal, verdicts
+from reports.render import terminal
 from reports.render.live import Lines, LiveView
+from reports.render.tables import verdicts
 from reports.wording import units
 from tests import scripted
 from tests.conftest import Known

@@ -23,10 +23,10 @@ from reports.analysis.bounds import predictions
 from reports.analysis.mixtures.figures import ComparedEndpoint
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
-from reports.render import endpoints, portraits
 from reports.render.charts import Chart, recoloured
 from reports.render.charts.style import DARK, LIGHT, Palette, names
 from reports.render.markdown import measured, prediction_row
+from reports.render.tables import endpoints, portraits
 from reports.wording import units
 from reports.wording.advice.cards import card_advice, card_figures, card_lines, card_range
 from reports.wording.advice.conversion import (

@@ -11,7 +11,7 @@ from reports.advice.conversion import Conversion
 from reports.analysis.bounds import Prediction, predictions
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
-from reports.render import endpoints, portraits
+from reports.render.tables import endpoints, portraits
 from reports.wording import units
 from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
 from reports.wording.advice.conversion import (

@@ -13,8 +13,8 @@ from reports.advice.cards import Card
 from reports.advice.conversion import Conversion
 from reports.advice.proving.proof import Proof
 from reports.conclusions import Conclusions
-from reports.render import endpoints, portraits
-from reports.render.verdicts import table
+from reports.render.tables import endpoints, portraits
+from reports.render.tables.verdicts import table
 from reports.wording import units
 from reports.wording.advice.cards import (
     CARD_FIGURES,

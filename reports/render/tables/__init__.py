@@ -1,0 +1,1 @@
+"""What is told as a table: the rows, and the table for the terminal."""
