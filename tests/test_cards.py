@@ -21,8 +21,8 @@ from reports.advice.notes import ThreadsUntried
 from reports.advice.weighing.computing import HoldsGil, holds_gil
 from reports.advice.weighing.neighbours import NeighbourRatio, alike
 from reports.analysis.bottlenecks import Bottleneck, CpuExhausted, LoopLate, OneCpuEach, TokensExhausted
+from reports.analysis.cores import CrowdedWorkers
 from reports.analysis.readings import Readings
-from reports.analysis.reservations import CrowdedWorkers
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Verdict, VerdictWord

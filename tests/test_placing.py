@@ -21,8 +21,8 @@ from loadtests.serving.environment import ServingEnvironment
 from loadtests.system.placement import boot_places, cpus, limited, place, shared
 from reports.advice.caveats import generator_held_up
 from reports.analysis.bounds import known
+from reports.analysis.cores import OneCore
 from reports.analysis.readings import Readings
-from reports.analysis.reservations import OneCore
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.gate.setups import differences, setup_of
 from reports.wording.advice.caveats import caveat_text

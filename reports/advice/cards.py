@@ -40,9 +40,9 @@ from reports.advice.weighing.ways import AHEAD, stalls, waits_of, ways
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import ALWAYS_COROUTINES, is_twin, style
+from reports.analysis.cores import CrowdedWorkers
 from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
-from reports.analysis.reservations import CrowdedWorkers
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval, position
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord

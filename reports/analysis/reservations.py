@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from loadtests.records import Arm, Cell, Fault, Metric, Plan, Refusal, Run, ServerEnd, Trial
+from loadtests.records import Cell, Fault, Metric, Plan, Refusal, Run, ServerEnd, Trial
 from reports.analysis.answers.differences import Unlike
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore, keeping
 from reports.analysis.backlogs.queues import JobsPileUp, piling
-from reports.analysis.catalogue import RELEASES_GIL
+from reports.analysis.cores import CrowdedWorkers, OneCore
 from reports.analysis.estimates import PARTS, Estimate, Pairs, needed_for
 from reports.analysis.readings import Reading, Readings
 from reports.analysis.rounds.consistency import Capped, FiguresDisagree, PercentilesDisagree
@@ -221,20 +221,6 @@ class Unsteady:
     """Of the second half against the first, as a fraction."""
 
 
-@dataclass(frozen=True)
-class OneCore:
-    """The work releases the GIL, and the server had one core."""
-
-
-@dataclass(frozen=True)
-class CrowdedWorkers:
-    """An arm has more worker processes than its server has CPUs, and the other one has another number."""
-
-    arm: str
-    workers: int
-    cpus: int
-
-
 Failure = ServerEnded | RequestsFailed | RequestsUnanswered | Backlog
 
 Blemish = FailsMore | MayFailMore | DropsConnections | BacklogPossible
@@ -268,21 +254,6 @@ def failures(
         elif isinstance(pile, Backlog):
             found[name] = pile
     return found
-
-
-def one_core(run: Run, cell: Cell, endpoint: str) -> list[Reservation]:
-    """Whether one of our endpoints whose work releases the GIL was served on one core."""
-    ours = run.plan.locustfile is None and endpoint in RELEASES_GIL
-    return [OneCore()] if ours and len(run.server_cpus(cell).numbers) == 1 else []
-
-
-def crowded_workers(run: Run, cell: Cell, arms: Sequence[Arm]) -> list[Reservation]:
-    """The arms whose workers share CPUs, where arms differ in their number; none where CPUs are unknown."""
-    cpus = len(run.server_cpus(cell).numbers)
-    numbers = {arm.name: arm.serving.workers for arm in arms}
-    if not cpus or len({*numbers.values()}) == 1:
-        return []
-    return [CrowdedWorkers(name, number, cpus) for name, number in numbers.items() if number > cpus]
 
 
 def failure_rate(readings: list[Reading]) -> float | None:

@@ -11,6 +11,7 @@ from reports.analysis.answers.differences import Unlike, explained, unlike
 from reports.analysis.answers.shared_state import shared_state
 from reports.analysis.backlogs.judgement import backlog, degree
 from reports.analysis.catalogue import http_clients
+from reports.analysis.cores import crowded_workers, one_core
 from reports.analysis.estimates import METRICS, Estimate, Pairs, estimate, pair
 from reports.analysis.failures.gross import gross_failures
 from reports.analysis.readings import Reading, Readings, endpoints_of
@@ -25,13 +26,11 @@ from reports.analysis.reservations import (
     RoundsLost,
     blemishes,
     canary_failures,
-    crowded_workers,
     ended_servers,
     failure_rate,
     failures,
     left_over,
     missing,
-    one_core,
     resent_part,
     reservations,
     unsteady,

@@ -12,10 +12,10 @@ from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.backlogs.queues import JobsPileUp
+from reports.analysis.cores import CrowdedWorkers, OneCore
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
-    CrowdedWorkers,
     DropsConnections,
     FailsMore,
     Failure,
@@ -24,7 +24,6 @@ from reports.analysis.reservations import (
     MoreRoundsNeeded,
     NotMeasured,
     NotSignificant,
-    OneCore,
     OrderMatters,
     PercentileFailed,
     RatioDrifts,
