@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.records import Arm, Cell, Run
+from loadtests.records import Cell, Run
 from reports.analysis.catalogue import RELEASES_GIL
 
 
@@ -23,16 +22,15 @@ class CrowdedWorkers:
     cpus: int
 
 
-def one_core(run: Run, cell: Cell, endpoint: str) -> list[OneCore]:
-    """Whether one of our endpoints whose work releases the GIL was served on one core."""
-    ours = run.plan.locustfile is None and endpoint in RELEASES_GIL
-    return [OneCore()] if ours and len(run.server_cpus(cell).numbers) == 1 else []
-
-
-def crowded_workers(run: Run, cell: Cell, arms: Sequence[Arm]) -> list[CrowdedWorkers]:
-    """The arms whose workers share CPUs, where arms differ in their number; none where CPUs are unknown."""
+def left_unknown(run: Run, cell: Cell, endpoint: str, rival: str) -> list[OneCore | CrowdedWorkers]:
+    """What more CPUs would show of one of our endpoints whose work releases the GIL, and of arms that differ
+    in their number of workers; nothing where the CPUs are not known."""
     cpus = len(run.server_cpus(cell).numbers)
-    numbers = {arm.name: arm.serving.workers for arm in arms}
-    if not cpus or len({*numbers.values()}) == 1:
-        return []
-    return [CrowdedWorkers(name, number, cpus) for name, number in numbers.items() if number > cpus]
+    found: list[OneCore | CrowdedWorkers] = []
+    if cpus == 1 and run.plan.locustfile is None and endpoint in RELEASES_GIL:
+        found.append(OneCore())
+    pair = (run.plan.opponent(rival).name, rival)
+    workers = {arm.name: arm.serving.workers for arm in run.plan.arms if arm.name in pair}
+    if cpus and len({*workers.values()}) > 1:
+        found += [CrowdedWorkers(name, number, cpus) for name, number in workers.items() if number > cpus]
+    return found

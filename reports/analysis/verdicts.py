@@ -11,7 +11,7 @@ from reports.analysis.answers.differences import Unlike, explained, unlike
 from reports.analysis.answers.shared_state import shared_state
 from reports.analysis.backlogs.judgement import backlog, degree
 from reports.analysis.catalogue import http_clients
-from reports.analysis.cores import crowded_workers, one_core
+from reports.analysis.cores import left_unknown
 from reports.analysis.estimates import METRICS, Estimate, Pairs, estimate, pair
 from reports.analysis.failures.gross import gross_failures
 from reports.analysis.readings import Reading, Readings, endpoints_of
@@ -319,8 +319,7 @@ def judge(
         doubts = [*apart, *failing.values()]
     if cell.key in run.refused:
         doubts = [NotMeasured(run.refused[cell.key])]
-    doubts += one_core(run, cell, endpoint)
-    doubts += crowded_workers(run, cell, [arm for arm in plan.arms if arm.name in (against.name, rival)])
+    doubts += left_unknown(run, cell, endpoint, rival)
     interval = found.interval
     return Verdict(
         cell=cell,
