@@ -104,6 +104,17 @@ def reservation_text(reservation: Reservation) -> str:
                 f"{arm} served {abs(change):.0%} {than} in the second half of its windows than in the first: "
                 "use a longer --warmup, or a longer window (-t)"
             )
+        case OneCore() | CrowdedWorkers():
+            return cores_text(reservation)
+        case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
+            return unlike_text(reservation)
+        case _:
+            return doubt_text(reservation)
+
+
+def cores_text(one: OneCore | CrowdedWorkers) -> str:
+    """What more CPUs would show."""
+    match one:
         case OneCore():
             return "this work releases the GIL and the server had one core: with more, threads could gain"
         case CrowdedWorkers(arm, workers, cpus):
@@ -111,10 +122,6 @@ def reservation_text(reservation: Reservation) -> str:
                 f"{arm} has {workers} workers on {units.counted(cpus, 'CPU')}: what they would gain on more "
                 "CPUs is not measured here"
             )
-        case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
-            return unlike_text(reservation)
-        case _:
-            return doubt_text(reservation)
 
 
 def silence_text(one: NoRequestMade | RoundWithoutResponse) -> str:
