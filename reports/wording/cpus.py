@@ -1,8 +1,9 @@
-"""Where servers and generator ran, in words."""
+"""Where servers and generator ran, and what more CPUs would show, in words."""
 
 from __future__ import annotations
 
 from loadtests.records import Cell, Run, ServerCpus
+from reports.analysis.cores import CrowdedWorkers, OneCore
 from reports.wording.units import counted, listed
 
 UNBOUND = "processes not bound to CPUs"
@@ -50,3 +51,15 @@ def placement_rows(run: Run) -> list[tuple[str, str]]:
             where = f"server on CPU {', '.join(map(str, cpus.numbers))}, beside a light generator"
             rows.append(("placement in some cells", f"{where}: {', '.join(map(str, cells))}"))
     return rows
+
+
+def cores_text(one: OneCore | CrowdedWorkers) -> str:
+    """What more CPUs would show."""
+    match one:
+        case OneCore():
+            return "this work releases the GIL and the server had one core: with more, threads could gain"
+        case CrowdedWorkers(arm, workers, cpus):
+            return (
+                f"{arm} has {workers} workers on {counted(cpus, 'CPU')}: what they would gain on more "
+                "CPUs is not measured here"
+            )

@@ -44,6 +44,7 @@ from reports.analysis.rounds.silence import NoRequestMade
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.statistics import LAST_LOOK
 from reports.wording import units
+from reports.wording.cpus import cores_text
 from reports.wording.faults import carry_text, faults_text
 from reports.wording.refusals import refusal_text
 from reports.wording.units import percent
@@ -110,18 +111,6 @@ def reservation_text(reservation: Reservation) -> str:
             return unlike_text(reservation)
         case _:
             return doubt_text(reservation)
-
-
-def cores_text(one: OneCore | CrowdedWorkers) -> str:
-    """What more CPUs would show."""
-    match one:
-        case OneCore():
-            return "this work releases the GIL and the server had one core: with more, threads could gain"
-        case CrowdedWorkers(arm, workers, cpus):
-            return (
-                f"{arm} has {workers} workers on {units.counted(cpus, 'CPU')}: what they would gain on more "
-                "CPUs is not measured here"
-            )
 
 
 def silence_text(one: NoRequestMade | RoundWithoutResponse) -> str:
