@@ -136,6 +136,18 @@ def test_more_threads_are_those_in_force_and_no_sweep_where_the_app_sets_them(tm
     )
 
 
+def test_more_processes_are_suggested_where_they_have_cpus(tmp_path: Path) -> None:
+    """Those that share one serve less: such a sweep would show no more than that."""
+    found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]))
+    (portrait,) = found.portraits
+    assert next_text("more-workers", portrait, found.run) == (
+        "more processes, on a machine with more CPUs than the one that the server has here: --sweep workers=1,2"
+    )
+    both = found.run.machine.model_copy(update={"placement": {"server": (0, 1), "generator": (1,)}})
+    shown = next_text("more-workers", portrait, found.run.model_copy(update={"machine": both}))
+    assert shown == "more processes: --sweep workers=1,2"
+
+
 def test_more_users_are_suggested_at_the_highest_load_alone(tmp_path: Path) -> None:
     found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]), [("ping", 1), ("ping", 8)])
     assert [one.next_step for one in found.portraits] == [None, "more-users"]

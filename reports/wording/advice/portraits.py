@@ -124,6 +124,13 @@ def off_the_loop(holder: Holder) -> str:
     return f"{where}: an async client, or a thread (`def`, asyncio.to_thread)"
 
 
+def more_processes(portrait: Portrait, run: Run) -> str:
+    """What would show whether an arm gains from them: not workers that share a CPU."""
+    alone = len(run.server_cpus(portrait.cell).numbers) == 1
+    where = ", on a machine with more CPUs than the one that the server has here" if alone else ""
+    return f"more processes{where}: --sweep workers=1,2"
+
+
 def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
     """The experiment that would tell whether the limit is understood, as a command where there is one."""
     arm = run.plan.reference
@@ -147,11 +154,9 @@ def next_text(step: NextStep, portrait: Portrait, run: Run) -> str:
             ours = ", such as client=httpx2" if is_twin(arm) else ""
             return f"another HTTP client in a second --arm{ours}"
         case "more-workers":
-            return "more processes: --sweep workers=1,2"
+            return more_processes(portrait, run)
         case "own-process":
-            return (
-                "the same work in a process pool, as a second --arm; or more processes: --sweep workers=1,2"
-            )
+            return f"the same work in a process pool, as a second --arm; or {more_processes(portrait, run)}"
         case "more-users":
             users = portrait.cell.load.users or 1
             return f"more users, to find a limit: -u {2 * users},{4 * users}"
