@@ -247,6 +247,14 @@ def test_an_arm_that_is_ten_times_slower_is_slower_although_the_users_set_the_th
         assert "--rate" in warning
 
 
+def test_that_users_set_the_throughput_is_said_once(tmp_path: Path) -> None:
+    """Of an invalid cell, too, whose sentence has all reservations."""
+    found = concluded(tmp_path, {"fast": 0.02, "slow": 0.21}, 60)
+    verdict, _ = person(found)
+    for one in (verdict, replace(verdict, verdict="invalid")):
+        assert sentence(one, found.run.plan).count("throughput is set by the users' think time") == 1
+
+
 def test_arms_with_the_same_slow_tail_are_not_equivalent_while_their_medians_differ(tmp_path: Path) -> None:
     """Neither are they by the percentile that decides alone."""
     run, directory = thinking(tmp_path, {"fast": 0.02, "slow": 0.21}, 4_000)

@@ -36,18 +36,18 @@ def sentence(verdict: Verdict, plan: Plan) -> str:
 
 
 def with_context(text: str, verdict: Verdict) -> str:
-    """A text about a verdict, with its context."""
-    return "; ".join(filter(None, (text, context(verdict))))
+    """A text about a verdict, with what it does not say of its context itself."""
+    return "; ".join((text, *(one for one in context(verdict) if one not in text)))
 
 
-def context(verdict: Verdict) -> str:
+def context(verdict: Verdict) -> list[str]:
     """Whether the users set the throughput; the failures of both arms where any request failed, and their
     HTTP clients where they call another service; the CPUs of their servers. Empty where nothing was
     measured."""
     clients = clients_text(verdict.clients) if verdict.clients else ""
-    thinking = "; ".join(think_text(one) for one in verdict.reservations if isinstance(one, UsersThink))
+    thinking = [think_text(one) for one in verdict.reservations if isinstance(one, UsersThink)]
     placed = cpus_text(verdict.cpus) if verdict.cpus else ""
-    return "; ".join(filter(None, (thinking, failed_text(verdict.failed, verdict.resent), clients, placed)))
+    return [*thinking, *filter(None, (failed_text(verdict.failed, verdict.resent), clients, placed))]
 
 
 def failed_pair(verdict: Verdict) -> str:
@@ -104,7 +104,8 @@ def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
     parts = [figures, notes] if decision.speed == word else [notes, figures]
     # The notes have the failures of both arms where these were compared.
     known = any(isinstance(note, FailsBy) for note in decision.notes)
-    parts.append(context(replace(verdict, failed={}) if known else verdict))
+    around = context(replace(verdict, failed={}) if known else verdict)
+    parts += [one for one in around if one not in said]
     whole = " as a whole" if verdict.endpoint == ALL else ""
     where = f"{case_name(verdict)}{whole}, {verdict.arm}"
     return ": ".join(filter(None, (where, said, "; ".join(filter(None, parts)))))
