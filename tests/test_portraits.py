@@ -141,7 +141,7 @@ def test_more_processes_are_suggested_where_they_have_cpus(tmp_path: Path) -> No
     found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]))
     (portrait,) = found.portraits
     assert next_text("more-workers", portrait, found.run) == (
-        "more processes, on a machine with more CPUs than the one that the server has here: --sweep workers=1,2"
+        "more processes, on a machine with more CPUs for the server than one: --sweep workers=1,2"
     )
     both = found.run.machine.model_copy(update={"placement": {"server": (0, 1), "generator": (1,)}})
     shown = next_text("more-workers", portrait, found.run.model_copy(update={"machine": both}))

@@ -127,7 +127,7 @@ def off_the_loop(holder: Holder) -> str:
 def more_processes(portrait: Portrait, run: Run) -> str:
     """What would show whether an arm gains from them: not workers that share a CPU."""
     alone = len(run.server_cpus(portrait.cell).numbers) == 1
-    where = ", on a machine with more CPUs than the one that the server has here" if alone else ""
+    where = ", on a machine with more CPUs for the server than one" if alone else ""
     return f"more processes{where}: --sweep workers=1,2"
 
 
