@@ -136,16 +136,19 @@ def test_more_threads_are_those_in_force_and_no_sweep_where_the_app_sets_them(tm
     )
 
 
-def test_more_processes_are_suggested_where_they_have_cpus(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("server", "where"), [((0,), ", on a machine with more CPUs for the server than one"), ((0, 1), "")]
+)
+def test_more_processes_are_suggested_where_they_have_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[int, ...], where: str
+) -> None:
     """Those that share one serve less: such a sweep would show no more than that."""
+    placed = scripted.MACHINE.model_copy(update={"placement": {"server": server, "generator": (1,)}})
+    monkeypatch.setattr(scripted, "MACHINE", placed)
     found = seen(tmp_path, lambda _, __, round: Scripted(requests=RATES[round]))
     (portrait,) = found.portraits
-    assert next_text("more-workers", portrait, found.run) == (
-        "more processes, on a machine with more CPUs for the server than one: --sweep workers=1,2"
-    )
-    both = found.run.machine.model_copy(update={"placement": {"server": (0, 1), "generator": (1,)}})
-    shown = next_text("more-workers", portrait, found.run.model_copy(update={"machine": both}))
-    assert shown == "more processes: --sweep workers=1,2"
+    told = next_text("more-workers", portrait, found.run)
+    assert told == f"more processes{where}: --sweep workers=1,2"
 
 
 def test_more_users_are_suggested_at_the_highest_load_alone(tmp_path: Path) -> None:
