@@ -430,6 +430,14 @@ def test_fewer_workers_are_not_advised_where_more_had_no_cpus_of_their_own(
     assert "sync-workers-2 has 2 workers on 1 CPU" in doubts(card.verdict)
 
 
+def test_two_workers_are_not_advised_over_four_where_both_share_a_cpu(tmp_path: Path) -> None:
+    four = TWO.model_copy(update={"name": "sync-workers-4", "serving": Serving(workers=4)})
+    told = {"sync-workers-2": {64: Scripted(requests=1000)}, "sync-workers-4": {64: Scripted(requests=500)}}
+    _, (card,) = made(tmp_path, told, (TWO, four))
+    assert card.verdict.verdict == "slower"
+    assert card_advice(card) == "not decided"
+
+
 def test_two_arms_of_one_style_are_called_by_their_names(tmp_path: Path) -> None:
     told = {"sync": {64: Scripted(requests=1000)}, "sync-threads-100": {64: Scripted(requests=2000)}}
     _, (card,) = made(tmp_path, told, (SYNC, MORE))

@@ -163,8 +163,10 @@ def choose(
     if verdict.verdict == "failing":
         return NOT_DECIDED if finishes_more(verdict, found) else whole_one(verdict, reference, rival)
     chosen = by_rule(ways(verdict, found, neighbour, limits))
-    crowded = {one.arm for one in verdict.reservations if isinstance(one, CrowdedWorkers)}
-    if chosen.name in verdict.blemished or (crowded and chosen.name not in crowded):
+    crowded = [one for one in verdict.reservations if isinstance(one, CrowdedWorkers)]
+    most = max(crowded, key=lambda one: one.workers, default=None)
+    fewer = most is not None and chosen != OFFLOAD and chosen.name != most.arm
+    if chosen.name in verdict.blemished or fewer:
         return NOT_DECIDED
     whole = [arm.name for arm in (reference, rival) if arm.name not in verdict.blemished]
     return Advice("arm", whole[0]) if chosen == EITHER and len(whole) == 1 else chosen
