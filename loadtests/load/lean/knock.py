@@ -25,7 +25,7 @@ def wait_until_accepted(server: str, connections: int, path: str | None) -> None
 
 
 def answered(server: str, path: str, end: float) -> bool:
-    """Whether the server answers a request before `end`, on perf_counter's clock."""
+    """Whether the server responds to a request before `end`, on perf_counter's clock."""
     parts = urlsplit(server)
     request = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode("latin-1")
     connection = None
