@@ -86,8 +86,8 @@ def lost(scenario: str, loaded: str, idle: str) -> tuple[float, float, int]:
             until = perf_counter() + SECONDS
             thread = Thread(target=partial(toggle, sibling.pid, until, moments))
             request = bench.request(
-                server.url, scenario, USERS, 1, warmup=1.0, warmup_turns=3, window=SECONDS - 2.0,
-                window_turns=5, longest=0.0, drain=5.0,
+                server.url, server.pulse, scenario, USERS, 1, warmup=1.0, warmup_turns=3,
+                window=SECONDS - 2.0, window_turns=5, longest=0.0, drain=5.0,
             )  # fmt: skip
             thread.start()
             try:

@@ -7,8 +7,9 @@ import os
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,7 @@ import gevent
 from time import perf_counter
 from loadtests.load.users import StartBarrier
 
-barrier, passed = StartBarrier(), []
+barrier, passed = StartBarrier("http://127.0.0.1:9"), []
 
 def user(late):
     gevent.sleep(late)
@@ -308,6 +309,53 @@ def test_users_start_once_all_are_ready_or_no_more_arrive(
     assert told["took"] >= least
     assert told["before"] == 0
     assert told["all"] == len(late)
+
+
+KNOCK = """
+import json, sys
+from time import perf_counter
+from loadtests.load.lean.knock import ACCEPTED, ACCEPTED_EACH, wait_until_accepted
+
+connections = int(sys.argv[2])
+began = perf_counter()
+wait_until_accepted(sys.argv[1], connections, sys.argv[3] or None)
+waited, patience = perf_counter() - began, ACCEPTED + connections * ACCEPTED_EACH
+print(json.dumps({"waited": waited, "patience": patience}))
+"""
+
+
+def test_the_load_begins_once_a_server_has_accepted_all_connections(in_patched: InPatched) -> None:
+    """It accepts them in their order: when it answers on the last one, it has accepted the others."""
+    accepted = 0
+    with ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+        address = listener.getsockname()
+        for _ in range(5):
+            open_sockets.enter_context(socket.create_connection(address))
+
+        def answer() -> None:
+            nonlocal accepted
+            while accepted < 6:
+                connection = open_sockets.enter_context(listener.accept()[0])
+                accepted += 1
+                time.sleep(0.05)
+            connection.recv(65_536)
+            connection.sendall(ok(b"come in"))
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        told = json.loads(in_patched(KNOCK, f"http://127.0.0.1:{address[1]}", "50000", "/pulse"))
+        thread.join(timeout=5.0)
+    assert accepted == 6
+    assert told["waited"] < told["patience"] / 2
+
+
+@pytest.mark.parametrize("path", ["", "/pulse"], ids=["which has no such path", "which does not answer"])
+def test_the_load_begins_after_a_time_on_a_server(in_patched: InPatched, path: str) -> None:
+    """It may serve one connection after another."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        told = json.loads(in_patched(KNOCK, f"http://127.0.0.1:{listener.getsockname()[1]}", "100", path))
+    assert told["waited"] >= told["patience"]
 
 
 def test_a_connection_that_died_before_it_was_used_is_replaced(in_patched: InPatched) -> None:

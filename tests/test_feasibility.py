@@ -79,7 +79,7 @@ def test_a_plan_that_may_conclude_is_started(plan: Plan) -> None:
         (planned(min_rounds=1, max_rounds=1), "too few rounds: 1, and an interval needs 4", "--rounds 4"),
         (planned(min_rounds=3, max_rounds=3), "too few rounds: 3, and an interval needs 4", "--rounds 4"),
         (planned(min_rounds=5, max_rounds=5), "the last one would not count", "--fixed-rounds 4 or 6"),
-        (planned(deadline=10.0), "4 rounds of all cells do not fit --max-time, 10 s", "--max-time 34s or"),
+        (planned(deadline=10.0), "4 rounds of all cells do not fit --max-time, 10 s", "--max-time 33s or"),
         (
             scripted.plan(cells=[("ping", n) for n in range(1, 21)]).model_copy(update={"deadline": 120.0}),
             "4 rounds of all cells do not fit --max-time, 120 s",
@@ -212,7 +212,7 @@ def test_slow_answers_are_announced_before_the_first_round() -> None:
     assert found is not None
     round = plans.ROUND_OVERHEAD + 2 * (3 * 64 / 40 + 5 * 64 / 40 + plans.TRIAL_OVERHEAD)
     assert found == pytest.approx((20.0 + 4 * round, 20.0 + 20 * round))
-    assert expected(*found) == "this run is now expected to take 2 min 13 s to 9 min 46 s in all"
+    assert expected(*found) == "this run is now expected to take 2 min 13 s to 9 min 43 s in all"
 
 
 def test_cells_are_forecast_by_what_each_of_them_takes() -> None:

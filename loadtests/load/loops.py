@@ -69,7 +69,7 @@ class Closed:
         # Without users no barrier: it would still be closed for the users of a later trial.
         barrier = None
         if users and issubclass(self.user, LeanUser):
-            barrier = self.user.barrier = StartBarrier()
+            barrier = self.user.barrier = StartBarrier(self.request.host, self.request.pulse_path)
         if users:
             self.runner.start(users, spawn_rate=users)
         if barrier is not None:

@@ -10,6 +10,7 @@ from gevent.event import Event
 from locust import User
 
 from loadtests.load.lean.client import Client
+from loadtests.load.lean.knock import wait_until_accepted
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -21,9 +22,6 @@ ARRIVAL_GAP = 1.0
 LONGEST = 10.0
 """Seconds after which the barrier opens at the latest: users may log in before they reach it."""
 
-ACCEPTED, ACCEPTED_EACH = 0.05, 0.0005
-"""Seconds that an idle server needs to accept new connections, and per connection."""
-
 
 class StartBarrier:
     """Where users wait until all are connected.
@@ -33,7 +31,10 @@ class StartBarrier:
     served before the window ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: str, path: str | None = None) -> None:
+        """`server`: the URL to which they connect; `path`: one that it answers at once, if there is one."""
+        self.server = server
+        self.path = path
         self.waiting = 0
         self.opened = Event()
 
@@ -44,14 +45,14 @@ class StartBarrier:
 
     def open(self, users: int) -> None:
         """Release all once `users` wait, or none has arrived for a second: a user's own `on_start` may never
-        get here. An idle server gets the time to accept their connections first."""
+        get here. The server, which is idle, accepts their connections first."""
         began = since = perf_counter()
         seen = self.waiting
         while self.waiting < users and perf_counter() < min(since + ARRIVAL_GAP, began + LONGEST):
             gevent.sleep(0.01)
             if self.waiting > seen:
                 seen, since = self.waiting, perf_counter()
-        gevent.sleep(ACCEPTED + self.waiting * ACCEPTED_EACH)
+        wait_until_accepted(self.server, self.waiting, self.path)
         self.opened.set()
 
 

@@ -142,7 +142,7 @@ class Bench:
             host = f"http://127.0.0.1:{child.receive(OWN_BOOT)['ready']}"
             for scenario, most in users.items():
                 request = self.request(
-                    host, scenario, most, seed, warmup=0.1, warmup_turns=0, window=self.times.ceiling,
+                    host, "/", scenario, most, seed, warmup=0.1, warmup_turns=0, window=self.times.ceiling,
                     window_turns=0, longest=0.0, drain=1.0,
                 )  # fmt: skip
                 # A user's own scenario may read the answer, which is empty here; and one that sleeps in its
@@ -235,7 +235,8 @@ class Bench:
         seconds to which warm-up, window and end may be stretched. Raises ChildFailed."""
         times = self.times
         request = self.request(
-            server.url, scenario, users, seed, warmup=times.warmup, warmup_turns=CALIBRATION_WARMUP_TURNS,
+            server.url, server.pulse, scenario, users, seed, warmup=times.warmup,
+            warmup_turns=CALIBRATION_WARMUP_TURNS,
             window=times.window, window_turns=times.turns, longest=longest,
             drain=min(5.0, max(1.0, longest)),
         )  # fmt: skip
@@ -268,16 +269,17 @@ class Bench:
         )
 
     def request(
-        self, host: str, scenario: str, users: int, seed: int, *, warmup: float, warmup_turns: int,
-        window: float, window_turns: int, longest: float, drain: float,
+        self, host: str, pulse: str | None, scenario: str, users: int, seed: int, *, warmup: float,
+        warmup_turns: int, window: float, window_turns: int, longest: float, drain: float,
     ) -> TrialRequest:  # fmt: skip
-        """A closed loop without a canary and without think time, whose samples are not kept."""
+        """A closed loop without a canary and without think time, whose samples are not kept. `pulse`: a path
+        that is answered at once; None where there is none."""
         return TrialRequest(
             host=host, scenario=scenario, users=users, turn=0.0, rate=None, arrivals=None, warmup=warmup,
             warmup_turns=warmup_turns, window=window, window_turns=window_turns, longest=longest, drain=drain,
             seed=seed, names=f"{seed}/probe/{next(self.probes)}",
             samples=str(self.environment.scratch / "probe.npz"), canary=None, pauses=False,
-            pulse=None, pulse_path=None,
+            pulse=None, pulse_path=pulse,
             **self.names.of(scenario),
         )  # fmt: skip
 

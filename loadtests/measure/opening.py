@@ -31,6 +31,9 @@ from loadtests.serving.checkout import checked_out
 from loadtests.serving.server import Target
 from loadtests.system.lock import measurement_lock
 
+TOGETHER = 2
+"""How many servers of the twins start together before the rounds, at most: a small machine has two CPUs."""
+
 
 class Opened(NamedTuple):
     """A run that is ready for its first round, or its next one."""
@@ -97,7 +100,9 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
         check_resumable(plan, bench.environment, questions)
     else:
         if questions:
-            equal = check_equal(plan.arms, bench.environment, questions, calibrate)
+            # More of them might need more memory than there is, which is known after this.
+            apart = bench.apart is not None or len(plan.arms) > TOGETHER
+            equal = check_equal(plan.arms, bench.environment, questions, calibrate, apart=apart)
             answers, compared = None, equal.requests
         else:
             answers, compared = compare_answers(plan, bench, calibrate), None

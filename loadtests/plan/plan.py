@@ -293,7 +293,7 @@ PROVED = 3
 ROUND_OVERHEAD = 1.2
 """Seconds until the servers of a round are ready, as seen on two cores."""
 
-TRIAL_OVERHEAD = 0.75
+TRIAL_OVERHEAD = 0.67
 """Seconds for an arm's users to connect before each slice and to finish after it, to stop its server and to
 save its samples."""
 

@@ -49,7 +49,7 @@ class TrialRequest:
     pulse: str | None
     """The file that the pulse's samples go to; None: there is no pulse."""
     pulse_path: str | None
-    """The path that serve.py answers for it; None: external servers have none."""
+    """The path that serve.py answers for it, and before the load; None: external servers have none."""
 
     pauses: bool
     """Whether users wait between tasks as their `wait_time` says; calibrations and ceilings measure without,

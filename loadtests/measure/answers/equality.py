@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +18,14 @@ from loadtests.errors import ArmsDiffer, ChildFailed
 from loadtests.measure.answers.conversation import converse
 from loadtests.measure.answers.questions import SOCKET, Question
 from loadtests.measure.calibration import is_head
+from loadtests.measure.trials.servers import MustBeApart, RoundServers
 from loadtests.plan.arms import Arm
 from loadtests.plan.plan import Plan
 from loadtests.records.answers import Compared
+from loadtests.records.trial import Apart
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart
-from loadtests.serving.server import Target, serve
+from loadtests.serving.server import Target
 
 HEADERS = ("content-type", "location", "allow")
 """Headers that matter to a client."""
@@ -75,14 +78,32 @@ def check_equal(
     environment: ServingEnvironment,
     questions: Sequence[Question],
     then: Callable[[Target], None] = lambda _: None,
+    *,
+    apart: bool = True,
 ) -> Compared:
-    """Boot every arm in turn and compare its answers with the first arm's; `then` gets every server that
-    has answered, while it is up. Raises ArmsDiffer with the request that shows it, or ChildFailed.
+    """Compare every arm's answers with the first arm's; `then` gets every server that has answered, while it
+    is up. Each arm is served alone, or, if not `apart`, all are started together where that is possible.
+    Raises ArmsDiffer with the request that shows it, or ChildFailed.
     """
+    if not apart:
+        with suppress(MustBeApart):
+            return compared(arms, environment, questions, then, None)
+    return compared(arms, environment, questions, then, "earlier")
+
+
+def compared(
+    arms: Sequence[Arm],
+    environment: ServingEnvironment,
+    questions: Sequence[Question],
+    then: Callable[[Target], None],
+    apart: Apart | None,
+) -> Compared:
+    """See `check_equal`. Raises MustBeApart as well, before any server has been asked."""
     expected: list[Reply] = []
     cut: dict[str, set[str]] = {"head": set(), "first-bytes": set()}
-    for arm in arms:
-        with serve(arm, environment, f"check.{arm.name}") as server:
+    with RoundServers(environment, [(arm, f"check.{arm.name}") for arm in arms], apart) as servers:
+        for arm in arms:
+            server = servers.take(arm)
             answers = ask(server, questions)
             for question, answer in zip(questions, answers, strict=True):
                 if answer.read == "nothing":
@@ -91,19 +112,23 @@ def check_equal(
                     )
                 cut.get(answer.read, set()).add(str(question))
             then(server)
-        for question, first, answer in zip(questions, expected, answers, strict=False):
-            if not first.equals(answer):
-                raise ArmsDiffer(
-                    f"arms {arms[0].name!r} and {arm.name!r} answer {question} differently",
-                    cause="\n".join(
-                        f"{name}: {shown}"
-                        for name, shown in zip((arms[0].name, arm.name), apart(first, answer), strict=True)
-                    ),
-                )
-        expected = expected or answers
+            servers.release([arm.name])
+            for question, first, answer in zip(questions, expected, answers, strict=False):
+                if not first.equals(answer):
+                    raise differ(arms[0], arm, question, first, answer)
+            expected = expected or answers
     # Where one arm's body was cut by its size and another's by time, only the heads are compared.
     heads, beginnings = (tuple(sorted(one)) for one in (cut["head"], cut["first-bytes"] - cut["head"]))
     return Compared(requests=len(questions), heads=heads, beginnings=beginnings)
+
+
+def differ(one: Arm, other: Arm, question: Question, first: Reply, second: Reply) -> ArmsDiffer:
+    """The error that shows two answers to a question."""
+    shown = zip((one.name, other.name), from_difference(first, second), strict=True)
+    return ArmsDiffer(
+        f"arms {one.name!r} and {other.name!r} answer {question} differently",
+        cause="\n".join(f"{name}: {answer}" for name, answer in shown),
+    )
 
 
 def check_resumable(plan: Plan, environment: ServingEnvironment, questions: Sequence[Question]) -> None:
@@ -121,7 +146,7 @@ def check_resumable(plan: Plan, environment: ServingEnvironment, questions: Sequ
                 raise
 
 
-def apart(first: Reply, second: Reply) -> tuple[str, str]:
+def from_difference(first: Reply, second: Reply) -> tuple[str, str]:
     """Two answers, their bodies from shortly before the first difference."""
     same = next(
         (at for at, (a, b) in enumerate(zip(first.body, second.body, strict=False)) if a != b),
