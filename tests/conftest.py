@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import certifi
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -47,6 +48,7 @@ from tests.shapes import told
 examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
+CERTIFICATES = os.environ.get("SSL_CERT_FILE")
 
 PATCHED = """
 import contextlib, io, json, sys
@@ -144,6 +146,27 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_is_copied(seeded: Path) -> None:
     """Runs and servers of these tests copy the seeded data: building it takes as long as a server's start."""
     copy_data(seeded)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The HTTP clients of every app, here and in servers, read one certificate and not all: that takes 36 ms
+    for each client, none of which uses any. See `downloads`."""
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("certificates") / "first.pem"
+    file.write_text(first + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All certificates, for tests that download packages."""
+    if CERTIFICATES is None:
+        monkeypatch.delenv("SSL_CERT_FILE")
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATES)
 
 
 class Known(dict[str, Conclusions]):
