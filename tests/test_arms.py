@@ -28,6 +28,7 @@ from tests.serving import get
 APP = """
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 WORD = {word!r}
@@ -37,7 +38,7 @@ async def app(scope, receive, send):
         return
     body = WORD
     if "NOTES" in os.environ:
-        with sqlite3.connect(os.environ["NOTES"].removeprefix("sqlite:///")) as notes:
+        with closing(sqlite3.connect(os.environ["NOTES"].removeprefix("sqlite:///"))) as notes, notes:
             notes.execute("insert into notes values ('more')")
             body = str(notes.execute("select count(*) from notes").fetchone()[0])
     elif "DUEL_COPY" in os.environ:
@@ -150,7 +151,7 @@ def test_every_server_gets_its_own_copy_of_a_database(
 ) -> None:
     """A table grew from 500 to 1,044 rows during a run."""
     notes = tmp_path / "notes.db"
-    with sqlite3.connect(notes) as database:
+    with closing(sqlite3.connect(notes)) as database:
         database.execute("create table notes (text)")
     before = notes.read_bytes()
     text = f"shop=shop:app,app-dir={old_and_new[0]},copy={notes},env.NOTES=sqlite:///{{copy}}"

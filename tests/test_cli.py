@@ -20,6 +20,7 @@ from loadtests.measure.preflight import Fitness, check_quiet
 from loadtests.plan.settings import DECLARED
 from loadtests.records import Compared
 from loadtests.system import suitability
+from loadtests.system.processes import at_work
 from tests import scripted
 from tests.commands import DUEL, brisk_here, chartless_here, duel, duel_here
 from tests.conftest import APPS
@@ -265,18 +266,18 @@ def test_serve_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     ready = json.loads(process.stdout.readline())
-    assert psutil.pid_exists(ready["pid"])
+    server = psutil.Process(ready["pid"])
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 0
-    ends_in_time(ready["pid"])
+    ends_in_time(server)
 
 
-def ends_in_time(pid: int) -> None:
+def ends_in_time(process: psutil.Process) -> None:
     deadline = time.monotonic() + 20
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+    while at_work(process) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not psutil.pid_exists(pid)
+    assert not at_work(process)
 
 
 def test_check_requests_what_a_foreign_pair_publishes_and_names_the_request_that_differs(

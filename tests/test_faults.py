@@ -206,6 +206,9 @@ def test_a_locked_or_lost_database_is_a_result_of_its_arm_and_the_run_continues(
     words = ["-s", "posts.create", "-u", "4", "-t", "0.6", "--warmup", "0.1", "--rounds", "1"]
     done = brisk_here("run", *words, "--arm=sync", *arms, "--app-dir", str(ROOT), cwd=tmp_path)
     assert set(struck) == set(FAULTS), done.stderr
+    lock = struck["locked"]
+    assert isinstance(lock, sqlite3.Connection)
+    lock.close()
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout.count("failing") >= 2

@@ -10,7 +10,7 @@ import pytest
 
 from loadtests.errors import ChildFailed
 from loadtests.serving.databases.keeping import kept
-from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
+from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child, at_work
 
 MODULE = "tests.kept_server"
 
@@ -33,7 +33,7 @@ def test_a_server_ends_with_its_killed_keeper_and_the_next_one_removes_its_files
         (server,) = psutil.Process(child.pid).children()
         psutil.Process(child.pid).kill()
         psutil.wait_procs([server], timeout=10)
-        assert not server.is_running()
+        assert not at_work(server)
         assert home.is_dir()
     with kept("Files", MODULE, tmp_path, (), "no hint needed") as (_, keeper):
         assert not home.exists()
