@@ -196,14 +196,27 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     return Known((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shapes")
 
 
+PROGRAMS = {
+    "postgresql": lambda: program("postgres", postgresql_server.PLACES),
+    "mysql": lambda: program("mariadbd", mysql_server.PLACES),
+}
+"""Where the database servers of this machine are."""
+
+
+def skip_without(kind: ServerBackend, also: str = "") -> None:
+    """Skips the test where a database server is not installed, but not in CI."""
+    if PROGRAMS[kind]() is None and not os.environ.get("CI"):
+        pytest.skip(f"no {SERVERS[kind].title} server is installed{also}")
+
+
 @contextmanager
-def on_server(kind: ServerBackend, logs: Path, installed: bool) -> Iterator[Databases]:
+def on_server(kind: ServerBackend, logs: Path) -> Iterator[Databases]:
     """Seeded databases on the server that DUEL_TEST_DATABASE names, or else on a temporary one; skips the
     test where there is neither, but not in CI."""
     given = os.environ.get("DUEL_TEST_DATABASE", "")
     there = server_backend(given) == kind if given else False
-    if not there and not installed and not os.environ.get("CI"):
-        pytest.skip(f"no {SERVERS[kind].title} server is installed, and DUEL_TEST_DATABASE names none")
+    if not there:
+        skip_without(kind, ", and DUEL_TEST_DATABASE names none")
     with (
         nullcontext((given, None)) if there else own_server(kind, logs, ()) as (url, _),
         databases(url) as opened,
@@ -215,16 +228,14 @@ def on_server(kind: ServerBackend, logs: Path, installed: bool) -> Iterator[Data
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Seeded databases on a PostgreSQL server."""
-    installed = program("postgres", postgresql_server.PLACES) is not None
-    with on_server("postgresql", tmp_path_factory.mktemp("postgresql"), installed) as opened:
+    with on_server("postgresql", tmp_path_factory.mktemp("postgresql")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Seeded databases on a MariaDB server."""
-    installed = program("mariadbd", mysql_server.PLACES) is not None
-    with on_server("mysql", tmp_path_factory.mktemp("mysql"), installed) as opened:
+    with on_server("mysql", tmp_path_factory.mktemp("mysql")) as opened:
         yield opened
 
 
