@@ -148,7 +148,7 @@ def confirmation(
     )
 
 
-def lines(found: Sequence[Confirmation]) -> list[str]:
+def table(found: Sequence[Confirmation]) -> list[str]:
     """The table, as Markdown."""
     rows = [
         f"| {one.scenario} | ×{one.ratio:.2f} | {one.low:.2f}–{one.high:.2f} | ×{one.wrk:.2f} | "
@@ -179,9 +179,9 @@ def main() -> None:
                 found.append(
                     confirmation(known[cell], around, tuple(run.server_cpus(cell).numbers), placement)
                 )
-                print(lines(found)[-1], flush=True)
+                print(table(found)[-1], flush=True)
     inside = sum(one.inside for one in found)
-    print(os.linesep.join(("", *lines(found), "", f"inside: {inside} of {len(found)}")))
+    print(os.linesep.join(("", *table(found), "", f"inside: {inside} of {len(found)}")))
     write_figures("confirmed", run.machine, {"run": run.id, "cells": [asdict(one) for one in found]})
     if inside < min(ENOUGH, len(found)):
         sys.exit(1)
