@@ -83,8 +83,8 @@ def confirmations(file: Path | None) -> list[str]:
     return [
         "## Confirmed by another load generator",
         "",
-        "wrk loaded the same servers in turn, on the same CPUs (`python -m benchmarks.confirmed`). Its ratio lies "
-        f"inside the interval in {inside} of {len(cells)} cells.",
+        "wrk loaded the same servers in turn, on the same CPUs (`python -m benchmarks.confirmed`). Its ratio "
+        f"lies inside the interval in {inside} of {len(cells)} cells.",
         "",
         *confirmation_table(cells),
         "",
