@@ -36,7 +36,7 @@ ENOUGH = 11
 
 
 @dataclass(frozen=True)
-class Asked:
+class WrkRequest:
     """A request; in its path and body `#` is a random number up to `most`."""
 
     path: str
@@ -61,12 +61,12 @@ class Asked:
 POST = (
     '{"title": "A post", "body": "It waits, or it computes.", "author_id": #, "published_on": "2026-01-01"}'
 )
-CELLS: Mapping[str, Asked] = {
-    "users.read": Asked("/users/#", most=200), "posts.read": Asked("/posts/#"), "posts.list": Asked("/posts"),
-    "posts.create": Asked("/posts", "POST", POST, most=200), "pages.home": Asked("/pages"),
-    "ping": Asked("/ping"), "upstream": Asked("/upstream"), "fan-out": Asked("/fan-out"),
-    "python": Asked("/python"), "hash": Asked("/hash"), "offloaded": Asked("/pitfalls/offloaded"),
-    "dependencies": Asked("/plumbing/dependencies"),
+CELLS: Mapping[str, WrkRequest] = {
+    "users.read": WrkRequest("/users/#", most=200), "posts.read": WrkRequest("/posts/#"), "posts.list": WrkRequest("/posts"),
+    "posts.create": WrkRequest("/posts", "POST", POST, most=200), "pages.home": WrkRequest("/pages"),
+    "ping": WrkRequest("/ping"), "upstream": WrkRequest("/upstream"), "fan-out": WrkRequest("/fan-out"),
+    "python": WrkRequest("/python"), "hash": WrkRequest("/hash"), "offloaded": WrkRequest("/pitfalls/offloaded"),
+    "dependencies": WrkRequest("/plumbing/dependencies"),
 }  # fmt: skip
 
 
