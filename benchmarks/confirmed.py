@@ -62,12 +62,19 @@ POST = (
     '{"title": "A post", "body": "It waits, or it computes.", "author_id": #, "published_on": "2026-01-01"}'
 )
 CELLS: Mapping[str, WrkRequest] = {
-    "users.read": WrkRequest("/users/#", most=200), "posts.read": WrkRequest("/posts/#"), "posts.list": WrkRequest("/posts"),
-    "posts.create": WrkRequest("/posts", "POST", POST, most=200), "pages.home": WrkRequest("/pages"),
-    "ping": WrkRequest("/ping"), "upstream": WrkRequest("/upstream"), "fan-out": WrkRequest("/fan-out"),
-    "python": WrkRequest("/python"), "hash": WrkRequest("/hash"), "offloaded": WrkRequest("/pitfalls/offloaded"),
+    "users.read": WrkRequest("/users/#", most=200),
+    "posts.read": WrkRequest("/posts/#"),
+    "posts.list": WrkRequest("/posts"),
+    "posts.create": WrkRequest("/posts", "POST", POST, most=200),
+    "pages.home": WrkRequest("/pages"),
+    "ping": WrkRequest("/ping"),
+    "upstream": WrkRequest("/upstream"),
+    "fan-out": WrkRequest("/fan-out"),
+    "python": WrkRequest("/python"),
+    "hash": WrkRequest("/hash"),
+    "offloaded": WrkRequest("/pitfalls/offloaded"),
     "dependencies": WrkRequest("/plumbing/dependencies"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
