@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib.util
-import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
 
+from .signatures import written
 from .source import parsed
 
 
@@ -23,7 +23,7 @@ def annotated(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
     known = owner.__globals__ if isinstance(owner, FunctionType) else vars(module) if module else {}
     names = Checked(known)
     found = {}
-    for name, hint in inspect.get_annotations(owner).items():
+    for name, hint in written(owner).items():
         # Evaluating an app's annotations may raise anything.
         with contextlib.suppress(Exception):
             one = SimpleNamespace(__annotations__={name: hint})
@@ -48,11 +48,11 @@ class Checked(Mapping[str, Any]):
             raise KeyError(name)
         return found if attribute is None else getattr(found, attribute)
 
-    def __iter__(self) -> Any:
-        return iter(self.imports)
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.imports if name in self)
 
     def __len__(self) -> int:
-        return len(self.imports)
+        return sum(1 for _ in self)
 
 
 TOP_IF = re.compile(r"^if\b.*\n(?:[ \t)].*\n|[ \t]*\n|#.*\n)*", re.MULTILINE)
