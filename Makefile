@@ -48,8 +48,8 @@ $(READY): requirements.lock pyproject.toml
 bench: $(READY)
 	$(BIN)/duel run --quick
 
-# Tests whose figures parallel tests would distort run afterwards: those of servers that mostly wait two at a
-# time, the others one at a time. The tests measure real servers, on hosts that others share: what fails is run
+# Tests whose figures parallel tests would distort run afterwards: those of servers that mostly wait three at
+# a time, the others one at a time. The tests measure real servers, on hosts that others share: what fails is run
 # once more by itself, and named. A fault fails there too.
 PYTEST := $(BIN)/python -m pytest
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
@@ -57,7 +57,7 @@ AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 MARKED = $(shell grep -l 'mark[.]$(1)' tests/test_*.py)
 test: $(READY)
 	$(PYTEST) -m "not alone and not calm" -n 4 --dist worksteal || $(AGAIN) -m "not alone and not calm"
-	$(PYTEST) -m calm -n 2 --dist loadfile $(call MARKED,calm) || $(AGAIN) -m calm
+	$(PYTEST) -m calm -n 3 --dist loadfile $(call MARKED,calm) || $(AGAIN) -m calm
 	$(PYTEST) -m alone $(call MARKED,alone) || $(AGAIN) -m alone
 
 QUICK := apps architecture cards comparison config confidence exports gate golden k6_thresholds language \

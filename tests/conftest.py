@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import certifi
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -47,6 +48,7 @@ from tests.shapes import told
 examples.register_profile("long", print_blob=True)
 
 APPS = Path(__file__).parent / "apps"
+CERTIFICATES = os.environ.get("SSL_CERT_FILE")
 
 PATCHED = """
 import contextlib, io, json, sys
@@ -146,6 +148,27 @@ def data_is_copied(seeded: Path) -> None:
     copy_data(seeded)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The HTTP clients of every app, here and in servers, read one certificate and not all: that takes 36 ms
+    for each client, none of which uses any. See `downloads`."""
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("certificates") / "first.pem"
+    file.write_text(first + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All certificates, for tests that download packages."""
+    if CERTIFICATES is None:
+        monkeypatch.delenv("SSL_CERT_FILE")
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATES)
+
+
 class Known(dict[str, Conclusions]):
     """Conclusions by shape of tests/shapes.py. Each is drawn on first use, by one of the processes of tests,
     which leaves it for the others in `shared`."""
@@ -173,14 +196,27 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     return Known((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shapes")
 
 
+PROGRAMS = {
+    "postgresql": lambda: program("postgres", postgresql_server.PLACES),
+    "mysql": lambda: program("mariadbd", mysql_server.PLACES),
+}
+"""Where the database servers of this machine are."""
+
+
+def skip_without(kind: ServerBackend, also: str = "") -> None:
+    """Skips the test where a database server is not installed, but not in CI."""
+    if PROGRAMS[kind]() is None and not os.environ.get("CI"):
+        pytest.skip(f"no {SERVERS[kind].title} server is installed{also}")
+
+
 @contextmanager
-def on_server(kind: ServerBackend, logs: Path, installed: bool) -> Iterator[Databases]:
+def on_server(kind: ServerBackend, logs: Path) -> Iterator[Databases]:
     """Seeded databases on the server that DUEL_TEST_DATABASE names, or else on a temporary one; skips the
     test where there is neither, but not in CI."""
     given = os.environ.get("DUEL_TEST_DATABASE", "")
     there = server_backend(given) == kind if given else False
-    if not there and not installed and not os.environ.get("CI"):
-        pytest.skip(f"no {SERVERS[kind].title} server is installed, and DUEL_TEST_DATABASE names none")
+    if not there:
+        skip_without(kind, ", and DUEL_TEST_DATABASE names none")
     with (
         nullcontext((given, None)) if there else own_server(kind, logs, ()) as (url, _),
         databases(url) as opened,
@@ -192,16 +228,14 @@ def on_server(kind: ServerBackend, logs: Path, installed: bool) -> Iterator[Data
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Seeded databases on a PostgreSQL server."""
-    installed = program("postgres", postgresql_server.PLACES) is not None
-    with on_server("postgresql", tmp_path_factory.mktemp("postgresql"), installed) as opened:
+    with on_server("postgresql", tmp_path_factory.mktemp("postgresql")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Seeded databases on a MariaDB server."""
-    installed = program("mariadbd", mysql_server.PLACES) is not None
-    with on_server("mysql", tmp_path_factory.mktemp("mysql"), installed) as opened:
+    with on_server("mysql", tmp_path_factory.mktemp("mysql")) as opened:
         yield opened
 
 

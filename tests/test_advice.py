@@ -14,9 +14,9 @@ import pytest
 from loadtests.plan.arms import BUILT_IN, Arm
 from loadtests.serving.inspection import inspect_app
 from reports.advice.anatomy import Anatomy
-from reports.advice.app_advice import Wedges, advise
+from reports.advice.app_advice import StreamsPieces, Wedges, advise
 from reports.wording.advice.app_advice import finding_text, problem_text
-from tests.apps import hopping
+from tests.apps import hopping, in_pieces
 from tests.commands import duel_here
 from tests.conftest import APPS
 
@@ -111,6 +111,44 @@ def test_mounted_apps_and_apps_behind_middleware_are_inspected(anatomy: Anatomy)
     assert len(below["routes"]) == len(anatomy.routes)
 
 
+def test_a_stream_that_takes_a_thread_for_every_piece_without_need_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many hops as are counted while the app streams."""
+    hops: list[Any] = []
+    original = anyio.to_thread.run_sync
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        hops.append(args)
+        return await original(*args, **options)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", counted)
+
+    async def ask() -> dict[str, int]:
+        found = {}
+        transport = httpx.ASGITransport(in_pieces.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for route in streams.routes:
+                hops.clear()
+                assert (await client.get(route.path)).text.count("\n") == in_pieces.PIECES
+                found[route.path] = len(hops)
+        return found
+
+    streams = Anatomy.model_validate(inspect_app(Arm(name="a", app="in_pieces:app", app_dir=str(APPS))))
+    measured = asyncio.run(ask())
+    found = advise(streams, 64)
+    told = {route.removeprefix("GET ") for one in found for route in one.routes}
+    assert told == {path for path in measured if path.startswith("/needless/")}
+    assert {one.weight for one in found} == {"consider"}
+    assert told == {path for path, count in measured.items() if count > in_pieces.PIECES} - {"/fine/needed"}
+    assert [problem_text(one.problem).what for one in found] == [
+        "streams words with a thread hop for every piece (in_pieces.py:39)",
+        "streams words with a thread hop for every piece (in_pieces.py:44)",
+        "streams a generator expression with a thread hop for every piece (in_pieces.py:49)",
+        "streams io.BytesIO with a thread hop for every line (in_pieces.py:56)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("twin", "expected"),
     [
@@ -129,6 +167,9 @@ def test_only_the_pitfalls_of_the_twins_are_reported(tmp_path: Path, twin: str, 
     assert {route for one in wrong for route in one.routes} == expected
     minded = [", ".join(one.routes) for one in found if one.weight == "mind"]
     assert minded == ([] if twin == "sync" else ["GET /pitfalls/file-inline"])
+    streamed = [one.routes for one in found if isinstance(one.problem, StreamsPieces)]
+    stream = [("GET /plumbing/stream",)] if twin == "sync" else []
+    assert streamed == [*stream, ("GET /plumbing/stream-lines",)]
 
 
 def test_the_exit_code_says_whether_something_is_wrong(tmp_path: Path) -> None:

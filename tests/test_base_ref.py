@@ -296,7 +296,9 @@ def test_outside_a_repository_there_is_no_base(tmp_path: Path) -> None:
     assert "git rev-parse failed" in done.stderr
 
 
-def test_a_base_with_other_packages_gets_its_own_environment(repository: Path, tmp_path: Path) -> None:
+def test_a_base_with_other_packages_gets_its_own_environment(
+    repository: Path, tmp_path: Path, downloads: None
+) -> None:
     """Arms with one lock share it."""
     lock = repository / "requirements.txt"
     lock.write_text("# the base's\n")

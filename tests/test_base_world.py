@@ -186,7 +186,7 @@ def test_a_lock_of_the_standard_is_installed_by_uv(before: Mapping[str, str], pa
 
 
 def test_a_base_is_served_by_an_environment_that_uv_makes_from_its_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: None
 ) -> None:
     """Its own lock, or one of the standard. The project itself is not installed: its code is the checkout."""
     project = tmp_path / "backend"

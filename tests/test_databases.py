@@ -25,6 +25,7 @@ from loadtests.system import accounting
 from shared_models.seed import POSTS
 from shared_models.settings import Settings
 from tests.commands import brisk_here, carried_out, duel_here
+from tests.conftest import skip_without
 from tests.serving import app
 
 THIRD = {"postgresql": "async-asyncpg", "mysql": "async-asyncmy"}
@@ -91,6 +92,7 @@ def test_with_an_unobservable_database_no_work_is_called_foreign() -> None:
 def test_a_temporary_server_ends_with_its_keeper_and_removes_its_files(
     kind: ServerBackend, tmp_path: Path
 ) -> None:
+    skip_without(kind)
     with own_server(kind, tmp_path, ()) as (url, keeper), databases(url) as opened:
         family = psutil.Process(keeper.pid).children(recursive=True)
         homes = set()

@@ -88,7 +88,12 @@ def test_a_disturbed_calibration_is_taken_again_and_every_attempt_kept(
         server = cast(
             Target,
             SimpleNamespace(
-                pid=None, url="http://a", arm=plan.arms[0], heartbeats=lambda _: [], workers=QueueWorkers()
+                pid=None,
+                url="http://a",
+                pulse=None,
+                arm=plan.arms[0],
+                heartbeats=lambda _: [],
+                workers=QueueWorkers(),
             ),
         )
         measure = lambda: bench.calibration(server, "ping", users, 1, None)  # noqa: B023, E731  # called at once

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -262,6 +263,9 @@ def test_only_the_labelled_pitfalls_block_the_loop_of_the_async_twin(
     labelled = {"/pitfalls/blocking", "/pitfalls/file-inline", "/pitfalls/session-blocking/77", "/image"}
     # Psycopg blocks in C, where nothing raises.
     unseen = set() if variant.database != "postgresql" else {"/pitfalls/session-blocking/77"}
+    if sys.version_info >= (3, 14):
+        # Path.read_bytes reads without a buffer, which Blockbuster lets pass.
+        unseen.add("/pitfalls/file-inline")
     assert blocking == labelled - unseen
     # Here, where those sockets are no error, and not in some later test.
     gc.collect()

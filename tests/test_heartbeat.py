@@ -156,7 +156,7 @@ def test_background_tasks_that_pile_up_are_detected(
     """With many users an event loop keeps responding and hardly runs its background tasks; in the sync twin
     these tasks occupy threads, and responses wait for them."""
     # Twice the usual window: a slow host must leave behind more than the requests in flight, too.
-    load = {"scenario": "background", "users": 128, "warmup": 1.0, "window": 2.0}
+    load = {"scenario": "background", "users": 128, "warmup": 0.3, "window": 2.0}
     beats, facts = watched(BUILT_IN[twin], environment, locust, tmp_path / "s.npz", **load)
     behind = growing(
         beats, read_samples(tmp_path / "s.npz"), [Slice(opened=0.0, window=facts["window"])]

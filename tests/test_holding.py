@@ -86,7 +86,6 @@ def loaded(request: pytest.FixtureRequest, environment: ServingEnvironment) -> I
         yield Loaded(server)
 
 
-@pytest.mark.alone
 def test_the_line_that_waits_is_named_with_its_call_and_its_route(loaded: Loaded) -> None:
     found, answered = loaded.held("/waits/7", 8)
     (first, *_) = holders([found])
@@ -102,7 +101,6 @@ def test_the_line_that_waits_is_named_with_its_call_and_its_route(loaded: Loaded
     assert 0.4 * slept < first.part <= 1.0
 
 
-@pytest.mark.alone
 def test_a_function_that_computes_is_told_as_computing(loaded: Loaded) -> None:
     if loaded.server.arm.serving.workers > 1:
         pytest.skip("two workers share a CPU")
@@ -112,7 +110,6 @@ def test_a_function_that_computes_is_told_as_computing(loaded: Loaded) -> None:
     assert first.computes is True
 
 
-@pytest.mark.alone
 def test_nothing_holds_the_loop_of_a_punctual_app_under_load(loaded: Loaded) -> None:
     found, answered = loaded.held("/light", 4)
     assert answered > 100

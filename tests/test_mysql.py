@@ -19,7 +19,7 @@ from shared_models import blocking
 from shared_models.seed import USERS
 from shared_models.settings import Settings
 from tests.apps import mysql_clients
-from tests.conftest import APPS
+from tests.conftest import APPS, skip_without
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ def test_a_machine_without_mariadb_is_told_which_packages_it_needs(
 def test_nobody_but_its_own_user_enters_a_temporary_server_and_uses_only_databases_of_runs(
     tmp_path: Path,
 ) -> None:
+    skip_without("mysql")
     with own_server("mysql", tmp_path, ()) as (url, keeper):
         own = make_url(url).set(drivername="mysql+pymysql")
         (server,) = psutil.Process(keeper.pid).children()

@@ -31,7 +31,7 @@ def test_two_arms_with_the_same_app_show_no_difference(tmp_path: Path, unprepare
     differing, narrow = 0, False
     for _ in range(3):
         done = brisk_here(
-            "run", "-s", "posts.read", "-u", "8", "-t", "0.5", "--warmup", "0.2", "--rounds", "12",
+            "run", "-s", "posts.read", "-u", "8", "-t", "0.5", "--warmup", "0.2", "--rounds", "8",
             "--margin", "0.25", "--json", "-", *arms, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_a_generator_starved_of_cpu_makes_the_measurement_invalid(
         before(underway, "load", always, starve, put=monkeypatch.setattr)
         # A server fast enough that its users need more than the remaining 10 %.
         arms = ["--arm", "a=odd:counting", "--arm", "b=odd:counting"]
-        done = judged_here("run", *GATES, "-u", "64", "-t", "0.6", "--rounds", "1", *arms, cwd=tmp_path)
+        done = judged_here("run", *GATES, "-u", "16", "-t", "0.6", "--rounds", "1", *arms, cwd=tmp_path)
     assert done.returncode == 5, done.stderr
     (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
     assert verdict["verdict"] == "invalid"

@@ -46,7 +46,6 @@ def loaded(environment: ServingEnvironment) -> Iterator[Loaded]:
         yield Loaded(server)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("path", "function", "route"),
     [
@@ -98,7 +97,6 @@ def beats(loaded: Loaded, path: str, users: int = USERS) -> tuple[Heartbeats, in
     return Heartbeats.of(loaded.server.heartbeats(begun), begun), answered, found.window
 
 
-@pytest.mark.alone
 def test_threads_of_its_own_are_no_tokens(loaded: Loaded) -> None:
     """The limit of an app with a pool of its own must not be called `thread-tokens`."""
     told, answered, window = beats(loaded, "/tiny/threaded")
@@ -107,13 +105,11 @@ def test_threads_of_its_own_are_no_tokens(loaded: Loaded) -> None:
     assert told.spent("hops", window) == 0.0
 
 
-@pytest.mark.alone
 def test_a_file_that_is_sent_by_lines_takes_a_thread_for_each(loaded: Loaded) -> None:
     told, answered, window = beats(loaded, "/exports/file", users=1)
     assert (told.spent("hops", window) or 0.0) / answered == pytest.approx(brought.LINES + 1, rel=0.2)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("path", ["/shelf/orders", "/kept/orders"])
 def test_a_connection_kept_for_a_whole_request_is_seen_as_a_pool_that_is_used_up(
     loaded: Loaded, path: str

@@ -182,6 +182,7 @@ def test_a_crowd_of_users_who_think_is_not_calibrated_and_their_pace_is_no_ceili
     monkeypatch.setattr(bench, "probe", probe)
     server = SimpleNamespace(
         url="http://127.0.0.1:9",
+        pulse=None,
         arm=plan.arms[0],
         heartbeats=lambda _: [],
         pid=None,

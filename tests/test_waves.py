@@ -117,7 +117,6 @@ def waiting(seconds: float) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.alone
 def test_users_of_a_real_generator_start_spread_and_their_throughput_is_that_of_the_wait(
     locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:

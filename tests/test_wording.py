@@ -20,7 +20,7 @@ from loadtests.records import (
     ServerEnd,
 )
 from loadtests.records.refusals import RefusalKind
-from reports.advice.anatomy import Blocks
+from reports.advice.anatomy import Blocks, Pieces
 from reports.advice.app_advice import Caller, Problem, Weight
 from reports.advice.cards import Advice, AdviceKind, Card
 from reports.advice.caveats import Caveat
@@ -65,6 +65,7 @@ EXAMPLES: Mapping[Any, Any] = {
     Interval: Interval(0.9, 0.8, 1.0, 4),
     Caller: Caller("middleware", "Audit.__call__", "async def", may_be_def=False),
     CanaryTimes: CanaryTimes(0.95, 1.6, 200), Blocks: Blocks(what="time.sleep", file="app.py", line=7),
+    Pieces: Pieces(what="words", file="app.py", line=7),
     Holder: Holder("/notes/a.py", "notes/a.py", 41, "requests.get", True, "GET /notes", 2, 0.8, 70, False),
     SeenLine: SeenLine("/a.py", "a.py", (7,), "time.sleep", True, False, 0.02, 5, 5, ("GET /notes",)),
     Fault: Fault(kind="steal", value=0.3, limit=0.02), type(None): None,

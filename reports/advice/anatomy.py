@@ -59,6 +59,15 @@ class UnreadCall(Frozen):
     why: str = ""
 
 
+class Pieces(Frozen):
+    """A response that is streamed from a plain iterator in which nothing seems to wait."""
+
+    what: str
+    """The generator's name, or a class such as io.BytesIO, which is iterated by lines."""
+    file: str | None
+    line: int | None
+
+
 class Called(Frozen):
     """A function that a framework calls."""
 
@@ -80,6 +89,7 @@ class Called(Frozen):
     """Names of what it depends on itself."""
     blocks: tuple[Blocks, ...] = ()
     unread: tuple[UnreadCall, ...] = ()
+    pieces: tuple[Pieces, ...] = ()
     looked_into: int = 0
 
     @property

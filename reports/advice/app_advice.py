@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.advice.anatomy import THREADS, Anatomy, Blocks, Called, Role, Route, Style, UnreadCall
+from reports.advice.anatomy import THREADS, Anatomy, Blocks, Called, Pieces, Role, Route, Style, UnreadCall
 from reports.advice.driven import PulseWaits, SeenLine
 
 Weight = Literal["wrong", "mind", "consider"]
@@ -103,6 +103,13 @@ class NothingWaits:
 
 
 @dataclass(frozen=True)
+class StreamsPieces:
+    """A streaming response takes a thread for every piece, though nothing seems to wait for it."""
+
+    pieces: Pieces
+
+
+@dataclass(frozen=True)
 class HoldsLoop:
     """A line that was seen to hold the event loop, and not read."""
 
@@ -126,6 +133,7 @@ Problem = (
     | HoldsConnection
     | NeedlessHops
     | NothingWaits
+    | StreamsPieces
     | HoldsLoop
     | Computes
 )
@@ -151,7 +159,7 @@ class Finding:
                 return "wrong"
             case ReadsFile() | MayWedge() | HoldsConnection() | HoldsLoop():
                 return "mind"
-            case NeedlessHops() | NothingWaits() | Computes():
+            case NeedlessHops() | NothingWaits() | StreamsPieces() | Computes():
                 return "consider"
 
 
@@ -181,6 +189,7 @@ def advise(anatomy: Anatomy, in_flight: int) -> list[Finding]:
         found += [(str(route), problem) for problem in wedged(route, anatomy, in_flight)]
     for route in anatomy.routes:
         found += [(str(route), problem) for problem in (*hopping(route), *idle(route))]
+        found += [(str(route), StreamsPieces(one)) for one in route.pieces]
     routes: dict[Problem, list[str]] = {}
     for where, problem in found:
         routes.setdefault(problem, []).append(where)

@@ -14,7 +14,7 @@ from rich.table import Table
 from reports.advice.anatomy import Anatomy
 from reports.advice.app_advice import Finding, coverage
 from reports.advice.driven import Driven
-from reports.render.terminal import say
+from reports.render.streams import say
 from reports.wording.advice.app_advice import closing, coverage_text, finding_text, problem_text
 from reports.wording.advice.driven import EVIDENCE, reach_text
 from reports.wording.units import counted

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from reports.gate.comparison import Comparison
 from reports.render.markdown import box, plain
+from reports.render.streams import say, say_list
 from reports.render.summary import of_failure_kind
-from reports.render.terminal import say, say_list
 from reports.wording.failures import failure_lines
 from reports.wording.gates.changes import HEAD, about, headline, note_text, rows, sentence, warnings
 from reports.wording.vocabulary import VERDICT_MARKS

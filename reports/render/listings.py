@@ -17,7 +17,7 @@ from loadtests.records import Arm, Compared, InForce, Machine
 from reports.advice.selftest import KnownAnswer
 from reports.exit_codes import exit_code
 from reports.render.output import Output
-from reports.render.terminal import say
+from reports.render.streams import say
 from reports.wording import units
 from reports.wording.plans import equality_lines, in_force_text, overruled_text
 from reports.wording.selftest import answer_text, conclusion

@@ -15,8 +15,8 @@ from reports.advice.portraits import portraits
 from reports.analysis.failures.kinds import of_arm
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
+from reports.render.streams import say
 from reports.render.tables.verdicts import table
-from reports.render.terminal import say
 from reports.wording import units
 from reports.wording.advice.portraits import headline
 from reports.wording.failures import MOST_LINES, kind_text

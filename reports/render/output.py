@@ -6,15 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from rich.console import Console
 
 from loadtests.errors import CannotWrite, Exit, explained
-from reports.analysis.readings import Readings
-from reports.render.live import Lines, LiveView, WaitingOnly, waiting
-from reports.render.streams import Unfailing, complain, discard, printing
-from reports.render.terminal import say
+from reports.render.streams import Unfailing, complain, discard, printing, say
+
+if TYPE_CHECKING:
+    from reports.analysis.readings import Readings
+    from reports.render.live import Lines, LiveView, WaitingOnly
 
 COLOURS: dict[str, dict[str, Any]] = {
     "auto": {},
@@ -62,6 +63,8 @@ class Output:
 
     def waiting(self, other: str, place: int) -> None:
         """A note that another measurement is waited for."""
+        from reports.render.live import waiting  # noqa: PLC0415  # see `watching`
+
         self.note(waiting(other, place))
 
     def show(self, as_json: str, as_table: Callable[[Console], None], report: Path | None = None) -> None:
@@ -108,6 +111,9 @@ class Output:
     def watching(self, readings: Readings) -> Iterator[LiveView | Lines | WaitingOnly]:
         """The progress display of a run: live on a terminal, lines elsewhere; if disabled, only that it
         waits."""
+        # Takes half of the start of a verb that only prints something.
+        from reports.render.live import Lines, LiveView, WaitingOnly  # noqa: PLC0415
+
         if not self.progress:
             yield WaitingOnly(self.notes)
         elif self.notes.is_terminal:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from loadtests.errors import CannotWrite
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
@@ -76,3 +79,14 @@ class Unfailing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
+
+
+def say(console: Console, text: str) -> None:
+    """A line of text, wrapped between words on a terminal, unwrapped in a file."""
+    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def say_list(console: Console, mark: str, lines: Sequence[str]) -> None:
+    """Lines of which the first says what the others are, if there are any."""
+    for number, line in enumerate(lines):
+        say(console, f"  {line}" if number else f"{mark} {line}")

@@ -13,6 +13,7 @@ from reports.advice.cards import Card
 from reports.advice.conversion import Conversion
 from reports.advice.proving.proof import Proof
 from reports.conclusions import Conclusions
+from reports.render.streams import say, say_list
 from reports.render.tables import endpoints, portraits
 from reports.render.tables.verdicts import table
 from reports.wording import units
@@ -51,17 +52,6 @@ from reports.wording.vocabulary import OUTCOME_MARKS, VERDICT_MARKS
 
 LONGEST_PAIR = 22
 """Characters of the names of two arms in one line of a heading."""
-
-
-def say(console: Console, text: str) -> None:
-    """A line of text, wrapped between words on a terminal, unwrapped in a file."""
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
-
-
-def say_list(console: Console, mark: str, lines: Sequence[str]) -> None:
-    """Lines of which the first says what the others are, if there are any."""
-    for number, line in enumerate(lines):
-        say(console, f"  {line}" if number else f"{mark} {line}")
 
 
 def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:

@@ -23,8 +23,8 @@ from reports.render.charts.capacity import capacity_chart
 from reports.render.markdown import plain
 from reports.render.output import Output
 from reports.render.report_directory import save
+from reports.render.streams import say, say_list
 from reports.render.summary import of_judgement, of_limit
-from reports.render.terminal import say, say_list
 from reports.wording.capacity import CAPACITY_HEAD, capacity_row, method_text, search_headline, search_lines
 from reports.wording.sentences import judgement_line
 

@@ -9,7 +9,7 @@ from reports.analysis.capacity.searches import ArmSearch, counted, crossing_of, 
 from reports.capacities import goal_of
 from reports.render.live import Announcements, WaitingOnly, trial_lines
 from reports.render.output import Output
-from reports.render.terminal import say
+from reports.render.streams import say
 from reports.wording.capacity import bracket_text, scouted_text
 
 

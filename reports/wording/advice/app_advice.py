@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.advice.anatomy import Blocks, UnreadCall
+from reports.advice.anatomy import Blocks, Pieces, UnreadCall
 from reports.advice.app_advice import (
     BlocksLoop,
     Caller,
@@ -20,6 +20,7 @@ from reports.advice.app_advice import (
     NothingWaits,
     Problem,
     ReadsFile,
+    StreamsPieces,
     Wedges,
 )
 from reports.advice.driven import PulseWaits
@@ -91,10 +92,26 @@ def problem_text(problem: Problem) -> ProblemText:
                 "try `async def`, unless it computes for more than a millisecond: then every other request "
                 "would wait for it (--drive shows whether it does)",
             )
+        case StreamsPieces(pieces):
+            return streams_text(pieces)
         case Computes(cpu, beside):
             return computes_text(cpu, beside)
         case HoldsLoop(line):
             return ProblemText(f"{line.shown}:{line.line} {seen_text(line)}", SEEN_WHY, seen_remedy(line))
+
+
+def streams_text(pieces: Pieces) -> ProblemText:
+    """A response that is streamed from a plain iterator."""
+    place = "" if pieces.file is None else f" ({pieces.file}:{pieces.line})"
+    lines = pieces.what.startswith("io.")
+    return ProblemText(
+        f"streams {pieces.what} with a thread hop for every {'line' if lines else 'piece'}{place}",
+        "a plain iterator is iterated in worker threads, and nothing in this one seems to wait",
+        "return it whole as a Response: it is in memory already"
+        if lines
+        else "yield larger pieces, or stream from an `async def` generator, unless a piece takes more than a "
+        "millisecond to compute",
+    )
 
 
 def computes_text(cpu: float, beside: PulseWaits) -> ProblemText:

@@ -15,6 +15,7 @@ from reports.advice.app_advice import (
     NothingWaits,
     Problem,
     ReadsFile,
+    StreamsPieces,
     Wedges,
     Weight,
 )
@@ -80,6 +81,12 @@ NOTHING_WAITS = Rule(
     "consider",
 )
 
+STREAMS_PIECES = Rule(
+    "streams-pieces",
+    "A streaming response takes a worker thread for every piece.",
+    "Nothing in its iterator waits. Yield larger pieces, stream from an async generator, or return it whole.",
+    "consider",
+)
 COMPUTES_IN_THREAD = Rule(
     "computes-in-thread",
     "A def route computes in worker threads, and light requests wait for them.",
@@ -89,13 +96,13 @@ COMPUTES_IN_THREAD = Rule(
 
 RULES = (
     BLOCKS_LOOP, COMPUTES, READS_FILE, DEADLOCK, MAY_DEADLOCK, HOLDS_CONNECTION, NEEDLESS_HOPS, NOTHING_WAITS,
-    COMPUTES_IN_THREAD,
+    STREAMS_PIECES, COMPUTES_IN_THREAD,
 )  # fmt: skip
 
 BY_KIND: Mapping[type, Rule] = {
     BlocksLoop: BLOCKS_LOOP, ReadsFile: READS_FILE, Wedges: DEADLOCK, MayWedge: MAY_DEADLOCK,
     HoldsConnection: HOLDS_CONNECTION, NeedlessHops: NEEDLESS_HOPS, NothingWaits: NOTHING_WAITS,
-    Computes: COMPUTES_IN_THREAD,
+    StreamsPieces: STREAMS_PIECES, Computes: COMPUTES_IN_THREAD,
 }  # fmt: skip
 
 

@@ -26,11 +26,11 @@ from .sessions import session
 Facts = dict[str, Any]
 
 Read = Callable[[Any, Path], Mapping[str, Any]]
-"""Reads a function: `blocks`, `unread` and `looked_into`."""
+"""Reads a function: `blocks`, `unread`, `pieces` and `looked_into`."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
-NOTHING: Mapping[str, Any] = {"blocks": [], "unread": [], "looked_into": 0}
+NOTHING: Mapping[str, Any] = {"blocks": [], "unread": [], "pieces": [], "looked_into": 0}
 
 
 @dataclass

@@ -14,6 +14,7 @@ from .hints import annotated
 from .kinds import awaited, has_yield, is_coroutine, library, remembered
 from .program import Body
 from .scope import Scope, bound, definition, returned
+from .streams import in_pieces, streams
 from .values import (
     HARMLESS,
     PLAIN,
@@ -180,12 +181,8 @@ class Calls(Attributes):
 
     def stripe(self, function: Any, node: ast.Call, scope: Scope) -> None:
         """Class methods of stripe's resources ask its server."""
-        if full(function).startswith("stripe.") and function.__name__ in (
-            "create",
-            "retrieve",
-            "list",
-            "modify",
-        ):
+        asks = function.__name__ in ("create", "retrieve", "list", "modify")
+        if asks and full(function).startswith("stripe."):
             self.reader.block(f"stripe.{function.__name__}", "waits", node, scope)
 
     def wrapped(self, value: Thing) -> Value:
@@ -213,6 +210,9 @@ class Calls(Attributes):
             return positional[0]
         if issubclass(kind, BaseException):
             return Instance(kind)
+        if streams(kind):
+            for what in in_pieces(self.reader, node, positional, keywords):
+                self.reader.piece(what, node, scope)
         maker = inspect.getattr_static(kind, "__init__", None)
         if isinstance(maker, FunctionType) and own_code(maker.__code__):
             arguments = self.arguments(maker, [Instance(kind), *positional], keywords)

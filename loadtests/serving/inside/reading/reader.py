@@ -63,6 +63,7 @@ class Reader:
         self.home = home
         self.blocks: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.unread: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.pieces: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.judged: set[tuple[str, int, int]] = set()
         self.way: list[tuple[Any, ...]] = []
         """The functions that are being read, the entry first, by what identifies them."""
@@ -80,6 +81,7 @@ class Reader:
         return {
             "blocks": list(self.blocks.values()),
             "unread": list(self.unread.values()),
+            "pieces": list(self.pieces.values()),
             "looked_into": max(1, len(self.judged)),
         }
 
@@ -111,6 +113,12 @@ class Reader:
         line = getattr(node, "lineno", None)
         found = {"name": text, "file": self.where(scope.file), "line": line, "why": why}
         self.unread.setdefault((text, scope.file, line), found)
+
+    def piece(self, what: str, node: ast.AST, scope: Scope) -> None:
+        """Note a response that is streamed piece by piece from threads."""
+        line = getattr(node, "lineno", None)
+        found = {"what": what, "file": self.where(scope.file), "line": line}
+        self.pieces.setdefault((what, scope.file, line), found)
 
     def judge(self, node: ast.AST, scope: Scope) -> None:
         """Count a call that was looked at."""
@@ -236,8 +244,9 @@ def shown(scope: Scope, name: str) -> str:
 
 
 def read(function: Any, home: Path) -> dict[str, Any]:
-    """What a function does that blocks its thread, what it calls that could not be read, and how many calls
-    were looked at. Nothing is called but imports that the function would make itself."""
+    """What a function does that blocks its thread, what it calls that could not be read, what it streams in
+    pieces, and how many calls were looked at. Nothing is called but imports that the function would make
+    itself."""
     reader, limit = Reader(home), sys.getrecursionlimit()
     owner: dict[str, Value] = {}
     plain = function_below(function)
@@ -246,7 +255,7 @@ def read(function: Any, home: Path) -> dict[str, Any]:
         owner = {first: Thing(plain.__self__)}
         plain = plain.__func__
     if not isinstance(plain, FunctionType):
-        return {"blocks": [], "unread": [], "looked_into": 0}
+        return {"blocks": [], "unread": [], "pieces": [], "looked_into": 0}
     if plain.__qualname__.endswith(".__init__") and not owner:
         owner = {"self": PLAIN}
     sys.setrecursionlimit(max(limit, 10_000))
