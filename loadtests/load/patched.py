@@ -21,7 +21,7 @@ def entry_points_read_once() -> Iterator[None]:
     def entry_points(**wanted: Any) -> Any:
         return known().select(**wanted)
 
-    metadata.entry_points = entry_points  # type: ignore[assignment]  # it has overloads
+    metadata.entry_points = entry_points
     try:
         yield
     finally:

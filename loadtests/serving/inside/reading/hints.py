@@ -5,15 +5,40 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
 
-from .signatures import written
 from .source import parsed
+
+
+def own_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """That of a function itself, not of what it wraps."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format  # noqa: PLC0415  # new in this version
+
+        found = inspect.signature(function, follow_wrapped=False, annotation_format=Format.STRING)
+    else:
+        found = inspect.signature(function, follow_wrapped=False)
+    return found
+
+
+def written(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
+    """The annotations of a function, a module or a class. Python 3.14 evaluates them when they are asked for,
+    and raises for one that names what its module imports for type checkers only: they are then text, as
+    `from __future__ import annotations` makes them."""
+    try:
+        return inspect.get_annotations(owner)
+    except Exception:  # evaluating an app's annotations may raise anything
+        if sys.version_info >= (3, 14):
+            from annotationlib import Format  # noqa: PLC0415  # new in this version
+
+            return inspect.get_annotations(owner, format=Format.STRING)
+        raise
 
 
 @cache

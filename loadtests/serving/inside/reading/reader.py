@@ -13,9 +13,8 @@ from typing import Any
 
 from .attributes import injected
 from .calls import Calls
-from .hints import annotated
+from .hints import annotated, own_signature
 from .scope import Scope, definition, parameters
-from .signatures import own_signature
 from .values import (
     PLAIN,
     Instance,
