@@ -1,7 +1,8 @@
 """`duel` with streams that fail, for several cases: `python -P tests/printing.py DIRECTORY`.
 
 Reads a JSON list from stdin, one object per process: the `arguments` of `duel`, and for `stdout` and `stderr`
-what they are: `full`, `closed` (the other end of a pipe), `missing`, or the encoding of a file in DIRECTORY.
+what they are: `full`, `closed` (the other end of a pipe), `missing`, or the encoding of a file in DIRECTORY,
+to which it is appended.
 Prints the exit codes. The processes are forked, so that the imports are made once for all of them.
 """
 
@@ -28,7 +29,7 @@ def descriptor(kind: str, file: Path) -> int:
         read, write = os.pipe()
         os.close(read)
         return write
-    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def redirect(number: int, name: str, kind: str) -> None:

@@ -61,22 +61,6 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
     assert duel("--version", cwd=tmp_path).stdout == f"duel {version('fastapi-duel')}\n"
 
 
-@pytest.mark.parametrize("words", [["config"], ["report", "--json", "-"], ["export", "--format", "markdown"]])
-def test_a_closed_output_pipe_is_no_error(tmp_path: Path, words: list[str]) -> None:
-    """As with `duel config | head -1`. The run has no trials, and so few charts to draw."""
-    if words[0] != "config":
-        _, directory = scripted.run(tmp_path, scripted.plan(), script, rounds=0)
-        words = [*words, str(directory.path)]
-    with subprocess.Popen(
-        [*DUEL, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == ""
-    assert process.returncode == 0
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -120,14 +119,17 @@ def test_every_make_target_the_documents_name_exists(target: str) -> None:
 
 def test_the_check_of_a_new_endpoint_finds_what_is_missing_in_the_catalogue() -> None:
     """Its scenario, its class and its route: each is held by a test of its own."""
-    (command,) = re.findall(r"-m (pytest .* -k catalogue)\n", CONTRIBUTING)
-    words = [sys.executable, "-m", *shlex.split(command), "--collect-only", "-p", "no:cacheprovider"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    for name in (
-        "test_serving.py::test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows",
-        "test_proving.py::test_each_endpoint_of_the_catalogue_names_the_route_that_its_users_request",
+    ((files, word),) = re.findall(r"-m pytest -q (tests/.*) -k (catalogue)\n", CONTRIBUTING)
+    for file, name in (
+        ("tests/test_serving.py", "test_the_catalogue_of_scenarios_is_the_one_the_configuration_knows"),
+        (
+            "tests/test_proving.py",
+            "test_each_endpoint_of_the_catalogue_names_the_route_that_its_users_request",
+        ),
     ):
-        assert name in done.stdout, done.stdout
+        assert file in files.split()
+        assert word in name
+        assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 LINKS = re.compile(r"\]\((?!http)([^)#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"")

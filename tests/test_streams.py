@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,17 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str]
     cases = [
         {"arguments": ["report", str(paths[run])], "stdout": out, "stderr": err} for run, out, err in kinds
     ]
+    return dict(zip(kinds, printed(cases, where), strict=True))
+
+
+def printed(cases: Sequence[Mapping[str, object]], where: Path) -> list[int]:
+    """The exit codes of several `duel`, see printing.py."""
     done = subprocess.run(
         [*PRINTING, str(where)], input=json.dumps(cases), env={**PLAIN, "PATH": "/usr/bin:/bin"},
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    return dict(zip(kinds, json.loads(done.stdout), strict=True))
+    codes: list[int] = json.loads(done.stdout)
+    return codes
 
 
 def test_a_breached_gate_is_breached_whatever_happens_to_its_text(
@@ -60,6 +67,15 @@ def test_a_success_that_a_full_disk_swallows_is_none(codes: dict[tuple[str, str,
     """A reader who closed the pipe has read enough; characters that the encoding lacks are replaced."""
     found = {out: code for (run, out, _), code in codes.items() if run == "met"}
     assert found == {"full": 2, "closed": 0, "missing": 0, "latin-1": 0}
+
+
+def test_a_closed_output_pipe_is_no_error(tmp_path: Path) -> None:
+    """As with `duel config | head -1`."""
+    run = str(scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(), rounds=0)[1].path)
+    verbs = (["config"], ["report", "--json", "-", run], ["export", "--format", "markdown", run])
+    cases = [{"arguments": words, "stdout": "closed", "stderr": "utf-8"} for words in verbs]
+    assert printed(cases, tmp_path) == [0, 0, 0]
+    assert (tmp_path / "stderr").read_text() == ""
 
 
 def test_an_encoding_that_python_is_told_of_is_one_of_them(tmp_path: Path) -> None:
