@@ -6,10 +6,13 @@ The first run is a long one; cells measured again are taken from the later runs.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.confirmed import Confirmation
+from benchmarks.confirmed import table as confirmation_table
 from benchmarks.merged import merged
 from reports.advice.cards import Card
 from reports.analysis.readings import Readings
@@ -48,6 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.findings")
     parser.add_argument("--without", default="", metavar="CELL,…", help="cells to omit, such as ping@64")
     parser.add_argument("--note", default="", help="a note on these runs, for the page")
+    parser.add_argument(
+        "--confirmed", type=Path, metavar="FILE", help="what benchmarks.confirmed has written"
+    )
     parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run, and its command")
     chosen = parser.parse_args()
     runs, commands = chosen.runs[::2], chosen.runs[1::2]
@@ -63,12 +69,30 @@ def main() -> None:
                 for scheme in ("light", "dark"):
                     picture = ROOT / "docs" / f"findings-{chart.stem}-{scheme}.svg"
                     picture.write_bytes(made[f"{scheme}.svg"])
-        text = page(conclusions, commands, chosen.note)
+        text = page(conclusions, commands, chosen.note, confirmations(chosen.confirmed))
     (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
 
 
-def page(conclusions: Conclusions, commands: Sequence[str], note: str) -> str:
-    """The whole page."""
+def confirmations(file: Path | None) -> list[str]:
+    """The section on cells that wrk has measured as well; nothing without them."""
+    if file is None:
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    cells = [Confirmation(**one) for one in found["cells"]]
+    inside = sum(one.inside for one in cells)
+    return [
+        "## Confirmed by another load generator",
+        "",
+        "wrk loaded the same servers in turn, on the same CPUs (`python -m benchmarks.confirmed`). Its ratio "
+        f"lies inside the interval in {inside} of {len(cells)} cells.",
+        "",
+        *confirmation_table(cells),
+        "",
+    ]
+
+
+def page(conclusions: Conclusions, commands: Sequence[str], note: str, confirmed: Sequence[str]) -> str:
+    """The whole page. `confirmed`: the lines on what another load generator has measured."""
     run = conclusions.run
     known = {card.scenario for card in conclusions.cards}
     lines = [
@@ -102,6 +126,7 @@ def page(conclusions: Conclusions, commands: Sequence[str], note: str) -> str:
         for name in mine:
             lines += section(conclusions, name)
     lines += [
+        *confirmed,
         "## How it scales, and what it costs",
         "",
         picture("throughput", "Throughput against users, one panel per scenario"),

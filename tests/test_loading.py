@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from loadtests.serving.inside import loading
 
@@ -43,3 +45,16 @@ def test_an_import_that_fails_leaves_the_collector_as_it_was(
     with pytest.raises(OSError, match="no such service"):
         loading.load("imported_in_vain:app")
     assert gc.get_threshold() == usual
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="needs annotations that are evaluated when asked for")
+def test_a_factory_whose_annotations_only_a_type_checker_can_evaluate_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made_later.py").write_text(
+        "from fastapi import FastAPI\n"
+        "def create_app(settings: Missing | None = None) -> FastAPI:\n"
+        "    return FastAPI()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert isinstance(loading.load("made_later:create_app"), FastAPI)

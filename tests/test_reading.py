@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -94,6 +96,50 @@ def test_the_way_to_a_call_is_told_from_the_first_function_below_the_entry() -> 
     (found,) = read(reaching.wrong_inherited, APPS)["blocks"]
     assert [step["name"] for step in found["chain"]] == ["Base.ask", "Client.fetch"]
     assert found["what"] == "httpx.Client.get"
+
+
+LATER = """
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nowhere import Missing
+
+
+class Store:
+    def pause(self, missing: Missing | None = None) -> None:
+        time.sleep(0.01)
+
+
+class Owner:
+    store: Store
+    missing: Missing
+
+
+def paused(store: Store, missing: Missing | None = None) -> Missing:
+    store.pause()
+
+
+async def by_parameter(store: Store, missing: Missing | None = None) -> None:
+    paused(store)
+
+
+async def by_attribute(owner: Owner) -> None:
+    owner.store.pause()
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="needs annotations that are evaluated when asked for")
+@pytest.mark.parametrize("name", ["by_parameter", "by_attribute"])
+def test_annotations_that_only_a_type_checker_can_evaluate_hide_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "evaluated_later.py").write_text(LATER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "evaluated_later", raising=False)
+    found = read(getattr(importlib.import_module("evaluated_later"), name), tmp_path)
+    assert [one["what"] for one in found["blocks"]] == ["time.sleep"]
+    assert not found["unread"]
 
 
 def test_reading_runs_nothing_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure import opening, rounds
-from loadtests.measure.answers import equality
 from loadtests.measure.answers.equality import check_resumable
 from loadtests.measure.bench import DEFAULT_OPTIONS
 from loadtests.measure.planning import planned
 from loadtests.measure.runs import begin, resume, sealed
+from loadtests.measure.trials import servers
 from loadtests.plan.arms import Arm
 from loadtests.plan.base.repository import git
 from loadtests.plan.options import WORK as COST
@@ -234,9 +234,10 @@ def test_that_a_gates_head_no_longer_starts_is_left_to_the_rounds_as_its_result(
     def only_some_start(arm: Arm, *_: Any) -> Any:
         if arm.name == gone:
             raise DidNotStart("no", cause="", hint="", end=ServerEnd(during="start"))
-        return nullcontext(SimpleNamespace(url="http://127.0.0.1:1", arm=arm))
+        done = {name: lambda: None for name in ("check_sources", "ask_to_end", "stop")}
+        return SimpleNamespace(url="http://127.0.0.1:1", arm=arm, pid=None, **done)
 
-    monkeypatch.setattr(equality, "serve", only_some_start)
+    monkeypatch.setattr(servers, "serve", only_some_start)
     against = {"gate": True, "against": {"async": "sync"}} if gate else {}
     plan = scripted.plan().model_copy(update=against)
     with pytest.raises(DidNotStart) if refused else nullcontext():

@@ -140,6 +140,7 @@ def test_a_calibration_takes_the_times_of_the_plan(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(bench, "probe", probe)
     server = SimpleNamespace(
         url="http://127.0.0.1:9",
+        pulse=None,
         arm=plan.arms[0],
         heartbeats=lambda _: [],
         routes=list,

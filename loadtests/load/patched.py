@@ -18,10 +18,10 @@ def entry_points_read_once() -> Iterator[None]:
     """Answer every search for plugins from one reading of the metadata."""
     asked, known = metadata.entry_points, cache(metadata.entry_points)
 
-    def entry_points(**wanted: str) -> Any:
+    def entry_points(**wanted: Any) -> Any:
         return known().select(**wanted)
 
-    metadata.entry_points = entry_points  # type: ignore[assignment]  # it has overloads
+    metadata.entry_points = entry_points
     try:
         yield
     finally:

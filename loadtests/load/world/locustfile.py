@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from argparse import Namespace
 from collections.abc import Collection, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def parsed_options(arguments: Sequence[str]) -> Namespace:
 
     parser.error = refuse  # Locust's own ends the process
     try:
-        found: Namespace = parser.parse_args(list(arguments))
+        with redirect_stdout(sys.stderr):  # help comes before the error, and the error last
+            found: Namespace = parser.parse_args(list(arguments))
     except SystemExit:
         raise Unusable("--locust-arg takes the file's own options, no command") from None
     return found

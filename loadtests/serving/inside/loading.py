@@ -11,6 +11,7 @@ import functools
 import gc
 import importlib
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType, MethodType
@@ -150,7 +151,14 @@ def takes_any(function: Any) -> bool:
 
 def parameters(function: Any) -> Sequence[inspect.Parameter]:
     try:
-        return tuple(inspect.signature(function).parameters.values())
+        if sys.version_info >= (3, 14):
+            # Unevaluated: they may name what a module imports for type checkers only.
+            from annotationlib import Format  # noqa: PLC0415  # new in this version
+
+            found = inspect.signature(function, annotation_format=Format.STRING)
+        else:
+            found = inspect.signature(function)
+        return tuple(found.parameters.values())
     except (TypeError, ValueError):
         return ()
 

@@ -8,12 +8,37 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
 
 from .source import parsed
+
+
+def own_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """That of a function itself, not of what it wraps."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format  # noqa: PLC0415  # new in this version
+
+        found = inspect.signature(function, follow_wrapped=False, annotation_format=Format.STRING)
+    else:
+        found = inspect.signature(function, follow_wrapped=False)
+    return found
+
+
+def written(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
+    """The annotations of a function, a module or a class. Python 3.14 evaluates them when they are asked for,
+    and raises for one that names what its module imports for type checkers only: they are then text, as
+    `from __future__ import annotations` makes them."""
+    try:
+        return inspect.get_annotations(owner)
+    except Exception:  # evaluating an app's annotations may raise anything
+        if sys.version_info >= (3, 14):
+            from annotationlib import Format  # noqa: PLC0415  # new in this version
+
+            return inspect.get_annotations(owner, format=Format.STRING)
+        raise
 
 
 @cache
@@ -23,7 +48,7 @@ def annotated(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
     known = owner.__globals__ if isinstance(owner, FunctionType) else vars(module) if module else {}
     names = Checked(known)
     found = {}
-    for name, hint in inspect.get_annotations(owner).items():
+    for name, hint in written(owner).items():
         # Evaluating an app's annotations may raise anything.
         with contextlib.suppress(Exception):
             one = SimpleNamespace(__annotations__={name: hint})
@@ -48,11 +73,11 @@ class Checked(Mapping[str, Any]):
             raise KeyError(name)
         return found if attribute is None else getattr(found, attribute)
 
-    def __iter__(self) -> Any:
-        return iter(self.imports)
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.imports if name in self)
 
     def __len__(self) -> int:
-        return len(self.imports)
+        return sum(1 for _ in self)
 
 
 TOP_IF = re.compile(r"^if\b.*\n(?:[ \t)].*\n|[ \t]*\n|#.*\n)*", re.MULTILINE)

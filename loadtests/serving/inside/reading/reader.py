@@ -13,7 +13,7 @@ from typing import Any
 
 from .attributes import injected
 from .calls import Calls
-from .hints import annotated
+from .hints import annotated, own_signature
 from .scope import Scope, definition, parameters
 from .values import (
     PLAIN,
@@ -211,7 +211,7 @@ class Reader:
 @cache
 def signed(function: FunctionType) -> Mapping[str, inspect.Parameter]:
     """A function's own parameters."""
-    return inspect.signature(function, follow_wrapped=False).parameters
+    return own_signature(function).parameters
 
 
 def told_apart(scope: Scope) -> tuple[Any, ...]:
@@ -250,7 +250,7 @@ def read(function: Any, home: Path) -> dict[str, Any]:
     owner: dict[str, Value] = {}
     plain = function_below(function)
     if isinstance(plain, MethodType):
-        first = next(iter(inspect.signature(plain.__func__, follow_wrapped=False).parameters), "self")
+        first = next(iter(own_signature(plain.__func__).parameters), "self")
         owner = {first: Thing(plain.__self__)}
         plain = plain.__func__
     if not isinstance(plain, FunctionType):

@@ -143,10 +143,15 @@ def each(value: Value) -> Iterator[Value]:
         yield value
 
 
+MOVED = {"pathlib._local": "pathlib"}
+"""Modules of one Python, here 3.13, by the names that the others have for them."""
+
+
 def full(thing: Any) -> str:
     """Module and qualified name of a function or class."""
     module = getattr(thing, "__module__", None) or getattr(getattr(thing, "__self__", None), "__name__", "")
-    return f"{module}.{getattr(thing, '__qualname__', getattr(thing, '__name__', ''))}"
+    name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
+    return f"{MOVED.get(str(module), module)}.{name}"
 
 
 def names(value: Thing | Instance) -> list[str]:
