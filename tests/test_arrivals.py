@@ -171,7 +171,7 @@ def test_an_open_loop_run_is_judged_by_response_time_and_says_so(tmp_path: Path)
     """10 ms against 20 ms: both keep up, one takes twice as long."""
     done = brisk_here(
         "run", "--app-dir", str(APPS), "-s", "ping", "--rate", "100", "-t", "0.6", "--warmup", "0.2",
-        "--rounds", "4",
+        "--rounds", "6",
         "--arm", "fast=steady:fast", "--arm", "slow=steady:slow", cwd=tmp_path, charts=True,
         COLUMNS="160",
     )  # fmt: skip
