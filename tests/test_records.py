@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -18,6 +20,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from loadtests.records.samples import SAMPLE_ROW
 from loadtests.records.trial import ArrayFile, Trial
+from loadtests.system.processes import OUR_PACKAGES
 from reports.analysis.readings import Readings
 from tests import scripted
 from tests.scripted import Scripted
@@ -153,6 +156,25 @@ def test_environment_values_that_may_be_secret_are_not_recorded() -> None:
     text = arm.model_dump_json()
     assert "hunter2" not in text
     assert '"DUEL_APP_POOL_SIZE":"5"' in text
+
+
+def test_what_a_killed_writer_leaves_is_removed_and_nothing_else(directory: RunDirectory) -> None:
+    """A load generator ends with its run, whatever it is writing."""
+    killed = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from loadtests.records.files import write_whole\n"
+        "os.fsync = lambda _: os._exit(9)\n"
+        "write_whole(Path(sys.argv[1]), b'half')\n"
+    )
+    samples = directory.path / "samples"
+    before = {path for path in directory.path.rglob("*") if path.is_file()}
+    subprocess.run([sys.executable, "-P", "-c", killed, samples / "0001.npz"], env=OUR_PACKAGES, check=False)
+    assert len(list(samples.glob(".0001.npz.*.partial"))) == 1
+    own = samples / ".mine.partial"
+    own.touch()
+    directory.sweep()
+    assert {path for path in directory.path.rglob("*") if path.is_file()} == {*before, own}
 
 
 def test_saving_replaces_the_file_atomically(directory: RunDirectory) -> None:

@@ -57,6 +57,8 @@ def opened(run: Run, directory: RunDirectory, watcher: Watcher, options: RunOpti
     with measurement_lock(f"run {run.id}", options.wait, watcher.waits), ExitStack() as opening:
         # It may have waited for hours.
         check_unchanged(run)
+        directory.sweep()
+        opening.callback(directory.sweep)  # after the generator has ended
         checkout = opening.enter_context(checked_out(run.plan))
         # Not earlier: neither waiting for another measurement nor preparing a base is this run's time.
         began = time.perf_counter()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from loadtests.errors import CannotWrite
 from loadtests.records.arrays import read_delays, read_heartbeats, read_samples
 from loadtests.records.documents import read_document
-from loadtests.records.files import check_inside, read_part, reading, write_whole, writing
+from loadtests.records.files import check_inside, read_part, reading, sweep, write_whole, writing
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.run import Run
 from loadtests.records.samples import Samples
@@ -72,6 +72,11 @@ class RunDirectory:
         for part in PARTS:
             with writing(self.path / part) as path:
                 path.mkdir(exist_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what is left of files whose writer was killed: a load generator ends with its run."""
+        for directory in (self.path, self.path / "samples"):
+            sweep(directory)
 
     @property
     def proof(self) -> RunDirectory | None:
