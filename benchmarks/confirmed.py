@@ -8,26 +8,23 @@ or more.
 from __future__ import annotations
 
 import argparse
-import math
-import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import geometric_mean, mean
 
 from benchmarks.duels import write_figures
+from benchmarks.generator import number, output, pinned
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.cells import Cell, Load
 from loadtests.records.directory import RunDirectory
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Seat, serve
-from loadtests.system.placement import Placement, cpus, place
+from loadtests.system.placement import cpus, place
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict, verdicts
 
@@ -95,30 +92,17 @@ class Confirmation:
         return self.low <= self.wrk <= self.high
 
 
-def wrk(url: str, script: Path, seconds: int, on: Sequence[int]) -> float:
+def wrk(url: str, script: Path, seconds: int, cpu: int | None) -> float:
     """Requests per second; raises ValueError where a request failed."""
-    pinned = ["taskset", "-c", ",".join(map(str, on))] if on and shutil.which("taskset") else []
-    command = [
-        *pinned,
-        "wrk",
-        "-t1",
-        f"-c{USERS}",
-        f"-d{seconds}s",
-        "--timeout",
-        "30s",
-        "-s",
-        str(script),
-        url,
-    ]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    if found is None or "Non-2xx" in said or "Socket errors" in said:
-        raise ValueError(f"wrk failed: {said}")
-    return float(found[1])
+    load = f"wrk -t1 -c{USERS} -d{seconds}s --timeout 30s -s".split()
+    said = output([*pinned(cpu), *load, str(script), url])
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise ValueError(f"requests failed: {said}")
+    return number(r"Requests/sec:\s+([\d.]+)", said)
 
 
 def measured(
-    around: ServingEnvironment, script: Path, serves: tuple[int, ...], generator: Sequence[int]
+    around: ServingEnvironment, script: Path, serves: tuple[int, ...], generator: int | None
 ) -> list[float]:
     """The ratios of all rounds."""
     ratios = []
@@ -140,19 +124,14 @@ def measured(
     return ratios
 
 
-def confirmation(
-    verdict: Verdict, around: ServingEnvironment, serves: tuple[int, ...], placement: Placement
-) -> Confirmation:
-    with tempfile.TemporaryDirectory() as scratch:
-        script = Path(scratch) / "request.lua"
-        script.write_text(CELLS[verdict.cell.scenario].script, encoding="utf-8")
-        ratios = measured(around, script, serves, placement.get("generator", ()))
-    logs = [math.log(ratio) for ratio in ratios]
-    low, high = (math.nan if end is None else end for end in (verdict.low, verdict.high))
-    ratio = math.nan if verdict.ratio is None else verdict.ratio
+def confirmation(verdict: Verdict, ratios: Sequence[float]) -> Confirmation | None:
+    """A run's verdict beside wrk's ratios; None for a verdict without an interval."""
+    if verdict.ratio is None or verdict.low is None or verdict.high is None:
+        return None
     return Confirmation(
-        verdict.cell.scenario, ratio, low, high, math.exp(mean(logs)), min(ratios), max(ratios)
-    )
+        verdict.cell.scenario, verdict.ratio, verdict.low, verdict.high, geometric_mean(ratios), min(ratios),
+        max(ratios),
+    )  # fmt: skip
 
 
 def table(found: Sequence[Confirmation]) -> list[str]:
@@ -178,20 +157,22 @@ def main() -> None:
     directory = RunDirectory(path)
     run = directory.load()
     known = {one.cell: one for one in verdicts(run, Readings(directory)) if one.primary}
+    cells = [Cell(scenario=scenario, load=Load(users=USERS)) for scenario in CELLS]
     placement, found = place(cpus()), list[Confirmation]()
+    generator = next(iter(placement.get("generator", ())), None)
     with tempfile.TemporaryDirectory() as logs, ServingEnvironment(Path(logs), placement) as around:
-        for scenario in CELLS:
-            cell = Cell(scenario=scenario, load=Load(users=USERS))
-            if cell in known:
-                found.append(
-                    confirmation(known[cell], around, tuple(run.server_cpus(cell).numbers), placement)
-                )
-                print(table(found)[-1], flush=True)
+        script = Path(logs) / "request.lua"
+        for cell in [cell for cell in cells if cell in known]:
+            script.write_text(CELLS[cell.scenario].script, encoding="utf-8")
+            ratios = measured(around, script, run.server_cpus(cell).numbers, generator)
+            one = confirmation(known[cell], ratios)
+            found += [one] if one is not None else []
+            print("\n".join(table(found)[-1:]), flush=True)
     inside = sum(one.inside for one in found)
-    print(os.linesep.join(("", *table(found), "", f"inside: {inside} of {len(found)}")))
+    print("\n".join(("", *table(found), "", f"inside: {inside} of {len(found)}")))
     write_figures("confirmed", run.machine, {"run": run.id, "cells": [asdict(one) for one in found]})
-    if inside < min(ENOUGH, len(found)):
-        sys.exit(1)
+    if inside < ENOUGH:
+        sys.exit(f"fewer than {ENOUGH} of {len(CELLS)} cells are confirmed")
 
 
 if __name__ == "__main__":

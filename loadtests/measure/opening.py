@@ -102,8 +102,8 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
         check_resumable(plan, bench.environment, questions)
     else:
         if questions:
-            # More of them might need more memory than there is, which is known after this.
-            apart = bench.apart is not None or len(plan.arms) > TOGETHER
+            # What more of them would need is known after this.
+            apart = bench.apart or ("memory" if len(plan.arms) > TOGETHER else None)
             equal = check_equal(plan.arms, bench.environment, questions, calibrate, apart=apart)
             answers, compared = None, equal.requests
         else:

@@ -107,7 +107,7 @@ PROFILES: Mapping[str, Profile] = {
             ("python", USERS), ("mixed", USERS),
         ),
         services=(),
-        # As the head of every later slice: the throughput of all seven is steady after 0.2 s.
+        # As the head of every later slice. Throughput is steady after 0.2 s, or three requests of every user.
         warmup=0.3,
         window=1.0,
         # With start and report, three minutes.

@@ -130,16 +130,15 @@ def writing(path: Path) -> Iterator[Path]:
         ) from None
 
 
-PARTIAL = ".partial"
-
-PARTIAL_NAME = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(PARTIAL)}")
+PARTIAL = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
+"""The name of a file that `write_whole` has not finished."""
 
 
 def sweep(directory: Path) -> None:
     """Remove what processes that were killed left of files in a directory; what cannot be removed stays."""
     with suppress(OSError), folder(directory) as where:
         for name in os.listdir(where):
-            if PARTIAL_NAME.fullmatch(name):
+            if PARTIAL.fullmatch(name):
                 with suppress(OSError):
                     os.unlink(name, dir_fd=where)
 
@@ -148,7 +147,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Replace a file: write beside it under a new name, fsync, rename; leaves no temporary file behind. What
     stood in its place, a link for example, is not written to. Raises OSError."""
     with folder(path.parent) as where:
-        partial = f".{path.name}.{secrets.token_hex(8)}{PARTIAL}"
+        partial = f".{path.name}.{secrets.token_hex(8)}.partial"
         number = os.open(partial, CREATE, 0o666, dir_fd=where)
         try:
             with open(number, "wb") as file:

@@ -25,6 +25,12 @@ def slow_words() -> Iterator[str]:
         yield f"{number}\n"
 
 
+def read_before() -> Iterator[str]:
+    for number in range(PIECES):
+        time.sleep(0.0001)
+        yield f"{number}\n"
+
+
 async def async_words() -> AsyncIterator[str]:
     for number in range(PIECES):
         yield f"{number}\n"
@@ -59,6 +65,18 @@ async def lines() -> Response:
 @app.get("/fine/needed")
 async def needed() -> Response:
     return StreamingResponse(slow_words())
+
+
+@app.get("/fine/needed-again")
+async def needed_again() -> Response:
+    return StreamingResponse(slow_words())
+
+
+@app.get("/fine/needed-after")
+async def needed_after() -> Response:
+    """What its generator does was read when it was iterated here."""
+    assert len(list(read_before())) == PIECES
+    return StreamingResponse(read_before())
 
 
 @app.get("/fine/async")

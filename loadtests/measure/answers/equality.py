@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,16 +78,18 @@ def check_equal(
     questions: Sequence[Question],
     then: Callable[[Target], None] = lambda _: None,
     *,
-    apart: bool = True,
+    apart: Apart | None = "conflict",
 ) -> Compared:
     """Compare every arm's answers with the first arm's; `then` gets every server that has answered, while it
-    is up. Each arm is served alone, or, if not `apart`, all are started together where that is possible.
-    Raises ArmsDiffer with the request that shows it, or ChildFailed.
+    is up. `apart`: why the arms are served one after another, such as that foreign ones may need the same
+    port; None: all start together where that is possible. Raises ArmsDiffer with the request that shows it,
+    or ChildFailed.
     """
-    if not apart:
-        with suppress(MustBeApart):
-            return compared(arms, environment, questions, then, None)
-    return compared(arms, environment, questions, then, "earlier")
+    try:
+        return compared(arms, environment, questions, then, apart)
+    except MustBeApart as reason:
+        apart = reason.why
+    return compared(arms, environment, questions, then, apart)
 
 
 def compared(

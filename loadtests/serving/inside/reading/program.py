@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any, Protocol
 
 from .scope import Scope
-from .values import Local, Value
+from .values import Iterated, Local, Value
 
 
 class Body(Protocol):
@@ -58,6 +58,9 @@ class Program(Protocol):
 
     def aside(self) -> Program:
         """The same program, of which nothing is noted: what it does has happened, or is found elsewhere."""
+
+    def waits(self, generator: Iterated) -> bool:
+        """Whether something blocks when a generator runs, or is not known to do no such thing."""
 
     def value(self, node: ast.AST, scope: Scope) -> Value:
         """The value of an expression."""

@@ -91,6 +91,14 @@ class Reader:
         other.done = self.memory.done
         return other
 
+    def waits(self, generator: Iterated) -> bool:
+        """Whether something blocks when a generator runs, or is not known to do no such thing."""
+        alone = self.aside()
+        # What has been read before would not be noted again.
+        alone.done = {}
+        alone.calls.start(generator)
+        return bool(alone.blocks or alone.unread)
+
     def value(self, node: ast.AST, scope: Scope) -> Value:
         """The value of an expression."""
         return Walk(self.calls, scope).value(node)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import FunctionType
 
+from .program import Program
 from .values import Instance, Iterated, Thing, Value, each, names
 
 RESPONSE = "starlette.responses.StreamingResponse"
@@ -20,7 +21,7 @@ def streams(kind: type) -> bool:
 
 
 def in_pieces(
-    reader: Any, node: ast.Call, positional: list[Value], keywords: Mapping[str, Value]
+    program: Program, node: ast.Call, positional: list[Value], keywords: Mapping[str, Value]
 ) -> Iterator[str]:
     """Of a streaming response that is made, what it takes piece by piece from threads although nothing in it
     seems to wait: a generator's name, or a class."""
@@ -32,11 +33,8 @@ def in_pieces(
             yield "a generator expression"
         return
     for one in each(content) if content is not None else ():
-        if isinstance(one, Iterated):
-            alone = reader.aside()
-            alone.calls.start(one)
-            if not alone.blocks and not alone.unread:
-                yield name_of(one)
+        if isinstance(one, Iterated) and not program.waits(one):
+            yield name_of(one)
         elif isinstance(one, Thing | Instance):
             yield from (IN_MEMORY[name] for name in names(one) if name in IN_MEMORY)
 
@@ -44,5 +42,6 @@ def in_pieces(
 def name_of(generator: Iterated) -> str:
     """The name of its function."""
     function = generator.function
-    written = getattr(function, "node", None)
-    return str(getattr(function, "__name__", None) or getattr(written, "name", "a generator"))
+    if isinstance(function, FunctionType):
+        return function.__name__
+    return getattr(function.node, "name", "a generator")
