@@ -30,7 +30,7 @@ help:
 	@echo "make bars-long  the long series: correct verdicts, named bottlenecks, no failed requests (hours)"
 	@echo "make bench-power   what gates find, by size of the change and number of cells (simulated, minutes)"
 	@echo "make bars     the generator's accuracy against known figures, and the time to a verdict"
-	@echo "make readme   run the quick profile and put its chart and table into README.md"
+	@echo "make readme RUNS=\"runs/… runs/…\"   put a chart and tables of existing runs into README.md"
 	@echo "make findings RUNS=\"runs/… 'duel run …'\"   write docs/findings.md from an existing long run"
 	@echo "make questions RUNS=\"default=runs/… threads=runs/… …\"   write docs/questions.md from existing runs"
 	@echo "make claims   measure the published claims of docs/claims.md that runs/claims lacks, and write that page (half an hour)"
@@ -144,7 +144,7 @@ bars-long: $(READY)
 	$(BIN)/python -m benchmarks.trust
 
 readme: $(READY)
-	$(BIN)/python -m benchmarks.readme
+	$(BIN)/python -m benchmarks.readme $(RUNS)
 
 # Takes pairs of a run and its command. A long run can be measured in parts with `duel resume runs/…`; cells
 # measured again in a later run replace the earlier ones.

@@ -56,8 +56,9 @@ QUESTIONS: tuple[Topic, ...] = (
         run="default",
         command=DEFAULT,
         scenarios=("session-blocking", "posts.read"),
-        answer="On SQLite, where a query takes a fraction of a millisecond, it served more than `def` by "
-        "itself (not significant among all 39 verdicts of the run), since it saves the hop into a thread. "
+        answer="On SQLite, where a query takes a fraction of a millisecond, it served more than `def` (not "
+        "significant after Holm correction over the run's 39 verdicts), since it saves the hop into a "
+        "thread. "
         "Its neighbours pay: each waits until all queued queries are done.",
         unless="With a database across a network, every query blocks the loop for a round trip: see the "
         "question above.",
@@ -69,9 +70,9 @@ QUESTIONS: tuple[Topic, ...] = (
         run="threads",
         command="duel run --arm sync --sweep threads=10,40,200 -s upstream,ping,posts.read -u 256",
         scenarios=("upstream", "ping", "posts.read"),
-        answer="Of a route that waits 20 ms for another service, 10 threads serve half of what 40 do, and so "
-        "do 200, with which a request needs twice the CPU time (2.25 ms instead of 1.05). "
-        "Raise the limit in steps and measure; what waits that much is better `async def`.",
+        answer="On a route that waits 20 ms for another service, 10 threads serve half as many requests as "
+        "40. So do 200, which double the CPU time per request (2.25 ms instead of 1.05). Raise the "
+        "limit in steps and measure; a route that waits that much is better written as `async def`.",
         unless="Routes that wait for seconds and hardly compute need more threads: 40 of them serve 40 "
         "requests per wait.",
         rests_on={
@@ -131,9 +132,10 @@ QUESTIONS: tuple[Topic, ...] = (
         command="duel run --database mysql --arm sync --arm async --arm async-asyncmy "
         "-s posts.read,posts.list,posts.create -u 64 --max-time 6m",
         scenarios=("posts.read", "posts.list", "posts.create"),
-        answer="asyncmy is, where rows are many: a list of 50 posts serves ×1.39 of what `def` with PyMySQL "
-        "serves. A write serves as much with either. aiomysql, which is PyMySQL's protocol in Python, "
-        "differs from `def` by less than this run can tell.",
+        answer="asyncmy is, where a response has many rows: for a list of 50 posts it serves ×1.39 of what "
+        "`def` with PyMySQL serves. For a write, the two serve the same. aiomysql, which is PyMySQL's "
+        "protocol in Python, "
+        "differs from `def` by less than this run can resolve.",
         unless="With a database that is slow to answer, waiting dominates instead of the ORM and the driver.",
         rests_on={
             ("posts.list@64", "async-asyncmy"): FASTER,
@@ -149,8 +151,8 @@ QUESTIONS: tuple[Topic, ...] = (
         run="redis",
         command=SERVICES,
         scenarios=("cached", "posts.read"),
-        answer="No: a post from the cache is served equally often in both styles, more than four times as "
-        "often as one that the ORM reads, where `async def` is behind on SQLite.",
+        answer="No: both styles serve cached posts at the same rate, more than four times the rate of posts "
+        "that the ORM reads from SQLite, where `async def` is behind.",
         unless="What is not in the cache costs the query and two more round trips.",
         rests_on={("cached@64", "async"): EQUAL, ("posts.read@64", "async"): SLOWER},
     ),
@@ -160,9 +162,9 @@ QUESTIONS: tuple[Topic, ...] = (
         run="default",
         command=DEFAULT,
         scenarios=("posts.create", "posts.read", "posts.list"),
-        answer="Not for speed: aiosqlite is a thread per connection with a queue. A write serves ×0.63 of "
-        "what `def` serves.",
-        unless="A health check beside it is a matter of its own: an `async def` neighbour waits less beside "
+        answer="Not for speed: aiosqlite is a thread per connection with a queue. For a write, `async def` "
+        "serves ×0.63 of what `def` serves.",
+        unless="Health checks are a separate matter: an `async def` neighbour waits less beside "
         "`async def` routes than beside busy threads.",
         rests_on={("posts.create@64", "async"): SLOWER},
     ),
@@ -185,7 +187,8 @@ QUESTIONS: tuple[Topic, ...] = (
         scenarios=("background",),
         answer="Under load, `async def` answers faster than it finishes its tasks: they pile up in memory, "
         "so the verdict is failing. `def` finishes what it starts, at a lower rate.",
-        unless="Below the rate that the tasks allow (`--rate`), neither piles up. A restart loses "
+        unless="At arrival rates that the tasks can keep up with (`--rate`), they pile up in neither style. "
+        "A restart loses "
         "unfinished tasks in either style.",
         rests_on={("background@64", "async"): FAILING},
     ),
@@ -196,7 +199,7 @@ QUESTIONS: tuple[Topic, ...] = (
         command=SERVICES,
         scenarios=("enqueue", "background"),
         answer="Half a millisecond of CPU time per request with ARQ in `async def`, 0.84 ms with Celery in "
-        "`def`: ×1.75. Both hand over more jobs than one worker does, which the report says; with "
+        "`def`: ×1.75. Both enqueue more jobs than one worker completes, which the report says; with "
         "`BackgroundTasks` the `async def` server itself falls behind.",
         unless="Two clients are compared as well as two styles: Celery has none for asyncio.",
         rests_on={("enqueue@64", "async"): FASTER, ("background@64", "async"): FAILING},
@@ -241,8 +244,8 @@ QUESTIONS: tuple[Topic, ...] = (
         run="workers",
         command="duel run --arm async --sweep workers=1,2,4 -s ping,posts.read,upstream -u 64 --max-time 6m",
         scenarios=("ping", "posts.read", "upstream"),
-        answer="Not where they share a CPU: 4 workers on one CPU serve ×0.76 of an empty route, and ×0.71 of "
-        "a post. Start as many as there are CPUs for the app.",
+        answer="Not where they share a CPU: 4 workers on one CPU serve ×0.76 of what one worker serves on an "
+        "empty route, and ×0.71 when reading a post. Start as many as there are CPUs for the app.",
         unless="This machine has two CPUs, of which the load needs one. What workers gain with CPUs of their "
         "own is not in this table: the report says so.",
         rests_on={
@@ -259,7 +262,8 @@ QUESTIONS: tuple[Topic, ...] = (
         scenarios=("upload",),
         answer="With 64 users `async def` serves ×1.29, and a light request beside it waits 44 ms instead of "
         "11: it is right for an app that mostly receives files, and `def` beside other routes.",
-        unless="With 8 users the styles differ by less than this run can tell. Files of more than 1 MB are "
+        unless="With 8 users the styles differ by less than this run can resolve. Files of more than 1 MB "
+        "are "
         "written to disk by a thread in either style.",
         rests_on={("upload@64", "async"): FASTER, ("upload@8", "async"): OPEN},
     ),
@@ -280,7 +284,8 @@ QUESTIONS: tuple[Topic, ...] = (
         run="default",
         command=DEFAULT,
         scenarios=("python", "hash", "image"),
-        answer="Because the CPU work is `async def`: the loop is taken. As `def` it serves about as much, "
+        answer="Because the CPU work is `async def`: it blocks the event loop. As `def` it serves about as "
+        "much, "
         "and an `async def` health check waits 20 to 41 ms instead of 210 to 304 ms.",
         unless="A `def` health check waits for a thread behind the same work: keep light routes `async def`.",
     ),

@@ -60,8 +60,8 @@ CLAIMS: tuple[Claim, ...] = (
         command=command(HELLO, "Hello,HelloByLocust", "100"),
         scenarios=("Hello",),
         judgement="holds",
-        answer="What is saved is the way into a thread and back. The run was far too short to know the "
-        "figure, and right about the direction.",
+        answer="The saving is the hop into a thread and back. The run was far too short for an accurate "
+        "figure, but its direction was right.",
         unless="It is the gain of a route that does nothing. The longer a route computes, the less of it is "
         "left.",
         rests_on={("Hello@100", "async"): FASTER},
@@ -78,9 +78,9 @@ CLAIMS: tuple[Claim, ...] = (
         command=command(HELLO, "Hello,HelloByLocust", "100"),
         scenarios=("Hello", "HelloByLocust"),
         judgement="does not follow from its measurement",
-        answer="Such a client needs more CPU time per request than the route, so that it was compared with "
-        "itself. We measured no Django: two routes that differ under the lean client show no valid "
-        "difference under this one.",
+        answer="Such a client needs more CPU time per request than the route, so the benchmark compared the "
+        "client with itself. We did not measure Django; but two routes that differ under the lean "
+        "client show no valid difference under this one.",
         unless="Locust's default client is fine for routes that take milliseconds, and for several "
         "generators.",
         rests_on={("HelloByLocust@100", "async"): NO_DIFFERENCE, ("Hello@100", "async"): FASTER},
@@ -119,9 +119,10 @@ CLAIMS: tuple[Claim, ...] = (
         command=KEYWORD,
         scenarios=("Wait50",),
         judgement="holds only for handlers that block the event loop",
-        answer="It is the same mistake from the other side: `sync` waits in threads, as Flask does, and "
-        "`blocking` is `async def` with a blocking call. Written with `await`, it is as fast as threads.",
-        unless="With one user, nothing shows it.",
+        answer="It is the previous claim's mistake in reverse: `sync` waits in threads, as Flask does, and "
+        "`blocking` is `async def` with a blocking call. Written with `await`, the async handler is as fast "
+        "as threads.",
+        unless="With one user, the difference does not appear.",
         rests_on={("Wait50@20", "sync"): FASTER, ("Wait50@20", "async"): FASTER},
         within={("Wait50@20", "sync"): (15.0, 25.0), ("Wait50@20", "async"): (15.0, 25.0)},
     ),
@@ -259,7 +260,8 @@ CLAIMS: tuple[Claim, ...] = (
         judgement="does not hold for a route of FastAPI",
         answer="The loop is a small part of what an empty route costs. Most of it is Starlette's and "
         "FastAPI's own Python.",
-        unless="An echo server is nothing but loop: the figure was never about web frameworks.",
+        unless="An echo server does nothing but run the event loop: the figure was never about web "
+        "frameworks.",
         rests_on={("Hello@64", "uvloop"): (*FASTER, *EQUAL)},
         within={("Hello@64", "uvloop"): (0.0, 2.0)},
     ),
@@ -274,9 +276,9 @@ CLAIMS: tuple[Claim, ...] = (
         run="clients",
         command="duel run --arm async --sweep client=aiohttp,httpx -s upstream -u 64 --max-time 3m",
         scenarios=("upstream",),
-        judgement="holds only in its direction",
+        judgement="holds in direction, not in size",
         answer="httpx's pool compares every call with every connection, so that the cost of a call grows "
-        "with the calls in flight. At 64 it is a multiple of aiohttp's, and far from 75.",
+        "with the calls in flight. At 64 it is a multiple of aiohttp's, but far from 75 times.",
         unless="httpx over aiohttp's connections (`client=httpx-aiohttp`) keeps the API without that cost.",
         rests_on={("upstream@64", "async-client-httpx"): SLOWER},
         within={("upstream@64", "async-client-httpx"): (1 / 40, 1.0)},
@@ -288,7 +290,8 @@ CLAIMS: tuple[Claim, ...] = (
         source="https://dev.to/bkhalifeh/fastapi-performance-the-hidden-thread-pool-overhead-you-might-be-missing-2ok6",
         published="2025-12-05",
         words="`Depends()` on a class that only holds query parameters runs in a thread, since FastAPI "
-        "takes it for a function that may block. Made on the event loop, it is said to gain 15 to 60 % (as "
+        "treats it as a function that may block. Creating it on the event loop is reported to gain 15 to 60 "
+        "% (as "
         "[summarized](https://codecrafts.blog/fastapi-performance-the-hidden-thread-pool-overhead-you-might-be-missing)).",
         run="dependencies",
         command=command(
@@ -296,7 +299,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         scenarios=("Items",),
         judgement="holds",
-        answer="A light route with three of them pays that and more: each is a way into a thread and back.",
+        answer="A light route with three of them pays that and more: each is a hop into a thread and back.",
         unless="A dependency that blocks must stay in a thread.",
         rests_on={("Items@64", "coroutines"): FASTER},
         within={("Items@64", "coroutines"): (1.15, inf)},

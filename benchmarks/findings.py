@@ -1,6 +1,7 @@
 """Writes docs/findings.md from existing runs: `make findings RUNS="runs/… 'duel run …' runs/… 'duel run …'"`.
 
-The first run is a long one; cells measured again are taken from the later runs. The page names the commands.
+The first run is a long one; cells measured again are taken from the later runs, and so is the proof. Runs on
+other databases (`--database`) have a table of their own. The page names the commands.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.confirmed import Confirmation
 from benchmarks.confirmed import table as confirmation_table
 from benchmarks.merged import merged
+from loadtests.records.directory import RunDirectory
 from reports.advice.cards import Card
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Verdict
@@ -21,7 +23,14 @@ from reports.conclusions import Conclusions, conclude
 from reports.render import markdown
 from reports.render.charts import charts, files
 from reports.wording import units
-from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.advice.cards import (
+    CARD_FIGURES,
+    card_advice,
+    card_figures,
+    card_lines,
+    card_title,
+    waits_text,
+)
 from reports.wording.reservations import reservation_text
 from reports.wording.vocabulary import VERDICT_MARKS
 
@@ -54,6 +63,10 @@ def main() -> None:
     parser.add_argument(
         "--confirmed", type=Path, metavar="FILE", help="what benchmarks.confirmed has written"
     )
+    parser.add_argument(
+        "--database", nargs=2, action="append", default=[], metavar=("RUN", "COMMAND"),
+        help="a run on another database",
+    )  # fmt: skip
     parser.add_argument("runs", nargs="+", metavar="RUN 'COMMAND'", help="a run, and its command")
     chosen = parser.parse_args()
     runs, commands = chosen.runs[::2], chosen.runs[1::2]
@@ -69,8 +82,15 @@ def main() -> None:
                 for scheme in ("light", "dark"):
                     picture = ROOT / "docs" / f"findings-{chart.stem}-{scheme}.svg"
                     picture.write_bytes(made[f"{scheme}.svg"])
-        text = page(conclusions, commands, chosen.note, confirmations(chosen.confirmed))
+        elsewhere = [concluded(Path(run)) for run, _ in chosen.database]
+        commands += [command for _, command in chosen.database]
+        text = page(conclusions, commands, chosen.note, confirmations(chosen.confirmed), elsewhere)
     (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
+
+
+def concluded(path: Path) -> Conclusions:
+    directory = RunDirectory(path)
+    return conclude(directory.load(), Readings(directory))
 
 
 def confirmations(file: Path | None) -> list[str]:
@@ -91,8 +111,15 @@ def confirmations(file: Path | None) -> list[str]:
     ]
 
 
-def page(conclusions: Conclusions, commands: Sequence[str], note: str, confirmed: Sequence[str]) -> str:
-    """The whole page. `confirmed`: the lines on what another load generator has measured."""
+def page(
+    conclusions: Conclusions,
+    commands: Sequence[str],
+    note: str,
+    confirmed: Sequence[str],
+    elsewhere: Sequence[Conclusions],
+) -> str:
+    """The whole page. `confirmed`: the lines on what another load generator has measured; `elsewhere`: the
+    runs on other databases."""
     run = conclusions.run
     known = {card.scenario for card in conclusions.cards}
     lines = [
@@ -111,14 +138,27 @@ def page(conclusions: Conclusions, commands: Sequence[str], note: str, confirmed
         "```",
         "",
         *([note, ""] if note else []),
+        *(line.replace("# The", "## The") for line in markdown.proof_section(conclusions)),
         "## Overview",
         "",
         "By number of users: ▲ async serves more, ▼ sync serves more, = differs by less than "
-        f"{run.plan.margin:.0%}, ~ inconclusive, ✗ one of them fails.",
+        f"{run.plan.margin:.0%}, ~ inconclusive, ✗ one of them fails. {decided_text(conclusions)} The last but "
+        "one column is how long a light `async def` route waits beside the load, where the endpoint is `def` "
+        "and where it is `async def`.",
         "",
         *overview(conclusions),
         "",
     ]
+    for other in elsewhere:
+        lines += [
+            f"## On {database(other)}",
+            "",
+            f"{markdown.machine_text(other.run)} Measured for {units.span(other.run.elapsed)}. "
+            f"{decided_text(other)}",
+            "",
+            *overview(other),
+            "",
+        ]
     for family, scenarios in FAMILIES.items():
         mine = [name for name in scenarios if name in known]
         if mine:
@@ -138,6 +178,18 @@ def page(conclusions: Conclusions, commands: Sequence[str], note: str, confirmed
     return "\n".join(lines)
 
 
+def decided_text(conclusions: Conclusions) -> str:
+    """`113 of 126 cells are decided.`"""
+    rows = conclusions.primaries
+    decided = sum(row.verdict not in ("inconclusive", "invalid") for row in rows)
+    return f"{decided} of {units.counted(len(rows), 'cell')} are decided."
+
+
+def database(conclusions: Conclusions) -> str:
+    """`PostgreSQL`, as the machine names it."""
+    return (conclusions.run.machine.database or "another database").partition(" ")[0]
+
+
 def picture(stem: str, words: str) -> str:
     return (
         f'<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="findings-{stem}-dark.svg">\n'
@@ -146,18 +198,23 @@ def picture(stem: str, words: str) -> str:
 
 
 def overview(conclusions: Conclusions) -> list[str]:
-    """One row per endpoint: the ratio at every load, and the advice."""
+    """One row per endpoint: the ratio at every load, what neighbours wait, and the advice."""
+    names = [arm.name for arm in conclusions.run.plan.arms]
     found = {(row.cell.scenario, row.arm, row.cell.load.level): row for row in conclusions.primaries}
     levels = sorted({level for _, _, level in found})
     heads = [f"{level:g}" for level in levels]
-    lines = [f"| endpoint | {' | '.join(heads)} | what to write |", "|---|" + "---:|" * len(levels) + "---|"]
+    lines = [
+        f"| endpoint | {' | '.join(heads)} | `async def` neighbour waits | what to write |",
+        "|---|" + "---:|" * (len(levels) + 1) + "---|",
+    ]
     for card in conclusions.cards:
         rows = [found.get((card.scenario, card.arm, level)) for level in levels]
         seen = [
             "" if row is None else f"{VERDICT_MARKS[row.verdict]} {units.ratio(row.ratio)}" for row in rows
         ]
         name = f"[{card.scenario}](#{anchor(card.scenario)})"
-        lines.append(f"| {' | '.join([name, *seen, f'**{card_advice(card)}**'])} |")
+        waits = waits_text(card.pulses, names)
+        lines.append(f"| {' | '.join([name, *seen, waits, f'**{card_advice(card)}**'])} |")
     return lines
 
 

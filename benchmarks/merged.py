@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from loadtests.records.directory import RunDirectory
+from loadtests.records.directory import PROOF, RunDirectory
 from loadtests.records.run import Calibration, Run
 
 APART = 10_000
@@ -15,7 +16,8 @@ APART = 10_000
 
 def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDirectory:
     """Write the merged run to `at`, without the cells of these keys (`ping@64`); sample files are hard links.
-    All trials of a cell come from one run, so that its rounds stay complete.
+    All trials of a cell come from one run, so that its rounds stay complete. The proof is the last run's that
+    has one.
 
     Raises RecordError, and ValueError for runs that differ in more than their cells.
     """
@@ -41,6 +43,9 @@ def merged(paths: Sequence[Path], left_out: Collection[str], at: Path) -> RunDir
                     os.link(path / getattr(trial.files, kind), at / getattr(moved.files, kind))
             trials.append(moved)
     directory = RunDirectory(at)
+    proofs = [proof for path in paths if (proof := RunDirectory(path).proof) is not None]
+    if proofs:
+        shutil.copytree(proofs[-1].path, at / PROOF)
     directory.save(
         first.model_copy(
             update={

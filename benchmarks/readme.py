@@ -1,21 +1,31 @@
-"""Puts the chart and tables of a real run into README.md: `make readme`, or `… readme.py RUN`."""
+"""Puts a chart and tables of real runs into README.md: `make readme RUNS="runs/… runs/…"`.
+
+The runs are those of docs/findings.md. README shows a few of their cells, with the verdicts they have among all.
+"""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
+import argparse
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from loadtests.records.directory import RunDirectory
+from benchmarks.merged import merged
 from reports.analysis.readings import Readings
-from reports.conclusions import conclude
-from reports.render import markdown, report_directory
+from reports.conclusions import Conclusions, conclude
+from reports.render import markdown
+from reports.render.charts import charts, files
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- run: written by `make readme` -->", "<!-- /run -->"
 PICTURES = ("verdicts", "throughput", "neighbours", "latency", "tails", "heat", "costs")
 """Charts in README and docs/reading.md, each in both colour schemes."""
+CELLS = (
+    "ping@64", "posts.read@64", "posts.create@64", "upstream@1", "upstream@8", "upstream@64", "fan-out@64",
+    "python@64", "hash@64", "blocking@64", "mixed@64",
+)  # fmt: skip
+"""One of each kind: nothing to do, the database, waiting at three loads, computing, a pitfall and a mixture."""
 
 
 def picture(stem: str, words: str) -> str:
@@ -26,38 +36,59 @@ def picture(stem: str, words: str) -> str:
     )
 
 
-def measured() -> Path:
-    """The directory of a new quick run."""
-    subprocess.run([Path(sys.executable).with_name("duel"), "run", "--quick"], cwd=ROOT, check=True)
-    return max(path.parent for path in (ROOT / "runs").glob("*/run.json"))
+def only(conclusions: Conclusions, keys: Collection[str]) -> Conclusions:
+    """The conclusions on some of the cells, as they are among all."""
+    run = conclusions.run
+    cells = tuple(cell for cell in run.plan.cells if cell.key in keys)
+    scenarios = {cell.scenario for cell in cells}
+    return replace(
+        conclusions,
+        run=run.model_copy(
+            update={
+                "plan": run.plan.model_copy(update={"cells": cells}),
+                "trials": tuple(trial for trial in run.trials if trial.cell in cells),
+            }
+        ),
+        verdicts=tuple(one for one in conclusions.verdicts if one.cell in cells),
+        cards=tuple(card for card in conclusions.cards if card.scenario in scenarios),
+        endpoints=tuple(one for one in conclusions.endpoints if one.cell in cells),
+    )
 
 
-def main() -> None:
-    directory = RunDirectory(Path(sys.argv[1]) if len(sys.argv) > 1 else measured())
-    run = directory.load()
-    conclusions = conclude(run, Readings(directory))
-    report_directory.write(conclusions)
-    for stem in PICTURES:
-        for scheme in ("light", "dark"):
-            shutil.copy(directory.report / f"{stem}-{scheme}.svg", ROOT / "docs" / f"{stem}-{scheme}.svg")
-    section = "\n".join(
+def section(shown: Conclusions) -> str:
+    return "\n".join(
         [
             BEGIN,
             picture("verdicts", "Ratio of throughput, async to sync, per cell"),
             "",
-            markdown.table(run, conclusions.verdicts),
+            markdown.table(shown.run, shown.verdicts),
             "",
-            markdown.card_table(run, conclusions.cards),
+            markdown.card_table(shown.run, shown.cards),
             "",
-            markdown.machine_text(run),
+            markdown.machine_text(shown.run),
             END,
         ]
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme")
+    parser.add_argument("runs", nargs="+", type=Path)
+    paths = parser.parse_args().runs
+    with TemporaryDirectory(dir=paths[0].parent) as scratch:
+        directory = merged(paths, (), Path(scratch) / "merged")
+        shown = only(conclude(directory.load(), Readings(directory)), CELLS)
+        for chart in charts(shown):
+            if chart.stem in PICTURES:
+                made = files(chart)
+                for scheme in ("light", "dark"):
+                    kept = ROOT / "docs" / f"{chart.stem}-{scheme}.svg"
+                    kept.write_bytes(made[f"{scheme}.svg"])
+        text = section(shown)
     readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(before + section + after, encoding="utf-8")
+    readme.write_text(before + text + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
