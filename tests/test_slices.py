@@ -178,6 +178,22 @@ def test_servers_that_cannot_run_side_by_side_are_told_from_those_that_do_not_st
             servers.release([arm.name])
 
 
+def test_a_server_that_is_renewed_is_the_next_one_of_its_arm_though_others_have_not_started(
+    environment: ServingEnvironment,
+) -> None:
+    """One after another, an arm whose server ended in its first slice, then again in its last one."""
+    arms = [(app("counting").model_copy(update={"name": name}), f"9.{name}") for name in "ab"]
+    (one, stream), (other, _) = arms
+    with RoundServers(environment, arms, apart="restless") as servers:
+        first = servers.take(one)
+        servers.renew(one, stream)
+        second = servers.take(one)
+        assert second is not first
+        servers.renew(one, stream)
+        servers.take(other)
+        assert set(servers.known) == {"b"}
+
+
 def test_all_servers_of_a_round_stop_although_one_cannot(
     environment: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ class RoundServers:
         """The ready server of an arm. Raises DidNotStart, MustBeApart, and ChildFailed for what is not the
         server's doing."""
         if arm.name not in self.known:
-            self.start()
+            self.start(arm)
         server = self.known[arm.name]
         if isinstance(server, DidNotStart):
             raise server
@@ -95,10 +95,11 @@ class RoundServers:
                 stopping.callback(server.stop)
                 server.ask_to_end()
 
-    def start(self) -> None:
-        """Start all that are left, or the next one where they are to be apart, and wait for them."""
-        number = 1 if self.apart else len(self.left)
-        starting, self.left = self.left[:number], self.left[number:]
+    def start(self, wanted: Arm) -> None:
+        """Start all that are left, or the wanted one alone where they are to be apart, and wait for them."""
+        starting = [one for one in self.left if not self.apart or one[0].name == wanted.name]
+        self.left = [one for one in self.left if one not in starting]
+        number = len(starting)
         places, cpus = boot_places(self.placement), self.placement.get("server", ())
         for place, (arm, stream) in enumerate(starting):
             boot = places[place % len(places)]
