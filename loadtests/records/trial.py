@@ -229,6 +229,11 @@ class Trial(Frozen):
         return not self.faults
 
     @property
+    def served(self) -> bool:
+        """Whether its server started: otherwise no request was made."""
+        return self.ended is None or self.ended.during != "start"
+
+    @property
     def windows(self) -> tuple[Slice, ...]:
         """Its slices, or its only one."""
         return self.slices or (Slice(opened=0.0, window=self.window),)

@@ -105,8 +105,9 @@ class Signs:
 
 
 def signs(run: Run, readings: Readings, cell: Cell, arm: str) -> Signs | None:
-    """What an arm's server did in a cell, from its valid trials; None without any. Raises RecordError."""
-    trials = [trial for trial in run.of(cell, arm) if trial.valid]
+    """What an arm's server did in a cell, from its valid trials in which it started; None without any. Raises
+    RecordError."""
+    trials = [trial for trial in run.of(cell, arm) if trial.valid and trial.served]
     if not trials:
         return None
     directory = readings.directory

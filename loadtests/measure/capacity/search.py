@@ -159,10 +159,15 @@ class Search:
 
     def scouting(self, cell: Cell, arm: Arm) -> tuple[dict[float, float], float | None]:
         """By rate, the share of an arm's requests that missed the target in scouting; and the highest rate
-        below the first one that the generator could not make, None where it made all."""
+        below the first one that the generator could not make, None where it made all. A server that ended
+        missed it, however few requests were due."""
         every = [one for one in self.known(cell) if one.arm == arm.name and one.round == SCOUTING]
         last = {one.cell.load.level: one for one in every}
-        shares = {rate: self.shares.of(one).share for rate, one in last.items() if not held_back(one)}
+        shares = {
+            rate: self.shares.of(one).share if one.ended is None else 1.0
+            for rate, one in last.items()
+            if not held_back(one)
+        }
         beyond = [rate for rate, one in last.items() if held_back(one)]
         below = [rate for rate in shares if rate < min(beyond, default=0.0)]
         return shares, (max(below, default=min(beyond) / 2.0) if beyond else None)
@@ -212,8 +217,8 @@ class Search:
         return f"{self.plan.trial_seed(cell, round)}.{len(self.run.trials)}{place}"
 
     def slice(self, servers: RoundServers, cell: Cell, round: int, arm: Arm, rate: float) -> None:
-        """A slice of one arm at one rate, and another one where it was disturbed. A server that ended, or
-        does not come to rest, is replaced."""
+        """A slice of one arm at one rate, and another one where it was disturbed, or its server did not
+        start. A server that ended, or does not come to rest, is replaced."""
         there = Cell(scenario=cell.scenario, load=Load(rate=rate, arrivals=cell.load.arrivals))
         for attempt in range(1, SLICE_ATTEMPTS + 1):
             task = self.task(there, round, arm, attempt)
@@ -222,7 +227,7 @@ class Search:
             self.run = self.run.with_trial(trial, self.elapsed, **self.bench.environment.facts())
             self.directory.save(self.run)
             self.watcher.trial_ends(self.run, trial)
-            if trial.valid:
+            if trial.valid and trial.served:
                 break
 
     def loaded(self, servers: RoundServers, task: TrialTask, stream: str) -> Trial:

@@ -29,17 +29,15 @@ class Missed:
 
 def missed(target: CapacityTarget, trial: Trial, samples: Samples) -> Missed:
     """The requests due in a trial's window that failed, were never sent, or took the target's limit or
-    longer, counted from the moment when they were due. A server that did not start, or ended, missed it with
-    all that were due."""
+    longer, counted from the moment when they were due. A server that ended missed it with all that were due;
+    of one that did not start, none was."""
     due = (samples.due >= 0.0) & (samples.due < trial.lengths(samples))
     dropped = trial.dropped or 0
     slow = ~samples.ok[due]
     if target.limit is not None:
         slow |= samples.response_time[due] >= target.limit
     of = int(due.sum()) + dropped
-    if trial.ended is not None:
-        return Missed(max(1, of), max(1, of))
-    return Missed(int(slow.sum()) + dropped, of)
+    return Missed(of if trial.ended is not None else int(slow.sum()) + dropped, of)
 
 
 class MissedShares:

@@ -31,7 +31,7 @@ class SearchLines(Announcements):
     def trial_ends(self, run: Run, trial: Trial) -> None:
         for line in trial_lines(trial):
             say(self.console, f"  {trial.cell}, {trial.arm}, round {trial.round}: {line}")
-        if trial.round == SCOUTING:
+        if trial.round == SCOUTING and trial.served:
             share = self.shares.of(trial).share
             cell = trial.cell
             say(
