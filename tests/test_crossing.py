@@ -92,3 +92,48 @@ def test_without_requests_there_is_no_crossing_and_before_four_rounds_no_interva
     found = crossing([RateSlice(r, 100.0 + r, 10, 1_000) for r in (1, 2, 3)], SHARE, ALPHA)
     assert found is not None
     assert found.interval is None
+
+
+@pytest.mark.parametrize("over", [0, 1], ids=["beyond", "never"])
+def test_the_bound_of_a_crossing_outside_the_slices_is_as_near_as_their_requests_allow(over: int) -> None:
+    """None of 120 requests missed the target, or all did: that says little of a share of 1 %."""
+    bounds = []
+    for requests in (30, 1_000, 10_000):
+        slices = [RateSlice(round, 700.0, over * requests, requests) for round in range(1, 5)]
+        found = crossing(slices, SHARE, ALPHA)
+        assert found is not None
+        assert found.above == (over == 0)
+        bounds.append(found.bound)
+    few, some, many = bounds
+    assert many == 700.0
+    if over:
+        assert (few, some) == (700.0, 700.0)
+    else:
+        assert few is None
+        assert some is not None
+        assert 560.0 < some < 630.0
+
+
+def test_a_bound_is_farther_away_where_the_rounds_scatter() -> None:
+    """Fifty of 10,000 requests in each round, or 300 in one of six."""
+    even = [RateSlice(round, 700.0, 50, 10_000) for round in range(1, 7)]
+    uneven = [RateSlice(round, 700.0, 300 if round == 3 else 0, 10_000) for round in range(1, 7)]
+    calm, rough = (crossing(slices, SHARE, ALPHA) for slices in (even, uneven))
+    assert calm is not None
+    assert rough is not None
+    assert (calm.above, rough.above) == (True, True)
+    assert calm.bound is not None
+    assert rough.bound is None or rough.bound < calm.bound
+
+
+def test_a_queue_that_misses_its_target_at_the_highest_rate_is_not_said_to_carry_it() -> None:
+    """1.1 % of the requests take too long, in rare bursts: four slices often have none of them."""
+    rate, truth = carried(1.1 * SHARE), carried(SHARE)
+    wrong = 0
+    for seed in range(60):
+        random = np.random.default_rng([seed, 2])
+        found = crossing([loaded(r, rate, GATE, random) for r in range(1, 5)], SHARE, ALPHA)
+        assert found is not None
+        wrong += found.bound is not None and found.above and found.bound > truth
+    # Of 2.5 %, more than five of 60 have a chance of 0.3 %.
+    assert wrong <= 5

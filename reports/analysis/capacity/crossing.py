@@ -9,19 +9,22 @@ taken there, as in Wu, Efficient sequential designs with binary data (JASA 1985)
 Requests of one slice are not independent, since they queue behind each other, and slices of one round share
 their processes. So the interval comes from the jackknife over rounds (Miller, The jackknife: a review, 1974),
 with the boundaries of repeated confidence intervals, since a search stops when it is precise.
+
+Where all slices are on one side of the crossing, those misses that would show where it is are few or none,
+and neither a standard error nor the jackknife knows how few: then the likelihood of the slices bounds it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
-from reports.analysis.statistics import FIRST_LOOK, Interval, critical
+from reports.analysis.statistics import FIRST_LOOK, Interval, critical, nominal_alpha
 
 NEAR = math.log(1.3)
 """Distance of a slice from the crossing, in logarithms of the rate, within which it belongs to the fit:
@@ -41,6 +44,14 @@ BEYOND = 0.1
 
 PASSES = 3
 """Fits, each with the slices near the crossing of the one before."""
+
+SLOPES = np.linspace(6.0, SLOPE + 3.0 * SLOPE_SPREAD, 33)
+"""Those of the curves that may have led to slices on one side of the crossing, which hardly show any: from
+the flattest that a queue has."""
+
+STEPS = np.linspace(-math.log(2.0), math.log(2.0), 281)
+"""Logarithms of the rates at which a crossing may be, over the outermost rate that was measured. A bound that
+is farther away says nothing of use."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +98,27 @@ class Crossing:
     """Those of the fit."""
     interval: Interval | None
     """None before the first look."""
+    bound: float | None
+    """Of a crossing outside the slices, the rate that it is beyond, at the error rate of the interval: the
+    outermost one, or one within. None before the first look, where the slices exclude no rate, and of a
+    crossing between them."""
 
     @property
     def bracketed(self) -> bool:
         """Whether slices of the fit lie on both sides: else the crossing is a bound only."""
         rates = [one.rate for one in self.slices]
         return min(rates) <= self.rate <= max(rates)
+
+    @property
+    def above(self) -> bool:
+        """Whether it is above all slices."""
+        return self.rate > max(one.rate for one in self.slices)
+
+    @property
+    def outermost(self) -> float:
+        """The slices' rate that is nearest to a crossing outside of them."""
+        rates = [one.rate for one in self.slices]
+        return max(rates) if self.above else min(rates)
 
 
 def logit(share: float) -> float:
@@ -167,13 +193,32 @@ def crossing(slices: Sequence[RateSlice], share: float, alpha: float) -> Crossin
     for round in rounds if n > 1 else ():
         others = [one for one in chosen if one.round != round]
         values[round] = n * at - (n - 1) * located(others, share)
-    return Crossing(
-        math.exp(at),
-        curve,
-        values,
-        tuple(chosen),
-        around(at, list(values.values()), alpha, curve.error * curve.scatter),
-    )
+    interval = around(at, list(values.values()), alpha, curve.error * curve.scatter)
+    found = Crossing(math.exp(at), curve, values, tuple(chosen), interval, None)
+    if found.bracketed or n < FIRST_LOOK:
+        return found
+    return replace(found, bound=likely_bound(found, share, alpha))
+
+
+def likely_bound(found: Crossing, share: float, alpha: float) -> float | None:
+    """The rate that a crossing outside the slices is beyond: on the way from within them to the outermost
+    rate, the last one at which a crossing is excluded. Excluded is one that makes the slices much less likely
+    than the likeliest one does, whatever the slope (Wilks, The large-sample distribution of the likelihood
+    ratio, 1938), with as many independent requests as the fit assumes, fewer where slices scatter more."""
+    rounds = len({one.round for one in found.slices})
+    outward = 1.0 if found.above else -1.0
+    x = np.log([one.rate for one in found.slices])
+    weight = np.array([one.of / CLUSTER for one in found.slices]) / found.curve.scatter**2
+    y = np.array([one.over / one.of for one in found.slices])
+    at, slopes = math.log(found.outermost) + outward * STEPS, SLOPES[:, None, None]
+    line = logit(share) + slopes * (x - at[None, :, None])
+    loss = (weight * (np.logaddexp(0.0, line) - y * line)).sum(axis=2)
+    least = (loss + 0.5 * ((SLOPES - SLOPE) / SLOPE_SPREAD)[:, None] ** 2).min(axis=0)
+    allowed = 0.5 * float(ndtri(1.0 - nominal_alpha(rounds, alpha) / 2.0)) ** 2
+    first = int(np.argmax(least - least.min() <= allowed))
+    if first == 0:
+        return None
+    return found.outermost * math.exp(outward * min(float(STEPS[first - 1]), 0.0))
 
 
 def ratio(rival: Crossing, reference: Crossing, alpha: float) -> Interval | None:
