@@ -12,6 +12,7 @@ from reports.analysis.capacity.searches import ArmSearch, CapacityRatio, aims, r
 from reports.analysis.readings import Readings
 from reports.analysis.thresholds import Judgement, Seen, check, parse, place, subjects
 from reports.analysis.verdicts import Outcome
+from reports.gate.findings import worst
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,28 @@ class Capacities:
         return tuple(one for one in self.searches if one.scenario == scenario)
 
     def outcome(self, ratio: CapacityRatio) -> Outcome | None:
-        """In a gate, whether an arm carries less than its base by more than the margin (non-inferiority on
-        the repeated interval); None in a run that is no gate."""
+        """In a gate, the worse of two findings: whether an arm carries less than its base by more than the
+        margin, and whether its server ended where that of its base did not; None in a run that is no gate."""
         if not self.run.plan.gate:
             return None
-        if ratio.interval is None:
-            return "inconclusive"
-        bound = 1.0 / (1.0 + self.run.plan.margin)
-        if ratio.interval.low > bound:
-            return "pass"
-        return "regression" if ratio.interval.high < bound else "inconclusive"
+        return worst([carries(ratio, self.run.plan.margin), lives(ratio)])
+
+
+def carries(ratio: CapacityRatio, margin: float) -> Outcome:
+    """Whether an arm carries less than its base by more than the margin: non-inferiority on the repeated
+    interval, or on the side that is known of an arm that meets the target at every rate, or at none."""
+    (low, high), bound = ratio.bounds, 1.0 / (1.0 + margin)
+    if low is not None and low > bound:
+        return "pass"
+    return "regression" if high is not None and high < bound else "inconclusive"
+
+
+def lives(ratio: CapacityRatio) -> Outcome:
+    """Whether an arm's server ended where that of its base did not. One that ended as well leaves open which
+    of the two fails more."""
+    if ratio.arm not in ratio.failing:
+        return "pass"
+    return "inconclusive" if ratio.reference in ratio.failing else "regression"
 
 
 def goal_of(run: Run) -> CapacityGoal:
@@ -83,12 +96,14 @@ def judged(run: Run, searches: Sequence[ArmSearch]) -> Iterator[Judgement]:
 
 
 def bounds(one: ArmSearch) -> Seen | None:
-    """An arm's rate and its interval; None on a side that no rate shows. None where the search is open."""
+    """An arm's rate and its interval; None on a side that no rate shows, and below where its server ended: it
+    carries no rate for certain. None where the search is open."""
     if one.rate is None or one.word in ("open", "invalid"):
         return None
-    if one.interval is not None:
-        return one.rate, one.interval.low, one.interval.high
-    return (one.rate, one.rate, None) if one.word == "beyond" else (one.rate, 0.0, one.rate)
+    low, high = one.bounds
+    if one.ended is not None:
+        return one.rate, None, high
+    return one.rate, 0.0 if one.word == "never" else low, high
 
 
 def outcomes_of_searches(found: Capacities) -> set[str]:

@@ -30,7 +30,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.faults import Fault
 from loadtests.records.run import Run
 from loadtests.records.samples import Samples
-from loadtests.records.trial import Resources, Trial, TrialArrays, TrialFiles
+from loadtests.records.trial import Resources, ServerEnd, Trial, TrialArrays, TrialFiles
 from reports.analysis.capacity.searches import CapacityRatio
 from reports.analysis.readings import Readings
 from reports.analysis.statistics import Interval
@@ -43,6 +43,9 @@ from tests.queues import arrivals, carried, gated
 
 Waiting = Callable[[float, int], tuple[np.ndarray, np.ndarray]]
 """Rate and seed → due times in a window of two seconds and response times."""
+
+Ends = Callable[[TrialTask], ServerEnd | None]
+"""How the server of a slice ends."""
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +63,14 @@ def queue(gate: float) -> Waiting:
     return slice
 
 
-def recorded(task: TrialTask, waiting: Waiting, directory: Path, faults: tuple[Fault, ...] = ()) -> Trial:
+def recorded(
+    task: TrialTask, waiting: Waiting, directory: Path, faults: tuple[Fault, ...] = (),
+    ended: ServerEnd | None = None,
+) -> Trial:  # fmt: skip
     """A slice as if it had been measured."""
     due, took = waiting(task.cell.load.level, task.number)
+    if ended is not None and ended.during == "start":
+        due, took = due[:0], took[:0]
     n = len(due)
     samples = Samples(
         due=due, start=due, end=due + took, size=np.full(n, 17, np.uint32), status=np.full(n, 200, np.uint16),
@@ -73,7 +81,7 @@ def recorded(task: TrialTask, waiting: Waiting, directory: Path, faults: tuple[F
         number=task.number, round=task.round, place=task.place, attempt=task.attempt, cell=task.cell,
         arm=task.arm.name, began="2026-01-01T00:00:00+00:00", boot=0.5, warmup=0.5, window=2.0, drain=0.1,
         endpoints=("ping",), arrivals=n, dropped=0, resources=Resources(generator_cpu=0.1),
-        arrays=TrialArrays(samples=file), faults=faults,
+        arrays=TrialArrays(samples=file), faults=faults, ended=ended,
     )  # fmt: skip
 
 
@@ -85,8 +93,9 @@ class Simulated:
         self.notes = io.StringIO()
 
     def found(
-        self, arms: Mapping[str, Waiting], most: float = 2_000.0, foreign: float = 0.0, **settings: Any
-    ) -> Capacities:
+        self, arms: Mapping[str, Waiting], most: float = 2_000.0, foreign: float = 0.0,
+        ends: Ends = lambda _: None, **settings: Any,
+    ) -> Capacities:  # fmt: skip
         """`most`: arrivals per second that the generator makes; `foreign`: CPUs that other processes use."""
         run, directory = self.run(arms, **settings)
 
@@ -94,7 +103,7 @@ class Simulated:
             beyond = task.cell.load.level > most
             faults = [Fault(kind="generator-busy", value=0.9, limit=0.8)] if beyond else []
             faults += [Fault(kind="foreign-work", value=foreign, limit=0.15)] if foreign else []
-            return recorded(task, arms[task.arm.name], of.directory.path, tuple(faults))
+            return recorded(task, arms[task.arm.name], of.directory.path, tuple(faults), ends(task))
 
         facts = SimpleNamespace(facts=dict)
         bench: Any = SimpleNamespace(apart=None, environment=facts)

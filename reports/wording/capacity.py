@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadtests.records import CapacityGoal, CapacityTarget, Plan, Run
-from reports.analysis.capacity.searches import ArmSearch, CapacityRatio
+from reports.analysis.capacity.searches import ArmSearch, CapacityRatio, EndedSlices
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Outcome
 from reports.capacities import Capacities
@@ -13,6 +13,7 @@ from reports.wording import units
 from reports.wording.bottlenecks import light_text, limit_text
 from reports.wording.faults import faults_text
 from reports.wording.plans import served_lines
+from reports.wording.reservations import log_text, server_end_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import OUTCOMES
 
@@ -51,18 +52,28 @@ def search_text(plan: Plan) -> str:
 
 def rate_text(one: ArmSearch) -> str:
     """`carries 1,450/s [1,380–1,510]`: what an arm's search has found."""
+    low, high = one.bounds
     match one.word:
         case "found":
             return f"carries {units.rate(one.rate)} {interval_text(one.interval)}"
         case "beyond":
-            return f"carries more than {units.rate(one.rate)}, beyond what the generator reaches"
+            if low == one.rate:
+                return f"carries more than {units.rate(low)}, beyond what the generator reaches"
+            return f"carries more than {units.rate(low)} {edge_text(one, 'highest')}"
         case "never":
-            return f"misses the target at every rate, {units.rate(one.rate)} included"
+            if high == one.rate:
+                return f"misses the target at every rate, {units.rate(one.rate)} included"
+            return f"carries less than {units.rate(high)} {edge_text(one, 'lowest')}"
         case "invalid":
             return "was not measured: too many slices were disturbed"
         case "open":
             about = f", about {units.rate(one.rate)}" if one.rate is not None else ""
             return f"is not decided{about}: too few rounds near the crossing"
+
+
+def edge_text(one: ArmSearch, side: str) -> str:
+    """That too few requests were made at the outermost rate to decide more."""
+    return f"(at {units.rate(one.rate)}, the {side} rate measured, not decided)"
 
 
 def interval_text(interval: Interval | None) -> str:
@@ -71,17 +82,23 @@ def interval_text(interval: Interval | None) -> str:
 
 
 def ratio_text(one: CapacityRatio) -> str:
-    """`×2.01 [1.91–2.20]`."""
-    return f"{units.ratio(one.ratio)} {interval_text(one.interval)}".rstrip()
+    """`×2.01 [1.91–2.20]`; where only a side is known, `at most ×0.13`; "" where nothing is."""
+    if one.ratio is not None:
+        return f"{units.ratio(one.ratio)} {interval_text(one.interval)}".rstrip()
+    low, high = one.sides
+    sides = ((low, "at least"), (high, "at most"))
+    return " and ".join(f"{side} {units.ratio(end)}" for end, side in sides if end is not None)
 
 
 def search_headline(found: Capacities, scenario: str) -> str:
-    """`upstream: async carries 1,450/s [1,380–1,510], sync 720/s [690–760]: ×2.0 [1.9–2.2]`."""
+    """`upstream: async carries 1,450/s [1,380–1,510], sync 720/s [690–760]: ×2.0 [1.9–2.2]`; without a ratio
+    where an arm is failing."""
     plan = found.run.plan
     # The reference comes last, as what the others are divided by.
     arms = sorted(found.of(scenario), key=lambda one: one.arm == plan.reference.name)
-    said = ", ".join(f"{one.arm} {rate_text(one)}" for one in arms)
-    ratios = [one for one in found.ratios if one.scenario == scenario and one.ratio is not None]
+    said = ", ".join(f"{one.arm} {'is failing, and ' if one.ended else ''}{rate_text(one)}" for one in arms)
+    known = [one for one in found.ratios if one.scenario == scenario and ratio_text(one)]
+    ratios = [one for one in known if not one.failing]
     if not ratios:
         return f"{scenario}: {said}"
     several = len(plan.rivals) > 1
@@ -90,14 +107,22 @@ def search_headline(found: Capacities, scenario: str) -> str:
 
 
 def search_lines(found: Capacities, scenario: str) -> list[str]:
-    """What limits each arm of a scenario there, what its neighbours wait, and what a gate decides."""
+    """Which arms are failing, what limits each arm of a scenario there, what its neighbours wait, and what a
+    gate decides."""
+    ends = [f"failing: {ended_text(one.arm, one.ended)}" for one in found.of(scenario) if one.ended]
     arms = [line for one in found.of(scenario) if (line := arm_line(one))]
     gates = [
         gate_line(one, outcome)
         for one in found.ratios
         if one.scenario == scenario and (outcome := found.outcome(one)) is not None
     ]
-    return [*arms, *gates]
+    return [*ends, *arms, *gates]
+
+
+def ended_text(arm: str, ended: EndedSlices) -> str:
+    """`async: its server did not start (exit code 3) in 4 of 27 slices; its log ends with: …`."""
+    end = ended.end
+    return f"{arm}: {server_end_text(end)} in {ended.times} of {ended.of} slices{log_text(end)}"
 
 
 def arm_line(one: ArmSearch) -> str:
@@ -116,8 +141,11 @@ def arm_line(one: ArmSearch) -> str:
 
 
 def gate_line(one: CapacityRatio, outcome: Outcome) -> str:
-    """What a gate decides of one arm."""
-    return f"gate: {one.arm} against {one.reference}: {OUTCOMES[outcome]}"
+    """What a gate decides of one arm, with the reason where that is no interval."""
+    said = f"gate: {one.arm} against {one.reference}: {OUTCOMES[outcome]}"
+    if one.arm in one.failing:
+        return f"{said}: {'both are' if one.reference in one.failing else f'{one.arm} is'} failing"
+    return f"{said}: {ratio_text(one)}" if one.ratio is None and ratio_text(one) else said
 
 
 def neighbours_text(one: ArmSearch) -> str:
@@ -133,24 +161,33 @@ def neighbours_text(one: ArmSearch) -> str:
 def capacity_row(one: ArmSearch, found: Capacities) -> tuple[str, ...]:
     """A row of the table with CAPACITY_HEAD."""
     ratio = next((r for r in found.ratios if (r.scenario, r.arm) == (one.scenario, one.arm)), None)
-    mark = (
-        {"beyond": "> ", "never": "< ", "open": "about ", "invalid": "about "}.get(one.word, "")
-        if one.rate is not None
-        else ""
-    )
-    interval, between = one.interval, ratio.interval if ratio is not None else None
+    interval, between = one.interval, ratio.bounds if ratio is not None else (None, None)
     return (
         one.scenario,
         one.arm,
-        f"{mark}{units.rate(one.rate)}",
-        units.interval(interval.low, interval.high) if interval else units.NONE,
+        carried_text(one),
+        units.interval(*one.bounds),
         str(interval.n) if interval else units.NONE,
         units.ratio(ratio.ratio) if ratio is not None else units.NONE,
-        units.interval(between.low, between.high) if between else units.NONE,
+        units.interval(*between),
         one.limits[0].name if one.limits else units.NONE,
         units.NONE if one.pulse is None else light_text(one.pulse, "pulse"),
         units.NONE if one.canary is None else light_text(one.canary, "canary"),
     )
+
+
+def carried_text(one: ArmSearch) -> str:
+    """`1,450/s`, `> 700/s`, `about 1,450/s`, `failing, 1,450/s`."""
+    low, high = one.bounds
+    match one.word:
+        case "beyond":
+            said = f"> {units.rate(low)}"
+        case "never":
+            said = f"< {units.rate(high)}"
+        case _:
+            mark = "" if one.word == "found" or one.rate is None else "about "
+            said = f"{mark}{units.rate(one.rate)}"
+    return f"failing, {said}" if one.ended else said
 
 
 def point_rows(found: Capacities) -> list[tuple[str, ...]]:

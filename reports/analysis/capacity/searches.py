@@ -10,7 +10,17 @@ from typing import Literal
 
 import numpy as np
 
-from loadtests.records import SCOUTING, Aim, CapacityGoal, Cell, Fault, MissedShares, Run, Trial
+from loadtests.records import (
+    SCOUTING,
+    Aim,
+    CapacityGoal,
+    Cell,
+    Fault,
+    MissedShares,
+    Run,
+    ServerEnd,
+    Trial,
+)
 from reports.analysis.bottlenecks import Bottleneck, bottlenecks
 from reports.analysis.bounds import known
 from reports.analysis.capacity.crossing import Crossing, RateSlice, crossing, ratio
@@ -21,8 +31,11 @@ from reports.analysis.verdicts import per_rival
 
 CapacityWord = Literal["found", "beyond", "never", "open", "invalid"]
 """found: with an interval; beyond: the target holds at the highest rate that can be measured; never: it is
-missed at the lowest one; invalid: most slices were disturbed; open: too few rounds, or none on one side of
-the crossing."""
+missed at the lowest one; both with a bound; invalid: most slices were disturbed; open: too few rounds, or
+none on one side of the crossing."""
+
+Bounds = tuple[float | None, float | None]
+"""What a figure is not below and not above, at the run's error rate; None where that is not known."""
 
 MOST_DISTURBED = 0.5
 """Fraction of an arm's slices that may be lost before the search was no measurement."""
@@ -52,6 +65,17 @@ class LostSlices:
 
 
 @dataclass(frozen=True)
+class EndedSlices:
+    """Slices whose server did not start, or ended by itself."""
+
+    times: int
+    of: int
+    """Every attempt, those of scouting included."""
+    end: ServerEnd
+    """The first one."""
+
+
+@dataclass(frozen=True)
 class ArmSearch:
     """One arm of one scenario."""
 
@@ -74,11 +98,25 @@ class ArmSearch:
     """What an `async def` neighbour waits at that rate."""
     canary: CanaryTimes | None = None
     """What the app's own light route waits."""
+    ended: EndedSlices | None = None
+    """None where its servers lived: otherwise the arm is failing, whatever its rate."""
 
     @property
     def interval(self) -> Interval | None:
         """Of the rate; None unless it was found."""
         return self.crossing.interval if self.crossing is not None and self.word == "found" else None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of the rate: its interval, or the side on which it is known not to be."""
+        bound = None if self.crossing is None else self.crossing.bound
+        match self.word:
+            case "beyond":
+                return bound, None
+            case "never":
+                return None, bound
+            case _:
+                return (None, None) if self.interval is None else (self.interval.low, self.interval.high)
 
 
 @dataclass(frozen=True)
@@ -91,6 +129,15 @@ class CapacityRatio:
     ratio: float | None
     """None unless both were found."""
     interval: Interval | None
+    sides: Bounds = (None, None)
+    """What the bounds of both arms say of it where it has no interval."""
+    failing: tuple[str, ...] = ()
+    """Those of both arms whose server did not start, or ended by itself."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Its interval, or the side on which it is known not to be."""
+        return self.sides if self.interval is None else (self.interval.low, self.interval.high)
 
 
 def tried(run: Run, scenario: str, arm: str) -> list[Trial]:
@@ -103,8 +150,15 @@ def tried(run: Run, scenario: str, arm: str) -> list[Trial]:
 
 
 def counted(run: Run, scenario: str, arm: str) -> list[Trial]:
-    """Those of them that nothing disturbed."""
-    return [trial for trial in tried(run, scenario, arm) if trial.valid]
+    """Those of them that nothing disturbed, and whose server started: of another one no rate is known."""
+    return [trial for trial in tried(run, scenario, arm) if trial.valid and trial.served]
+
+
+def ended_slices(run: Run, scenario: str, arm: str) -> EndedSlices | None:
+    """The slices in which an arm's server ended, in whatever attempt: no later one makes up for it."""
+    every = [one for one in run.trials if (one.cell.scenario, one.arm) == (scenario, arm)]
+    ends = [one.ended for one in every if one.ended is not None]
+    return EndedSlices(len(ends), len(every), ends[0]) if ends else None
 
 
 def disturbed(run: Run, scenario: str, arm: str) -> LostSlices | None:
@@ -127,17 +181,21 @@ def crossing_of(
 
 def word_of(found: Crossing | None) -> CapacityWord:
     """What a crossing says. One outside the slices is beyond what can be measured once the outermost rate was
-    measured again and again: otherwise the next rounds follow it."""
+    measured again and again, and the slices exclude those within: otherwise the next rounds follow it."""
     if found is None:
         return "open"
     if found.bracketed:
         return "found" if found.interval is not None else "open"
-    rates = [one.rate for one in found.slices]
-    above = found.rate > max(rates)
-    outermost = max(rates) if above else min(rates)
-    if rates.count(outermost) < FIRST_LOOK:
+    if found.bound is None or [one.rate for one in found.slices].count(found.outermost) < FIRST_LOOK:
         return "open"
-    return "beyond" if above else "never"
+    return "beyond" if found.above else "never"
+
+
+def narrow(found: Crossing, precision: float) -> bool:
+    """Whether a crossing, or the rate that it is beyond, is known as precisely as that."""
+    if found.bracketed:
+        return found.interval is not None and found.interval.half_width <= precision
+    return found.bound is not None and abs(math.log(found.outermost / found.bound)) <= math.log1p(precision)
 
 
 def aims(run: Run, shares: MissedShares, scenario: str) -> dict[str, Aim]:
@@ -148,9 +206,8 @@ def aims(run: Run, shares: MissedShares, scenario: str) -> dict[str, Aim]:
         seen = crossing_of(run, shares.goal, shares, trials)
         if seen is None:
             continue
-        word = word_of(seen)
-        narrow = seen.interval is not None and seen.interval.half_width <= shares.goal.precision
-        found[arm.name] = Aim(seen.rate, word in ("beyond", "never") or (word == "found" and narrow))
+        settled = word_of(seen) != "open" and narrow(seen, shares.goal.precision)
+        found[arm.name] = Aim(seen.rate, settled)
     return found
 
 
@@ -179,12 +236,13 @@ def searched(run: Run, readings: Readings, shares: MissedShares, scenario: str, 
     lost, word = disturbed(run, scenario, arm), word_of(found)
     if lost is not None and word == "open" and lost.lost > MOST_DISTURBED * lost.of:
         word = "invalid"
-    rates = [one.rate for one in found.slices] if found is not None else []
-    rate = {"beyond": max(rates, default=None), "never": min(rates, default=None)}.get(word)
-    if word in ("found", "open") and found is not None and found.bracketed:
+    rate = None
+    if found is not None and word in ("beyond", "never"):
+        rate = found.outermost
+    elif found is not None and word in ("found", "open") and found.bracketed:
         rate = found.rate
-    seen = tuple(points(readings, shares, trials))
-    made = ArmSearch(scenario, arm, word, rate, found, seen, disturbed=lost)
+    seen, ended = tuple(points(readings, shares, trials)), ended_slices(run, scenario, arm)
+    made = ArmSearch(scenario, arm, word, rate, found, seen, disturbed=lost, ended=ended)
     return made if rate is None else explained(run, readings, made, rate)
 
 
@@ -214,10 +272,31 @@ def cell_at(run: Run, scenario: str, arm: str, rate: float) -> Cell:
 
 
 def ratio_of(run: Run, scenario: str, arms: Mapping[str, ArmSearch], rival: str) -> CapacityRatio:
-    """An arm's rate ÷ its opponent's, paired by rounds."""
-    reference = run.plan.opponent(rival).name
+    """An arm's rate ÷ its opponent's: paired by rounds where both were found, otherwise what their bounds
+    say of it."""
+    reference, alpha = run.plan.opponent(rival).name, per_rival(run.plan)
     one, other = arms[rival], arms[reference]
-    if one.interval is None or other.interval is None or one.crossing is None or other.crossing is None:
-        return CapacityRatio(scenario, rival, reference, None, None)
-    between = ratio(one.crossing, other.crossing, per_rival(run.plan))
-    return CapacityRatio(scenario, rival, reference, one.crossing.rate / other.crossing.rate, between)
+    failing = tuple(search.arm for search in (one, other) if search.ended is not None)
+    between, figure = None, None
+    if one.interval and other.interval and one.crossing and other.crossing:
+        between = ratio(one.crossing, other.crossing, alpha)
+        figure = one.crossing.rate / other.crossing.rate
+    sides = quotient(bounds_at(one, run, alpha), bounds_at(other, run, alpha))
+    return CapacityRatio(scenario, rival, reference, figure, between, sides, failing)
+
+
+def bounds_at(one: ArmSearch, run: Run, alpha: float) -> Bounds:
+    """An arm's bounds at another error rate than the run's."""
+    goal = run.plan.capacity
+    if one.crossing is None or goal is None:
+        return None, None
+    return replace(one, crossing=crossing(one.crossing.slices, goal.target.share, alpha)).bounds
+
+
+def quotient(one: Bounds, other: Bounds) -> Bounds:
+    """What is known of a figure ÷ another one."""
+    (low, high), (least, most) = one, other
+    return (
+        low / most if low is not None and most is not None else None,
+        high / least if high is not None and least is not None else None,
+    )

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from loadtests.errors import Exit
 from loadtests.records import Run
-from reports.analysis.capacity.searches import ArmSearch, CapacityRatio
+from reports.analysis.capacity.searches import ArmSearch, Bounds, CapacityRatio, EndedSlices
 from reports.analysis.readings import Readings
 from reports.analysis.statistics import Interval
 from reports.capacities import Capacities, find, outcomes_of_searches
@@ -133,7 +133,8 @@ def of_search(one: ArmSearch) -> dict[str, Any]:
         "arm": one.arm,
         "result": one.word,
         "rate": one.rate,
-        **of_interval(one.interval),
+        **of_bounds(one.bounds, one.interval),
+        "server_ended": of_ended(one.ended) if one.ended else None,
         "limits": [of_limit(limit) for limit in one.limits],
         "limited_at": one.limited_at,
         "neighbours": {
@@ -151,13 +152,16 @@ def of_ratio(one: CapacityRatio, found: Capacities) -> dict[str, Any]:
     """One arm against the arm that it is compared with."""
     return {
         "scenario": one.scenario, "arm": one.arm, "reference": one.reference, "ratio": one.ratio,
-        **of_interval(one.interval), "outcome": found.outcome(one),
+        **of_bounds(one.bounds, one.interval), "failing": list(one.failing), "outcome": found.outcome(one),
     }  # fmt: skip
 
 
-def of_interval(interval: Interval | None) -> dict[str, Any]:
-    return {
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        "n": interval.n if interval else None,
-    }
+def of_bounds(bounds: Bounds, interval: Interval | None) -> dict[str, Any]:
+    """The ends of an interval, or the only side that is known, which has no number of rounds."""
+    low, high = bounds
+    return {"low": low, "high": high, "n": interval.n if interval else None}
+
+
+def of_ended(ended: EndedSlices) -> dict[str, Any]:
+    """In how many slices a server did not start, or ended by itself, and how the first one did."""
+    return {"slices": ended.times, "of": ended.of, **ended.end.model_dump(mode="json")}
