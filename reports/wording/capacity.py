@@ -217,7 +217,8 @@ def standing_text(one: ArmSearch) -> str:
     """`async 1,450/s [1,380–1,510]`, `async about 1,450/s`."""
     if one.crossing is None:
         return f"{one.arm} unknown"
-    rate, interval = units.rate(one.crossing.rate), one.crossing.interval
+    # One outside the slices has a bound, and no interval that means anything.
+    rate, interval = units.rate(one.crossing.rate), one.interval
     return f"{one.arm} about {rate}" if interval is None else f"{one.arm} {rate} {interval_text(interval)}"
 
 
