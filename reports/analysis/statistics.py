@@ -193,23 +193,39 @@ class ShareDifference:
 
 def difference_of_shares(before: Counts, after: Counts, alpha: float) -> ShareDifference | None:
     """The mean difference of two shares, paired by rounds; None before the first look, or where a round has
-    nothing to count.
-
-    The rounds are the unit: requests of one round fail together. The interval is the repeated t-interval of
-    the differences, but never narrower than counts allow if requests failed one by one: the variance of a
-    binomial share is the least that a share can have (McCullagh and Nelder, Generalized Linear Models, 1989,
-    4.5, on overdispersion). Shares near zero get two more requests, one of which failed (Agresti and Coull
-    1998), so that few failures at even gaps do not look certain.
-    """
+    nothing to count."""
     n = len(before)
     if n < FIRST_LOOK or n != len(after) or not all(of for _, of in (*before, *after)):
         return None
     differences = [b / m - a / k for (a, k), (b, m) in zip(before, after, strict=True)]
-    mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    least = math.fsum(least_variance(count, of) for count, of in (*before, *after)) / n
-    normal = float(ndtri(1.0 - nominal_alpha(n, alpha) / 2.0))
-    reach = max(critical(n, alpha) * spread, normal * math.sqrt(least)) / math.sqrt(n)
+    mean, reach = float(np.mean(differences)), reach_of_shares(differences, (*before, *after), alpha)
     return ShareDifference(mean, mean - reach, mean + reach)
+
+
+def mean_share(shares: Sequence[float], counts: Counts, alpha: float) -> tuple[float, float, float] | None:
+    """The mean of a share over rounds, with its repeated interval; None before the first look. `counts`: of
+    those rounds in which requests were counted, and their share is not certain by itself."""
+    if len(shares) < FIRST_LOOK:
+        return None
+    mean, reach = float(np.mean(shares)), reach_of_shares(shares, counts, alpha)
+    return mean, max(0.0, mean - reach), min(1.0, mean + reach)
+
+
+def reach_of_shares(values: Sequence[float], counts: Counts, alpha: float) -> float:
+    """How far the repeated interval of a mean over rounds reaches to either side: of shares that have these
+    `counts`, or of differences between such shares.
+
+    The rounds are the unit: requests of one round fail together. The interval is the repeated t-interval of
+    the values, but never narrower than counts allow if requests failed one by one: the variance of a
+    binomial share is the least that a share can have (McCullagh and Nelder, Generalized Linear Models, 1989,
+    4.5, on overdispersion). Shares near zero get two more requests, one of which failed (Agresti and Coull
+    1998), so that few failures at even gaps, or none among few requests, do not look certain.
+    """
+    n = len(values)
+    least = math.fsum(least_variance(count, of) for count, of in counts) / n
+    normal = float(ndtri(1.0 - nominal_alpha(n, alpha) / 2.0))
+    spread = critical(n, alpha) * float(np.std(values, ddof=1))
+    return max(spread, normal * math.sqrt(least)) / math.sqrt(n)
 
 
 def least_variance(count: int, of: int) -> float:
