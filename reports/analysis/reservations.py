@@ -263,12 +263,14 @@ def failure_rate(readings: list[Reading]) -> float | None:
 
 
 def ended_servers(run: Run, cell: Cell, arms: Sequence[str]) -> dict[str, ServerEnded]:
-    """The arms whose server ended in a cell, in whatever attempt: no later one makes up for it."""
+    """The arms whose server ended in a cell, in whatever attempt, also on CPUs that the cell has left: no
+    later one makes up for it."""
     found = {}
     for arm in arms:
-        ends = [trial.ended for trial in run.of(cell, arm) if trial.ended is not None]
+        every = run.every(cell, arm)
+        ends = [trial.ended for trial in every if trial.ended is not None]
         if ends:
-            found[arm] = ServerEnded(arm, len(ends), len(run.of(cell, arm)), ends[0])
+            found[arm] = ServerEnded(arm, len(ends), len(every), ends[0])
     return found
 
 

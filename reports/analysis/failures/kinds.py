@@ -15,8 +15,9 @@ MOST_KINDS = 50
 
 @dataclass(frozen=True)
 class FailureKind:
-    """Requests of one arm that failed alike, in every trial of a cell, those that do not count included: what
-    an arm answers does not depend on who is to blame for a lost round."""
+    """Requests of one arm that failed alike, in every trial of a cell, those that do not count and those on
+    CPUs that the cell has left included: what an arm answers does not depend on who is to blame for a lost
+    round."""
 
     cell: Cell
     arm: str
@@ -38,7 +39,7 @@ def failure_kinds(run: Run, readings: Readings) -> tuple[FailureKind, ...]:
         kind
         for cell in run.plan.cells
         for arm in run.plan.arms
-        for kind in of_arm(cell, arm.name, run.of(cell, arm.name), readings)
+        for kind in of_arm(cell, arm.name, run.every(cell, arm.name), readings)
     )
 
 
