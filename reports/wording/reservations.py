@@ -13,6 +13,7 @@ from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.backlogs.queues import JobsPileUp
 from reports.analysis.cores import CrowdedWorkers, OneCore
+from reports.analysis.names.endpoints import TOGETHER
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -199,7 +200,7 @@ def listed(has: Sequence[str]) -> str:
 
 def whole(endpoint: str) -> str:
     """An endpoint's name, or that all are meant."""
-    return endpoint or "all endpoints"
+    return "all endpoints" if endpoint == TOGETHER else endpoint
 
 
 def failure_text(failure: Failure | Blemish | JobsPileUp) -> str:

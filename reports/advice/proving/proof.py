@@ -14,7 +14,8 @@ from reports.advice.weighing.neighbours import PARTS, waited
 from reports.analysis.catalogue import ROUTES, moved
 from reports.analysis.estimates import estimate
 from reports.analysis.mixtures.figures import of_arm
-from reports.analysis.readings import ALL, Readings, endpoints_of
+from reports.analysis.names.endpoints import ALL, request_name
+from reports.analysis.readings import Readings, endpoints_of
 from reports.analysis.statistics import Interval, position, repeated_interval
 from reports.analysis.verdicts import NOTHING, Verdict
 
@@ -320,7 +321,7 @@ def answered_by(run: Run, cell: Cell, hybrid: Arm, endpoint: str) -> str:
     made = hybrid.hybrid
     route = ROUTES.get(endpoint) if run.plan.locustfile is None else None
     if route is None and run.answers is not None:
-        known = run.answers.route(hybrid.name, cell.scenario, endpoint)
+        known = run.answers.route(hybrid.name, cell.scenario, request_name(endpoint))
         route = f"{known.method} {known.path}".strip() if known is not None else None
     if made is None or route is None:
         return ""

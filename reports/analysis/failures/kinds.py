@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.records import Cell, Run, Trial
-from reports.analysis.readings import ALL, Readings
+from reports.analysis.names.endpoints import ALL
+from reports.analysis.readings import Readings
 
 MOST_KINDS = 50
 """Kinds of one arm in a cell; of more, as with a path per item, endpoints are not distinguished."""
