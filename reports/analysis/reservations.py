@@ -16,7 +16,7 @@ from reports.analysis.backlogs.queues import JobsPileUp, piling
 from reports.analysis.cores import CrowdedWorkers, OneCore
 from reports.analysis.estimates import PARTS, Estimate, Pairs, needed_for
 from reports.analysis.readings import Reading, Readings
-from reports.analysis.rounds.consistency import Capped, FiguresDisagree, PercentilesDisagree
+from reports.analysis.rounds.consistency import Capped, CappedAlone, FiguresDisagree, PercentilesDisagree
 from reports.analysis.rounds.launches import NotNormal, not_normal
 from reports.analysis.rounds.silence import NoRequestMade
 from reports.analysis.rounds.think_time import UsersThink
@@ -229,8 +229,8 @@ Reservation = (
     RoundsLost | NotMeasured | Failure | Blemish | CanaryFailed | TooFewRounds | TooFewRequests
     | PercentileFailed | NoRequestMade | RoundWithoutResponse | UsersThink | PercentilesDisagree
     | MoreRoundsNeeded | NotSignificant | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend
-    | Unsteady | OneCore | CrowdedWorkers | FiguresDisagree | Capped | SharedState | KeepsMore | JobsPileUp
-    | Unlike
+    | Unsteady | OneCore | CrowdedWorkers | FiguresDisagree | Capped | CappedAlone | SharedState | KeepsMore
+    | JobsPileUp | Unlike
 )  # fmt: skip
 
 

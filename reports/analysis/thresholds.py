@@ -20,7 +20,7 @@ from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
 from reports.analysis.estimates import needed_for, own_interval
 from reports.analysis.readings import Readings
-from reports.analysis.rounds.consistency import near_maximum
+from reports.analysis.rounds.consistency import own_ends
 from reports.analysis.statistics import FIRST_LOOK, mean_share
 from reports.analysis.verdicts import Verdict
 
@@ -299,10 +299,12 @@ def measured(
     if interval is None:
         return None
     scale = 1.0 if metric == "throughput" else MILLISECONDS
-    low, high, capped = interval.low * scale, interval.high * scale, near_maximum(run, cell, arm)
-    if metric == "throughput":
-        return interval.ratio, low, None if capped else high
-    return interval.ratio * scale, None if capped else low, high
+    low, high = own_ends(run, cell, arm, metric, interval)
+    return (
+        interval.ratio * scale,
+        None if low is None else low * scale,
+        None if high is None else high * scale,
+    )
 
 
 def speedup(row: Verdict) -> Seen | None:

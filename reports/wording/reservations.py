@@ -39,14 +39,14 @@ from reports.analysis.reservations import (
     TooFewRounds,
     Unsteady,
 )
-from reports.analysis.rounds.consistency import Capped, FiguresDisagree, PercentilesDisagree
+from reports.analysis.rounds.consistency import Capped, CappedAlone, FiguresDisagree, PercentilesDisagree
 from reports.analysis.rounds.launches import NotNormal
 from reports.analysis.rounds.silence import NoRequestMade
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.statistics import LAST_LOOK
 from reports.wording import units
 from reports.wording.cpus import cores_text
-from reports.wording.faults import carry_text, faults_text
+from reports.wording.faults import capped_text, carry_text, faults_text
 from reports.wording.refusals import refusal_text
 from reports.wording.units import percent
 
@@ -110,6 +110,8 @@ def reservation_text(reservation: Reservation) -> str:
             return cores_text(reservation)
         case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
             return unlike_text(reservation)
+        case CappedAlone():
+            return capped_text(reservation)
         case _:
             return doubt_text(reservation)
 
