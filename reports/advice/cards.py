@@ -29,6 +29,7 @@ from reports.advice.notes import (
     ThreadsAreTheDifference,
     ThreadsSeen,
     ThreadsUndecided,
+    ThreadsUnsound,
     ThreadsUntried,
 )
 from reports.advice.rule import Ways
@@ -43,6 +44,8 @@ from reports.analysis.catalogue import ALWAYS_COROUTINES, is_twin, style
 from reports.analysis.cores import CrowdedWorkers
 from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
+from reports.analysis.reservations import MOST_FAILURES, RoundsLost
+from reports.analysis.rounds.consistency import Capped
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval, position
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
@@ -78,6 +81,8 @@ class AtLoad:
     """What a light request beside the load waits, the rival's ÷ the reference's; None where not known."""
     choice: Advice
     """The arm to prefer here, if any."""
+    beside: tuple[Verdict, ...]
+    """The primary verdicts on all arms in this cell."""
 
     @property
     def kind(self) -> LightKind:
@@ -131,21 +136,23 @@ def cards(explanations: Explanations, verdicts: Sequence[Verdict]) -> list[Card]
                 for verdict in verdicts
                 if verdict.primary and verdict.cell.scenario == scenario and verdict.arm == rival.name
             ]
-            loads = [at_load(run, readings, explanations, verdict) for verdict in mine]
+            loads = [at_load(explanations, verdict, verdicts) for verdict in mine]
             if loads:
                 found.append(card(run, readings, scenario, rival, loads))
     return found
 
 
-def at_load(run: Run, readings: Readings, explanations: Explanations, verdict: Verdict) -> AtLoad:
-    """The conclusion on one load of a scenario."""
+def at_load(explanations: Explanations, verdict: Verdict, verdicts: Sequence[Verdict]) -> AtLoad:
+    """The conclusion on one load of a scenario. `verdicts`: of the whole run."""
+    run, readings = explanations.run, explanations.readings
     reference, rival = run.plan.opponent(verdict.arm), arm_of(run, verdict.arm)
     seen = {arm.name: explanations.of(verdict.cell, arm.name) for arm in (reference, rival)}
     found = alike({name: one for name, (one, _) in seen.items()})
     limits = {name: several for name, (_, several) in seen.items()}
     neighbour = neighbours(run, readings, verdict.cell, rival.name)
     choice = choose(verdict, reference, rival, found, neighbour, limits)
-    return AtLoad(verdict, found, limits, neighbour, choice)
+    beside = tuple(one for one in verdicts if one.primary and one.cell == verdict.cell)
+    return AtLoad(verdict, found, limits, neighbour, choice, beside)
 
 
 def choose(
@@ -187,8 +194,12 @@ def by_rule(compared: Ways) -> Advice:
 
 
 def whole_one(verdict: Verdict, reference: Arm, rival: Arm) -> Advice:
-    """If exactly one arm fails, the other one, unless it fails in a smaller way: see `Verdict.blemished`."""
+    """If exactly one arm fails, the other one, unless it fails in a smaller way: see `Verdict.blemished`.
+    Where too few rounds count to call that one failing, those that were tried must show that it does not."""
     bad = {*verdict.failing, *verdict.blemished}
+    if any(isinstance(one, RoundsLost) for one in verdict.reservations):
+        shares = {arm.name: verdict.failed.get(arm.name) for arm in (reference, rival)}
+        bad |= {name for name, share in shares.items() if share is None or share > MOST_FAILURES}
     whole = [arm.name for arm in (reference, rival) if arm.name not in bad]
     return Advice("arm", whole[0]) if len(whole) == 1 else NOT_DECIDED
 
@@ -242,7 +253,7 @@ def advise(
     advice = Advice("style", style(chosen)) if styled else top.choice
     if not any(limit.name == "thread-tokens" for limit in top.limits[other.name]):
         return advice, notes
-    enough, tried = more_threads(run, readings, top.verdict.cell, other, chosen)
+    enough, tried = more_threads(run, readings, top, other, chosen)
     return MORE_THREADS if enough else advice, [*notes, *tried]
 
 
@@ -257,7 +268,7 @@ def offloaded(top: AtLoad, reference: Arm, rival: Arm) -> Note:
 
 
 def more_threads(
-    run: Run, readings: Readings, cell: Cell, limited: Arm, better: Arm
+    run: Run, readings: Readings, top: AtLoad, limited: Arm, better: Arm
 ) -> tuple[bool, list[Note]]:
     """Whether an arm that differs from `limited` only in having more threads is as fast as `better`."""
     like = [
@@ -270,6 +281,7 @@ def more_threads(
     if not like:
         return False, [ThreadsUntried(limited.name, *in_force(run, limited))]
     seen: list[Note] = []
+    cell = top.verdict.cell
     metric = run.primary(cell)
     enough = ("above" if metric == "throughput" else "below", "within")
     for arm in like:
@@ -278,11 +290,23 @@ def more_threads(
         interval = against(run, readings, cell, arm, better)
         if interval is None:
             continue
+        if any(unsound(one, arm.name) for one in top.beside):
+            seen.append(ThreadsUnsound(limited.name, run.threads(arm.name)))
+            continue
         note = ThreadsSeen(limited.name, run.threads(arm.name), better.name, metric, interval)
         if position(interval, run.plan.margin) in enough:
             return True, [note]
         seen.append(note)
     return False, seen or [ThreadsUndecided()]
+
+
+def unsound(verdict: Verdict, arm: str) -> bool:
+    """Whether an arm fails, or was not measured well enough to be advised for what it serves."""
+    failing = arm in verdict.failing or arm in verdict.blemished
+    lost = verdict.verdict in ("different", "invalid") or any(
+        isinstance(one, Capped) for one in verdict.reservations
+    )
+    return failing or (lost and arm == verdict.arm)
 
 
 def in_force(run: Run, arm: Arm) -> tuple[float, bool]:

@@ -109,12 +109,21 @@ class ThreadsSeen:
 
 
 @dataclass(frozen=True)
+class ThreadsUnsound:
+    """An arm with more threads fails, or what it serves is not known."""
+
+    limited: str
+    threads: float
+
+
+@dataclass(frozen=True)
 class ThreadsUndecided:
     """Arms with more threads were measured, without a conclusion."""
 
 
+ThreadsNote = ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUnsound | ThreadsUndecided
+
 Note = (
     NeighbourWaits | LightRoutesAsync | PulseMissing | NotForItsSpeed | MayNotLast | OffloadUntried
-    | OffloadSeen | ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
-    | AlwaysCoroutine | HoldsGil
+    | OffloadSeen | ThreadsNote | FinishesMore | AlwaysCoroutine | HoldsGil
 )  # fmt: skip

@@ -17,8 +17,10 @@ from reports.advice.notes import (
     OffloadUntried,
     PulseMissing,
     ThreadsAreTheDifference,
+    ThreadsNote,
     ThreadsSeen,
     ThreadsUndecided,
+    ThreadsUnsound,
     ThreadsUntried,
 )
 from reports.advice.weighing.behind import FinishesMore
@@ -152,6 +154,13 @@ def note_text(note: Note) -> str:
                 f"as `def`, on threads: {units.ratio(ratio)} the {units.METRIC_NAMES[metric]}, and a light "
                 f"request takes {canary_text(waits)}; a process pool: not tried here"
             )
+        case _:
+            return threads_text(note)
+
+
+def threads_text(note: ThreadsNote) -> str:
+    """What more threads would do, or did."""
+    match note:
         case ThreadsUntried(arm, threads, by_app):
             way = "its app sets that number itself" if by_app else "--sweep"
             return f"more than {threads:g} threads for {arm}: not tried ({way})"
@@ -161,6 +170,11 @@ def note_text(note: Note) -> str:
             return (
                 f"with {threads:g} threads {limited} has {units.ratio(interval.ratio)} "
                 f"({units.interval(interval.low, interval.high)}) of {better}'s {units.METRIC_NAMES[metric]}"
+            )
+        case ThreadsUnsound(limited, threads):
+            return (
+                f"with {threads:g} threads {limited} fails requests or has no valid measurement, so more "
+                "threads are not advised"
             )
         case ThreadsUndecided():
             return "with more threads nothing was decided"
