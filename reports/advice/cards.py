@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from loadtests.records import Arm, Cell, LightKind, Run
+from loadtests.records import Arm, LightKind, Run
 from reports.advice import rule
 from reports.advice.explanations import Explanations
 from reports.advice.notes import (
@@ -26,13 +26,9 @@ from reports.advice.notes import (
     OffloadSeen,
     OffloadUntried,
     PulseMissing,
-    ThreadsAreTheDifference,
-    ThreadsSeen,
-    ThreadsUndecided,
-    ThreadsUnsound,
-    ThreadsUntried,
 )
 from reports.advice.rule import Ways
+from reports.advice.threads import more_threads
 from reports.advice.weighing.behind import finishes_more
 from reports.advice.weighing.computing import holds_gil
 from reports.advice.weighing.costs import Cost, cost
@@ -42,12 +38,9 @@ from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import ALWAYS_COROUTINES, is_twin, style
 from reports.analysis.cores import CrowdedWorkers
-from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
 from reports.analysis.reservations import MOST_FAILURES, RoundsLost
-from reports.analysis.rounds.consistency import Capped
 from reports.analysis.signs import CanaryTimes, Signs
-from reports.analysis.statistics import Interval, position
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 
 AdviceKind = Literal["arm", "style", "either", "offload", "more-threads", "not-decided", "not-comparable"]
@@ -253,7 +246,7 @@ def advise(
     advice = Advice("style", style(chosen)) if styled else top.choice
     if not any(limit.name == "thread-tokens" for limit in top.limits[other.name]):
         return advice, notes
-    enough, tried = more_threads(run, readings, top, other, chosen)
+    enough, tried = more_threads(run, readings, top.beside, other, chosen)
     return MORE_THREADS if enough else advice, [*notes, *tried]
 
 
@@ -265,65 +258,6 @@ def offloaded(top: AtLoad, reference: Arm, rival: Arm) -> Note:
     if style(spared) != "def" or waits is None or ratio is None:
         return OffloadUntried()
     return OffloadSeen(top.verdict.metric, ratio if spared == rival else 1.0 / ratio, waits)
-
-
-def more_threads(
-    run: Run, readings: Readings, top: AtLoad, limited: Arm, better: Arm
-) -> tuple[bool, list[Note]]:
-    """Whether an arm that differs from `limited` only in having more threads is as fast as `better`."""
-    like = [
-        arm
-        for arm in run.plan.arms
-        if (arm.app, arm.hybrid, arm.env) == (limited.app, limited.hybrid, limited.env)
-        and run.threads(arm.name) > run.threads(limited.name)
-        and arm.serving.model_copy(update={"threads": limited.serving.threads}) == limited.serving
-    ]
-    if not like:
-        return False, [ThreadsUntried(limited.name, *in_force(run, limited))]
-    seen: list[Note] = []
-    cell = top.verdict.cell
-    metric = run.primary(cell)
-    enough = ("above" if metric == "throughput" else "below", "within")
-    for arm in like:
-        if arm == better:
-            return True, [ThreadsAreTheDifference(arm.name, limited.name, run.threads(arm.name))]
-        interval = against(run, readings, cell, arm, better)
-        if interval is None:
-            continue
-        if any(unsound(one, arm.name) for one in top.beside):
-            seen.append(ThreadsUnsound(limited.name, run.threads(arm.name)))
-            continue
-        note = ThreadsSeen(limited.name, run.threads(arm.name), better.name, metric, interval)
-        if position(interval, run.plan.margin) in enough:
-            return True, [note]
-        seen.append(note)
-    return False, seen or [ThreadsUndecided()]
-
-
-def unsound(verdict: Verdict, arm: str) -> bool:
-    """Whether an arm fails, or was not measured well enough to be advised for what it serves."""
-    failing = arm in verdict.failing or arm in verdict.blemished
-    lost = verdict.verdict in ("different", "invalid") or any(
-        isinstance(one, Capped) for one in verdict.reservations
-    )
-    return failing or (lost and arm == verdict.arm)
-
-
-def in_force(run: Run, arm: Arm) -> tuple[float, bool]:
-    """The threads of an arm, and whether its app sets their number itself."""
-    threads = run.threads(arm.name)
-    return threads, threads != arm.serving.threads
-
-
-def against(run: Run, readings: Readings, cell: Cell, arm: Arm, other: Arm) -> Interval | None:
-    """The primary metric of one arm ÷ another's, regardless of which is the reference."""
-    mine, theirs = pair(run, cell, arm.name), pair(run, cell, other.name)
-    both = sorted(set(mine.rounds) & set(theirs.rounds))
-    ours = [readings.whole(trial) for trial, at in zip(mine.rival, mine.rounds, strict=True) if at in both]
-    others = [
-        readings.whole(trial) for trial, at in zip(theirs.rival, theirs.rounds, strict=True) if at in both
-    ]
-    return estimate(run.primary(cell), others, ours, run.plan.alpha / len(run.plan.rivals)).interval
 
 
 def style_notes(top: AtLoad, reference: Arm, rival: Arm) -> list[Note]:
@@ -359,7 +293,8 @@ def harm_notes(top: AtLoad) -> list[Note]:
     sign = top.signs[worse.name]
     if waits is None or instead is None or sign is None:
         return []
-    return [NeighbourWaits(worse.name, top.kind, waits, instead, threads=(sign.queued or 0.0) > 1.0)]
+    queued = (sign.queued or 0.0) > 1.0
+    return [NeighbourWaits(worse.name, top.kind, waits, instead, rule.behind(numbers, worse, queued))]
 
 
 def light_notes(top: AtLoad) -> list[Note]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loadtests.records import LightKind, Metric
+from reports.advice.rule import Behind
 from reports.advice.weighing.behind import FinishesMore
 from reports.advice.weighing.computing import HoldsGil
 from reports.analysis.signs import CanaryTimes
@@ -21,8 +22,7 @@ class NeighbourWaits:
     """With this arm."""
     instead: CanaryTimes
     """With the other one."""
-    threads: bool
-    """True: requests queue for threads; False: they wait for the event loop."""
+    behind: Behind
 
 
 @dataclass(frozen=True)

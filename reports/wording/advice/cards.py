@@ -111,12 +111,8 @@ def card_lines(card: Card) -> list[str]:
 def note_text(note: Note) -> str:
     """A note on the advice."""
     match note:
-        case NeighbourWaits(arm, kind, waits, instead, threads):
-            why = "everything else on its event loop waits"
-            if threads:
-                # A pulse needs no thread, but the GIL, which threads that compute hold in turn.
-                queued = "other `def` routes queue for the same threads"
-                why = queued if kind == "canary" else "its threads hold the GIL in turn"
+        case NeighbourWaits(arm, kind, waits, instead):
+            why = wait_reason(note)
             return f"beside {arm}, {NEIGHBOURS[kind]} waits {instead_text(waits, instead)}: {why}"
         case LightRoutesAsync(arm, asyncs, defs):
             return (
@@ -156,6 +152,23 @@ def note_text(note: Note) -> str:
             )
         case _:
             return threads_text(note)
+
+
+def wait_reason(note: NeighbourWaits) -> str:
+    """What light requests wait for."""
+    match note.behind, note.kind:
+        case "requests", _:
+            return (
+                f"behind many short requests, since {note.arm} serves more of them; at the "
+                "other arm's rate it has time left"
+            )
+        case "threads", "canary":
+            return "other `def` routes queue for the same threads"
+        # A pulse needs no thread, but the GIL, which threads that compute hold in turn.
+        case "threads", _:
+            return "its threads hold the GIL in turn"
+        case _:
+            return "everything else on its event loop waits"
 
 
 def threads_text(note: ThreadsNote) -> str:
