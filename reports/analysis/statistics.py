@@ -29,6 +29,9 @@ SPENT = (0.40, 0.55, *(0.55 + 0.45 * look / 7 for look in range(1, 8)))
 Student's t has its longest tails: evenly spread, the interval would be a quarter longer after four rounds,
 and a tenth shorter after eight."""
 
+SPENT_AT: Sequence[float] = tuple(np.diff(SPENT, prepend=0.0).tolist())
+"""Part of the error rate that each look spends."""
+
 NOMINAL: Mapping[float, tuple[float, ...]] = {
     0.10: (0.04022, 0.02619, 0.01638, 0.01575, 0.01687, 0.01850, 0.02048, 0.02253, 0.02467),
     0.05: (0.02016, 0.01186, 0.00697, 0.00677, 0.00715, 0.00789, 0.00872, 0.00950, 0.01045),
@@ -72,11 +75,13 @@ Position = Literal["above", "below", "within", "open"]
 
 
 def nominal_alpha(n: int, alpha: float) -> float:
-    """The error rate of the look after `n` rounds that keeps that of all looks together ≤ `alpha`."""
+    """The error rate of the look after `n` rounds that keeps that of all looks together ≤ `alpha`.
+
+    Between two tabulated rates, the stricter one; below all of them, the part of `alpha` that this look
+    spends (Bonferroni), which is stricter than a table would be.
+    """
     stricter = [known for known in NOMINAL if known <= alpha + 1e-12]
-    if not stricter:
-        raise ValueError(f"no boundary is known for an error rate of {alpha:g} or less")
-    return at_look(n, NOMINAL[max(stricter)])
+    return at_look(n, NOMINAL[max(stricter)]) if stricter else alpha * at_look(n, SPENT_AT)
 
 
 def at_look(n: int, rates: Sequence[float]) -> float:
@@ -123,7 +128,7 @@ def repeated_p(differences: Sequence[float], null: float = 0.0, least: float = 0
         single = max(single, 2.0 * float(ndtr(-away / (least / math.sqrt(n)))))
     nominal = sorted([*(at_look(n, rates) for rates in NOMINAL.values()), 1.0])
     if single < nominal[0]:
-        return min(single / at_look(n, np.diff(SPENT, prepend=0.0).tolist()), *NOMINAL)
+        return min(single / at_look(n, SPENT_AT), *NOMINAL)
     overall = sorted([*NOMINAL, 1.0])
     return math.exp(float(np.interp(math.log(single), np.log(nominal), np.log(overall))))
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from loadtests.records import Metric, Plan, Run
-from reports.advice.cards import in_force
 from reports.advice.explanations import Explanations
 from reports.advice.portraits import EndpointFigures, NextStep, OwnFigure, Portrait
+from reports.advice.threads import in_force
 from reports.advice.weighing.costs import Cost
 from reports.analysis.catalogue import is_twin
 from reports.analysis.rounds.holders import Holder
