@@ -142,23 +142,15 @@ def page(
         "## Overview",
         "",
         "By number of users: ▲ async serves more, ▼ sync serves more, = differs by less than "
-        f"{run.plan.margin:.0%}, ~ inconclusive, ✗ one of them fails. {decided_text(conclusions)} The last but "
-        "one column is how long a light `async def` route waits beside the load, where the endpoint is `def` "
-        "and where it is `async def`.",
+        f"{run.plan.margin:.0%}, ~ inconclusive, ✗ one of them fails. {decided_text(conclusions)} "
+        "The last but one column is how long a light `async def` route waits beside the load, where the "
+        "endpoint is `def` and where it is `async def`.",
         "",
         *overview(conclusions),
         "",
     ]
     for other in elsewhere:
-        lines += [
-            f"## On {database(other)}",
-            "",
-            f"{markdown.machine_text(other.run)} Measured for {units.span(other.run.elapsed)}. "
-            f"{decided_text(other)}",
-            "",
-            *overview(other),
-            "",
-        ]
+        lines += on_database(other)
     for family, scenarios in FAMILIES.items():
         mine = [name for name in scenarios if name in known]
         if mine:
@@ -176,6 +168,19 @@ def page(
         *markdown.prediction_lines(run, conclusions.verdicts),
     ]
     return "\n".join(lines)
+
+
+def on_database(other: Conclusions) -> list[str]:
+    """The section on a run on another database."""
+    measured = f"Measured for {units.span(other.run.elapsed)}. {decided_text(other)}"
+    return [
+        f"## On {database(other)}",
+        "",
+        f"{markdown.machine_text(other.run)} {measured}",
+        "",
+        *overview(other),
+        "",
+    ]
 
 
 def decided_text(conclusions: Conclusions) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.records import Cell, Load, Plan
-from reports.analysis.readings import ALL
+from reports.analysis.names.endpoints import ALL
 from reports.analysis.statistics import repeated_interval
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.gate.comparison import DRIFT, compare

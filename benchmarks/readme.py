@@ -1,6 +1,7 @@
 """Puts a chart and tables of real runs into README.md: `make readme RUNS="runs/… runs/…"`.
 
-The runs are those of docs/findings.md. README shows a few of their cells, with the verdicts they have among all.
+The runs are those of docs/findings.md. README shows a few of their cells, with the verdicts that they have
+among all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CELLS = (
     "ping@64", "posts.read@64", "posts.create@64", "upstream@1", "upstream@8", "upstream@64", "fan-out@64",
     "python@64", "hash@64", "blocking@64", "mixed@64",
 )  # fmt: skip
-"""One of each kind: nothing to do, the database, waiting at three loads, computing, a pitfall and a mixture."""
+"""One of each kind: nothing to do, the database, waiting at three loads, computing, a pitfall, a mixture."""
 
 
 def picture(stem: str, words: str) -> str:

@@ -147,7 +147,9 @@ def decided(run: Run, readings: Readings) -> set[Cell]:
 def open_still(run: Run, portrait: Portrait) -> bool:
     """Whether further rounds can make the figures of an only arm more certain."""
     tried = rounds_tried(run, portrait.cell, (portrait.arm, portrait.arm))
-    return portrait.word == "inconclusive" or (portrait.word == "invalid" and tried.repairable(run.plan))
+    if portrait.word == "inconclusive":
+        return not portrait.settled
+    return portrait.word == "invalid" and tried.repairable(run.plan)
 
 
 def short_of_rounds(run: Run, judged: Sequence[Verdict]) -> set[Cell]:

@@ -23,6 +23,7 @@ from reports.advice.weighing.neighbours import NeighbourRatio, alike
 from reports.analysis.bottlenecks import Bottleneck, CpuExhausted, LoopLate, OneCpuEach, TokensExhausted
 from reports.analysis.cores import CrowdedWorkers
 from reports.analysis.readings import Readings
+from reports.analysis.reservations import RoundsLost
 from reports.analysis.signs import CanaryTimes, Signs
 from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import Verdict, VerdictWord
@@ -134,9 +135,25 @@ def test_where_one_arm_fails_the_other_is_advised() -> None:
     assert chosen("failing", failing=["sync", "async"]) == "not decided"
 
 
+@pytest.mark.parametrize(
+    ("share", "advised"), [(0.001, "async"), (0.3, "not decided"), (None, "not decided")]
+)
+def test_an_arm_without_a_round_that_counts_is_not_advised_while_it_fails(
+    share: float | None, advised: str
+) -> None:
+    """However disturbed its rounds were, one server ended; that the other arm is whole is not known."""
+    lost = RoundsLost(4, 4, ())
+    one = replace(
+        verdict("failing", failing=["sync"]), failed={"sync": 0.2, "async": share}, reservations=(lost,)
+    )
+    none: Mapping[str, tuple[Bottleneck, ...]] = {"sync": (), "async": ()}
+    found = {"sync": signs(), "async": signs()}
+    assert advice_text(choose(one, SYNC, ASYNC, found, None, none)) == advised
+
+
 def at_load(word: VerdictWord, users: int) -> AtLoad:
     choice = {"faster": Advice("arm", "async"), "slower": Advice("arm", "sync"), "equivalent": EITHER}
-    return AtLoad(verdict(word, users), {}, {}, None, choice.get(word, NOT_DECIDED))
+    return AtLoad(verdict(word, users), {}, {}, None, choice.get(word, NOT_DECIDED), ())
 
 
 def test_the_crossover_is_between_the_loads_where_the_order_flips() -> None:
@@ -385,6 +402,18 @@ def test_more_threads_are_advised_when_an_arm_showed_that_they_suffice(
     _, found = made(tmp_path / "a", told, (SYNC, MORE, ASYNC))
     assert [card_advice(card) for card in found] == ["raise the thread limit", "raise the thread limit"]
     assert "of async's throughput" in note_text(found[1].notes[0])
+
+
+def test_more_threads_that_fail_requests_are_not_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch)
+    fast, slow = Scripted(requests=2000), Scripted(requests=1000)
+    told = {"sync": {64: slow}, "sync-threads-100": {64: replace(fast, failures=50)}, "async": {64: fast}}
+    _, found = made(tmp_path, told, (SYNC, MORE, ASYNC))
+    card = next(card for card in found if card.arm == "async")
+    assert card_advice(card) == "async def"
+    assert note_text(card.notes[0]).startswith("with 100 threads sync fails requests or has no valid")
 
 
 def test_more_threads_that_did_not_suffice_are_marked_as_tried(

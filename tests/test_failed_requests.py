@@ -22,7 +22,8 @@ from reports.advice.weighing.behind import FinishesMore, finishes_more
 from reports.analysis.backlogs.judgement import Backlog
 from reports.analysis.bottlenecks import FewUsers, few_users
 from reports.analysis.failures.kinds import FailureKind
-from reports.analysis.readings import ALL, Failed, Readings, failed
+from reports.analysis.names.endpoints import ALL
+from reports.analysis.readings import Failed, Readings, failed
 from reports.analysis.reservations import RequestsFailed, RequestsUnanswered, RoundsLost
 from reports.analysis.signs import Signs
 from reports.conclusions import Conclusions, conclude, side

@@ -3,19 +3,25 @@ time."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as any_of
 from rich.console import Console
 
 from benchmarks.power import mixtures
 from loadtests.plan.cells import Cell, Load
+from loadtests.records.arrays import write_samples
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
+from reports.analysis.names.endpoints import ALL, TOGETHER, endpoint_name, request_name
 from reports.analysis.readings import Readings
 from reports.analysis.verdicts import Outcome
 from reports.conclusions import Conclusions, conclude, decided, side
@@ -24,7 +30,7 @@ from reports.export.cases import of_run
 from reports.gate import baseline
 from reports.gate.comparison import compare
 from reports.gate.sides import Side
-from reports.render import html, markdown, terminal
+from reports.render import html, markdown, report_directory, terminal
 from reports.render.changes import markdown as changes_markdown
 from reports.render.charts import forest
 from reports.render.tables.endpoints import HEAD, NARROW, arm_labels, by_cell, left_out, lines_of_arms
@@ -301,3 +307,68 @@ def test_the_chart_of_a_gate_has_a_row_per_endpoint_of_a_mixture(seen: Conclusio
     assert [row[0] for row in drawn.rows][:2] == ["shop at 20 users", "shop at 20 users, change"]
     assert len(drawn.rows) == 8
     assert ("shop at 20 users, search", "×1.40") in {(row[0], row[4]) for row in drawn.rows}
+
+
+@given(any_of.text(max_size=8) | any_of.text('"al', max_size=8))
+def test_no_name_of_a_request_means_all_endpoints_and_different_names_stay_different(name: str) -> None:
+    assert endpoint_name(name) not in (ALL, TOGETHER)
+    assert request_name(endpoint_name(name)) == name
+
+
+def called(parent: Path, name: str, gate: bool) -> tuple[Run, RunDirectory]:
+    """A run of two endpoints, of which one in ten requests is called `name` and the others `one`; the head
+    fails two in five of the latter, and still serves more."""
+    plan = scripted.plan(["base", "head"], [("shop", 20)])
+    plan = plan.model_copy(update={"gate": gate, "against": {"head": "base"} if gate else {}})
+
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        return Scripted(
+            requests=2_000 if arm == "head" else 1_000, failures=1, endpoints=(name, "one"),
+            weights=(1, 9),
+        )  # fmt: skip
+
+    run, directory = scripted.run(parent, plan, script)
+    files = {}
+    for trial in run.trials:
+        samples = directory.samples(trial)
+        ones = samples.endpoint == 1
+        failed = ones & (np.cumsum(ones) % 5 < 2) & (trial.arm == "head")
+        status = np.where(failed, 500, 200).astype(np.uint16)
+        changed = replace(samples, error=failed.astype(np.uint16), status=status)
+        files[trial.number] = {"samples": write_samples(directory.path / trial.files.samples, changed)}
+    return scripted.with_files(run, directory, files), directory
+
+
+@pytest.mark.parametrize("name", ["all", '"all"', "", "list"])
+def test_an_endpoint_of_any_name_is_no_stand_in_for_the_mixture(tmp_path: Path, name: str) -> None:
+    """One that was called `all` replaced it: the head was `faster`, with a tenth of its throughput."""
+    found = concluded(*called(tmp_path, name, gate=False))
+    (primary,) = found.primaries
+    assert (primary.verdict, primary.failing) == ("failing", ("head",))
+    assert primary.endpoint == "all"
+    assert primary.requests == {"base": 4_000, "head": 8_000}
+    assert primary.failed["head"] == pytest.approx(0.36)
+    assert {one.endpoint for one in found.verdicts} == {"all", endpoint_name(name), "one"}
+    stated = json.loads(report_directory.as_json(found))["endpoints"]
+    failures = {one["endpoint"]: one["figures"]["head"]["failures"] for one in stated}
+    assert failures == {"all": 2_880, endpoint_name(name): 0, "one": 2_880}
+    (kind,) = found.failure_kinds
+    assert (kind.endpoint, kind.count, kind.requests) == ("one", 2_880, 7_200)
+
+
+@pytest.mark.parametrize("name", ["all", '"all"', ""])
+def test_a_gate_sees_the_failures_of_a_mixture_in_which_an_endpoint_is_called_all(
+    tmp_path: Path, name: str
+) -> None:
+    found = concluded(*called(tmp_path, name, gate=True))
+    assert outcomes(found) == {"all": "regression", endpoint_name(name): "pass", "one": "pass"}
+    whole, passed = (line for _, line in gate_lines(found))
+    assert whole.startswith("shop at 20 users as a whole, head: worse than base: head failed 36% of its")
+    assert passed.endswith(f"2 of 2 endpoints not worse by response time: {endpoint_name(name)}, one")
+
+
+def test_the_only_endpoint_of_a_scenario_is_no_mixture_where_it_is_called_all(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted(endpoints=("all",)))
+    found = concluded(run, directory)
+    assert found.primaries[0].endpoint == '"all"'
+    assert found.endpoints == ()

@@ -27,7 +27,8 @@ from loadtests.serving.server import Server
 from loadtests.system.processes import OWN_BOOT, ROOT, Child
 from reports.advice.caveats import caveats
 from reports.analysis.answers.shared_state import SharedState
-from reports.analysis.readings import ALL, Readings
+from reports.analysis.names.endpoints import ALL
+from reports.analysis.readings import Readings
 from reports.analysis.verdicts import verdicts
 from reports.wording.advice.caveats import caveat_text
 from reports.wording.faults import fault_text

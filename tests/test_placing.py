@@ -16,13 +16,15 @@ from loadtests.measure.trials.underway import TrialTask
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import Plan
-from loadtests.records import Calibration, Fault, Run, ServerCpus, Trial
+from loadtests.records import Calibration, Fault, Run, ServerCpus, ServerEnd, Trial
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.system.placement import boot_places, cpus, limited, place, shared
 from reports.advice.caveats import generator_held_up
 from reports.analysis.bounds import known
 from reports.analysis.cores import OneCore
+from reports.analysis.failures.kinds import failure_kinds
 from reports.analysis.readings import Readings
+from reports.analysis.reservations import ServerEnded
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.gate.setups import differences, setup_of
 from reports.wording.advice.caveats import caveat_text
@@ -36,6 +38,7 @@ from tests.test_transient import STEAL, Laboratory, Machine
 OWN = MACHINE.placement
 EVERY = shared(OWN)
 LATE = Fault(kind="generator-late", value=0.02, limit=0.01)
+KILLED = ServerEnd(during="load", code=-9)
 
 
 @pytest.fixture
@@ -210,6 +213,41 @@ def test_servers_that_hold_the_generator_up_get_their_own_cpus_back_in_all_round
     assert known(run, verdict.cell, "sync").cpus == 1
     (caveat,) = generator_held_up(run)
     assert caveat_text(caveat).startswith("hash at 64 users: servers on every CPU held the load generator up")
+
+
+@dataclass
+class Killing(Narrow):
+    """Which runs out of memory in round 0, as long as servers have every CPU, and ends the one of async."""
+
+    def trial(self, task: TrialTask, directory: Path, ceiling: float | None) -> Trial:
+        made = super().trial(task, directory, ceiling)
+        killed = (task.arm.name, task.round, task.cpus) == ("async", 0, EVERY["server"])
+        return made.model_copy(update={"ended": KILLED}) if killed else made
+
+
+def test_a_server_that_was_killed_stays_so_where_its_round_is_measured_again_on_other_cpus(
+    laboratory: Laboratory,
+) -> None:
+    run, verdict = measured(laboratory, Killing(held_up=[1]))
+    assert not any(trial.ended for trial in run.of(verdict.cell, "async"))
+    assert (verdict.verdict, verdict.failing, verdict.n) == ("failing", ("async",), 4)
+    launches = sum(trial.arm == "async" for trial in run.trials)
+    assert ServerEnded("async", 1, launches, KILLED) in verdict.reservations
+
+
+def test_requests_that_failed_on_cpus_that_a_cell_has_left_are_reported(tmp_path: Path) -> None:
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        return Scripted(failures=40 if arm == "async" and round < 2 else 0)
+
+    plan = scripted.plan(["sync", "async"], [("hash", 64)], 6)
+    run, directory = scripted.run(tmp_path, plan, script)
+    changed = [
+        trial.model_copy(update={"cpus": (0, 1)}) if trial.round < 2 else trial for trial in run.trials
+    ]
+    run = run.model_copy(update={"trials": tuple(changed)})
+    assert {trial.round for trial in run.of(plan.cells[0], "async")} == {2, 3, 4, 5}
+    (kind,) = failure_kinds(run, Readings(directory))
+    assert (kind.arm, kind.count, kind.requests) == ("async", 80, 6 * 400)
 
 
 def test_what_others_on_the_host_did_takes_no_cpu_away(laboratory: Laboratory) -> None:

@@ -11,12 +11,15 @@ import pytest
 from rich.console import Console
 
 from loadtests.errors import Exit, PlanError
-from loadtests.records import Cell, InForce
+from loadtests.records import Cell, Fault, InForce
 from reports.analysis.readings import Readings
+from reports.analysis.rounds.consistency import CappedAlone
 from reports.conclusions import Conclusions, conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
 from reports.export.cases import of_run
+from reports.export.measures import measures
 from reports.render import report_directory, terminal
+from reports.render.charts import LIGHT, growth
 from reports.runs import check_thresholds
 from reports.wording.advice.portraits import next_text
 from tests import scripted
@@ -55,8 +58,10 @@ def test_an_only_arm_is_measured_once_its_throughput_is_known_within_the_margin(
     (portrait,) = found.portraits
     known = portrait.whole.figures["throughput"]
     assert portrait.word == "measured"
+    assert known.low is not None
+    assert known.high is not None
     assert known.low < 1000 < known.high
-    assert known.ratio == pytest.approx(1000, rel=0.001)
+    assert known.value == pytest.approx(1000, rel=0.001)
     assert found.verdicts == ()
     assert decided(found.run, found.readings) == set(found.run.plan.cells)
     assert exit_code(outcomes_of(found), strict=True) == Exit.DONE
@@ -111,8 +116,8 @@ def test_each_endpoint_of_a_mix_has_its_own_row_and_their_throughputs_add_up(tmp
     whole, *parts = found.portraits[0].rows
     assert [row.endpoint for row in parts] == ["list", "read"]
     assert sum(row.requests for row in parts) == whole.requests
-    total = sum(row.figures["throughput"].ratio for row in parts)
-    assert total == pytest.approx(whole.figures["throughput"].ratio, rel=0.01)
+    total = sum(row.figures["throughput"].value for row in parts)
+    assert total == pytest.approx(whole.figures["throughput"].value, rel=0.01)
 
 
 def test_an_endpoint_that_a_round_lacks_has_no_figures_of_fewer_rounds(tmp_path: Path) -> None:
@@ -208,3 +213,76 @@ def test_of_an_only_arm_whose_users_think_the_response_time_must_be_known(tmp_pa
     (portrait,) = found.portraits
     assert (portrait.metric, portrait.word) == ("p50", "inconclusive")
     assert decided(found.run, found.readings) == set()
+
+
+def held_back(
+    parent: Path, script: Script, cells: Sequence[tuple[str, int]] = (("ping", 64),)
+) -> Conclusions:
+    """A run whose first attempt at round 1 came too near the generator's maximum rate, and was repeated."""
+    found = seen(parent, script, cells)
+    near = Fault(kind="near-ceiling", value=1880.0, limit=1820.0, whole=2600.0)
+    lost = [
+        trial.model_copy(update={"faults": (near,), "client": "HttpUser"})
+        for trial in found.run.trials
+        if trial.round == 1
+    ]
+    kept = [trial.model_copy(update={"client": "HttpUser"}) for trial in found.run.trials]
+    run = found.run.model_copy(update={"trials": (*lost, *kept)})
+    return conclude(run, found.readings)
+
+
+def steady(_: object, __: object, round: int) -> Scripted:
+    return Scripted(requests=RATES[round], latency=0.01 + 0.0001 * round)
+
+
+def test_of_an_only_arm_that_the_generator_held_back_one_end_is_known(tmp_path: Path) -> None:
+    """Its rounds that were repeated were its faster ones: the first releases gave both ends, and no word."""
+    found = held_back(tmp_path, steady)
+    (portrait,) = found.portraits
+    throughput, median = (portrait.whole.figures[metric] for metric in ("throughput", "p50"))
+    assert throughput.low is not None
+    assert (throughput.low < 1000, throughput.high) == (True, None)
+    assert median.high is not None
+    assert (median.low, median.high > median.value) == (None, True)
+    assert portrait.reservations == (CappedAlone("app", "throughput", throughput.low, "HttpUser"),)
+    assert portrait.next_step == "lighter-generator"
+    # Never `measured`; but further rounds would not tell more.
+    assert portrait.word == "inconclusive"
+    assert decided(found.run, found.readings) == set(found.run.plan.cells)
+    assert exit_code(outcomes_of(found), strict=True) == Exit.INCONCLUSIVE
+
+
+def test_every_report_of_a_capped_only_arm_says_what_is_known(tmp_path: Path) -> None:
+    found = held_back(tmp_path, steady)
+    low = f"{found.portraits[0].whole.figures['throughput'].low:.0f}/s"
+    text = " ".join(printed(found).split())
+    assert f"throughput 1,000/s (at least {low}), median response time 10.1 ms, n = 4: known from one" in text
+    assert "capped: the load generator held app back: it is truly faster than it seems, and its" in text
+    assert f"throughput is at least {low}: use LeanUser of loadtests.load.users in place of HttpUser" in text
+    assert f"≥ {low}" in text
+    (stated,) = json.loads(report_directory.as_json(found))["portraits"]
+    (row,) = stated["endpoints"]
+    assert row["throughput"]["high"] is row["p50"]["low"] is row["p95"]["low"] is None
+    assert row["throughput"]["low"] < row["throughput"]["value"]
+    ends = {one.metric: (one.low is None, one.high is None) for one in measures(found)}
+    assert ends["throughput"] == (False, True)
+    assert ends["p50"] == (True, False)
+
+
+@pytest.mark.parametrize("users", [(64,), (8, 64)])
+def test_the_chart_of_a_capped_only_arm_has_one_end(tmp_path: Path, users: tuple[int, ...]) -> None:
+    drawn = growth.chart(held_back(tmp_path, steady, [("ping", each) for each in users]))
+    assert drawn is not None
+    assert {row[3].partition(" 9")[0] for row in drawn.rows} == {"at least"}
+    assert drawn.reading.endswith("An interval that is known from one side only ends at the mean.")
+    assert drawn.draw(LIGHT) is not None
+
+
+def test_each_endpoint_of_a_capped_mixture_is_known_from_one_side(tmp_path: Path) -> None:
+    def script(_: object, __: object, round: int) -> Scripted:
+        return Scripted(requests=RATES[round], endpoints=("list", "read"))
+
+    found = held_back(tmp_path, script, [("mixed", 64)])
+    for row in found.portraits[0].rows:
+        assert row.figures["throughput"].high is None
+        assert row.figures["throughput"].low is not None

@@ -20,7 +20,7 @@ Numbers = tuple[float, float, float]
 """Served per second; seconds that an `async def` and a `def` neighbour wait, at p95."""
 
 
-def measured(def_: Numbers, async_: Numbers, seed: int, noise: float = NOISE) -> Ways:
+def measured(def_: Numbers, async_: Numbers, seed: int, noise: float = NOISE, holds: bool = True) -> Ways:
     """Both ways as rounds with noise show them, judged as a run judges them."""
     random = Random(seed)
 
@@ -35,7 +35,8 @@ def measured(def_: Numbers, async_: Numbers, seed: int, noise: float = NOISE) ->
     ahead: Ahead = (
         "neither" if within else "second" if served.low > 1.0 else "first" if served.high < 1.0 else None
     )
-    ways = [Way(name, *map(fmean, seen)) for name, seen in (("def", first), ("async", second))]
+    named = (("def", first), ("async", second))
+    ways = [Way(name, fmean(one), fmean(two), fmean(three), holds) for name, (one, two, three) in named]
     return Ways(ways[0], ways[1], ahead, (served.low, served.high), waits)
 
 
@@ -67,6 +68,30 @@ KNOWN = {
     # Serves less than half on threads, which fight for the GIL: what computes belongs elsewhere.
     "is much slower on threads": ((100.0, 0.030, 0.800), (400.0, 0.300, 0.300), Choice("offload", "async")),
 }  # fmt: skip
+
+
+SHORT = {
+    # Four dependencies, an upload and a light route, of a host at half its speed.
+    "dependencies": ((1290.0, 0.005, 0.060), (3160.0, 0.048, 0.048), Choice("take", "async")),
+    "upload": ((960.0, 0.014, 0.086), (1170.0, 0.062, 0.062), Choice("take", "async")),
+    "equally fast": ((1000.0, 0.005, 0.060), (1000.0, 0.048, 0.048), Choice("take", "def")),
+    "slower": ((1000.0, 0.005, 0.060), (800.0, 0.048, 0.048), Choice("take", "def")),
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", SHORT)
+def test_a_queue_of_short_requests_is_no_harm_of_the_arm_that_serves_more_of_them(
+    name: str, seed: int
+) -> None:
+    """`dependencies`, which serves ×2.45 as `async def`, was to be off-loaded."""
+    def_, async_, answer = SHORT[name]
+    assert choose(measured(def_, async_, seed, holds=False)) == answer
+
+
+def test_a_queue_of_short_requests_decides_nothing_while_it_is_open_which_arm_serves_more() -> None:
+    ways = measured((960.0, 0.014, 0.086), (1100.0, 0.062, 0.062), 1, noise=0.2, holds=False)
+    assert (ways.ahead, choose(ways)) == (None, Choice("open"))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -108,7 +133,7 @@ def test_nothing_is_advised_where_neither_throughput_nor_harm_is_known() -> None
 
 
 def test_light_routes_stay_async_where_def_ones_queue_for_threads() -> None:
-    assert keeps_light_routes_async(Way("def", 437.0, 0.035, 0.182))
-    assert not keeps_light_routes_async(Way("async", 484.0, 0.255, 0.256))
-    assert not keeps_light_routes_async(Way("def", 437.0, 0.001, 0.015))
-    assert not keeps_light_routes_async(Way("def", 437.0, None, 0.182))
+    assert keeps_light_routes_async(Way("def", 437.0, 0.035, 0.182, holds=True))
+    assert not keeps_light_routes_async(Way("async", 484.0, 0.255, 0.256, holds=True))
+    assert not keeps_light_routes_async(Way("def", 437.0, 0.001, 0.015, holds=True))
+    assert not keeps_light_routes_async(Way("def", 437.0, None, 0.182, holds=True))

@@ -9,6 +9,7 @@ import pytest
 
 from reports.analysis.statistics import (
     LAST_LOOK,
+    LOOKS,
     NOMINAL,
     Interval,
     autocorrelation,
@@ -25,8 +26,6 @@ from reports.analysis.statistics import (
     rounds_to_decide,
     slope,
 )
-
-LOOKS = range(4, LAST_LOOK + 1, 2)
 
 
 def test_the_interval_is_students_at_the_nominal_level() -> None:
@@ -128,10 +127,27 @@ def test_there_is_no_interval_before_the_first_look() -> None:
     assert repeated_interval([0.1, 0.1, 0.1], 0.05) is None
 
 
-def test_a_level_without_a_boundary_is_an_error_and_others_take_the_stricter_one() -> None:
+def test_a_level_between_two_known_ones_takes_the_stricter_one() -> None:
     assert nominal_alpha(4, 0.03) == NOMINAL[0.025][0]
-    with pytest.raises(ValueError, match="no boundary"):
-        nominal_alpha(4, 0.001)
+
+
+def test_a_level_below_all_known_ones_spends_no_more_than_itself_over_all_looks() -> None:
+    """An endpoint of a mixture of eleven is judged at 5 % ÷ 11: the report of such a proof was an error."""
+    for alpha in (0.05 / 11, 0.001, 1e-6):
+        assert math.fsum(nominal_alpha(n, alpha) for n in LOOKS) == pytest.approx(alpha)
+        assert all(nominal_alpha(n, alpha) < nominal_alpha(n, 0.005) for n in LOOKS)
+
+
+def test_the_interval_at_a_p_value_below_all_known_levels_ends_at_no_difference() -> None:
+    """`repeated_p` inverts `repeated_interval`, beyond the tables as well."""
+    differences = [0.30, 0.301, 0.299, 0.3005]
+    p = repeated_p(differences)
+    assert p is not None
+    assert p < min(NOMINAL) / 10
+    wider, narrower = repeated_interval(differences, p * 0.99), repeated_interval(differences, p * 1.01)
+    assert wider is not None
+    assert narrower is not None
+    assert wider.low < 1.0 < narrower.low
 
 
 def test_a_look_between_two_others_has_the_stricter_rate_of_both() -> None:

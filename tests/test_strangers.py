@@ -234,11 +234,12 @@ def test_trials_that_contradict_the_run_are_refused(run: RunDirectory, change: C
     assert message.replace("sync", first) in str(caught.value)
 
 
-def test_an_error_rate_that_the_tables_lack_is_one_clear_error(run: RunDirectory, tmp_path: Path) -> None:
+def test_an_error_rate_that_the_tables_lack_is_judged_with_a_wider_interval(
+    run: RunDirectory, tmp_path: Path
+) -> None:
     changed(run, lambda content: content["plan"].update(alpha=0.0001))
     done = duel_here("report", "run", cwd=tmp_path)
-    assert done.returncode == 6
-    assert "no boundary is known for an error rate of 0.0001" in done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_indices_beyond_the_names_of_a_trial_are_refused(run: RunDirectory) -> None:

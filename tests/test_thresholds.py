@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as any_of
@@ -17,7 +18,8 @@ from loadtests.plan.plan import LocustFile
 from loadtests.plan.values import table
 from loadtests.records import Cell, Fault, ServerEnd
 from reports.analysis.readings import Readings
-from reports.analysis.thresholds import ThresholdError, check, failure_interval, one, parse
+from reports.analysis.statistics import FIRST_LOOK, mean_share
+from reports.analysis.thresholds import ThresholdError, check, one, parse, place
 from reports.conclusions import Conclusions, conclude
 from reports.exit_codes import exit_code, outcomes_of
 from reports.render.charts import files, latency
@@ -168,9 +170,53 @@ def test_an_arm_that_fails_10_percent_misses_a_threshold_of_1_percent(tmp_path: 
     assert set(words(found).values()) == {"missed"}
 
 
-def test_without_failures_the_interval_is_zero_and_before_the_first_look_there_is_none() -> None:
-    assert failure_interval([0.0] * 4, 0.05) == (0.0, 0.0, 0.0)
-    assert failure_interval([0.0] * 3, 0.05) is None
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [
+        # A true rate of 2 % looks like this in 13 % of all runs.
+        ([(0, 25)] * 4, "inconclusive"),
+        # Even gaps between failures have no variance, and are chance.
+        ([(1, 120)] * 4, "inconclusive"),
+        ([(0, 120)] * 4, "met"),
+        ([(0, 25)] * 20, "inconclusive"),
+        ([(9, 25)] * 4, "missed"),
+        ([(0, 1_000)] * 3, "inconclusive"),
+    ],
+)
+def test_a_threshold_on_failures_takes_as_many_requests_as_show_that_it_holds(
+    counts: list[tuple[int, int]], word: str
+) -> None:
+    found = mean_share([failed / of for failed, of in counts], counts, 0.05)
+    assert place(one("http_req_failed", "rate<0.01"), found) == word
+    assert (found is None) == (len(counts) < FIRST_LOOK)
+
+
+@pytest.mark.parametrize("rounds", [4, 6, 20])
+@pytest.mark.parametrize("requests", [25, 120, 1_000, 20_000])
+def test_a_threshold_on_failures_that_the_truth_violates_is_met_in_one_of_twenty_runs_at_most(
+    rounds: int, requests: int
+) -> None:
+    """Also where the truth is the limit itself, which is where errors are most likely."""
+    random = np.random.default_rng(1)
+    for limit, truth in ((0.005, 0.005), (0.01, 0.01), (0.02, 0.02), (0.01, 0.02), (0.005, 0.01)):
+        rule = one("http_req_failed", f"rate<{limit}")
+        met = 0
+        for drawn in random.binomial(requests, truth, (400, rounds)).tolist():
+            counts = [(failed, requests) for failed in drawn]
+            met += place(rule, mean_share([part / of for part, of in counts], counts, 0.05)) == "met"
+        assert met <= 0.05 * 400, (limit, truth)
+
+
+def test_a_threshold_on_failures_is_not_met_by_a_hundred_requests(tmp_path: Path) -> None:
+    found = judged(tmp_path, {"http_req_failed": ("rate<0.01",)}, Scripted(requests=25), noise=0)
+    assert set(words(found).values()) == {"inconclusive"}
+    assert judged_value(found.judgements[0]) == "0.00 (0.00 to 0.0439)"
+
+
+def test_an_arm_whose_servers_never_started_has_failed_every_request_for_certain(tmp_path: Path) -> None:
+    gone = Scripted(requests=0, ended=ServerEnd(during="start", code=1))
+    found = judged(tmp_path, {"http_req_failed": ("rate<0.9",)}, gone, noise=0)
+    assert {(one.word, one.value, one.low) for one in found.judgements} == {("missed", 1.0, 1.0)}
 
 
 def test_what_cannot_be_stated_is_not_decided(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ PROFILES: Mapping[str, Profile] = {
         proof_time=None,
     ),
     "default": Profile(
-        about="every endpoint and the three mixes at 64 users, then their advice, followed: about 35 minutes",
+        about="every endpoint and the three mixes at 64 users, then an app that follows the advice: 35 min",
         cells=crossed((*ENDPOINTS, *MIXES), (USERS,)),
         services=crossed(SERVICES, (USERS,)),
         warmup=0.5,

@@ -115,11 +115,16 @@ class ServerCpus(NamedTuple):
     """Whether the load generator ran on one of them as well."""
 
 
+TrialsByArm = Mapping[tuple[Cell, str], tuple[Trial, ...]]
+
+
 class Attempts(NamedTuple):
-    """Trials; those that the verdicts rest on by cell and arm; and the CPUs of each cell's servers."""
+    """Trials; by cell and arm all of them, and those that the verdicts rest on; and the CPUs of each cell's
+    servers."""
 
     trials: tuple[Trial, ...]
-    by_cell: Mapping[tuple[Cell, str], tuple[Trial, ...]]
+    every: TrialsByArm
+    on_last_cpus: TrialsByArm
     cpus: Mapping[Cell, ServerCpus]
 
 
@@ -199,11 +204,14 @@ class Run(Frozen):
     def attempts(self) -> Attempts:
         """The trials by cell and arm: a report asks for them thousands of times."""
         last = {trial.cell: self.cpus_of(trial) for trial in self.trials}
-        found: dict[tuple[Cell, str], list[Trial]] = {}
+        every: dict[tuple[Cell, str], list[Trial]] = {}
         for trial in self.trials:
-            if self.cpus_of(trial) == last[trial.cell]:
-                found.setdefault((trial.cell, trial.arm), []).append(trial)
-        return Attempts(self.trials, {key: tuple(mine) for key, mine in found.items()}, last)
+            every.setdefault((trial.cell, trial.arm), []).append(trial)
+        on_last = {
+            key: tuple(trial for trial in mine if self.cpus_of(trial) == last[trial.cell])
+            for key, mine in every.items()
+        }
+        return Attempts(self.trials, {key: tuple(mine) for key, mine in every.items()}, on_last, last)
 
     @property
     def known_attempts(self) -> Attempts:
@@ -216,7 +224,12 @@ class Run(Frozen):
     def of(self, cell: Cell, arm: str) -> tuple[Trial, ...]:
         """Every attempt of an arm in a cell, in the order of rounds: of those with the CPUs that its servers
         had last. A style may be ahead on one CPU and behind on two: such rounds are never pooled."""
-        return self.known_attempts.by_cell.get((cell, arm), ())
+        return self.known_attempts.on_last_cpus.get((cell, arm), ())
+
+    def every(self, cell: Cell, arm: str) -> tuple[Trial, ...]:
+        """Every attempt of an arm in a cell, those with other CPUs included: for what is certain wherever its
+        server ran, such as that it ended."""
+        return self.known_attempts.every.get((cell, arm), ())
 
     def cpus_of(self, trial: Trial) -> ServerCpus:
         """The CPUs of a trial's server."""

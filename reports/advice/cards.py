@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from loadtests.records import Arm, Cell, LightKind, Run
+from loadtests.records import Arm, LightKind, Run
 from reports.advice import rule
 from reports.advice.explanations import Explanations
 from reports.advice.notes import (
@@ -26,12 +26,9 @@ from reports.advice.notes import (
     OffloadSeen,
     OffloadUntried,
     PulseMissing,
-    ThreadsAreTheDifference,
-    ThreadsSeen,
-    ThreadsUndecided,
-    ThreadsUntried,
 )
 from reports.advice.rule import Ways
+from reports.advice.threads import more_threads
 from reports.advice.weighing.behind import finishes_more
 from reports.advice.weighing.computing import holds_gil
 from reports.advice.weighing.costs import Cost, cost
@@ -41,10 +38,9 @@ from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
 from reports.analysis.catalogue import ALWAYS_COROUTINES, is_twin, style
 from reports.analysis.cores import CrowdedWorkers
-from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
+from reports.analysis.reservations import MOST_FAILURES, RoundsLost
 from reports.analysis.signs import CanaryTimes, Signs
-from reports.analysis.statistics import Interval, position
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 
 AdviceKind = Literal["arm", "style", "either", "offload", "more-threads", "not-decided", "not-comparable"]
@@ -78,6 +74,8 @@ class AtLoad:
     """What a light request beside the load waits, the rival's ÷ the reference's; None where not known."""
     choice: Advice
     """The arm to prefer here, if any."""
+    beside: tuple[Verdict, ...]
+    """The primary verdicts on all arms in this cell."""
 
     @property
     def kind(self) -> LightKind:
@@ -131,21 +129,23 @@ def cards(explanations: Explanations, verdicts: Sequence[Verdict]) -> list[Card]
                 for verdict in verdicts
                 if verdict.primary and verdict.cell.scenario == scenario and verdict.arm == rival.name
             ]
-            loads = [at_load(run, readings, explanations, verdict) for verdict in mine]
+            loads = [at_load(explanations, verdict, verdicts) for verdict in mine]
             if loads:
                 found.append(card(run, readings, scenario, rival, loads))
     return found
 
 
-def at_load(run: Run, readings: Readings, explanations: Explanations, verdict: Verdict) -> AtLoad:
-    """The conclusion on one load of a scenario."""
+def at_load(explanations: Explanations, verdict: Verdict, verdicts: Sequence[Verdict]) -> AtLoad:
+    """The conclusion on one load of a scenario. `verdicts`: of the whole run."""
+    run, readings = explanations.run, explanations.readings
     reference, rival = run.plan.opponent(verdict.arm), arm_of(run, verdict.arm)
     seen = {arm.name: explanations.of(verdict.cell, arm.name) for arm in (reference, rival)}
     found = alike({name: one for name, (one, _) in seen.items()})
     limits = {name: several for name, (_, several) in seen.items()}
     neighbour = neighbours(run, readings, verdict.cell, rival.name)
     choice = choose(verdict, reference, rival, found, neighbour, limits)
-    return AtLoad(verdict, found, limits, neighbour, choice)
+    beside = tuple(one for one in verdicts if one.primary and one.cell == verdict.cell)
+    return AtLoad(verdict, found, limits, neighbour, choice, beside)
 
 
 def choose(
@@ -187,8 +187,12 @@ def by_rule(compared: Ways) -> Advice:
 
 
 def whole_one(verdict: Verdict, reference: Arm, rival: Arm) -> Advice:
-    """If exactly one arm fails, the other one, unless it fails in a smaller way: see `Verdict.blemished`."""
+    """If exactly one arm fails, the other one, unless it fails in a smaller way: see `Verdict.blemished`.
+    Where too few rounds count to call that one failing, those that were tried must show that it does not."""
     bad = {*verdict.failing, *verdict.blemished}
+    if any(isinstance(one, RoundsLost) for one in verdict.reservations):
+        shares = {arm.name: verdict.failed.get(arm.name) for arm in (reference, rival)}
+        bad |= {name for name, share in shares.items() if share is None or share > MOST_FAILURES}
     whole = [arm.name for arm in (reference, rival) if arm.name not in bad]
     return Advice("arm", whole[0]) if len(whole) == 1 else NOT_DECIDED
 
@@ -242,7 +246,7 @@ def advise(
     advice = Advice("style", style(chosen)) if styled else top.choice
     if not any(limit.name == "thread-tokens" for limit in top.limits[other.name]):
         return advice, notes
-    enough, tried = more_threads(run, readings, top.verdict.cell, other, chosen)
+    enough, tried = more_threads(run, readings, top.beside, other, chosen)
     return MORE_THREADS if enough else advice, [*notes, *tried]
 
 
@@ -254,52 +258,6 @@ def offloaded(top: AtLoad, reference: Arm, rival: Arm) -> Note:
     if style(spared) != "def" or waits is None or ratio is None:
         return OffloadUntried()
     return OffloadSeen(top.verdict.metric, ratio if spared == rival else 1.0 / ratio, waits)
-
-
-def more_threads(
-    run: Run, readings: Readings, cell: Cell, limited: Arm, better: Arm
-) -> tuple[bool, list[Note]]:
-    """Whether an arm that differs from `limited` only in having more threads is as fast as `better`."""
-    like = [
-        arm
-        for arm in run.plan.arms
-        if (arm.app, arm.hybrid, arm.env) == (limited.app, limited.hybrid, limited.env)
-        and run.threads(arm.name) > run.threads(limited.name)
-        and arm.serving.model_copy(update={"threads": limited.serving.threads}) == limited.serving
-    ]
-    if not like:
-        return False, [ThreadsUntried(limited.name, *in_force(run, limited))]
-    seen: list[Note] = []
-    metric = run.primary(cell)
-    enough = ("above" if metric == "throughput" else "below", "within")
-    for arm in like:
-        if arm == better:
-            return True, [ThreadsAreTheDifference(arm.name, limited.name, run.threads(arm.name))]
-        interval = against(run, readings, cell, arm, better)
-        if interval is None:
-            continue
-        note = ThreadsSeen(limited.name, run.threads(arm.name), better.name, metric, interval)
-        if position(interval, run.plan.margin) in enough:
-            return True, [note]
-        seen.append(note)
-    return False, seen or [ThreadsUndecided()]
-
-
-def in_force(run: Run, arm: Arm) -> tuple[float, bool]:
-    """The threads of an arm, and whether its app sets their number itself."""
-    threads = run.threads(arm.name)
-    return threads, threads != arm.serving.threads
-
-
-def against(run: Run, readings: Readings, cell: Cell, arm: Arm, other: Arm) -> Interval | None:
-    """The primary metric of one arm ÷ another's, regardless of which is the reference."""
-    mine, theirs = pair(run, cell, arm.name), pair(run, cell, other.name)
-    both = sorted(set(mine.rounds) & set(theirs.rounds))
-    ours = [readings.whole(trial) for trial, at in zip(mine.rival, mine.rounds, strict=True) if at in both]
-    others = [
-        readings.whole(trial) for trial, at in zip(theirs.rival, theirs.rounds, strict=True) if at in both
-    ]
-    return estimate(run.primary(cell), others, ours, run.plan.alpha / len(run.plan.rivals)).interval
 
 
 def style_notes(top: AtLoad, reference: Arm, rival: Arm) -> list[Note]:
@@ -335,7 +293,8 @@ def harm_notes(top: AtLoad) -> list[Note]:
     sign = top.signs[worse.name]
     if waits is None or instead is None or sign is None:
         return []
-    return [NeighbourWaits(worse.name, top.kind, waits, instead, threads=(sign.queued or 0.0) > 1.0)]
+    queued = (sign.queued or 0.0) > 1.0
+    return [NeighbourWaits(worse.name, top.kind, waits, instead, rule.behind(numbers, worse, queued))]
 
 
 def light_notes(top: AtLoad) -> list[Note]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loadtests.records import LightKind, Metric
+from reports.advice.rule import Behind
 from reports.advice.weighing.behind import FinishesMore
 from reports.advice.weighing.computing import HoldsGil
 from reports.analysis.signs import CanaryTimes
@@ -21,8 +22,7 @@ class NeighbourWaits:
     """With this arm."""
     instead: CanaryTimes
     """With the other one."""
-    threads: bool
-    """True: requests queue for threads; False: they wait for the event loop."""
+    behind: Behind
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,21 @@ class ThreadsSeen:
 
 
 @dataclass(frozen=True)
+class ThreadsUnsound:
+    """An arm with more threads fails, or what it serves is not known."""
+
+    limited: str
+    threads: float
+
+
+@dataclass(frozen=True)
 class ThreadsUndecided:
     """Arms with more threads were measured, without a conclusion."""
 
 
+ThreadsNote = ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUnsound | ThreadsUndecided
+
 Note = (
     NeighbourWaits | LightRoutesAsync | PulseMissing | NotForItsSpeed | MayNotLast | OffloadUntried
-    | OffloadSeen | ThreadsUntried | ThreadsAreTheDifference | ThreadsSeen | ThreadsUndecided | FinishesMore
-    | AlwaysCoroutine | HoldsGil
+    | OffloadSeen | ThreadsNote | FinishesMore | AlwaysCoroutine | HoldsGil
 )  # fmt: skip

@@ -25,9 +25,9 @@ from reports.analysis.reservations import (
     failures,
     left_over,
 )
+from reports.analysis.rounds.consistency import CappedAlone, own_ends
 from reports.analysis.rounds.think_time import users_think
 from reports.analysis.signs import Signs
-from reports.analysis.statistics import Interval
 from reports.analysis.verdicts import NOTHING
 
 PortraitWord = Literal["measured", "inconclusive", "failing", "invalid"]
@@ -47,6 +47,19 @@ NEXT: Mapping[Name, NextStep] = {
 """By what limits an arm, the experiment that would tell whether it is so."""
 
 
+@dataclass(frozen=True)
+class OwnFigure:
+    """One figure of an arm: its geometric mean over rounds, with its repeated confidence interval. Requests
+    per second, or seconds."""
+
+    value: float
+    low: float | None
+    high: float | None
+    """None, as `low` may be, on the side that is not known since the load generator held the arm back."""
+    half_width: float
+    """Of the whole interval, as a fraction, also where one of its ends is not known."""
+
+
 class EndpointFigures(NamedTuple):
     """One endpoint of an arm in one cell, or all of them together."""
 
@@ -55,9 +68,8 @@ class EndpointFigures(NamedTuple):
     """In all windows."""
     failed: float | None
     """The fraction of them that failed; None without requests."""
-    figures: Mapping[Metric, Interval]
-    """By metric its geometric mean over rounds, with its repeated confidence interval; without those that a
-    round does not state, and all before the first look. Requests per second, or seconds."""
+    figures: Mapping[Metric, OwnFigure]
+    """By metric; without those that a round does not state, and all before the first look."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,9 @@ class Portrait:
     word: PortraitWord
     n: int
     """Rounds that count."""
+    settled: bool
+    """Whether these agree on the primary metric to within the margin: where it is not known all the same,
+    since the load generator held the arm back, further ones would not tell more."""
     rows: tuple[EndpointFigures, ...]
     """All endpoints together first, then each, where there are several."""
     signs: Signs | None
@@ -90,7 +105,7 @@ class Portrait:
     def values(self) -> dict[str, float | None]:
         """The primary metric by arm, as a verdict has it for two."""
         known = self.whole.figures.get(self.metric)
-        return {self.arm: known.ratio if known else None}
+        return {self.arm: known.value if known else None}
 
 
 def portraits(explanations: Explanations) -> list[Portrait]:
@@ -106,7 +121,7 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
     last = {trial.round: trial for trial in run.of(cell, arm)}
     trials = [last[number] for number in tried.counted]
     every = [*trials, *(last[number] for number in tried.lost)] if tried.spoilt else trials
-    rows = rows_of(run, readings, cell, trials)
+    rows = rows_of(run, readings, cell, arm, trials)
     seen = list(map(readings.whole, trials))
     pile = backlog(run, arm, trials, seen)
     certain = {**gross_failures({arm: every}, readings), **ended_servers(run, cell, [arm])}
@@ -124,50 +139,69 @@ def portrait(explanations: Explanations, cell: Cell, arm: str) -> Portrait:
     names = tuple(limit.name for limit in limits)
     metric = run.primary(cell)
     known = rows[0].figures.get(metric)
+    invalid = tried.spoilt or cell.key in run.refused
+    held = capped(arm, metric, known, trials) if not failing and not invalid else []
+    limiting: tuple[Name, ...] = names or (("generator",) if held else ())
     computes = holds_gil(arm, signs, limits)
     return Portrait(
         cell=cell,
         arm=arm,
         metric=metric,
-        word=word(known, run, bool(failing), tried.spoilt or cell.key in run.refused),
+        word=word(known, run, bool(failing), invalid),
         n=len(trials),
+        settled=known is not None and known.half_width <= run.plan.margin,
         rows=rows,
         signs=signs,
         cost=cost(run, cell, arm, signs),
         limited_by=names,
-        next_step="own-process" if computes else next_step(names, cell, run.plan.cells),
+        next_step="own-process" if computes else next_step(limiting, cell, run.plan.cells),
         computes=computes,
-        reservations=tuple(doubts),
+        reservations=(*doubts, *held),
     )
 
 
-def word(known: Interval | None, run: Run, failing: bool, spoilt: bool) -> PortraitWord:
+def capped(arm: str, metric: Metric, known: OwnFigure | None, trials: Sequence[Trial]) -> list[Reservation]:
+    """That the generator held the arm back, where one end of the primary metric's interval is not known."""
+    if known is None or (known.low is not None and known.high is not None):
+        return []
+    bound = known.high if known.low is None else known.low
+    client = next((trial.client for trial in trials if trial.client), None)
+    return [CappedAlone(arm, metric, bound, client)] if bound is not None else []
+
+
+def word(known: OwnFigure | None, run: Run, failing: bool, spoilt: bool) -> PortraitWord:
     """Whether the arm fails, the measurement did, or the primary metric is known closely enough."""
     if failing:
         return "failing"
     if spoilt:
         return "invalid"
-    return "measured" if known is not None and known.half_width <= run.plan.margin else "inconclusive"
+    if known is None or known.low is None or known.high is None:
+        return "inconclusive"
+    return "measured" if known.half_width <= run.plan.margin else "inconclusive"
 
 
-def rows_of(run: Run, readings: Readings, cell: Cell, trials: Sequence[Trial]) -> tuple[EndpointFigures, ...]:
+def rows_of(
+    run: Run, readings: Readings, cell: Cell, arm: str, trials: Sequence[Trial]
+) -> tuple[EndpointFigures, ...]:
     """All endpoints together, then each where there are several. Raises RecordError."""
     several = list(map(readings.of, trials))
     endpoints = endpoints_of(several) or [cell.scenario]
-    whole = row(endpoints[0], list(map(readings.whole, trials)), run.plan.alpha)
+    whole = row(run, cell, arm, endpoints[0], list(map(readings.whole, trials)))
     # A round without an endpoint's requests is a round of it: its figures are not those of fewer rounds.
-    parts = [row(name, [one.get(name, NOTHING) for one in several], run.plan.alpha) for name in endpoints[1:]]
+    parts = [row(run, cell, arm, name, [one.get(name, NOTHING) for one in several]) for name in endpoints[1:]]
     return (whole, *parts)
 
 
-def row(endpoint: str, seen: Sequence[Reading], alpha: float) -> EndpointFigures:
+def row(run: Run, cell: Cell, arm: str, endpoint: str, seen: Sequence[Reading]) -> EndpointFigures:
     """The figures of an endpoint over rounds."""
     requests = sum(one.requests for one in seen)
     failed = sum(one.failures for one in seen) / requests if requests else None
-    found = {metric: mean_interval(metric, seen, alpha) for metric in METRICS}
-    return EndpointFigures(
-        endpoint, requests, failed, {metric: one for metric, one in found.items() if one is not None}
-    )
+    found = {
+        metric: OwnFigure(one.ratio, *own_ends(run, cell, arm, metric, one), one.half_width)
+        for metric in METRICS
+        if (one := mean_interval(metric, seen, run.plan.alpha)) is not None
+    }
+    return EndpointFigures(endpoint, requests, failed, found)
 
 
 def next_step(limits: Sequence[Name], cell: Cell, cells: Sequence[Cell]) -> NextStep | None:

@@ -37,6 +37,9 @@ class Way:
     """Seconds that an `async def` neighbour waits beside its load, a percentile; None where not known."""
     defs: float | None
     """The same of a `def` neighbour, at the same percentile."""
+    holds: bool
+    """Whether single requests hold its event loop, or that is not known. Otherwise its neighbours wait behind
+    many short requests, which are as many as it serves."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,12 @@ def harmful(ways: Ways) -> Way | None:
 
 
 def choose(ways: Ways) -> Choice:
-    """The way to take: the one that is ahead, unless it is harmful and the other serves at least HALF."""
+    """The way to take: the one that is ahead, unless it holds its event loop, is harmful by that, and the
+    other serves at least HALF."""
     ahead = {"first": ways.first, "second": ways.second}.get(ways.ahead or "")
     worse = harmful(ways)
-    if worse is None:
+    # At the rate that the other one serves, such a queue would not be there.
+    if worse is None or (not worse.holds and (worse is ahead or ways.ahead is None)):
         if ways.ahead is None:
             return Choice("open")
         return Choice("take", ahead.name) if ahead is not None else Choice("either")
@@ -92,6 +97,18 @@ def choose(ways: Ways) -> Choice:
     if (ways.ahead is not None and worse is not ahead) or (low is not None and low >= HALF):
         return Choice("take", other.name)
     return Choice("offload", worse.name) if high is not None and high < HALF else Choice("open")
+
+
+Behind = Literal["loop", "threads", "requests"]
+"""What neighbours wait for: an event loop that is held, the threads' queue, or many short requests, more than
+the other way serves."""
+
+
+def behind(ways: Ways, worse: Way, queued: bool) -> Behind:
+    """What neighbours wait for beside the worse way. `queued`: whether its requests queue for threads."""
+    if not worse.holds and ways.ahead == ("first" if worse is ways.first else "second"):
+        return "requests"
+    return "threads" if queued else "loop"
 
 
 def share(ways: Ways, way: Way) -> Bounds:

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from loadtests.records import Heartbeats, Metric, RunDirectory, Samples, Trial
 from reports.analysis.backlogs.growth import BacklogKind, growing
 from reports.analysis.backlogs.keeping import kept
+from reports.analysis.names.endpoints import ALL, endpoint_name
 from reports.analysis.statistics import percentile
-
-ALL = "all"
-"""Stands for all endpoints of a mixed scenario together."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,7 @@ def failed(samples: Samples, trial: Trial) -> Counter[Failed]:
     ]
     # As one number each, which is much faster to sort than rows of a table.
     kinds, counts = np.unique(columns[0] << 32 | columns[1] << 16 | columns[2], return_counts=True)
-    names = trial.endpoints or (trial.cell.scenario,)
+    names = list(map(endpoint_name, trial.endpoints or (trial.cell.scenario,)))
     found = Counter(
         {
             Failed(names[kind >> 32], kind >> 16 & 0xFFFF, trial.errors[(kind & 0xFFFF) - 1]): count
@@ -358,14 +356,14 @@ class Readings:
         # Keeps 16 bytes per request: reading the file again would take longer than all computations.
         on_end = samples.since(np.cumsum([0.0, *(one.window for one in trial.windows)]))
         self._latencies[trial.number] = Latencies(on_end.due[due], samples.response_time[due], whole.failed)
-        self._answers[trial.number] = answers(rows, every, trial.endpoints)
+        endpoints = list(map(endpoint_name, trial.endpoints))
+        self._answers[trial.number] = answers(rows, every, endpoints)
         self._failed[trial.number] = failed(samples, trial)
         asked = within(rows, every)
         # What is requested before the windows alone, such as a log-in, is no part of the load.
-        reached = [
-            number for number, _ in enumerate(trial.endpoints) if (asked & (rows.endpoint == number)).any()
-        ]
-        names = [trial.endpoints[number] for number in reached] or [*trial.endpoints[:1], trial.cell.scenario]
+        reached = [number for number, _ in enumerate(endpoints) if (asked & (rows.endpoint == number)).any()]
+        names = [endpoints[number] for number in reached]
+        names = names or [*endpoints[:1], endpoint_name(trial.cell.scenario)]
         if len(reached) <= 1:
             readings = {names[0]: whole}
         else:

@@ -16,7 +16,7 @@ from reports.analysis.backlogs.queues import JobsPileUp, piling
 from reports.analysis.cores import CrowdedWorkers, OneCore
 from reports.analysis.estimates import PARTS, Estimate, Pairs, needed_for
 from reports.analysis.readings import Reading, Readings
-from reports.analysis.rounds.consistency import Capped, FiguresDisagree, PercentilesDisagree
+from reports.analysis.rounds.consistency import Capped, CappedAlone, FiguresDisagree, PercentilesDisagree
 from reports.analysis.rounds.launches import NotNormal, not_normal
 from reports.analysis.rounds.silence import NoRequestMade
 from reports.analysis.rounds.think_time import UsersThink
@@ -229,8 +229,8 @@ Reservation = (
     RoundsLost | NotMeasured | Failure | Blemish | CanaryFailed | TooFewRounds | TooFewRequests
     | PercentileFailed | NoRequestMade | RoundWithoutResponse | UsersThink | PercentilesDisagree
     | MoreRoundsNeeded | NotSignificant | RatioDrifts | OrderMatters | FarOff | NotNormal | RoundsDepend
-    | Unsteady | OneCore | CrowdedWorkers | FiguresDisagree | Capped | SharedState | KeepsMore | JobsPileUp
-    | Unlike
+    | Unsteady | OneCore | CrowdedWorkers | FiguresDisagree | Capped | CappedAlone | SharedState | KeepsMore
+    | JobsPileUp | Unlike
 )  # fmt: skip
 
 
@@ -263,12 +263,14 @@ def failure_rate(readings: list[Reading]) -> float | None:
 
 
 def ended_servers(run: Run, cell: Cell, arms: Sequence[str]) -> dict[str, ServerEnded]:
-    """The arms whose server ended in a cell, in whatever attempt: no later one makes up for it."""
+    """The arms whose server ended in a cell, in whatever attempt, also on CPUs that the cell has left: no
+    later one makes up for it."""
     found = {}
     for arm in arms:
-        ends = [trial.ended for trial in run.of(cell, arm) if trial.ended is not None]
+        every = run.every(cell, arm)
+        ends = [trial.ended for trial in every if trial.ended is not None]
         if ends:
-            found[arm] = ServerEnded(arm, len(ends), len(run.of(cell, arm)), ends[0])
+            found[arm] = ServerEnded(arm, len(ends), len(every), ends[0])
     return found
 
 

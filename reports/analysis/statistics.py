@@ -29,6 +29,9 @@ SPENT = (0.40, 0.55, *(0.55 + 0.45 * look / 7 for look in range(1, 8)))
 Student's t has its longest tails: evenly spread, the interval would be a quarter longer after four rounds,
 and a tenth shorter after eight."""
 
+SPENT_AT: Sequence[float] = tuple(np.diff(SPENT, prepend=0.0).tolist())
+"""Part of the error rate that each look spends."""
+
 NOMINAL: Mapping[float, tuple[float, ...]] = {
     0.10: (0.04022, 0.02619, 0.01638, 0.01575, 0.01687, 0.01850, 0.02048, 0.02253, 0.02467),
     0.05: (0.02016, 0.01186, 0.00697, 0.00677, 0.00715, 0.00789, 0.00872, 0.00950, 0.01045),
@@ -72,11 +75,13 @@ Position = Literal["above", "below", "within", "open"]
 
 
 def nominal_alpha(n: int, alpha: float) -> float:
-    """The error rate of the look after `n` rounds that keeps that of all looks together ≤ `alpha`."""
+    """The error rate of the look after `n` rounds that keeps that of all looks together ≤ `alpha`.
+
+    Between two tabulated rates, the stricter one; below all of them, the part of `alpha` that this look
+    spends (Bonferroni), which is stricter than a table would be.
+    """
     stricter = [known for known in NOMINAL if known <= alpha + 1e-12]
-    if not stricter:
-        raise ValueError(f"no boundary is known for an error rate of {alpha:g} or less")
-    return at_look(n, NOMINAL[max(stricter)])
+    return at_look(n, NOMINAL[max(stricter)]) if stricter else alpha * at_look(n, SPENT_AT)
 
 
 def at_look(n: int, rates: Sequence[float]) -> float:
@@ -123,7 +128,7 @@ def repeated_p(differences: Sequence[float], null: float = 0.0, least: float = 0
         single = max(single, 2.0 * float(ndtr(-away / (least / math.sqrt(n)))))
     nominal = sorted([*(at_look(n, rates) for rates in NOMINAL.values()), 1.0])
     if single < nominal[0]:
-        return min(single / at_look(n, np.diff(SPENT, prepend=0.0).tolist()), *NOMINAL)
+        return min(single / at_look(n, SPENT_AT), *NOMINAL)
     overall = sorted([*NOMINAL, 1.0])
     return math.exp(float(np.interp(math.log(single), np.log(nominal), np.log(overall))))
 
@@ -193,23 +198,39 @@ class ShareDifference:
 
 def difference_of_shares(before: Counts, after: Counts, alpha: float) -> ShareDifference | None:
     """The mean difference of two shares, paired by rounds; None before the first look, or where a round has
-    nothing to count.
-
-    The rounds are the unit: requests of one round fail together. The interval is the repeated t-interval of
-    the differences, but never narrower than counts allow if requests failed one by one: the variance of a
-    binomial share is the least that a share can have (McCullagh and Nelder, Generalized Linear Models, 1989,
-    4.5, on overdispersion). Shares near zero get two more requests, one of which failed (Agresti and Coull
-    1998), so that few failures at even gaps do not look certain.
-    """
+    nothing to count."""
     n = len(before)
     if n < FIRST_LOOK or n != len(after) or not all(of for _, of in (*before, *after)):
         return None
     differences = [b / m - a / k for (a, k), (b, m) in zip(before, after, strict=True)]
-    mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    least = math.fsum(least_variance(count, of) for count, of in (*before, *after)) / n
-    normal = float(ndtri(1.0 - nominal_alpha(n, alpha) / 2.0))
-    reach = max(critical(n, alpha) * spread, normal * math.sqrt(least)) / math.sqrt(n)
+    mean, reach = float(np.mean(differences)), reach_of_shares(differences, (*before, *after), alpha)
     return ShareDifference(mean, mean - reach, mean + reach)
+
+
+def mean_share(shares: Sequence[float], counts: Counts, alpha: float) -> tuple[float, float, float] | None:
+    """The mean of a share over rounds, with its repeated interval; None before the first look. `counts`: of
+    those rounds in which requests were counted, and their share is not certain by itself."""
+    if len(shares) < FIRST_LOOK:
+        return None
+    mean, reach = float(np.mean(shares)), reach_of_shares(shares, counts, alpha)
+    return mean, max(0.0, mean - reach), min(1.0, mean + reach)
+
+
+def reach_of_shares(values: Sequence[float], counts: Counts, alpha: float) -> float:
+    """How far the repeated interval of a mean over rounds reaches to either side: of shares that have these
+    `counts`, or of differences between such shares.
+
+    The rounds are the unit: requests of one round fail together. The interval is the repeated t-interval of
+    the values, but never narrower than counts allow if requests failed one by one: the variance of a
+    binomial share is the least that a share can have (McCullagh and Nelder, Generalized Linear Models, 1989,
+    4.5, on overdispersion). Shares near zero get two more requests, one of which failed (Agresti and Coull
+    1998), so that few failures at even gaps, or none among few requests, do not look certain.
+    """
+    n = len(values)
+    least = math.fsum(least_variance(count, of) for count, of in counts) / n
+    normal = float(ndtri(1.0 - nominal_alpha(n, alpha) / 2.0))
+    spread = critical(n, alpha) * float(np.std(values, ddof=1))
+    return max(spread, normal * math.sqrt(least)) / math.sqrt(n)
 
 
 def least_variance(count: int, of: int) -> float:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from loadtests.errors import did_you_mean
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.capacity.target import EXPRESSION
@@ -22,8 +20,8 @@ from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
 from reports.analysis.estimates import needed_for, own_interval
 from reports.analysis.readings import Readings
-from reports.analysis.rounds.consistency import near_maximum
-from reports.analysis.statistics import FIRST_LOOK, critical
+from reports.analysis.rounds.consistency import own_ends
+from reports.analysis.statistics import FIRST_LOOK, mean_share
 from reports.analysis.verdicts import Verdict
 
 ThresholdWord = Literal["met", "missed", "inconclusive"]
@@ -295,22 +293,18 @@ def measured(
     if threshold.metric == "speedup":
         return speedup(primary(verdicts, cell, arm))
     if threshold.metric == "http_req_failed":
-        rates = [
-            # A server that did not start would have failed every request.
-            seen.failures / seen.requests if seen.requests else 1.0
-            for trial in judged_by(run, verdicts, cell, arm)
-            if (seen := readings.whole(trial)).requests or trial.ended
-        ]
-        return failure_interval(rates, run.plan.alpha)
+        return failed(judged_by(run, verdicts, cell, arm), readings, run.plan.alpha)
     metric: Metric = "throughput" if threshold.metric == "http_reqs" else PERCENTILES[threshold.of]
     interval = own_interval(run, readings, cell, arm, metric)
     if interval is None:
         return None
     scale = 1.0 if metric == "throughput" else MILLISECONDS
-    low, high, capped = interval.low * scale, interval.high * scale, near_maximum(run, cell, arm)
-    if metric == "throughput":
-        return interval.ratio, low, None if capped else high
-    return interval.ratio * scale, None if capped else low, high
+    low, high = own_ends(run, cell, arm, metric, interval)
+    return (
+        interval.ratio * scale,
+        None if low is None else low * scale,
+        None if high is None else high * scale,
+    )
 
 
 def speedup(row: Verdict) -> Seen | None:
@@ -324,14 +318,14 @@ def speedup(row: Verdict) -> Seen | None:
     return 1 / row.ratio, 1 / high if high else None, 1 / low if low else None
 
 
-def failure_interval(rates: Sequence[float], alpha: float) -> tuple[float, float, float] | None:
-    """The mean fraction of failed requests with its repeated interval; None before the first look."""
-    n = len(rates)
-    if n < FIRST_LOOK:
-        return None
-    mean = float(np.mean(rates))
-    reach = critical(n, alpha) * float(np.std(rates, ddof=1)) / math.sqrt(n)
-    return mean, max(0.0, mean - reach), min(1.0, mean + reach)
+def failed(trials: Sequence[Trial], readings: Readings, alpha: float) -> Seen | None:
+    """The mean fraction of failed requests with its repeated interval; None before the first look. Raises
+    RecordError."""
+    seen = [one for trial in trials if (one := readings.whole(trial)).requests or trial.ended]
+    counts = [one.counts for one in seen if one.requests]
+    # A server that did not start would have failed every request: that is certain without any count.
+    unserved = [1.0] * (len(seen) - len(counts))
+    return mean_share([*(part / of for part, of in counts), *unserved], counts, alpha)
 
 
 def place(threshold: Threshold, seen: Seen | None) -> ThresholdWord:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from loadtests.records import Cell, Metric, Plan, RecordError, Run, ServerCpus, Trial
+from loadtests.records import Cell, Metric, Plan, Run, ServerCpus, Trial
 from reports.analysis.answers.differences import Unlike, explained, unlike
 from reports.analysis.answers.shared_state import shared_state
 from reports.analysis.backlogs.judgement import backlog, degree
@@ -38,7 +38,7 @@ from reports.analysis.reservations import (
 from reports.analysis.rounds.consistency import Capped, PercentilesDisagree, cap, figures_disagree
 from reports.analysis.rounds.silence import idle_windows
 from reports.analysis.rounds.think_time import users_think
-from reports.analysis.statistics import Interval, holm, nominal_alpha, position, repeated_p, rounds_to_decide
+from reports.analysis.statistics import Interval, holm, position, repeated_p, rounds_to_decide
 
 VerdictWord = Literal["faster", "slower", "equivalent", "inconclusive", "different", "failing", "invalid"]
 
@@ -130,10 +130,6 @@ class Verdict:
 def verdicts(run: Run, readings: Readings) -> list[Verdict]:
     """Every verdict of a run, in the plan's order of cells. In a gate, which corrects its own decisions, the
     verdicts are not corrected for their number. Raises RecordError."""
-    try:
-        nominal_alpha(run.plan.min_rounds, per_rival(run.plan))
-    except ValueError as error:
-        raise RecordError(f"run {run.id} cannot be judged: {error}") from None
     found = [
         verdict
         for cell in run.plan.cells

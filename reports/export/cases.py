@@ -106,8 +106,8 @@ def alone(conclusions: Conclusions, portrait: Portrait) -> Case:
 
 
 def load_on(run: Run, cell: Cell, arms: Sequence[str]) -> float:
-    """Seconds of load on arms in a cell, in all rounds."""
-    return sum(trial.seconds for arm in arms for trial in run.of(cell, arm))
+    """Seconds of load on arms in a cell, in all attempts at its rounds."""
+    return sum(trial.seconds for arm in arms for trial in run.every(cell, arm))
 
 
 def of_comparison(comparison: Comparison) -> Gate:

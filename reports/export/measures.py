@@ -23,6 +23,7 @@ from reports.analysis.estimates import (
 )
 from reports.analysis.readings import Readings
 from reports.analysis.reservations import failure_rate
+from reports.analysis.rounds.consistency import own_ends
 from reports.analysis.statistics import percentile
 from reports.conclusions import Conclusions
 
@@ -40,7 +41,8 @@ class Measure:
     metric: Metric
     value: float
     low: float | None
-    """Ends of its repeated interval; None before the first look, and where some round has no value."""
+    """Ends of its repeated interval; None before the first look, where some round has no value, and on a side
+    that is not known since the load generator held the arm back."""
     high: float | None
     n: int
     """Rounds."""
@@ -62,7 +64,7 @@ def measures(conclusions: Conclusions) -> list[Measure]:
                 if value is None:
                     continue
                 interval = own_interval(run, readings, cell, arm.name, metric)
-                low, high = (interval.low, interval.high) if interval else (None, None)
+                low, high = own_ends(run, cell, arm.name, metric, interval) if interval else (None, None)
                 found.append(Measure(cell, arm.name, metric, value, low, high, len(valid), failed))
     return found
 

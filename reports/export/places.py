@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadtests.records import AnsweringRoute, Arm, Run
-from reports.analysis.readings import ALL
+from reports.analysis.names.endpoints import ALL, request_name
 from reports.analysis.verdicts import Verdict
 from reports.export.cases import Case
 
@@ -36,7 +36,7 @@ def route_of(run: Run, verdict: Verdict) -> AnsweringRoute | None:
     """The route that a verdict is about; None where that is not known, and for a mixture as a whole."""
     if run.answers is None:
         return None
-    names = {verdict.endpoint}
+    names = {request_name(verdict.endpoint)}
     if verdict.endpoint == ALL:
         names = {name for trial in run.of(verdict.cell, verdict.arm) for name in trial.endpoints}
     return run.answers.route(verdict.arm, verdict.cell.scenario, names.pop()) if len(names) == 1 else None

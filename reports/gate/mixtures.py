@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reports.analysis.readings import ALL
+from reports.analysis.names.endpoints import ALL
 from reports.analysis.reservations import TooFewRequests
 from reports.analysis.statistics import FIRST_LOOK
 from reports.analysis.verdicts import Verdict

@@ -215,7 +215,7 @@ def of_portrait(portrait: Portrait, conclusions: Conclusions) -> dict[str, Any]:
                 "requests": row.requests,
                 "failed": row.failed,
                 **{
-                    metric: {"value": known.ratio, "low": known.low, "high": known.high}
+                    metric: {"value": known.value, "low": known.low, "high": known.high}
                     for metric, known in row.figures.items()
                 },
             }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from loadtests.records import Cell
 from reports.analysis.failures.kinds import FailureKind
-from reports.analysis.readings import ALL
+from reports.analysis.names.endpoints import ALL
 from reports.wording import units
 
 MOST_LINES = 12

@@ -7,6 +7,7 @@ from typing import Literal
 
 from loadtests.records import Fault
 from reports.advice.caveats import LEAN
+from reports.analysis.rounds.consistency import CappedAlone
 from reports.wording import units
 
 
@@ -40,6 +41,16 @@ def faults_text(faults: Sequence[Fault], client: str | None = None) -> str:
 def carry_text(client: str | None) -> str:
     """What to do where the generator can make no more requests."""
     return f"use {leaner(client)}more --generators, or a --rate that the generator can make"
+
+
+def capped_text(one: CappedAlone) -> str:
+    """What is known of an arm that the generator held back, and the remedy."""
+    side = "at least" if one.metric == "throughput" else "at most"
+    known = f"{units.METRIC_NAMES[one.metric]} is {side} {units.value(one.metric, one.bound)}"
+    return (
+        f"capped: the load generator held {one.arm} back: it is truly faster than it seems, and its {known}: "
+        f"{carry_text(one.client)}"
+    )
 
 
 def idle_text(client: str | None) -> str:

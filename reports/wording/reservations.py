@@ -13,6 +13,7 @@ from reports.analysis.backlogs.judgement import Backlog, BacklogPossible
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.backlogs.queues import JobsPileUp
 from reports.analysis.cores import CrowdedWorkers, OneCore
+from reports.analysis.names.endpoints import TOGETHER
 from reports.analysis.reservations import (
     Blemish,
     CanaryFailed,
@@ -38,14 +39,14 @@ from reports.analysis.reservations import (
     TooFewRounds,
     Unsteady,
 )
-from reports.analysis.rounds.consistency import Capped, FiguresDisagree, PercentilesDisagree
+from reports.analysis.rounds.consistency import Capped, CappedAlone, FiguresDisagree, PercentilesDisagree
 from reports.analysis.rounds.launches import NotNormal
 from reports.analysis.rounds.silence import NoRequestMade
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.statistics import LAST_LOOK
 from reports.wording import units
 from reports.wording.cpus import cores_text
-from reports.wording.faults import carry_text, faults_text
+from reports.wording.faults import capped_text, carry_text, faults_text
 from reports.wording.refusals import refusal_text
 from reports.wording.units import percent
 
@@ -109,6 +110,8 @@ def reservation_text(reservation: Reservation) -> str:
             return cores_text(reservation)
         case AnswersDiffer() | StatusesDiffer() | SizesDiffer():
             return unlike_text(reservation)
+        case CappedAlone():
+            return capped_text(reservation)
         case _:
             return doubt_text(reservation)
 
@@ -199,7 +202,7 @@ def listed(has: Sequence[str]) -> str:
 
 def whole(endpoint: str) -> str:
     """An endpoint's name, or that all are meant."""
-    return endpoint or "all endpoints"
+    return "all endpoints" if endpoint == TOGETHER else endpoint
 
 
 def failure_text(failure: Failure | Blemish | JobsPileUp) -> str:

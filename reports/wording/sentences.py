@@ -10,7 +10,7 @@ from loadtests.records import Cell, Plan, Run
 from loadtests.records.answers import AnswerDifference
 from reports.advice.caveats import caveats
 from reports.analysis.answers.differences import AnswersDiffer, Unlike, explained
-from reports.analysis.readings import ALL
+from reports.analysis.names.endpoints import ALL
 from reports.analysis.reservations import Failure, NotSignificant, TooFewRequests
 from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.thresholds import Judgement

@@ -65,6 +65,15 @@ def interval(low: float | None, high: float | None) -> str:
     return NONE if high is None else f"≤ {figures(high)}"
 
 
+def ends(metric: Metric, low: float | None, high: float | None) -> str:
+    """An interval of a metric: `984/s–1,030/s`; known from one side only: `at least 984/s`."""
+    if low is not None and high is not None:
+        return f"{value(metric, low)}–{value(metric, high)}"
+    if low is not None:
+        return f"at least {value(metric, low)}"
+    return NONE if high is None else f"at most {value(metric, high)}"
+
+
 def figures(number: float) -> str:
     """Three figures, or all of a whole number, with thousands set apart."""
     if abs(number) >= 99.95:

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadtests.records import Arm, Cell, LightKind, Metric, Run, Trial, rounds_tried
-from reports.advice.rule import HALF, NOTICED, TWICE
+from reports.advice.rule import HALF, NOTICED, TWICE, Bounds
 from reports.advice.weighing.neighbours import PARTS, waited
 from reports.analysis.catalogue import ROUTES, moved
 from reports.analysis.estimates import estimate
 from reports.analysis.mixtures.figures import of_arm
-from reports.analysis.readings import ALL, Readings, endpoints_of
+from reports.analysis.names.endpoints import ALL, request_name
+from reports.analysis.readings import Readings, endpoints_of
 from reports.analysis.statistics import Interval, position, repeated_interval
-from reports.analysis.verdicts import NOTHING, Verdict
+from reports.analysis.verdicts import NOTHING, Verdict, verdicts
 
 ProofWord = Literal["better", "equal", "worse", "not-decided"]
+
+NOT_COMPARED = ("different", "invalid")
+"""Verdicts on cells of which no figure says which arm is better."""
 
 
 @dataclass(frozen=True)
@@ -120,22 +124,35 @@ class Proof:
         return tuple(dict.fromkeys(found))
 
 
-def proof(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> Proof | None:
-    """The proof that a run holds; None where it has no hybrid of two of its arms. Raises RecordError."""
+def proof(run: Run, readings: Readings, found: Sequence[Verdict]) -> Proof | None:
+    """The proof that a run holds; None where it has no hybrid of two of its arms. `found`: the run's
+    verdicts. Raises RecordError."""
     names = {arm.name for arm in run.plan.arms}
     hybrid = next((arm for arm in run.plan.arms if arm.hybrid and {*arm.hybrid.arms} <= names), None)
     if hybrid is None or hybrid.hybrid is None:
         return None
-    primaries = [one for one in verdicts if one.primary]
+    primaries = on_hybrid(run, readings, hybrid, found)
     every = [(cell, of_cell(run, readings, cell, hybrid, primaries)) for cell in run.plan.cells]
     made = hybrid.hybrid
     return Proof(
         hybrid.name,
         made.arms,
         (len(made.routes), len(made.rest)),
-        tuple(found for _, found in every if found is not None),
-        tuple(cell for cell, found in every if found is None),
+        tuple(shown for _, shown in every if shown is not None),
+        tuple(cell for cell, shown in every if shown is None),
     )
+
+
+def on_hybrid(run: Run, readings: Readings, hybrid: Arm, found: Sequence[Verdict]) -> list[Verdict]:
+    """The primary verdicts on the hybrid and each of its arms: the run's, or where that compares its arms
+    otherwise (`--arm sync --arm async --arm hybrid=…`), those with the hybrid as reference. Raises
+    RecordError."""
+    if run.plan.reference != hybrid or run.plan.against:
+        parts = hybrid.hybrid.arms if hybrid.hybrid is not None else ()
+        arms = (hybrid, *(arm for arm in run.plan.arms if arm.name in parts))
+        plan = run.plan.model_copy(update={"arms": arms, "against": {}, "gate": False})
+        found = verdicts(run.model_copy(update={"plan": plan}), readings)
+    return [one for one in found if one.primary]
 
 
 def light_of(readings: Readings, trials: Sequence[Trial]) -> tuple[LightKind, float] | None:
@@ -167,11 +184,13 @@ def of_cell(
     beside = tuple(
         against(
             run, readings, light, cell, (hybrid.name, name), pairs, (waits[hybrid.name], waits[name]), alpha,
-            verdict_on(primaries, cell, {hybrid.name, name}),
+            verdict_on(primaries, cell, name),
         )
         for name, pairs in several.items()
     )  # fmt: skip
-    return CellProof(cell, beside, served, light, waits, endpoints(run, readings, cell, hybrid, several))
+    sound = all(verdict_on(primaries, cell, name).verdict not in NOT_COMPARED for name in several)
+    shown = endpoints(run, readings, cell, hybrid, several, tested=several if sound else {})
+    return CellProof(cell, beside, served, light, waits, shown)
 
 
 def wait(readings: Readings, trial: Trial, light: tuple[LightKind, float] | None) -> float | None:
@@ -194,7 +213,7 @@ def against(
     pairs: Sequence[tuple[Trial, Trial]],
     waits: tuple[float | None, float | None],
     alpha: float,
-    verdict: Verdict | None,
+    verdict: Verdict,
 ) -> AgainstArm:
     """The hybrid against one arm, by the trials of both. `names`: theirs, the hybrid's first. Raises
     RecordError."""
@@ -204,50 +223,47 @@ def against(
     times = [(wait(readings, mine, light), wait(readings, other, light)) for mine, other in pairs]
     known = [math.log(mine / other) for mine, other in times if mine and other]
     waited = repeated_interval(known, alpha) if len(known) == len(times) else None
-    gain = ratio if metric == "throughput" else inverted(ratio)
-    word = judged(gain, waited, waits, speed_of(verdict, names[0], gain, run.plan.margin))
+    word = judged(gained(verdict, names[0]), waited, waits, speed_of(verdict, names[0]))
     return AgainstArm(names[1], metric, ratio, waited, doubted(word, verdict, names))
 
 
-def verdict_on(primaries: Sequence[Verdict], cell: Cell, names: set[str]) -> Verdict | None:
-    """The verdict on two arms in a cell; None where they are not compared with each other."""
-    return next((one for one in primaries if one.cell == cell and {one.arm, one.reference} == names), None)
+def verdict_on(primaries: Sequence[Verdict], cell: Cell, arm: str) -> Verdict:
+    """The verdict on the hybrid and one of its arms in a cell."""
+    return next(one for one in primaries if one.cell == cell and arm in (one.arm, one.reference))
 
 
-def speed_of(verdict: Verdict | None, hybrid: str, gain: Interval | None, margin: float) -> ProofWord:
-    """The hybrid against an arm by what both serve: the verdict, which is corrected for the number of cells,
-    where there is one."""
-    if verdict is None:
-        words: Mapping[str, ProofWord] = {"above": "better", "below": "worse", "within": "equal"}
-        return words.get(position(gain, margin), "not-decided") if gain is not None else "not-decided"
+def speed_of(verdict: Verdict, hybrid: str) -> ProofWord:
+    """The hybrid against an arm by what both serve: the verdict, corrected for the number of cells."""
     ahead = {"faster": verdict.arm, "slower": verdict.reference}.get(verdict.verdict)
     if ahead is not None:
         return "better" if ahead == hybrid else "worse"
     return "equal" if verdict.verdict == "equivalent" else "not-decided"
 
 
-def doubted(word: ProofWord, verdict: Verdict | None, names: tuple[str, str]) -> ProofWord:
+def doubted(word: ProofWord, verdict: Verdict, names: tuple[str, str]) -> ProofWord:
     """The word unless requests fail or answers differ: speed is not advised for its own sake. `names`: the
     hybrid and the arm."""
-    if verdict is None:
-        return word
     if verdict.verdict == "failing":
         bad = {*verdict.failing, *verdict.blemished}
         words: Mapping[bool, ProofWord] = {True: "worse", False: "better"}
         return words[names[0] in bad] if len(bad) == 1 else "not-decided"
-    if verdict.verdict in ("different", "invalid"):
+    if verdict.verdict in NOT_COMPARED:
         return "not-decided"
     praised = {"better": names[0], "worse": names[1]}.get(word)
     return "not-decided" if praised in verdict.blemished else word
 
 
-def inverted(ratio: Interval | None) -> Interval | None:
-    """Of times: how many times as fast."""
-    return None if ratio is None else Interval(1.0 / ratio.ratio, 1.0 / ratio.high, 1.0 / ratio.low, ratio.n)
+def gained(verdict: Verdict, hybrid: str) -> Bounds:
+    """What the hybrid serves ÷ what the arm serves, or how many times as fast it responds; None on a side
+    that is not known."""
+    low, high = verdict.bounds
+    if (verdict.arm == hybrid) == (verdict.metric == "throughput"):
+        return low, high
+    return (1.0 / high if high else None, 1.0 / low if low else None)
 
 
 def judged(
-    gain: Interval | None,
+    gain: Bounds,
     waits: Interval | None,
     seconds: tuple[float | None, float | None],
     speed: ProofWord,
@@ -256,15 +272,19 @@ def judged(
     the hybrid's ÷ the arm's, `seconds` the waits of both, `speed` what follows from what is served alone.
 
     The rule of the cards: the one beside which light requests wait significantly more than twice as long,
-    and noticeably, is worse, unless the other one serves less than half.
+    and noticeably, is worse, unless the other one serves less than half; where that is not known, nothing is
+    decided.
     """
-    if gain is None:
-        return "not-decided"
+    low, high = gain
     mine, theirs = (one or 0.0 for one in seconds)
     if waits is not None and waits.high < 1.0 / TWICE and theirs - mine > NOTICED:
-        return "worse" if gain.high < HALF else "better"
+        if speed in ("better", "equal") or (low is not None and low >= HALF):
+            return "better"
+        return "worse" if high is not None and high < HALF else "not-decided"
     if waits is not None and waits.low > TWICE and mine - theirs > NOTICED:
-        return "better" if gain.low > 1.0 / HALF else "worse"
+        if speed in ("worse", "equal") or (high is not None and high <= 1.0 / HALF):
+            return "worse"
+        return "better" if low is not None and low > 1.0 / HALF else "not-decided"
     return speed
 
 
@@ -274,8 +294,10 @@ def endpoints(
     cell: Cell,
     hybrid: Arm,
     several: Mapping[str, Sequence[tuple[Trial, Trial]]],
+    tested: Mapping[str, Sequence[tuple[Trial, Trial]]],
 ) -> tuple[EndpointProof, ...]:
-    """Every endpoint of a cell. Raises RecordError."""
+    """Every endpoint of a cell. `several`: pairs of trials, the hybrid's first, by arm; `tested`: those of
+    which it is asked whether the endpoint is faster there. Raises RecordError."""
     every = [readings.of(trial) for pairs in several.values() for pair in pairs for trial in pair]
     names = [name for name in endpoints_of(every) if name != ALL]
     first = next(iter(several.values()))
@@ -284,7 +306,7 @@ def endpoints(
         figures = {hybrid.name: of_arm(readings, [ours for ours, _ in first], name)}
         figures |= {arm: of_arm(readings, [one for _, one in pairs], name) for arm, pairs in several.items()}
         p95 = {arm: one.p95 for arm, one in figures.items()}
-        better, ratio = faster(run, readings, name, several, p95, len(names))
+        better, ratio = faster(run, readings, name, tested, p95, len(names))
         found.append(EndpointProof(name, answered_by(run, cell, hybrid, name), p95, better, ratio))
     return tuple(found)
 
@@ -308,8 +330,8 @@ def faster(
     )
     metrics: tuple[Metric, ...] = ("p95", "p50")
     for metric in metrics:
-        # Of many endpoints some would seem slower by chance.
-        found = estimate(metric, theirs, ours, run.plan.alpha / of).interval
+        # Of many endpoints some would seem slower by chance, and so would one of two arms.
+        found = estimate(metric, theirs, ours, run.plan.alpha / (of * len(several))).interval
         if found is not None:
             return (best, found) if position(found, run.plan.margin) == "above" else (None, None)
     return None, None
@@ -320,7 +342,7 @@ def answered_by(run: Run, cell: Cell, hybrid: Arm, endpoint: str) -> str:
     made = hybrid.hybrid
     route = ROUTES.get(endpoint) if run.plan.locustfile is None else None
     if route is None and run.answers is not None:
-        known = run.answers.route(hybrid.name, cell.scenario, endpoint)
+        known = run.answers.route(hybrid.name, cell.scenario, request_name(endpoint))
         route = f"{known.method} {known.path}".strip() if known is not None else None
     if made is None or route is None:
         return ""

@@ -30,7 +30,7 @@ def ways(
 ) -> Ways:
     """The numbers that the rule looks at."""
     kind: LightKind = neighbour.kind if neighbour is not None else "pulse"
-    first, second = (way(name, found[name], kind) for name in (verdict.reference, verdict.arm))
+    first, second = (way(name, found[name], kind, limits[name]) for name in (verdict.reference, verdict.arm))
     waits = neighbour.interval if neighbour is not None and verdict.verdict in COMPARED else None
     numbers = Ways(first, second, AHEAD.get(verdict.verdict), served(verdict, first, second), waits)
     return numbers if kind == "pulse" and neighbour is not None else without_pulse(numbers, found, limits)
@@ -67,16 +67,18 @@ def served(verdict: Verdict, first: Way, second: Way) -> rule.Bounds:
     return ratio, ratio
 
 
-def way(name: str, signs: Signs | None, kind: LightKind) -> Way:
-    """An arm's numbers. `kind`: whose waits stand for those of an `async def` neighbour."""
+def way(name: str, signs: Signs | None, kind: LightKind, limits: Sequence[Bottleneck]) -> Way:
+    """An arm's numbers. `kind`: whose waits stand for those of an `async def` neighbour. Without heartbeats
+    it is not known whether it holds its event loop."""
     if signs is None:
-        return Way(name, None, None, None)
+        return Way(name, None, None, None, holds=True)
     asyncs = waits_of(signs, kind)
     return Way(
         name,
         signs.throughput,
         asyncs.response_time if asyncs else None,
         signs.canary.response_time if signs.canary and kind == "pulse" else None,
+        holds=stalls(limits) or signs.lag is None,
     )
 
 

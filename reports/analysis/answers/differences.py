@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from loadtests.records import SIZE_FACTOR, SIZE_SLACK, AnswerDifference, Cell, Run
 from reports.analysis.estimates import Pairs
+from reports.analysis.names.endpoints import TOGETHER, endpoint_name
 from reports.analysis.readings import Answers, Readings
 
 MOST_APART = 0.01
@@ -72,7 +73,7 @@ def unlike(run: Run, readings: Readings, cell: Cell, pairs: Pairs, rival: str) -
         for one in (run.answers.differences if run.answers else ())
         if (one.scenario, one.reference, one.arm) == (cell.scenario, reference, rival)
     ]
-    known = {one.difference.endpoint for one in asked}
+    known = {endpoint_name(one.difference.endpoint) for one in asked}
     ours, theirs = (
         by_endpoint([readings.answers(trial) for trial in side]) for side in (pairs.reference, pairs.rival)
     )
@@ -91,11 +92,11 @@ def under_load(
     """Differences in the samples, of endpoints that are not `known` to differ."""
     both = [name for name in ours if name in theirs and min(len(ours[name]), len(theirs[name])) >= LEAST]
     if ours and theirs and not both:
-        # Each name is requested a few times only, as the paths of an app are: then all together, under "".
-        ours, theirs = ({"": Answers.of(list(side.values()))} for side in (ours, theirs))
-        both = [""] if min(len(ours[""]), len(theirs[""])) >= LEAST else []
+        # Each name is requested a few times only, as the paths of an app are.
+        ours, theirs = ({TOGETHER: Answers.of(list(side.values()))} for side in (ours, theirs))
+        both = [TOGETHER] if min(len(ours[TOGETHER]), len(theirs[TOGETHER])) >= LEAST else []
     for endpoint in both:
-        if endpoint in known or (endpoint == "" and known):
+        if endpoint in known or (endpoint == TOGETHER and known):
             continue
         mine, others = ours[endpoint], theirs[endpoint]
         status, part = other_status(mine, others), other_sizes(mine, others)

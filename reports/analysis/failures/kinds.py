@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.records import Cell, Run, Trial
-from reports.analysis.readings import ALL, Readings
+from reports.analysis.names.endpoints import ALL
+from reports.analysis.readings import Readings
 
 MOST_KINDS = 50
 """Kinds of one arm in a cell; of more, as with a path per item, endpoints are not distinguished."""
@@ -15,8 +16,9 @@ MOST_KINDS = 50
 
 @dataclass(frozen=True)
 class FailureKind:
-    """Requests of one arm that failed alike, in every trial of a cell, those that do not count included: what
-    an arm answers does not depend on who is to blame for a lost round."""
+    """Requests of one arm that failed alike, in every trial of a cell, those that do not count and those on
+    CPUs that the cell has left included: what an arm answers does not depend on who is to blame for a lost
+    round."""
 
     cell: Cell
     arm: str
@@ -38,7 +40,7 @@ def failure_kinds(run: Run, readings: Readings) -> tuple[FailureKind, ...]:
         kind
         for cell in run.plan.cells
         for arm in run.plan.arms
-        for kind in of_arm(cell, arm.name, run.of(cell, arm.name), readings)
+        for kind in of_arm(cell, arm.name, run.every(cell, arm.name), readings)
     )
 
 

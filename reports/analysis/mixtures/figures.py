@@ -10,7 +10,8 @@ import numpy as np
 
 from loadtests.records import Cell, Metric, Run, Trial
 from reports.analysis.estimates import PARTS, geometric_mean_of, pair
-from reports.analysis.readings import ALL, Readings
+from reports.analysis.names.endpoints import ALL
+from reports.analysis.readings import Readings
 from reports.analysis.statistics import percentile
 from reports.analysis.verdicts import NOTHING, Verdict
 

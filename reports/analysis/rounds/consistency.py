@@ -83,6 +83,19 @@ class Capped:
         return "open"
 
 
+@dataclass(frozen=True)
+class CappedAlone:
+    """The same of the only arm of a run: its own figures are known from one side."""
+
+    arm: str
+    metric: Metric
+    """The primary one."""
+    bound: float
+    """Requests per second that it serves at least, or seconds that it takes at most."""
+    client: str | None = None
+    """The kind of Locust user that made the load; None where that is not known."""
+
+
 def cap(run: Run, pairs: Pairs, rival: str, interval: Interval, metric: Metric) -> Capped | None:
     """What is known of a ratio, rival ÷ reference, where an attempt at any round was discarded for coming
     near the generator's own best rate, even if a later one counts, or where rounds count in which the
@@ -108,3 +121,13 @@ def near_maximum(run: Run, cell: Cell, arm: str) -> bool:
     are its slower ones."""
     closed = cell.load.rate is None
     return closed and any(fault.kind == "near-ceiling" for one in run.of(cell, arm) for fault in one.faults)
+
+
+def own_ends(
+    run: Run, cell: Cell, arm: str, metric: Metric, interval: Interval
+) -> tuple[float | None, float | None]:
+    """The ends of an arm's own interval; None on the side on which an arm that came near the generator's best
+    rate leaves it unknown: it is truly faster than the trials that count."""
+    if not near_maximum(run, cell, arm):
+        return interval.low, interval.high
+    return (interval.low, None) if metric == "throughput" else (None, interval.high)

@@ -18,6 +18,7 @@ from reports.advice.portraits import Portrait
 from reports.analysis.bounds import known, predicted
 from reports.analysis.catalogue import DATABASE
 from reports.analysis.estimates import own_interval
+from reports.analysis.rounds.consistency import own_ends
 from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
 from reports.render.charts.style import (
@@ -52,6 +53,13 @@ class Point:
     invalid: tuple[float, ...]
     bound: float | None
     """Throughput predicted before the rounds."""
+
+    @property
+    def bar(self) -> tuple[float, float] | None:
+        """What is drawn of its interval: up to the mean, on a side that is not known."""
+        if not self.value or (self.low is None and self.high is None):
+            return None
+        return self.low or self.value, self.high or self.value
 
 
 def chart(conclusions: Conclusions) -> Chart | None:
@@ -88,7 +96,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
     return Chart(
         stem="throughput" if metric == "throughput" else "response",
         finding=finding,
-        reading=reading,
+        reading=reading + one_sided(points),
         head=("cell", "arm", units.METRIC_SHORT[metric], "interval", "predicted", "rounds"),
         rows=tuple(
             (
@@ -101,10 +109,16 @@ def chart(conclusions: Conclusions) -> Chart | None:
     )  # fmt: skip
 
 
+def one_sided(points: Sequence[Point]) -> str:
+    """What is drawn of an arm that the load generator held back; "" without any."""
+    half = any((one.low is None) != (one.high is None) for one in points)
+    return " An interval that is known from one side only ends at the mean." if half else ""
+
+
 def between(metric: Metric, one: Point) -> str:
     """A point's interval."""
-    if one.low is None:
-        return units.NONE
+    if one.low is None or one.high is None:
+        return units.ends(metric, one.low, one.high)
     return f"{units.value(metric, one.low)} to {units.value(metric, one.high)}"
 
 
@@ -127,14 +141,10 @@ def points_of(conclusions: Conclusions, row: Verdict | Portrait) -> list[Point]:
             if value is not None and value > 0.0:
                 (counted if trial.valid else invalid).append(value)
         interval = own_interval(run, conclusions.readings, row.cell, arm, row.metric)
+        low, high = own_ends(run, row.cell, arm, row.metric, interval) if interval and mean else (None, None)
         bound = predicted(known(run, row.cell, arm)) if row.metric == "throughput" else None
-        found.append(
-            Point(
-                row.cell, arm, mean, interval.low if interval and mean else None,
-                interval.high if interval and mean else None, tuple(counted), tuple(invalid),
-                bound.throughput if bound else None,
-            )
-        )  # fmt: skip
+        predicted_rate = bound.throughput if bound else None
+        found.append(Point(row.cell, arm, mean, low, high, tuple(counted), tuple(invalid), predicted_rate))
     return found
 
 
@@ -278,8 +288,9 @@ def curve(axes: Axes, points: Sequence[Point], look: Look, palette: Palette) -> 
     """One arm's line with its band and its rounds."""
     users = [one.cell.load.level for one in points]
     values = [one.value or 0.0 for one in points]
-    if all(one.low is not None for one in points):
-        low, high = [one.low or 0.0 for one in points], [one.high or 0.0 for one in points]
+    bars = [one.bar for one in points if one.bar is not None]
+    if len(bars) == len(points):
+        low, high = zip(*bars, strict=True)
         axes.fill_between(users, low, high, color=look.colour, alpha=0.16, linewidth=0, zorder=1)
     axes.plot(
         users, values, look.line, marker=look.marker, color=look.colour, linewidth=1.4, markersize=4.5,
@@ -291,8 +302,8 @@ def curve(axes: Axes, points: Sequence[Point], look: Look, palette: Palette) -> 
 
 def pillar(axes: Axes, point: Point, at: float, look: Look, palette: Palette) -> None:
     """One arm at its only load, with its interval and its rounds."""
-    if point.low is not None and point.high is not None:
-        axes.vlines([at], point.low, point.high, color=look.colour, linewidth=1.4, zorder=2)
+    if point.bar is not None:
+        axes.vlines([at], *point.bar, color=look.colour, linewidth=1.4, zorder=2)
     marks(axes, [(at, point.value or 0.0)], look, look.marker, 4.5)
     rounds(axes, [(at, value) for value in point.counted], look, look.colour)
     rounds(axes, [(at, value) for value in point.invalid], look, palette.paper)
@@ -372,7 +383,7 @@ def draw_rows(
         mine = [one for one in points if one.arm == name]
         heights = [len(cells) - 1 - cells.index(one.cell) + 0.3 - step * (number + 0.5) for one in mine]
         both = list(zip(mine, heights, strict=True))
-        bars = [(one.low, one.high, height) for one, height in both if one.low and one.high]
+        bars = [(*one.bar, height) for one, height in both if one.bar]
         if bars:
             low, high, height = zip(*bars, strict=True)
             axes.hlines(height, low, high, color=look.colour, linewidth=1.4, zorder=2)

@@ -41,7 +41,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
         known.update({(name, one.metric): value for name, value in one.values.items()})
     for portrait in conclusions.portraits:
         figures = portrait.whole.figures.items()
-        firsts[portrait.cell] = {(portrait.arm, metric): known.ratio for metric, known in figures}
+        firsts[portrait.cell] = {(portrait.arm, metric): known.value for metric, known in figures}
     if not firsts:
         return None
     curves: dict[str, list[Cell]] = {}

@@ -17,8 +17,10 @@ from reports.advice.notes import (
     OffloadUntried,
     PulseMissing,
     ThreadsAreTheDifference,
+    ThreadsNote,
     ThreadsSeen,
     ThreadsUndecided,
+    ThreadsUnsound,
     ThreadsUntried,
 )
 from reports.advice.weighing.behind import FinishesMore
@@ -109,12 +111,8 @@ def card_lines(card: Card) -> list[str]:
 def note_text(note: Note) -> str:
     """A note on the advice."""
     match note:
-        case NeighbourWaits(arm, kind, waits, instead, threads):
-            why = "everything else on its event loop waits"
-            if threads:
-                # A pulse needs no thread, but the GIL, which threads that compute hold in turn.
-                queued = "other `def` routes queue for the same threads"
-                why = queued if kind == "canary" else "its threads hold the GIL in turn"
+        case NeighbourWaits(arm, kind, waits, instead):
+            why = wait_reason(note)
             return f"beside {arm}, {NEIGHBOURS[kind]} waits {instead_text(waits, instead)}: {why}"
         case LightRoutesAsync(arm, asyncs, defs):
             return (
@@ -152,6 +150,30 @@ def note_text(note: Note) -> str:
                 f"as `def`, on threads: {units.ratio(ratio)} the {units.METRIC_NAMES[metric]}, and a light "
                 f"request takes {canary_text(waits)}; a process pool: not tried here"
             )
+        case _:
+            return threads_text(note)
+
+
+def wait_reason(note: NeighbourWaits) -> str:
+    """What light requests wait for."""
+    match note.behind, note.kind:
+        case "requests", _:
+            return (
+                f"behind many short requests, since {note.arm} serves more of them; at the "
+                "other arm's rate it has time left"
+            )
+        case "threads", "canary":
+            return "other `def` routes queue for the same threads"
+        # A pulse needs no thread, but the GIL, which threads that compute hold in turn.
+        case "threads", _:
+            return "its threads hold the GIL in turn"
+        case _:
+            return "everything else on its event loop waits"
+
+
+def threads_text(note: ThreadsNote) -> str:
+    """What more threads would do, or did."""
+    match note:
         case ThreadsUntried(arm, threads, by_app):
             way = "its app sets that number itself" if by_app else "--sweep"
             return f"more than {threads:g} threads for {arm}: not tried ({way})"
@@ -161,6 +183,11 @@ def note_text(note: Note) -> str:
             return (
                 f"with {threads:g} threads {limited} has {units.ratio(interval.ratio)} "
                 f"({units.interval(interval.low, interval.high)}) of {better}'s {units.METRIC_NAMES[metric]}"
+            )
+        case ThreadsUnsound(limited, threads):
+            return (
+                f"with {threads:g} threads {limited} fails requests or has no valid measurement, so more "
+                "threads are not advised"
             )
         case ThreadsUndecided():
             return "with more threads nothing was decided"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from loadtests.records import Metric, Plan, Run
-from reports.advice.cards import in_force
 from reports.advice.explanations import Explanations
-from reports.advice.portraits import EndpointFigures, NextStep, Portrait
+from reports.advice.portraits import EndpointFigures, NextStep, OwnFigure, Portrait
+from reports.advice.threads import in_force
 from reports.advice.weighing.costs import Cost
 from reports.analysis.catalogue import is_twin
 from reports.analysis.rounds.holders import Holder
@@ -57,12 +57,15 @@ def headline(portrait: Portrait, plan: Plan) -> str:
         few = portrait.n < plan.min_rounds
         why = f", which takes {plan.min_rounds} rounds: n = {portrait.n}" if few else ""
         return f"{where}: {units.METRIC_NAMES[metric]} is not known{why}"
-    bounds = f"{units.value(metric, known.low)}–{units.value(metric, known.high)}"
-    said = [f"{units.METRIC_NAMES[metric]} {units.value(metric, known.ratio)} ({bounds})"]
+    bounds = units.ends(metric, known.low, known.high)
+    said = [f"{units.METRIC_NAMES[metric]} {units.value(metric, known.value)} ({bounds})"]
     other: Metric = "p50" if metric == "throughput" else "throughput"
     if other in figures:
-        said.append(f"{units.METRIC_NAMES[other]} {units.value(other, figures[other].ratio)}")
-    unsure = f": not known to within {plan.margin:.0%} yet" if portrait.word == "inconclusive" else ""
+        said.append(f"{units.METRIC_NAMES[other]} {units.value(other, figures[other].value)}")
+    unsure = ""
+    if portrait.word == "inconclusive":
+        one_side = ": known from one side only"
+        unsure = one_side if portrait.settled else f": not known to within {plan.margin:.0%} yet"
     return f"{where}: {', '.join(said)}, n = {portrait.n}{unsure}"
 
 
@@ -101,7 +104,7 @@ def row_texts(portrait: Portrait, row: EndpointFigures) -> tuple[str, ...]:
     whole = row is portrait.whole
     name = portrait.cell.scenario if whole else f"  {row.endpoint}"
     known = row.figures.get("throughput")
-    served = units.NONE if known is None else f"{units.rate(known.ratio)} ±{known.half_width:.0%}"
+    served = units.NONE if known is None else served_text(known)
     percentiles: Sequence[Metric] = ("p50", "p95", "p99")
     return (
         name,
@@ -110,10 +113,17 @@ def row_texts(portrait: Portrait, row: EndpointFigures) -> tuple[str, ...]:
         units.percent(row.failed),
         served,
         *(
-            units.value(metric, at.ratio if (at := row.figures.get(metric)) else None)
+            units.value(metric, at.value if (at := row.figures.get(metric)) else None)
             for metric in percentiles
         ),
     )
+
+
+def served_text(throughput: OwnFigure) -> str:
+    """`1,010/s ±2%`, or `≥ 984/s` where the load generator held the arm back."""
+    if throughput.high is None:
+        return f"≥ {units.rate(throughput.low)}"
+    return f"{units.rate(throughput.value)} ±{throughput.half_width:.0%}"
 
 
 def off_the_loop(holder: Holder) -> str:
