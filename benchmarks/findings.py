@@ -76,16 +76,21 @@ def main() -> None:
         left_out = chosen.without.split(",")
         directory = merged([Path(run) for run in runs], left_out, Path(scratch) / "merged")
         conclusions = conclude(directory.load(), Readings(directory))
-        for chart in charts(conclusions):
-            if chart.stem in PICTURES:
-                made = files(chart)
-                for scheme in ("light", "dark"):
-                    picture = ROOT / "docs" / f"findings-{chart.stem}-{scheme}.svg"
-                    picture.write_bytes(made[f"{scheme}.svg"])
+        write_pictures(conclusions, PICTURES, "findings-")
         elsewhere = [concluded(Path(run)) for run, _ in chosen.database]
         commands += [command for _, command in chosen.database]
         text = page(conclusions, commands, chosen.note, confirmations(chosen.confirmed), elsewhere)
     (ROOT / "docs" / "findings.md").write_text(text, encoding="utf-8")
+
+
+def write_pictures(conclusions: Conclusions, stems: Sequence[str], prefix: str = "") -> None:
+    """Some charts as docs/PREFIXSTEM-SCHEME.svg, in both colour schemes."""
+    for chart in charts(conclusions):
+        if chart.stem in stems:
+            made = files(chart)
+            for scheme in ("light", "dark"):
+                path = ROOT / "docs" / f"{prefix}{chart.stem}-{scheme}.svg"
+                path.write_bytes(made[f"{scheme}.svg"])
 
 
 def concluded(path: Path) -> Conclusions:
@@ -138,7 +143,7 @@ def page(
         "```",
         "",
         *([note, ""] if note else []),
-        *(line.replace("# The", "## The") for line in markdown.proof_section(conclusions)),
+        *(f"#{line}" if line.startswith("# ") else line for line in markdown.proof_section(conclusions)),
         "## Overview",
         "",
         "By number of users: ▲ async serves more, ▼ sync serves more, = differs by less than "

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.findings import write_pictures
 from benchmarks.merged import merged
 from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude
 from reports.render import markdown
-from reports.render.charts import charts, files
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- run: written by `make readme` -->", "<!-- /run -->"
@@ -79,12 +79,7 @@ def main() -> None:
     with TemporaryDirectory(dir=paths[0].parent) as scratch:
         directory = merged(paths, (), Path(scratch) / "merged")
         shown = only(conclude(directory.load(), Readings(directory)), CELLS)
-        for chart in charts(shown):
-            if chart.stem in PICTURES:
-                made = files(chart)
-                for scheme in ("light", "dark"):
-                    kept = ROOT / "docs" / f"{chart.stem}-{scheme}.svg"
-                    kept.write_bytes(made[f"{scheme}.svg"])
+        write_pictures(shown, PICTURES)
         text = section(shown)
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
