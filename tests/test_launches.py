@@ -27,6 +27,7 @@ from reports.analysis.rounds.launches import (
     not_normal,
     rounds_if_launches_differ,
     rounds_required,
+    shown,
     unseen,
 )
 from reports.analysis.statistics import repeated_interval, shapiro_francia
@@ -91,6 +92,22 @@ def test_where_any_cell_shows_a_launch_that_differs_all_cells_of_the_arm_need_mo
     assert rounds_required([even, even], 0.10) == [4, 4]
     assert rounds_required([even, odd], 0.10) == [14, 14]
     assert rounds_required([even, wild], 0.10) == [4, 6]
+
+
+def test_one_launch_of_hundreds_that_differs_asks_for_more_rounds_of_its_cell_alone() -> None:
+    """A run of 126 cells measured 40 decided ones on, since one round of one cell differed."""
+    even, odd = [0.0, 0.01, -0.01, 0.02], [0.0, 0.01, -0.01, 0.7]
+    assert rounds_required([odd, *[even] * 30], 0.10) == [14, *[4] * 30]
+    assert rounds_required([*[odd] * 12, *[even] * 19], 0.10) == [14] * 31
+
+
+@pytest.mark.parametrize("rounds", [4, 5, 8, 14])
+def test_a_cell_shows_a_launch_that_differs_as_often_as_stated(rounds: int) -> None:
+    """Half as fast in one launch of five, simulated with 1 % noise."""
+    random = np.random.default_rng(rounds)
+    drawn = 0.01 * random.standard_normal((2_000, rounds)) + HALF * (random.random((2_000, rounds)) < 0.2)
+    share = np.mean([launch_differs(one.tolist(), 0.10) for one in drawn])
+    assert share == pytest.approx(shown(rounds), abs=0.045)
 
 
 def slow_launches(arm: str, cell: Cell, round: int) -> Scripted:
