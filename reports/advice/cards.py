@@ -228,8 +228,8 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequenc
 
 def decisive(ordered: Sequence[AtLoad]) -> AtLoad:
     """The load that the advice is for: the highest one that is decided, or the highest of all where none is.
-    That arms are equal says nothing of a higher load that is still open: with few users those that wait always
-    are."""
+    That arms are equal says nothing of a higher load that is still open: with few users, those that wait are
+    always equal."""
     decided = [one for one in ordered if one.choice not in (NOT_DECIDED, NOT_COMPARABLE)]
     if not decided:
         return ordered[-1]
