@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.measure.generator import expect
+from loadtests.measure.generator import GeneratorOptions, expect, generator
 from loadtests.records.directory import RunDirectory
 from loadtests.records.samples import Samples
 from loadtests.serving.environment import ServingEnvironment
@@ -164,6 +164,58 @@ def test_arrivals_while_every_user_waits_are_dropped_and_count_as_failed(
     assert facts["dropped"] > 0.5 * facts["arrivals"]
     assert reading.failures == facts["dropped"] + 4
     assert facts["errors"] == [UNFINISHED]
+
+
+def test_arrivals_that_locusts_own_clients_never_get_an_answer_for_are_failed_requests(
+    environment: ServingEnvironment, tmp_path: Path
+) -> None:
+    """These clients report nothing of a request that is cut off: it was missing, and the generator blamed."""
+    chosen = GeneratorOptions(locustfile=str(APPS / "own_load.py"), canary=None)
+    with (
+        Server(app("counting"), environment, "5") as server,
+        generator(tmp_path, {}, chosen) as child,
+    ):
+        child.receive(OWN_BOOT)
+        options = {"scenario": "Stock", "rate": 50.0, "window": 0.5, "drain": 0.3}
+        start_load(child, server.url, tmp_path / "s.npz", **options)
+        server.child._process.send_signal(signal.SIGSTOP)
+        facts, samples = finish_load(child, tmp_path / "s.npz")
+        server.child._process.send_signal(signal.SIGCONT)
+    inside = (samples.due >= 0.0) & (samples.due < facts["window"])
+    assert facts["arrivals"] == int(inside.sum()) + facts["dropped"]
+    assert UNFINISHED in facts["errors"]
+    assert (~samples.ok[inside]).sum() > 0.5 * facts["arrivals"]
+
+
+def test_light_requests_that_are_never_answered_are_censored_and_not_left_out(
+    environment: ServingEnvironment, locust: Child, tmp_path: Path
+) -> None:
+    """Where the wait of neighbours is longest, nothing was seen of it."""
+    light = {"canary": str(tmp_path / "c.npz"), "pulse": str(tmp_path / "p.npz")}
+    with Server(app("counting"), environment, "6") as server:
+        start_load(locust, server.url, tmp_path / "s.npz", drain=0.4, pulse_path=server.pulse, **light)
+        server.child._process.send_signal(signal.SIGSTOP)
+        facts, _ = finish_load(locust, tmp_path / "s.npz")
+        server.child._process.send_signal(signal.SIGCONT)
+    for path in light.values():
+        samples = read_samples(Path(path))
+        inside = (samples.due >= 0.0) & (samples.due < facts["window"])
+        assert inside.sum() == pytest.approx(50 * facts["window"], abs=1.5)
+        assert (samples.status[inside] == 0).sum() > 0.8 * inside.sum()
+        assert samples.response_time[inside].min() > 0.0
+        assert samples.response_time[inside][samples.status[inside] == 0].min() > 0.3
+
+
+def test_users_whom_a_dead_server_refuses_do_not_think(
+    environment: ServingEnvironment, locust: Child, tmp_path: Path
+) -> None:
+    """Their pauses made the response time decide the cell, for healthy arms and earlier rounds as well."""
+    with Server(app("counting"), environment, "7") as server:
+        start_load(locust, server.url, tmp_path / "s.npz", users=8, rate=None, arrivals=None, drain=0.5)
+        server.child._process.kill()
+        facts, samples = finish_load(locust, tmp_path / "s.npz")
+    assert (~samples.ok).sum() > 8
+    assert facts["thinks"] is False
 
 
 @pytest.mark.calm

@@ -18,7 +18,7 @@ from rich.console import Console
 from loadtests.errors import PlanError
 from loadtests.measure.capacity import search as searching
 from loadtests.measure.capacity.planning import capacity_plan
-from loadtests.measure.capacity.rates import Bracket, bracket, in_turns, scouted
+from loadtests.measure.capacity.rates import Bracket, bracket, in_turns, made, scouted
 from loadtests.measure.capacity.search import Search, search
 from loadtests.measure.known_answers.apps import GATE
 from loadtests.measure.opening import Opened
@@ -117,9 +117,13 @@ class Simulated:
         self.patch.setattr(Search, "loaded", loaded)
         self.patch.setattr(Search, "first", lambda *_: 40.0)
         self.patch.setattr("time.perf_counter", lambda: 0.0)
-        watcher = SearchLines(Console(file=self.notes, width=200), run, directory)
-        run = search(run, directory, locating(run, directory), watcher)
-        return find(run, Readings(directory))
+        self.directory = directory
+        return find(self.resumed(run), Readings(directory))
+
+    def resumed(self, run: Run) -> Run:
+        """A run of the same arms, measured on."""
+        watcher = SearchLines(Console(file=self.notes, width=200), run, self.directory)
+        return search(run, self.directory, locating(run, self.directory), watcher)
 
     def run(self, arms: Mapping[str, Waiting], **settings: Any) -> tuple[Run, RunDirectory]:
         texts = tuple(f"{name}=sync_app.main:create_app" for name in arms)
@@ -135,7 +139,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Simulated:
 
 def test_scouting_goes_up_from_below_and_stops_at_the_first_miss() -> None:
     shares: dict[float, float] = {}
-    while (rate := scouted(shares, 0.01, 100.0, 10_000.0)) is not None:
+    while (rate := scouted(shares, [], 0.01, 100.0, 10_000.0)) is not None:
         shares[rate] = 0.4 if rate > 350.0 else 0.0
     assert sorted(shares) == list(shares)
     assert [share > 0.0 for share in shares.values()] == [False, False, False, True]
@@ -147,14 +151,45 @@ def test_scouting_goes_up_from_below_and_stops_at_the_first_miss() -> None:
 
 def test_scouting_ends_where_no_rate_holds_and_where_the_generator_ends() -> None:
     missed: dict[float, float] = {}
-    while (rate := scouted(missed, 0.01, 100.0, 10_000.0)) is not None:
+    while (rate := scouted(missed, [], 0.01, 100.0, 10_000.0)) is not None:
         missed[rate] = 1.0
     assert 1 < len(missed) < 6
     held: dict[float, float] = {}
-    while (rate := scouted(held, 0.01, 100.0, 500.0)) is not None:
+    while (rate := scouted(held, [], 0.01, 100.0, 500.0)) is not None:
         held[rate] = 0.0
     assert max(held) == 500.0
     assert bracket(held, 0.01, 500.0).missed is None
+
+
+def test_scouting_ends_where_the_generator_is_late_at_whatever_rate() -> None:
+    """It halved the rate a thousand times."""
+    beyond: list[float] = []
+    while (rate := scouted({}, beyond, 0.01, 100.0, made({}, beyond) or 10_000.0)) is not None:
+        beyond.append(rate)
+    assert 1 < len(beyond) < 6
+    assert scouted({400.0: 0.0}, [800.0, 600.0], 0.01, 100.0, 400.0) is None
+    assert made({400.0: 0.0}, [800.0, 600.0]) == 400.0
+
+
+@pytest.mark.parametrize("kept", [1, 3, 5])
+def test_a_round_that_was_interrupted_is_measured_again_whole(simulated: Simulated, kept: int) -> None:
+    """The slices that were left counted as measured, and one arm had a round that the other had not."""
+    done = simulated.found({"one": queue(GATE), "other": queue(GATE)}).run
+    before = [trial for trial in done.trials if trial.round < 3]
+    third = [trial for trial in done.trials if trial.round == 3]
+    cut = done.model_copy(update={"trials": (*before, *third[:kept]), "complete": False})
+    resumed = simulated.resumed(cut)
+    again = [trial for trial in resumed.trials[len(cut.trials) :] if trial.round == 3]
+    asked = [(trial.arm, trial.cell.load.level) for trial in third]
+    assert [(trial.arm, trial.cell.load.level) for trial in again] == asked
+    assert max(trial.round for trial in resumed.trials) >= 4
+
+
+def test_a_round_that_is_complete_is_not_measured_again(simulated: Simulated) -> None:
+    done = simulated.found({"one": queue(GATE), "other": queue(GATE)}).run
+    cut = done.model_copy(update={"trials": tuple(one for one in done.trials if one.round < 4)})
+    later = simulated.resumed(cut).trials[len(cut.trials) :]
+    assert later[0].round == 4
 
 
 def test_the_rates_of_a_round_close_in_on_the_crossing_and_are_the_same_for_arms_close_together() -> None:

@@ -56,6 +56,7 @@ def test_a_setting_takes_the_place_of_a_weaker_one_that_it_excludes(
         ({}, {"DUEL_WINDOWS": "1"}, "DUEL_WINDOWS: unknown setting", "window"),
         ({}, {"DUEL_USERS": "many"}, "DUEL_USERS = 'many': not an integer", ""),
         ({"window": "soon"}, {}, "--window = 'soon': not a time", ""),
+        ({"window": "5m"}, {}, "--window = '5m': longer than 120s", ""),
         ({"users": "1,2.5"}, {}, "--users = '1,2.5': not an integer", ""),
         ({"arrivals": "even"}, {}, "--arrivals = 'even': .*'poisson' or 'constant'", ""),
         ({"before_trial": "sh -c 'drop"}, {}, "--before-trial = 'sh …': No closing quotation", ""),

@@ -109,6 +109,28 @@ def test_users_of_different_generators_do_not_sign_up_with_the_same_address(
     assert facts["errors"] == []
 
 
+def test_loads_of_one_server_do_not_sign_up_with_the_same_address(
+    environment: ServingEnvironment, locust: tuple[Child, dict[str, object]], tmp_path: Path
+) -> None:
+    """Calibrations and the slices of a capacity search have one seed, and the second one failed."""
+    with Server(BUILT_IN["async"], environment, "9") as server:
+        for number in range(2):
+            facts = loaded(
+                locust[0], server.url, tmp_path / "s.npz", scenario="users.create", window=0.3,
+                names=f"1/probe/{number}",
+            )  # fmt: skip
+            assert facts["errors"] == []
+
+
+def test_generators_warm_up_from_the_first_arrival_on(
+    environment: ServingEnvironment, fleet: Child, tmp_path: Path
+) -> None:
+    """Their schedule begins later than the request comes, and the window opened without any warm-up."""
+    with Server(app("counting"), environment, "8") as server:
+        loaded(fleet, server.url, tmp_path / "s.npz", users=100, rate=200.0, arrivals="constant", warmup=0.3)
+    assert read_samples(tmp_path / "s.npz").due.min() < -0.25
+
+
 def test_a_killed_generator_makes_the_trial_invalid_and_the_next_one_is_complete(
     environment: ServingEnvironment, fleet: Child, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from loadtests.plan.arms import Serving
 from loadtests.records import HoldingLine, LoopHolds, Trial
+from loadtests.records.heartbeats import MOST_LINES
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.inside import stacks
 from loadtests.serving.server import Server
@@ -130,6 +131,17 @@ def test_lines_are_pooled_over_rounds_workers_and_routes() -> None:
         file="/app/notes/main.py", shown="notes/main.py", line=41, what="requests.get", own=True,
         route="GET /notes/{id}", routes=2, part=0.3, looks=120, computes=False,
     )  # fmt: skip
+
+
+def test_the_lines_of_many_slices_and_workers_fit_a_record() -> None:
+    """Ten slices of eight workers with forty lines each were more, and the round was lost."""
+    least, most = changed(seconds=0.1), changed(seconds=0.9)
+    lines = [one.model_dump() for one in [*[least] * 20, *[most] * 20]]
+    one = {"looks": 40, "late": 0.8, "contended": 0.0, "unplaced": 0.0, "lines": lines}
+    found = LoopHolds.of(*[[one] * 8] * 10)
+    assert found is not None
+    assert (found.workers, found.looks, len(found.lines)) == (8, 3_200, MOST_LINES)
+    assert sum(line == most for line in found.lines) == 1_600
 
 
 @pytest.mark.parametrize(

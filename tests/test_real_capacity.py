@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.errors import ChildFailed
 from loadtests.measure.capacity import search as searching
 from loadtests.measure.capacity.planning import capacity_plan
+from loadtests.measure.capacity.rates import Bracket
 from loadtests.measure.capacity.search import Search, search
 from loadtests.measure.runs import begin
 from loadtests.measure.trials import trial
 from loadtests.plan.arms import Arm
+from loadtests.plan.cells import Cell
 from loadtests.plan.settings import RunSettings
 from reports.analysis.readings import Readings
 from reports.capacities import find, locating
@@ -40,3 +43,23 @@ def test_a_real_gate_carries_about_what_its_queue_does(
     assert found.crossing is not None
     assert 140.0 < found.crossing.rate < 260.0
     assert {one.round for one in run.trials} == {0, 1}
+
+
+def test_that_the_slow_service_is_lost_is_a_fault_of_ours_and_no_miss_of_an_arm(
+    tmp_path: Path, unprepared: None, unseeded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All later slices failed at once, and the search found that neither arm carries anything."""
+    scout = Search.scout
+
+    def without_service(search: Search, cell: Cell, arm: Arm) -> Bracket:
+        child = search.bench.environment.slow_child
+        child._process.kill()
+        child._process.wait(timeout=30)
+        return scout(search, cell, arm)
+
+    monkeypatch.setattr(Search, "scout", without_service)
+    monkeypatch.setattr(Search, "first", lambda *_: 100.0)
+    plan = capacity_plan(RunSettings(scenario=("upstream",), seed=1), {"target": "p(90)<100"})
+    run, directory = begin(plan, tmp_path)
+    with pytest.raises(ChildFailed, match="lost the slow service"):
+        search(run, directory, locating(run, directory))

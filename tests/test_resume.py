@@ -13,7 +13,7 @@ import pytest
 from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure import opening, rounds
 from loadtests.measure.answers.equality import check_resumable
-from loadtests.measure.bench import DEFAULT_OPTIONS
+from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
 from loadtests.measure.planning import planned
 from loadtests.measure.runs import begin, resume, sealed, with_secrets
 from loadtests.measure.trials import servers
@@ -33,6 +33,7 @@ from loadtests.serving.versions import Sources
 from tests import scripted
 from tests.commands import duel_here
 from tests.test_base_world import BASE
+from tests.test_bottlenecks import trial
 
 SECRET = "hunter2"  # noqa: S105  # no password of anything
 URL = f"postgresql://ada:{SECRET}@127.0.0.1:1/shop"
@@ -252,6 +253,15 @@ def test_that_a_gates_head_no_longer_starts_is_left_to_the_rounds_as_its_result(
     plan = scripted.plan().model_copy(update=against)
     with pytest.raises(DidNotStart) if refused else nullcontext():
         check_resumable(plan, environment, ())
+
+
+def test_arms_whose_servers_did_not_fit_the_memory_together_stay_apart(tmp_path: Path) -> None:
+    """A resumed run calibrates nothing, and started all of them side by side."""
+    bench = Bench(tmp_path)
+    bench.recall([trial()])
+    assert bench.apart is None
+    bench.recall([trial(), trial().model_copy(update={"apart": "memory"})])
+    assert bench.apart == "memory"
 
 
 def test_code_that_has_changed_is_refused_and_named(tmp_path: Path, environment: ServingEnvironment) -> None:

@@ -19,6 +19,7 @@ from loadtests.measure.validity import idle_part
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.plan import LocustFile
+from loadtests.plan.profiles import LONGEST_LOAD
 from loadtests.records.arrays import write_samples
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.samples import Samples, joined
@@ -73,6 +74,13 @@ def test_slices_are_as_short_as_the_turns_of_the_users_allow() -> None:
     assert sweeps(plan, cell, 0.01, None) == int(5.0 / (2.0 * SHORTEST))
     assert sweeps(plan, cell, 0.5, None) == 1
     assert sweeps(plan.model_copy(update={"window": 0.2}), cell, 0.01, None) == 1
+
+
+@pytest.mark.parametrize("arms", [2, 3])
+def test_the_longest_windows_have_no_more_slices_than_a_record_holds(arms: int) -> None:
+    plan = scripted.plan().model_copy(update={"window": LONGEST_LOAD})
+    found = [name for name, _ in order(arms, sweeps(plan, plan.cells[0], 0.001, None))]
+    assert max(found.count(name) for name in set(found)) <= 50
 
 
 def test_windows_are_whole_where_users_would_begin_again_or_arms_are_apart() -> None:

@@ -73,6 +73,9 @@ class Arrivals:
         self.busy: set[Any] = set()
         self.dropped = array("d")
         """Due times of the arrivals for which no user was free."""
+        self.unanswered = array("d")
+        """Due times of the arrivals that were cut off at the end without any report of theirs: Locust's own
+        clients report nothing of a request in flight that is killed."""
         self.dispatched = 0
         """How many of the moments were met or dropped."""
         self.dispatcher: Any = None
@@ -135,6 +138,10 @@ class Arrivals:
             task(visitor)
         except ON_THE_WAY:
             pass
+        except gevent.GreenletExit:
+            if getattr(current, "due", due) is not None:
+                self.unanswered.append(due)
+            raise
         except Exception as error:
             self.environment.events.user_error.fire(
                 user_instance=visitor, exception=error, tb=error.__traceback__

@@ -27,8 +27,8 @@ from loadtests.records.trial import LIGHT, ArrayFile, LightKind
 RATE = 50.0
 """Requests per second of each: few beside the load, and enough for a 95th percentile in two trials."""
 
-LONGEST = 60.0
-"""Seconds of schedule: longer than any trial."""
+SPARE = 60.0
+"""Seconds of schedule beyond warm-up and window: longer than users take to connect, and a load to end."""
 
 MOST_WAITING = 256
 
@@ -39,12 +39,14 @@ CONNECTED = 128
 class LightRequests:
     """One path, requested from `start` to `stop`; then `write` saves the samples."""
 
-    def __init__(self, host: str, user: type[Any]) -> None:
-        environment = Environment(user_classes=[user], host=host)
+    def __init__(self, host: str, user: type[Any], seconds: float, drain: float) -> None:
+        """`seconds` of schedule, then `drain` of them for what is still unanswered."""
+        # With a stop timeout, the client reports the requests that are cut off.
+        environment = Environment(user_classes=[user], host=host, stop_timeout=drain)
         self.recorder = Recorder()
         environment.events.request = EventHook()
         environment.events.request.add_listener(self.recorder.record)
-        moments = schedule("constant", RATE, LONGEST, 0)
+        moments = schedule("constant", RATE, seconds, 0)
         self.arrivals = Arrivals(environment, user, moments, [0] * len(moments), MOST_WAITING)
 
     def connect(self) -> None:
@@ -72,6 +74,7 @@ class Beside:
     def __init__(self, request: TrialRequest, canary: type[User] | None) -> None:
         """`canary`: the user that requests its path, if it has one."""
         self.drain = request.drain
+        self.seconds = max(request.warmup, request.longest) + max(request.window, request.longest) + SPARE
         self.files: dict[LightKind, Path] = {}
         self.asking: dict[LightKind, LightRequests] = {}
         if request.canary is not None and canary is not None:
@@ -81,7 +84,7 @@ class Beside:
 
     def add(self, kind: LightKind, file: str, host: str, user: type[User]) -> None:
         self.files[kind] = Path(file)
-        self.asking[kind] = LightRequests(host, user)
+        self.asking[kind] = LightRequests(host, user, self.seconds, self.drain)
 
     def start(self) -> None:
         """Start once all are connected, half a gap apart: neither should wait for the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from random import Random
 from typing import ClassVar
@@ -39,6 +40,7 @@ class Visitor(LeanUser):
     scenario: ClassVar[str]
     writes: ClassVar[bool] = False
     seed: ClassVar[int] = 0
+    names: ClassVar[str] = "0"
     numbers: ClassVar[count[int]] = count()
     """Part of the users' names: differs between the processes that share a load."""
 
@@ -52,9 +54,11 @@ class Visitor(LeanUser):
         """How many its WebSocket will still carry."""
 
     @classmethod
-    def begin(cls, seed: int, part: int = 0, parts: int = 1) -> None:
-        """Restart the users' random sequences, as every trial does."""
+    def begin(cls, seed: int, names: str, part: int = 0, parts: int = 1) -> None:
+        """Restart the users' random sequences, as every load does. `names`: what no other load of a server
+        has, for what must not come twice; equal seeds may."""
         cls.seed = seed
+        cls.names = re.sub(r"[^\w.]", "-", names)
         cls.numbers = count(part, parts)
 
     def on_stop(self) -> None:
@@ -65,8 +69,8 @@ class Visitor(LeanUser):
         super().on_stop()
 
     def email(self) -> str:
-        """An address that no other user of this trial signs up with."""
-        return f"visitor{self.seed}.{self.number}.{next(self.fresh)}@example.org"
+        """An address that no other user of this trial signs up with, nor one of another trial."""
+        return f"visitor{self.names}.{self.number}.{next(self.fresh)}@example.org"
 
 
 def users_read(user: Visitor) -> None:

@@ -172,7 +172,7 @@ def inquire(inquiry: Inquiry, world: World) -> bool:
         notebook.visit = number
         seed = inquiry.seed + max(0, number - SAME_SEED + 1)
         if issubclass(user, Visitor):
-            user.begin(seed)
+            user.begin(seed, str(seed))
         seed_draws(f"{seed}/inquiry", f"{seed}/inquiry")
         visits = [gevent.spawn(visit, user, environment) for _ in range(inquiry.users)]
         whole = finished(visits, inquiry.longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -30,6 +31,10 @@ class LoadModel(Protocol):
     the moment when the window closed."""
 
     runner: LocalRunner
+
+    @property
+    def unanswered(self) -> Sequence[float]:
+        """When the requests were due that were cut off at the end, and that no client has reported."""
 
     @property
     def left(self) -> int:
@@ -61,6 +66,7 @@ class Closed:
         self.user = spread(user, starts(request))
         environment.user_classes = [self.user]
         self.runner = environment.create_local_runner()
+        self.unanswered: Sequence[float] = ()
         self.tail = 0.0
 
     def start(self) -> None:
@@ -169,6 +175,7 @@ class Open:
         self.arrivals = Arrivals(
             environment, user, moments[share], choices[share].tolist(), request.own_users
         )
+        self.unanswered: Sequence[float] = self.arrivals.unanswered
         # For the file's listeners: it starts no users.
         self.runner = environment.create_local_runner()
         self.left = 0
@@ -179,7 +186,8 @@ class Open:
         self.arrivals.start(perf_counter() if self.request.begins is None else self.request.begins)
 
     def warm(self) -> None:
-        gevent.sleep(self.request.warmup)
+        # A fleet's schedule begins later than the request comes, at one moment in all its processes.
+        gevent.sleep(max(0.0, self.arrivals.began + self.request.warmup - perf_counter()))
 
     def window(self, rate: float) -> float:
         return self.request.window

@@ -145,15 +145,23 @@ class Recorder:
         now = perf_counter()
         for user in users:
             last = None if self.latest is None else self.latest.get(user)
-            endpoint = self.endpoints.setdefault(name, len(self.endpoints)) if last is None else last[0]
-            start = began if last is None else last[1]
-            self.endpoint.append(endpoint)
-            self.due.append(start)
-            self.start.append(start)
-            self.end.append(now)
-            self.status.append(0)
-            self.size.append(0)
-            self.error.append(self.kind(Unfinished()))
+            if last is None:
+                self.cut_off(name, began, now)
+            else:
+                self.unfinished(last[0], last[1], now)
+
+    def cut_off(self, name: str, due: float, now: float) -> None:
+        """A request that was due at a moment, and was still unanswered `now`, when it was killed."""
+        self.unfinished(self.endpoints.setdefault(name, len(self.endpoints)), due, now)
+
+    def unfinished(self, endpoint: int, start: float, end: float) -> None:
+        self.endpoint.append(endpoint)
+        self.due.append(start)
+        self.start.append(start)
+        self.end.append(end)
+        self.status.append(0)
+        self.size.append(0)
+        self.error.append(self.kind(Unfinished()))
 
     def kind(self, exception: BaseException) -> int:
         text = one_line(f"{type(exception).__name__}: {exception}")[:200]

@@ -43,7 +43,7 @@ class TrialLoad:
     def __init__(self, request: TrialRequest, world: World) -> None:
         user = world.scenarios[request.scenario]
         if issubclass(user, Visitor):
-            user.begin(request.seed, request.part, request.parts)
+            user.begin(request.seed, request.names, request.part, request.parts)
         if not request.pauses and thinks(user):
             user = hasty(user)
         SLEEPERS.begin()
@@ -105,8 +105,12 @@ class TrialLoad:
         self.environment.events.quitting.fire(environment=self.environment, reverse=True)
         if self.crashes:
             raise ScenarioRaised(f"scenario {self.request.scenario!r} raised {self.crashes[0]}")
-        name = next(iter(self.recorder.endpoints), self.request.scenario)
-        self.recorder.unanswered(stopping.stuck, self.began, name)
+        names, scenario = list(self.recorder.endpoints), self.request.scenario
+        self.recorder.unanswered(stopping.stuck, self.began, next(iter(names), scenario))
+        # Which of several endpoints an arrival asked for is not known.
+        now, name = perf_counter(), names[0] if len(names) == 1 else scenario
+        for due in self.model.unanswered:
+            self.recorder.cut_off(name, due, now)
 
     @cached_property
     def names(self) -> Grouping:

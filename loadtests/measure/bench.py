@@ -36,7 +36,7 @@ from loadtests.plan.request import LONGEST, TrialRequest
 from loadtests.records.heartbeats import Heartbeats
 from loadtests.records.run import Calibration, Ceiling, WorkerHost
 from loadtests.records.samples import Samples
-from loadtests.records.trial import Apart, Resources, Settling
+from loadtests.records.trial import Apart, Resources, Settling, Trial
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Target
 from loadtests.system import accounting
@@ -78,6 +78,8 @@ class Bench:
         self.hooks = bool(options.hooks.before_trial or options.hooks.after_trial)
         self.memory: dict[str, int] = {}
         """Bytes that each arm's server needed when it was calibrated."""
+        self.crowded = False
+        """Whether an earlier part of the run has found that they do not fit the memory together."""
         self.placement = place(cpus(), self.generator_options.local)
         self.every = self.placement if limited() else shared(self.placement)
         """Where the servers of light cells get every CPU."""
@@ -200,12 +202,19 @@ class Bench:
         found = footprint(server.pid)
         self.memory.update({server.arm.name: found.rss} if found else {})
 
+    def recall(self, trials: Sequence[Trial]) -> None:
+        """What the trials of an earlier part of the run have shown."""
+        self.names.recall(trials)
+        self.crowded = any(trial.apart == "memory" for trial in trials)
+
     @property
     def apart(self) -> Apart | None:
         """Why the arms of every cell are measured one after another; None where they need not be."""
         if self.hooks:
             # A command may reset what the arms share: the one that is loaded then must not lose it.
             return "hooks"
+        if self.crowded:
+            return "memory"
         needed, available = sum(self.memory.values()), None
         with suppress(*UNSEEN):
             available = psutil.virtual_memory().available

@@ -65,7 +65,7 @@ def opened(run: Run, directory: RunDirectory, watcher: Watcher, options: RunOpti
         bench = opening.enter_context(Bench(directory.logs, options, run.plan))
         bench.environment.checkout = checkout
         bench.environment.begin(run, directory.path)
-        bench.names.recall(run.trials)
+        bench.recall(run.trials)
         check_scenarios(run.plan, bench.scenarios)
         run = run.model_copy(update={"workers": bench.gather(watcher)})
         yield Opened(prepared(run, bench, watcher), bench, began)

@@ -64,6 +64,10 @@ GENERATORS = 1
 BOOT_TIMEOUT = 30.0
 """Seconds that a server may take to start."""
 
+LONGEST_LOAD = 120.0
+"""Maximum seconds of a warm-up or a window: what a server reports of itself is kept for ten minutes, and more
+rounds narrow an interval further than longer windows."""
+
 MARGIN = 0.10
 """Relative difference below which arms are equivalent."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, LAST_LOOK, MARGIN
+from loadtests.plan.profiles import BOOT_TIMEOUT, GENERATORS, LAST_LOOK, LONGEST_LOAD, MARGIN
 from loadtests.plan.values import (
     arms_without_secrets,
     as_given,
@@ -26,6 +26,7 @@ from loadtests.plan.values import (
     each,
     each_words,
     keyed,
+    lasting,
     lines,
     option_names,
     plain,
@@ -195,12 +196,13 @@ class RunSettings:
         renewable=True,
     )  # fmt: skip
     window: float | None = setting(
-        "Minimum measurement window of a trial", "TIME", read=seconds, show=span, short="-t",
-        unset="the profile's",
+        f"Minimum measurement window of a trial (≤ {span(LONGEST_LOAD)})", "TIME", read=lasting(LONGEST_LOAD),
+        show=span, short="-t", unset="the profile's",
     )  # fmt: skip
     warmup: float | None = setting(
-        "Minimum warm-up of a trial", "TIME", read=seconds, show=span, unset="the profile's"
-    )
+        f"Minimum warm-up of a trial (≤ {span(LONGEST_LOAD)})", "TIME", read=lasting(LONGEST_LOAD), show=span,
+        unset="the profile's",
+    )  # fmt: skip
     boot_timeout: float = setting(
         "Time that a server may take to start", "TIME", BOOT_TIMEOUT, read=seconds, show=span
     )

@@ -36,6 +36,17 @@ def seconds(value: Any) -> float:
     return given
 
 
+def lasting(most: float) -> Callable[[Any], float]:
+    """A reader of times of at most `most` seconds."""
+
+    def read(value: Any) -> float:
+        if seconds(value) > most:
+            raise ValueError(f"longer than {span(most)}")
+        return seconds(value)
+
+    return read
+
+
 def whole(least: int, most: int) -> Callable[[Any], int]:
     """A reader of integers from `least` to `most`."""
 

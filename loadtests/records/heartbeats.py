@@ -135,6 +135,10 @@ class HoldingLine(Frozen):
     """Seconds that were observed for `cpu`, without those in which the thread waited for a CPU."""
 
 
+MOST_LINES = 2_000
+"""That a trial's record holds."""
+
+
 class LoopHolds(Frozen):
     """What held the event loops of all workers during a window, in looks at late loops, 50 per second."""
 
@@ -146,8 +150,8 @@ class LoopHolds(Frozen):
     """Those of them in which other threads computed while the loop's own waited: what for is not known."""
     unplaced: Amount = 0.0
     """Those of them in which the loop's thread computed, at lines that were not seen."""
-    lines: Annotated[tuple[HoldingLine, ...], Field(max_length=2_000)] = ()
-    """Of each worker those that took most, one after the other."""
+    lines: Annotated[tuple[HoldingLine, ...], Field(max_length=MOST_LINES)] = ()
+    """Of each worker and window those that took most, one after the other."""
 
     @classmethod
     def of(cls, *windows: Sequence[Mapping[str, Any]]) -> Self | None:
@@ -161,5 +165,11 @@ class LoopHolds(Frozen):
             late=sum(told["late"] for told in workers),
             contended=sum(told["contended"] for told in workers),
             unplaced=sum(told["unplaced"] for told in workers),
-            lines=tuple(HoldingLine(**line) for told in workers for line in told["lines"]),
+            lines=tuple(longest([HoldingLine(**line) for told in workers for line in told["lines"]])),
         )
+
+
+def longest(lines: Sequence[HoldingLine]) -> list[HoldingLine]:
+    """Those that took most, as many as a record holds, in their order."""
+    by_time = sorted(range(len(lines)), key=lambda place: -lines[place].seconds)
+    return [lines[place] for place in sorted(by_time[:MOST_LINES])]

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import gevent
 import httptools
+from gevent.hub import sleep as uncounted_sleep
 
 from loadtests.load.lean.connection import (
     Connection,
@@ -45,8 +46,9 @@ then the first request opens it, and reports what happens to it."""
 
 PAUSE, LONGEST_PAUSE = 0.01, 1.0
 """Seconds before a request that was refused a connection is reported as failed: doubled each time until a
-connection is opened. They belong to the request, since it is the server that keeps its user from asking.
-Without a pause a dead server would cost the generator more than a busy one."""
+connection is opened. They belong to the request, since it is the server that keeps its user from asking: they
+must not count as the user's own pauses, as `gevent.sleep` does (see pacing/sleepers). Without a pause a dead
+server would cost the generator more than a busy one."""
 
 
 class Client:
@@ -212,7 +214,7 @@ class Client:
         try:
             connection = kind(self.address, deadline)
         except OSError:
-            gevent.sleep(min(PAUSE * 2.0**self.refusals, LONGEST_PAUSE))
+            uncounted_sleep(min(PAUSE * 2.0**self.refusals, LONGEST_PAUSE))
             self.refusals += 1
             raise
         self.refusals = 0

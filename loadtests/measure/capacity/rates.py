@@ -60,9 +60,21 @@ def on_grid(rate: float, most: float) -> float:
     return float(f"{nearest:.3g}")
 
 
-def scouted(shares: Mapping[float, float], allowed: float, first: float, reach: float) -> float | None:
+def made(shares: Mapping[float, float], beyond: Sequence[float]) -> float | None:
+    """The highest rate that may be asked for after the generator could not make those `beyond`: below the
+    lowest of them, the highest one that it has made; None where it made all."""
+    below = [rate for rate in shares if rate < min(beyond, default=0.0)]
+    return max(below, default=min(beyond) / 2.0) if beyond else None
+
+
+def scouted(
+    shares: Mapping[float, float], beyond: Sequence[float], allowed: float, first: float, reach: float
+) -> float | None:
     """The rate at which scouting continues; None where it has come to an end. `shares`: by rate, which part
-    of the requests missed the target, of which `allowed` may."""
+    of the requests missed the target, of which `allowed` may; `beyond`: rates that the generator could not
+    make, for a reason that may not depend on the rate."""
+    if sum(rate < min(shares, default=math.inf) for rate in beyond) >= MOST_DOWN:
+        return None
     if not shares:
         return on_grid(first, reach)
     held = [rate for rate, share in shares.items() if share < allowed]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
 from loadtests.measure.calibration import alone_and_few, work_to_watch
-from loadtests.measure.capacity.rates import LOW, Bracket, bracket, in_turns, scouted
+from loadtests.measure.capacity.rates import LOW, Bracket, bracket, in_turns, made, scouted
 from loadtests.measure.opening import opened
 from loadtests.measure.trials.servers import MustBeApart, RoundServers
 from loadtests.measure.trials.slices import Stint
@@ -118,20 +118,35 @@ class Search:
         """Scout a scenario, then measure its rounds. `cell`: at the highest rate."""
         until, longest = time.perf_counter() - self.spent + self.goal.seconds, 0.0
         brackets = {arm.name: self.scout(cell, arm) for arm in self.plan.arms}
-        done = max((trial.round for trial in self.known(cell)), default=SCOUTING)
+        done = self.rounds_done(cell, brackets)
         while done < LAST_LOOK and not self.settled(cell, done):
             began = time.perf_counter()
             if done >= FIRST_LOOK and began + longest > until:
                 break
-            aims = self.located(self.run, cell.scenario)
-            rates = {
-                name: found.rates(aims[name].rate if name in aims else found.middle, done + 1)
-                for name, found in brackets.items()
-            }
-            self.measure(cell, done + 1, rates)
+            self.measure(cell, done + 1, self.rates(cell, brackets, done + 1))
             done, ended = done + 1, time.perf_counter()
             longest = max(longest, ended - began)
             self.watcher.round_ends(self.run, done, [cell], until - ended)
+
+    def rates(self, cell: Cell, brackets: Mapping[str, Bracket], round: int) -> dict[str, tuple[float, ...]]:
+        """By arm, the rates of a scenario's round, by what the rounds before it show."""
+        earlier = [one for one in self.run.trials if one.cell.scenario != cell.scenario or one.round < round]
+        aims = self.located(self.run.model_copy(update={"trials": tuple(earlier)}), cell.scenario)
+        return {
+            name: found.rates(aims[name].rate if name in aims else found.middle, round)
+            for name, found in brackets.items()
+        }
+
+    def rounds_done(self, cell: Cell, brackets: Mapping[str, Bracket]) -> int:
+        """The last round of a scenario in an earlier part of the run; the one before where the run was
+        interrupted in it, which is then measured again: only slices of one moment are compared."""
+        last = max((trial.round for trial in self.known(cell)), default=SCOUTING)
+        if last == SCOUTING or self.run.trials[-1].cell.scenario != cell.scenario:
+            return last
+        there = {(one.arm, one.cell.load.level) for one in self.known(cell) if one.round == last}
+        planned = self.rates(cell, brackets, last)
+        whole = all((name, rate) in there for name, rates in planned.items() for rate in rates)
+        return last if whole else last - 1
 
     def settled(self, cell: Cell, done: int) -> bool:
         """Whether all arms of a scenario are, at a look: until then all continue, since a ratio needs rounds
@@ -150,17 +165,16 @@ class Search:
         first, reach = self.first(cell, arm), self.reach(cell)
         with self.servers(cell, SCOUTING, [arm]) as servers:
             while True:
-                shares, capped = self.scouting(cell, arm)
-                reach = min(reach, capped or reach)
-                rate = scouted(shares, self.goal.target.share, first, reach)
+                shares, beyond = self.scouting(cell, arm)
+                reach = min(reach, made(shares, beyond) or reach)
+                rate = scouted(shares, beyond, self.goal.target.share, first, reach)
                 if rate is None or rate in shares:
                     return bracket(shares, self.goal.target.share, reach)
                 self.slice(servers, cell, SCOUTING, arm, rate)
 
-    def scouting(self, cell: Cell, arm: Arm) -> tuple[dict[float, float], float | None]:
-        """By rate, the share of an arm's requests that missed the target in scouting; and the highest rate
-        below the first one that the generator could not make, None where it made all. A server that ended
-        missed it, however few requests were due."""
+    def scouting(self, cell: Cell, arm: Arm) -> tuple[dict[float, float], list[float]]:
+        """By rate, the share of an arm's requests that missed the target in scouting; and the rates that the
+        generator could not make. A server that ended missed it, however few requests were due."""
         every = [one for one in self.known(cell) if one.arm == arm.name and one.round == SCOUTING]
         last = {one.cell.load.level: one for one in every}
         shares = {
@@ -168,9 +182,7 @@ class Search:
             for rate, one in last.items()
             if not held_back(one)
         }
-        beyond = [rate for rate, one in last.items() if held_back(one)]
-        below = [rate for rate in shares if rate < min(beyond, default=0.0)]
-        return shares, (max(below, default=min(beyond) / 2.0) if beyond else None)
+        return shares, [rate for rate, one in last.items() if held_back(one)]
 
     def first(self, cell: Cell, arm: Arm) -> float:
         """The rate at which scouting begins: well below what a few users reached in the calibration."""
@@ -242,6 +254,8 @@ class Search:
         trial.load(Stint(task.arm, 1.0, first=True, last=True))
         ended = server.ended()
         ceiling = self.run.ceiling(task.cell.scenario)
+        # Not kept, but it tells when the service is lost: then every arm would miss the target.
+        self.bench.environment.delays_given(servers.streams[task.arm.name])
         found = judged(trial, trial.heartbeats(), (), ended, ceiling, self.apart)
         if ended or not trial.rests:
             servers.renew(task.arm, stream)

@@ -50,6 +50,8 @@ class RoundServers:
         self.apart = apart
         self.known: dict[str, Target | DidNotStart] = {}
         """By arm, the servers that were started and not released, and why others did not start."""
+        self.streams: dict[str, str] = {}
+        """By arm, the name of the requests that its last server makes to the slow service."""
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +105,7 @@ class RoundServers:
         places, cpus = boot_places(self.placement), self.placement.get("server", ())
         for place, (arm, stream) in enumerate(starting):
             boot = places[place % len(places)]
+            self.streams[arm.name] = stream
             try:
                 self.known[arm.name] = serve(arm, self.environment, stream, Seat(boot, cpus))
             except DidNotStart as failure:

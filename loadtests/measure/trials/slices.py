@@ -27,6 +27,10 @@ HEAD_TURNS = 4
 """Minimum of the same in requests per user. Until the pipeline of a server is as full as in a long window,
 the faster arm is underrated: with less than one turn, a ratio of 0.80 read 0.87."""
 
+MOST_SWEEPS = 20
+"""Of a round. In longer windows the slices are longer: a host drifts within seconds, and more of them would
+only spend more on their beginnings."""
+
 SLICE_TURNS = 3
 """Minimum of a slice in requests per user."""
 
@@ -77,4 +81,4 @@ def sweeps(plan: Plan, cell: Cell, turn: float, apart: Apart | None) -> int:
     divisible = plan.locustfile is None and plan.generators == 1 and cell.load.rate is None
     if apart is not None or not divisible or len(plan.arms) == 1:
         return 0
-    return max(1, int(plan.window / (2.0 * max(SHORTEST, SLICE_TURNS * turn))))
+    return min(max(1, int(plan.window / (2.0 * max(SHORTEST, SLICE_TURNS * turn)))), MOST_SWEEPS)
