@@ -18,7 +18,6 @@ import typer
 from loadtests.errors import DuelError, Exit, PlanError, explained
 from loadtests.plan.settings import (
     DECLARED,
-    DEFAULTS,
     FLAGGED,
     RENEWABLE,
     SEARCHED,
@@ -66,7 +65,6 @@ AllowOption = Annotated[
     Optional[list[str]],
     typer.Option("--allow", metavar="NAME", help="Compare runs that differ in this setting; repeatable"),
 ]
-MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="Largest relative loss to tolerate")]
 
 app = typer.Typer(
     name="duel",
@@ -327,12 +325,12 @@ def report(settled: Settled, output: "Output", path: RunArgument, strict: Strict
     finish(*records_of(path, settled.given("answers")), output, strict)
 
 
-@verb(json=True)
+@verb("margin", json=True)
 def compare(
+    settled: Settled,
     output: "Output",
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Earlier run, or a baseline file")],
     head: Annotated[Path, typer.Argument(metavar="HEAD", help="Later run, or a baseline file")],
-    margin: MarginOption = DEFAULTS.margin,
     allow: AllowOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -341,12 +339,14 @@ def compare(
     from reports.render.report_directory import deliver_change
     from reports.runs import side_of
 
+    margin = settled.settings.margin
     found = comparison.compare(side_of(base), side_of(head), margin, setups.allowed(allow or ()))
     raise typer.Exit(deliver_change(found, head, output, strict))
 
 
-@verb()
+@verb("margin")
 def export(
+    settled: Settled,
     path: RunArgument,
     format: Annotated[
         Optional[list[Format]], typer.Option(help="Format to write (baseline unless given); repeatable")
@@ -354,7 +354,6 @@ def export(
     against: Annotated[
         Optional[Path], typer.Option(metavar="BASE", help="Compare the run with this run or baseline first")
     ] = None,
-    margin: MarginOption = DEFAULTS.margin,
     allow: AllowOption = None,
     out: Annotated[
         Optional[list[str]],
@@ -364,6 +363,7 @@ def export(
     """Write a run as a baseline to commit, or in the formats of CI services and benchmark trackers."""
     from reports.export.formats import deliver
 
+    margin = settled.settings.margin
     deliver(path, format or [Format("baseline")], out or ["-"], against, margin, allow or ())
 
 

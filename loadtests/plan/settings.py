@@ -218,8 +218,9 @@ class RunSettings:
         unset="the profile's",
     )  # fmt: skip
     margin: float = setting(
-        "Relative difference below which arms are equivalent", "RATIO", MARGIN, read=between(0, 1)
-    )
+        "Relative difference below which arms are equivalent and a gate passes", "RATIO", MARGIN,
+        read=between(0, 1),
+    )  # fmt: skip
     no_prove: bool = setting(
         "End without following the advice: without what `duel prove` measures", "", False, read=switch,
         show=yes_or_no,
