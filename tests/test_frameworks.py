@@ -101,6 +101,17 @@ def where(app: Any) -> dict[str, str]:
         ("mounted_sockets", {"said": "EVENT /io/ said", "Room.on_enter": "EVENT /io/room enter"}),
         ("bare", {"bare": "ASGI /*"}),
         ("made_here", {"defined": "every route"}),
+        (
+            "by_methods",
+            {
+                "Checked.dispatch": "every route",
+                "Given.__call__": "every route",
+                "Page.get": "GET /page",
+                "Hall.on_enter": "EVENT /io/hall enter",
+            },
+        ),
+        ("working", {}),
+        ("refreshed", {"refreshing": "every route"}),
         ("unread", {}),
     ],
 )
@@ -139,6 +150,12 @@ def test_a_task_that_a_lifespan_starts_runs_beside_the_requests_and_is_a_finding
     text = problem_text(task.problem)
     assert text.what.startswith("a task that beside starts calls time.sleep (entries.py:")
     assert text.remedy.startswith("await what waits")
+
+
+def test_a_task_of_a_lifespan_that_is_not_known_is_no_all_clear() -> None:
+    anatomy = anatomy_of(entries.polled)
+    assert [one.name for one in coverage(anatomy).unread] == ["app.state.poller.run"]
+    assert exit_code(outcomes(anatomy, advise(anatomy, 64)), strict=True) == 4
 
 
 def test_a_plain_function_is_no_remedy_for_a_coroutine_that_it_would_hand_on() -> None:

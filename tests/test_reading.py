@@ -8,65 +8,88 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 import pytest
 
 from loadtests.serving.inside.reading import read, reader
 from loadtests.serving.inside.reading.what_blocks import FUNCTIONS, METHODS
-from tests.apps import reaching
+from tests.apps import carrying, deferring, reaching
 from tests.conftest import APPS
 
-SOURCE = Path(reaching.__file__).read_text().splitlines()
+EXAMPLES = (reaching, deferring, carrying)
 
 SHARED = {"wrong_branch": ("wrong_cached", "wrong_inherited"), "wrong_chosen": ("wrong_inherited",),
           "wrong_registered": ("wrong_inherited",), "wrong_every_registered": ("wrong_inherited",),
           "wrong_super": ("wrong_constructed",),
           "wrong_decorated_method": ("wrong_inherited",), "wrong_injected_client": ("wrong_static",),
-          "wrong_stream": ("wrong_iterated",)}  # fmt: skip
+          "wrong_stream": ("wrong_iterated",),
+          **dict.fromkeys(("wrong_cast", "wrong_aliased", "wrong_only_injected", "wrong_listed",
+                           "wrong_looped", "wrong_unpacked", "wrong_comprehended", "wrong_matched"),
+                          ("wrong_below_decorator",)),
+          "wrong_items": ("wrong_picked",)}  # fmt: skip
 """Functions that reach the lines of others."""
 
 
-def names(start: str) -> list[str]:
-    return [name for name in vars(reaching) if name.startswith(start)]
+def named(start: str) -> list[object]:
+    """The examples whose names begin so, each with its module."""
+    return [
+        pytest.param(module, name, id=name)
+        for module in EXAMPLES
+        for name in vars(module)
+        if name.startswith(start)
+    ]
 
 
-def lines_of(function: str) -> set[int]:
+def lines_of(module: ModuleType, function: str) -> set[int]:
     """The lines that say that a function reaches them."""
     every = (function, *SHARED.get(function, ()))
-    held = {number: re.split(r", *", line.partition("held by ")[2]) for number, line in enumerate(SOURCE, 1)}
+    source = inspect.getsource(module).splitlines()
+    held = {number: re.split(r", *", line.partition("held by ")[2]) for number, line in enumerate(source, 1)}
     return {number for number, by in held.items() if set(by) & set(every)}
 
 
-@pytest.mark.parametrize("name", names("wrong_"))
-def test_a_blocking_call_is_found_to_the_line_wherever_it_is_reached(name: str) -> None:
-    found = read(getattr(reaching, name), APPS)
-    assert lines_of(name), "the example names no line"
-    assert {one["line"] for one in found["blocks"]} == lines_of(name)
-    assert {one["file"] for one in found["blocks"]} == {"reaching.py"}
+@pytest.mark.parametrize(("module", "name"), named("wrong_"))
+def test_a_blocking_call_is_found_to_the_line_wherever_it_is_reached(module: ModuleType, name: str) -> None:
+    found = read(getattr(module, name), APPS)
+    assert lines_of(module, name), "the example names no line"
+    assert {one["line"] for one in found["blocks"]} == lines_of(module, name)
+    assert {one["file"] for one in found["blocks"]} == {f"{module.__name__.rpartition('.')[2]}.py"}
     assert not found["unread"]
 
 
-@pytest.mark.parametrize("name", names("fine_"))
-def test_what_does_not_block_is_no_finding_and_nothing_of_it_is_unread(name: str) -> None:
-    found = read(getattr(reaching, name), APPS)
+@pytest.mark.parametrize(("module", "name"), named("fine_"))
+def test_what_does_not_block_is_no_finding_and_nothing_of_it_is_unread(module: ModuleType, name: str) -> None:
+    found = read(getattr(module, name), APPS)
     assert (found["blocks"], found["unread"]) == ([], [])
 
 
 @pytest.mark.parametrize(
-    ("name", "missed"),
+    ("module", "name", "missed"),
     [
-        ("unread_state", ["request.app.state.gateway.lookup"]),
-        ("unread_registry", ["handler", "getattr(client, name)"]),
-        ("unread_many", ["several[number]"]),
-        ("unread_parameter", ["service.lookup"]),
-        ("unread_global", ["unnamed_at_start.ask"]),
-        ("unread_protocol", ["sink.put"]),
+        (reaching, "unread_state", ["request.app.state.gateway.lookup"]),
+        (reaching, "unread_registry", ["handler", "getattr(client, name)"]),
+        (reaching, "unread_many", ["several[number]"]),
+        (reaching, "unread_parameter", ["service.lookup"]),
+        (reaching, "unread_global", ["unnamed_at_start.ask"]),
+        (reaching, "unread_protocol", ["sink.put"]),
+        (deferring, "unread_decorated", ["in_a_thread"]),
+        (deferring, "unread_entered", ["db.execute"]),
+        (deferring, "unread_import", ["nowhere.ask"]),
+        (carrying, "unread_hooks", ["hook"]),
+        (carrying, "unread_callable", ["order.notify"]),
+        (carrying, "unread_request_state", ["request.state.service.lookup"]),
+        (carrying, "unread_client_in_state", ["request.app.state.http.get"]),
+        (carrying, "unread_untyped_dependency", ["found.lookup"]),
+        (carrying, "unread_given", ["self.callback"]),
+        (carrying, "unread_holder", ["registry.db.fetch"]),
     ],
 )
-def test_what_is_made_while_the_app_runs_is_named_and_not_called_clean(name: str, missed: list[str]) -> None:
-    found = read(getattr(reaching, name), APPS)
-    assert [one["name"] for one in found["unread"]] == missed
+def test_what_is_made_while_the_app_runs_is_named_and_not_called_clean(
+    module: ModuleType, name: str, missed: list[str]
+) -> None:
+    found = read(getattr(module, name), APPS)
+    assert (found["blocks"], [one["name"] for one in found["unread"]]) == ([], missed)
 
 
 def test_what_lies_too_deep_is_named_and_not_called_clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +108,9 @@ def test_a_function_whose_source_is_not_there_is_named_and_not_called_clean(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Called by the framework, and by other functions."""
-    told = {"name": "counted", "file": "/nowhere/shop.py", "line": None, "why": "no-source"}
+    told = {
+        "name": "counted", "file": "/nowhere/shop.py", "line": None, "why": "no-source", "task": False,
+    }  # fmt: skip
     gone = without_source(reaching.counted)
     assert read(gone, APPS)["unread"] == [told]
     monkeypatch.setattr(reaching, "counted", gone)
@@ -178,5 +203,57 @@ def test_what_ruffs_rules_and_blockbuster_know_is_known_here() -> None:
 
 def test_every_example_is_a_coroutine_function_as_a_route_would_be() -> None:
     """What decorators return, too."""
-    for name in (*names("wrong_"), *names("fine_")):
-        assert inspect.iscoroutinefunction(inspect.unwrap(getattr(reaching, name)))
+    for module in EXAMPLES:
+        for name, example in vars(module).items():
+            if name.startswith(("wrong_", "fine_")):
+                assert inspect.iscoroutinefunction(inspect.unwrap(example)), name
+
+
+def test_a_function_that_a_librarys_coroutine_calls_may_run_in_a_thread_and_is_not_read() -> None:
+    """Reached by a call, and as what a framework calls itself."""
+    for entry in (deferring.unread_decorated, deferring.in_a_thread):
+        found = read(entry, APPS)
+        assert [(one["name"], one["why"]) for one in found["unread"]] == [("in_a_thread", "decorated")]
+        assert found["blocks"] == []
+
+
+def test_what_a_function_called_start_does_is_no_task_unless_it_starts_one() -> None:
+    assert [one["task"] for one in read(deferring.wrong_started, APPS)["blocks"]] == [False]
+
+
+ROOT = """
+import time
+
+
+class Part:
+    def __init__(self, *others) -> None:
+        self.others = others
+
+    def run(self) -> None:
+        time.sleep(0.01)
+
+
+class Root:
+    def __init__(self) -> None:
+        self.p0 = Part()
+{parts}
+
+async def entry(root: Root) -> None:
+    root.p{last}.run()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_parts_that_are_made_of_all_earlier_parts_are_read_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every part in turn doubled the time: 24 of them took hours."""
+    every = range(1, 24)
+    made = "".join(
+        f"        self.p{one} = Part({', '.join(f'self.p{other}' for other in range(one))})\n"
+        for one in every
+    )
+    (tmp_path / "composed.py").write_text(ROOT.format(parts=made, last=every[-1]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = read(importlib.import_module("composed").entry, tmp_path)
+    assert [one["what"] for one in found["blocks"]] == ["time.sleep"]

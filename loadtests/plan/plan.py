@@ -159,6 +159,11 @@ class Plan(Frozen):
         name = self.against.get(rival, self.arms[0].name)
         return next(arm for arm in self.arms if arm.name == name)
 
+    def names_of(self, arm: str) -> tuple[str, ...]:
+        """What users call an arm: its name, and of the head of an arm that is compared with its base, the
+        name of that arm."""
+        return (arm, arm.removesuffix("-head")) if arm in self.against else (arm,)
+
     @property
     def yardstick(self) -> str:
         """What the arms are compared with, in a word: the reference, or its base for each."""

@@ -57,6 +57,8 @@ class UnreadCall(Frozen):
     file: str | None = None
     line: int | None = None
     why: str = ""
+    task: bool = False
+    """It is reached in a task, or another call of the event loop, that the function starts."""
 
 
 class Pieces(Frozen):

@@ -205,13 +205,13 @@ def sorted_by_weight(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def coverage(anatomy: Anatomy) -> Coverage:
-    """What was looked into, each function and each call once. What runs in a thread cannot block the loop."""
+    """What was looked into, each function and each call once. What runs in a thread cannot block the loop,
+    and of what runs while the app starts, only its tasks keep requests waiting."""
     called = {one.identity: one for one in anatomy.called() if one.runs == "loop" and not one.library}
-    unread = [one for called_on_loop in anatomy.called() if called_on_loop.runs == "loop"
-              for one in called_on_loop.unread]  # fmt: skip
-    return Coverage(
-        sum(one.looked_into for one in called.values()), tuple(dict.fromkeys((*anatomy.unread, *unread)))
-    )
+    unread = [call for one in anatomy.called() if one.runs == "loop" for call in one.unread]
+    unread += [call for start in anatomy.lifespan for call in start.unread if call.task]
+    every = (call.model_copy(update={"task": False}) for call in (*anatomy.unread, *unread))
+    return Coverage(sum(one.looked_into for one in called.values()), tuple(dict.fromkeys(every)))
 
 
 def outcomes(anatomy: Anatomy, found: Sequence[Finding]) -> set[str]:

@@ -368,3 +368,103 @@ def made_later(app: Any) -> Any:
 
 unread = FastAPI()
 unread.add_middleware(made_later)
+
+
+# Methods that call others of their object, and what it is made with.
+
+
+class Waits:
+    def now(self) -> None:
+        time.sleep(0)  # wrong
+
+
+class Checked(BaseHTTPMiddleware):
+    async def dispatch(self, request: Request, call_next: Any) -> Any:
+        self.check()
+        return await call_next(request)
+
+    def check(self) -> None:
+        time.sleep(0)  # wrong
+
+
+class Given:
+    def __init__(self, app: Any, waits) -> None:  # type: ignore[no-untyped-def]  # as people write it
+        self.app, self.waits = app, waits
+        self.kept = waits
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        self.kept.now()
+        await self.app(scope, receive, send)
+
+
+class Page(HTTPEndpoint):
+    async def get(self, request: Request) -> PlainTextResponse:
+        return self.look_up()
+
+    def look_up(self) -> PlainTextResponse:
+        time.sleep(0)  # wrong
+        return PlainTextResponse("")
+
+
+class Hall(socketio.AsyncNamespace):  # type: ignore[misc]  # as above
+    async def on_enter(self, sid: str) -> None:
+        self.note(sid)
+
+    def note(self, sid: str) -> None:
+        time.sleep(0)  # wrong
+
+
+halls = socketio.AsyncServer(async_mode="asgi")
+halls.register_namespace(Hall("/hall"))
+by_methods = FastAPI()
+by_methods.add_middleware(Checked)
+by_methods.add_middleware(Given, waits=Waits())
+by_methods.router.routes.append(Route("/page", Page))
+by_methods.mount("/io", socketio.ASGIApp(halls))
+
+
+# Lifespans: what they wait for holds no request up, the tasks that they start do.
+
+
+class Worker:
+    async def start(self) -> None:
+        time.sleep(0)  # fine
+
+
+@contextlib.asynccontextmanager
+async def with_worker(_: FastAPI) -> AsyncIterator[None]:
+    await Worker().start()
+    yield
+
+
+async def refresh() -> None:
+    time.sleep(0)  # wrong
+
+
+async def forever() -> None:
+    while True:
+        await refresh()
+        await asyncio.sleep(60)
+
+
+@contextlib.asynccontextmanager
+async def refreshing(_: FastAPI) -> AsyncIterator[None]:
+    await refresh()
+    task = asyncio.create_task(forever())
+    yield
+    task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def polls(app: FastAPI) -> AsyncIterator[None]:
+    await app.state.database.connect()
+    task = asyncio.create_task(app.state.poller.run())
+    yield
+    task.cancel()
+
+
+working, refreshed, polled = (
+    FastAPI(lifespan=with_worker),
+    FastAPI(lifespan=refreshing),
+    FastAPI(lifespan=polls),
+)

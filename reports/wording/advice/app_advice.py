@@ -201,6 +201,7 @@ WHY_UNREAD = {
     "framework": "its framework is not known",
     "run-time": "made at run time",
     "no-source": "no source",
+    "decorated": "the decorator of a library may run it in a thread",
 }
 
 

@@ -25,8 +25,11 @@ from .sessions import session
 
 Facts = dict[str, Any]
 
-Read = Callable[[Any, Path], Mapping[str, Any]]
-"""Reads a function: `blocks`, `unread`, `pieces` and `looked_into`."""
+Read = Callable[[Any, Path, type | None, Mapping[str, Any]], Mapping[str, Any]]
+"""Reads a function, a method with its class and what that is made with: `blocks`, `unread`, `pieces` and
+`looked_into`."""
+
+UNGIVEN: Mapping[str, Any] = {}
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
@@ -48,7 +51,7 @@ class Found:
     unread: list[Facts] = field(default_factory=list)
     frameworks: dict[str, None] = field(default_factory=dict)
     seen: set[tuple[int, str]] = field(default_factory=set)
-    known: dict[int, tuple[Any, Mapping[str, Any]]] = field(default_factory=dict)
+    known: dict[tuple[Any, ...], tuple[Any, Mapping[str, Any]]] = field(default_factory=dict)
     within: list[int] = field(default_factory=list)
     """Identities of the apps that are being surveyed, the outermost first."""
 
@@ -56,8 +59,12 @@ class Found:
         parts = ("routes", "middleware", "handlers", "lifespan", "unread")
         return {"frameworks": list(self.frameworks), **{part: getattr(self, part) for part in parts}}
 
-    def called(self, function: Any, runs: str | None = None) -> Facts:
-        """A function that a framework calls. `runs`: where it runs, unless its style says so."""
+    def called(
+        self, function: Any, runs: str | None = None, owner: type | None = None,
+        given: Mapping[str, Any] = UNGIVEN,
+    ) -> Facts:  # fmt: skip
+        """A function that a framework calls. `runs`: where it runs, unless its style says so; `owner`: of a
+        method the class, whose objects are made with `given`."""
         kind = style(function)
         where = runs or ("loop" if kind.startswith("async") else "thread")
         plain = innermost(function)
@@ -74,15 +81,17 @@ class Found:
             "library": foreign,
             "session": holds,
             "connects": connects,
-            **(self.foreign(function, where) if foreign else self.read_once(function)),
+            **(self.foreign(function, where) if foreign else self.read_once(function, owner, given)),
         }
 
-    def read_once(self, function: Any) -> Mapping[str, Any]:
+    def read_once(self, function: Any, owner: type | None, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is read of a function: most dependencies are those of many routes."""
-        if id(function) not in self.known:
+        key = (id(function), owner, *map(id, given.values()))
+        if key not in self.known:
             # With the function: an identity is known as long as its object lives.
-            self.known[id(function)] = function, self.read(readable(function), self.home)
-        return self.known[id(function)][1]
+            held = (function, *given.values())
+            self.known[key] = held, self.read(readable(function), self.home, owner, given)
+        return self.known[key][1]
 
     def foreign(self, function: Any, where: str) -> Mapping[str, Any]:
         """A library's function is not read, which is told where it runs on the loop."""
@@ -104,13 +113,15 @@ class Found:
         for method in METHODS:
             function = inspect.getattr_static(kind, method.lower(), None)
             if isinstance(function, FunctionType) and not library(function):
-                yield {**self.called(function), "methods": [method]}
+                yield {**self.called(function, owner=kind), "methods": [method]}
 
-    def in_front(self, function: Any, paths: str) -> None:
+    def in_front(
+        self, function: Any, paths: str, owner: type | None = None, given: Mapping[str, Any] = UNGIVEN
+    ) -> None:
         """Adds middleware: it runs on the loop, even as a plain function that returns a coroutine."""
         if frameworks_own(function):
             return
-        self.middleware.append({**self.called(function, runs="loop"), "before": paths})
+        self.middleware.append({**self.called(function, "loop", owner, given), "before": paths})
 
 
 def pattern(prefix: str) -> str:

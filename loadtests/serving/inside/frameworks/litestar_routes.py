@@ -61,7 +61,7 @@ def in_front(middleware: Any, paths: str, found: Found) -> None:
         one for one in (method, *closures(method, None)) if isinstance(one, FunctionType) and not library(one)
     ]
     if written:
-        found.in_front(written[0], paths)
+        found.in_front(written[0], paths, middleware)
     else:
         found.unread.append(found.unknown(middleware, "library" if library(middleware) else "run-time"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 from .callables import (
@@ -88,10 +88,10 @@ def listed(middleware: Any, paths: str, found: Found) -> None:
                 found.in_front(one, paths)
             elif not inspect.isclass(one) and not inspect.isroutine(one) and not library(one):
                 for method in own_methods(type(one)):
-                    found.in_front(method, paths)
+                    found.in_front(MethodType(method, one), paths)
     else:
         for method in entered(kind):
-            found.in_front(method, paths)
+            found.in_front(method, paths, kind, options)
 
 
 def entered(kind: type) -> Iterator[Any]:
@@ -143,7 +143,8 @@ def answers(route: Any, original: Any, endpoint: Any, found: Found) -> Iterator[
     if socket:
         written = [inspect.getattr_static(endpoint, one, None) for one in SOCKET]
         own = [one for one in written if isinstance(one, FunctionType) and not library(one)]
-        yield from ({**found.called(method, runs="loop"), "methods": ["WEBSOCKET"]} for method in own)
+        called = (found.called(method, "loop", endpoint) for method in own)
+        yield from ({**one, "methods": ["WEBSOCKET"]} for one in called)
     elif "starlette" in packages(endpoint):
         yield from found.methods(endpoint)
     else:
@@ -164,7 +165,7 @@ def through(app: Any, paths: str, found: Found) -> Any:
     while not inspect.isroutine(app) and not inspect.isclass(app) and "app" in getattr(app, "__dict__", {}):
         if not library(app):
             for method in entered(type(app)):
-                found.in_front(method, paths)
+                found.in_front(MethodType(method, app), paths)
         app = vars(app)["app"]
     return app
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 from .callables import FRAMEWORKS, library, package, packages
@@ -90,4 +91,5 @@ def events(server: Any, prefix: str, found: Found) -> None:
             method = getattr(kind, name)
             if not library(method):
                 path = f"{prefix}{space} {name.removeprefix('on_')}"
-                found.routes.append({**found.called(method, runs="loop"), "path": path, "methods": ["EVENT"]})
+                bound = MethodType(method, handler) if isinstance(method, FunctionType) else method
+                found.routes.append({**found.called(bound, runs="loop"), "path": path, "methods": ["EVENT"]})

@@ -6,7 +6,7 @@ import ast
 import functools
 import inspect
 from functools import cache
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import FunctionType, MemberDescriptorType, ModuleType, SimpleNamespace
 from typing import Any
 
 from .hints import annotated
@@ -17,6 +17,7 @@ from .values import (
     Above,
     BoundTo,
     Deep,
+    Held,
     Instance,
     Plain,
     Thing,
@@ -26,6 +27,7 @@ from .values import (
     full,
     function_below,
     hinted,
+    marked,
     names,
     one_held,
     one_of,
@@ -63,6 +65,8 @@ class Attributes:
                 found = Deep(client)
             case Unknown(text):
                 found = Unknown(f"{text}.{name}")
+            case Held():
+                found = BoundTo(SimpleNamespace(__name__=name), base)
             case Plain():
                 found = Unknown(f"….{name}") if name == "state" else PLAIN
             case _:
@@ -108,7 +112,7 @@ class Attributes:
         if found is None or injected(found):
             return self.later(base, name, found)
         written = self.of_its_class(base, found)
-        return self.of_its_own(base, name) if written is None else written
+        return self.of_its_own(base, name, found) if written is None else written
 
     def of_its_class(self, base: Thing | Instance, found: Any) -> Value | None:
         """An attribute that a class has, if that says what an object of it has."""
@@ -118,12 +122,12 @@ class Attributes:
             return self.method(found, base)
         return None if found is ABSENT or hasattr(type(found), "__get__") else Thing(found)
 
-    def of_its_own(self, base: Instance, name: str) -> Value:
+    def of_its_own(self, base: Instance, name: str, found: Any) -> Value:
         """An attribute that an object is given: by its class's methods, or as its class annotates it."""
         assigned = self.assigned(base, name)
         told = hinted(annotated_attribute(base.kind, name))  # type: ignore[arg-type]  # a class, known here
         if assigned is None:
-            return told if told is not PLAIN else self.missing(base, name)
+            return told if told is not PLAIN or is_column(found) else self.missing(base, name)
         return told if assigned is PLAIN else assigned
 
     def attribute_above(self, base: Above, name: str) -> Value:
@@ -159,15 +163,17 @@ class Attributes:
             return BoundTo(SimpleNamespace(__name__=name), base)
         kind = type(base.thing) if isinstance(base, Thing) else base.kind
         # `app.state` and `request.state` are filled while the app runs.
-        filled = name == "state" or full(kind).endswith("datastructures.State")
-        return Unknown(name) if filled or own_class(kind) else PLAIN
+        if full(kind).endswith("datastructures.State"):
+            return Unknown(f"state.{name}")
+        return Unknown(name) if name == "state" or own_class(kind) else PLAIN
 
     def property(self, found: Any, owner: Value) -> Value:
         function = getter(found)
         if isinstance(function, FunctionType) and own_code(function.__code__):
             told = self.reader.run(function, self.with_self(function, owner, {}))
             return hinted(annotated(function).get("return")) if told is PLAIN else told
-        return returned(function)
+        told = returned(function)
+        return Unknown("state") if told is PLAIN and getattr(function, "__name__", "") == "state" else told
 
     def method(self, found: Any, owner: Value) -> Value:
         """A method with its object; a library's is known by the class it belongs to."""
@@ -177,17 +183,24 @@ class Attributes:
     def assigned(self, base: Instance, name: str) -> Value | None:
         """What the methods of a class of the app give an attribute of `self`, the first that is known; None
         where they do not."""
-        asked = (base.kind, name)
+        asked, memory = (base.kind, name), self.reader.memory
         if not isinstance(base.kind, type):
             return None
         if asked in self.reader.resolving:
-            self.reader.memory.cuts += 1
+            memory.cuts += 1
             return None
+        known, cuts = (name, marked(base)), memory.cuts
+        if known in memory.assigned:
+            return memory.assigned[known][0]
         self.reader.resolving.add(asked)
         try:
-            return self.first_assigned(base, name)
+            found = self.first_assigned(base, name)
         finally:
             self.reader.resolving.remove(asked)
+        # What a cut made incomplete is no answer for another way to it.
+        if memory.cuts == cuts:
+            memory.assigned[known] = found, base
+        return found
 
     def first_assigned(self, base: Instance, name: str) -> Value | None:
         found: list[Value] = []
@@ -211,20 +224,35 @@ class Attributes:
 
     def item(self, base: Value, node: ast.Subscript) -> Value:
         """What a subscript is: of a known dict or list its item; of a client's, more of the client."""
-        for one in each(base):
-            if isinstance(one, Deep):
-                return one
-            if isinstance(one, Thing | Instance) and package_of(one) in DEEP:
-                return Deep(package_of(one)) if deep(one) else PLAIN
-            if isinstance(one, Thing) and type(one.thing) in (dict, list, tuple):
-                key = node.slice.value if isinstance(node.slice, ast.Constant) else ABSENT
-                if type(one.thing) is dict and key in one.thing:
-                    return Thing(one.thing[key])
-                held = one.thing.values() if type(one.thing) is dict else one.thing
-                return one_held(held, ast.unparse(node))
-            if isinstance(one, Thing) and inspect.isclass(one.thing):
-                return one
-        return PLAIN
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else ABSENT
+        return one_of([self.item_of(one, key, node) for one in each(base)])
+
+    def item_of(self, base: Value, key: Any, node: ast.Subscript) -> Value:
+        found: Value = PLAIN
+        if isinstance(base, Deep):
+            found = base
+        elif isinstance(base, Held):
+            found = base if isinstance(node.slice, ast.Slice) else base.at(key)
+        elif isinstance(base, Thing | Instance) and package_of(base) in DEEP:
+            found = Deep(package_of(base)) if deep(base) else PLAIN
+        elif isinstance(base, Thing) and type(base.thing) is dict:
+            known = key in base.thing
+            found = Thing(base.thing[key]) if known else one_held(base.thing.values(), ast.unparse(node))
+        elif isinstance(base, Thing) and type(base.thing) in (list, tuple):
+            found = one_held(base.thing, ast.unparse(node))
+        elif isinstance(base, Thing) and inspect.isclass(base.thing):
+            found = base
+        elif isinstance(base, Thing | Instance):
+            found = self.special(base, "__getitem__") or PLAIN
+        return found
+
+    def special(self, owner: Thing | Instance, name: str) -> Value | None:
+        """What a method of the app's gives that syntax calls, as `in` does; None where there is none."""
+        kind = type(owner.thing) if isinstance(owner, Thing) else owner.kind
+        method = inspect.getattr_static(kind, name, None) if isinstance(kind, type) else None
+        if isinstance(method, FunctionType) and own_code(method.__code__):
+            return self.reader.run(method, self.with_self(method, owner, {}))
+        return None
 
     def with_self(self, function: FunctionType, owner: Value, more: dict[str, Value]) -> dict[str, Value]:
         node = definition(function)
@@ -242,6 +270,12 @@ def getter(found: Any) -> Any:
 def injected(found: Any) -> bool:
     """Whether FastAPI replaces a default by what it injects."""
     return type(found).__name__ in ("Depends", "Security")
+
+
+def is_column(found: Any) -> bool:
+    """Whether a class has an attribute by a descriptor of a library, such as a column of a table: that gives
+    data."""
+    return found is not ABSENT and not isinstance(found, MemberDescriptorType) and not own_class(type(found))
 
 
 def kind_of(value: Thing | Instance) -> Any:

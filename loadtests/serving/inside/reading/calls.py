@@ -5,32 +5,35 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+from itertools import takewhile
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, Self
 
 from .ancestry import above, by_super, left_out, overrides, unwritten
-from .attributes import Attributes
 from .hints import annotated
-from .kinds import awaited, has_yield, is_coroutine, library, remembered
+from .kinds import apps_own, awaited, called_by, is_coroutine, never_awaitable, remembered
 from .program import Body
-from .scope import Scope, bound, definition, returned
+from .running import Running
+from .scope import Scope, bound, returned
 from .streams import in_pieces, streams
 from .values import (
     HARMLESS,
     PLAIN,
     BoundTo,
     Deep,
+    Held,
     Instance,
-    Iterated,
     Local,
     Plain,
     Thing,
     Unknown,
     Value,
     each,
+    flattened,
     full,
     function_below,
     hinted,
+    listed,
     made,
     names,
     one_held,
@@ -38,12 +41,11 @@ from .values import (
     own_code,
 )
 from .what_blocks import (
+    AFTER_RESPONSE,
     CALLED_AT_ONCE,
     CONSTRUCTORS,
-    ENTERED,
     FILE_METHODS,
     FUNCTIONS,
-    ITERATED,
     ITERATING,
     LATER_ON_LOOP,
     MAKING,
@@ -51,40 +53,55 @@ from .what_blocks import (
     RETURNS,
     SESSION_CALLS,
     SESSION_NAMES,
+    TAKING_COROUTINES,
 )
 
-MOST_DECORATORS = 20
-"""Libraries' decorators around one function."""
+HANDED_IN = ("call_next", "send", "receive")
+"""What servers and frameworks give a function: what they call is read by itself."""
 
 
-class Calls(Attributes):
-    """Decides on calls and `with` blocks."""
+class Calls(Running):
+    """Decides on calls."""
 
     def call(self, node: ast.Call, walk: Body) -> Value:
         """Judge a call, with those in its arguments."""
-        scope = walk.scope
-        base = None
+        scope, base = walk.scope, None
         if isinstance(node.func, ast.Attribute):
             base = walk.value(node.func.value)
             function = self.attribute(base, node.func, scope)
         else:
             function = walk.value(node.func)
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        later = name in LATER_ON_LOOP
-        self.reader.tasks += later
-        positional = [walk.value(one) for one in node.args]
-        keywords = {one.arg or "**": walk.value(one.value) for one in node.keywords}
+        name, several = called_by(node), list(each(function))
+        positional, keywords = self.given(node, walk, name in TAKING_COROUTINES)
         self.reader.judge(node, scope)
-        given = [*positional, *keywords.values()]
         if name in ITERATING:
-            for one in given:
+            for one in (*positional, *keywords.values()):
                 walk.iterate(one, node)
-        found: list[Value] = []
-        if base is None or not self.by_name(node, walk, base):
-            found = [self.call_one(one, node, positional, keywords, walk) for one in each(function)]
-            self.callbacks(name, function, given)
+        if base is not None and self.by_name(node, walk, base):
+            return PLAIN
+        if len(several) > 1 and awaited(node, walk):
+            # Of a synchronous and an asynchronous client, the one whose calls can be awaited.
+            several = [one for one in several if not never_awaitable(one)] or several
+        # A worker's own `start` is called here and now, and says itself what it leaves to the loop.
+        later = name in LATER_ON_LOOP and not any(map(apps_own, several))
+        self.reader.tasks += later
+        found = [self.call_one(one, node, positional, keywords, walk) for one in several]
+        self.callbacks(name, several, [*positional, *keywords.values()])
         self.reader.tasks -= later
         return one_of(found)
+
+    def given(self, node: ast.Call, walk: Body, later: bool) -> tuple[list[Value], dict[str, Value]]:
+        """The arguments of a call: by position as far as it is known, and by keyword, `*` and `**` for those
+        of which it is not. `later`: they are coroutines that the event loop will run."""
+        self.reader.tasks += later
+        written = [(one, walk.value(one)) for one in node.args]
+        keywords = {one.arg or "**": walk.value(one.value) for one in node.keywords}
+        self.reader.tasks -= later
+        known = list(takewhile(placed, written))
+        stars = [isinstance(one, ast.Starred) for one, _ in known]
+        positional = flattened([value for _, value in known], stars)
+        rest = [value for _, value in written[len(known) :]]
+        return positional, {**keywords, **({"*": one_of(rest)} if rest else {})}
 
     def call_one(
         self, function: Value, node: ast.Call, positional: list[Value], keywords: dict[str, Value], walk: Body
@@ -99,19 +116,21 @@ class Calls(Attributes):
                 return self.call_local(function, bound(written, positional, keywords))
             case Instance():
                 return self.call_known_method(function, "__call__", node, positional, keywords, scope)
+            case Deep() if called_by(node) in MAKING:
+                return function
             case Deep(client) if not awaited(node, walk):
                 self.reader.block(f"{client} client", "waits", node, scope)
-            case Unknown(text):
-                self.unknown(text, node, scope)
+            case Unknown():
+                self.unknown(function, node, scope)
         return PLAIN
 
-    def unknown(self, text: str, node: ast.Call, scope: Scope) -> None:
-        last = text.rpartition(".")[2]
-        if "." not in text and not isinstance(node.func, ast.Name | ast.Call | ast.Subscript):
-            return
-        given = [one.id for one in node.args if isinstance(one, ast.Name)]
-        # Middleware hands on: what it calls is read by itself.
-        if last not in HARMLESS and last != "call_next" and given[:2] != ["scope", "receive"]:
+    def unknown(self, function: Unknown, node: ast.Call, scope: Scope) -> None:
+        """Note the call of something that is made while the app runs, unless any object may have it."""
+        harmless = function.text.rpartition(".")[2] in HARMLESS and not function.filled
+        # What middleware hands a request to is read by itself. So is what a server gives a function to call.
+        handed_in = isinstance(node.func, ast.Name) and node.func.id in HANDED_IN
+        handed_in = handed_in or called_by(node) == "call_next"
+        if not harmless and not hands_on(node) and not handed_in:
             self.reader.miss(ast.unparse(node.func)[:80], "run-time", node, scope)
 
     def by_name(self, node: ast.Call, walk: Body, base: Value) -> bool:
@@ -122,24 +141,22 @@ class Calls(Attributes):
             isinstance(one, Unknown | Plain) for one in each(base)
         ):
             return False
-        if func.attr in FILE_METHODS:
-            self.reader.block(func.attr, "file", node, walk.scope)
-            return True
         named = isinstance(func.value, ast.Name) and func.value.id in SESSION_NAMES
-        if not named or func.attr not in SESSION_CALLS or awaited(node, walk):
+        asks = named and func.attr in SESSION_CALLS
+        if not (asks or func.attr in FILE_METHODS) or awaited(node, walk):
             return False
-        self.reader.block(ast.unparse(func), "waits", node, walk.scope)
+        what, kind = (ast.unparse(func), "waits") if asks else (func.attr, "file")
+        self.reader.block(what, kind, node, walk.scope)
         return True
 
-    def callbacks(self, name: str, function: Value, given: list[Value]) -> None:
+    def callbacks(self, name: str, several: list[Value], given: list[Value]) -> None:
         """Functions of the app that are called by what they are given to: at once, or by the event loop."""
-        own = any(isinstance(one, BoundTo | Local) and not library(one) for one in each(function))
-        if own or name not in LATER_ON_LOOP | CALLED_AT_ONCE | {"add_task"}:
+        if name not in LATER_ON_LOOP | CALLED_AT_ONCE | AFTER_RESPONSE or any(map(apps_own, several)):
             return
         for value in given:
             for one in each(value):
                 coroutine = isinstance(one, Thing | BoundTo | Local) and is_coroutine(one)
-                if coroutine or (name != "add_task" and isinstance(one, Thing | BoundTo | Local)):
+                if coroutine or (name not in AFTER_RESPONSE and isinstance(one, Thing | BoundTo | Local)):
                     self.follow(one)
 
     def call_known(
@@ -166,36 +183,32 @@ class Calls(Attributes):
     def foreign(self, function: Any, node: ast.Call, positional: list[Value], scope: Scope) -> Value:
         """A library's function: it blocks, makes something, or wraps a function of the app."""
         name = full(function)
-        if name in FUNCTIONS:
-            self.reader.block(*FUNCTIONS[name], node, scope)
-        if name in RETURNS:
-            return made(RETURNS[name])
+        listed_there = self.looked_up(name, node, scope)
+        if listed_there is not None:
+            return listed_there
         owner = getattr(function, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType) and not inspect.isclass(owner):
             return self.library_method(Thing(owner), function.__name__, node, scope)
-        if name in ("builtins.getattr",):
+        if name == "builtins.getattr":
             return Unknown("getattr") if len(positional) > 1 else PLAIN
+        if name == "typing.cast" and len(positional) > 1:
+            told = hinted(positional[0].thing) if isinstance(positional[0], Thing) else PLAIN
+            return positional[1] if told is PLAIN else told
         self.stripe(function, node, scope)
-        found = self.wrapped(Thing(function))
-        return found if found is not PLAIN else returned(function)
+        found = self.wrapped(function)
+        return returned(function) if found is None or found is PLAIN else found
+
+    def looked_up(self, name: str, node: ast.Call, scope: Scope) -> Value | None:
+        """What a function returns whose name is in the tables, and whether it blocks; None of any other."""
+        if name in FUNCTIONS:
+            self.reader.block(*FUNCTIONS[name], node, scope)
+        return made(RETURNS[name]) if name in RETURNS else None
 
     def stripe(self, function: Any, node: ast.Call, scope: Scope) -> None:
         """Class methods of stripe's resources ask its server."""
         asks = function.__name__ in ("create", "retrieve", "list", "modify")
         if asks and full(function).startswith("stripe."):
             self.reader.block(f"stripe.{function.__name__}", "waits", node, scope)
-
-    def wrapped(self, value: Thing) -> Value:
-        """A library's decorator around a function of the app: that is called, too."""
-        inner: Any = getattr(value.thing, "__wrapped__", None)
-        owner: Any = None
-        for _ in range(MOST_DECORATORS):
-            if isinstance(inner, MethodType):
-                inner, owner = inner.__func__, inner.__self__
-            if isinstance(inner, FunctionType) and own_code(inner.__code__):
-                return self.own(inner, {} if owner is None else self.with_self(inner, Thing(owner), {}))
-            inner = getattr(inner, "__wrapped__", None)
-        return PLAIN
 
     def construct(
         self, kind: type, node: ast.Call, positional: list[Value], keywords: dict[str, Value], scope: Scope
@@ -220,27 +233,38 @@ class Calls(Attributes):
             thing = Instance(kind, given)
             self.reader.run(maker, self.reader.filled(maker, {**given, "self": thing}))
             return thing
-        return Instance(kind, keywords)
+        thing = Instance(kind, keywords)
+        self.special(thing, "__post_init__")
+        return thing
 
     def call_method(
         self, function: Any, owner: Value, node: ast.Call, positional: list[Value],
         keywords: dict[str, Value], scope: Scope,
     ) -> Value:  # fmt: skip
         if isinstance(function, FunctionType) and own_code(function.__code__):
-            found: Value = PLAIN
-            if isinstance(owner, Instance) and not by_super(node) and left_out(function):
-                found = self.call_overrides(function, owner, node, positional, keywords, scope)
-            if unwritten(function):
-                return found
-            arguments = self.arguments(function, [owner, *positional], keywords)
-            return one_of([self.own(function, arguments), found])
+            return self.own_method(function, owner, node, positional, keywords, scope)
+        found = self.wrapped(function, owner)
+        if found is not None:
+            return found if found is not PLAIN else returned(function)
         name = getattr(function, "__name__", "")
-        if isinstance(owner, Thing) and type(owner.thing) is dict and name in ("get", "pop", "values"):
-            held = one_held(owner.thing.values(), ast.unparse(node))
-            return one_of([held, *positional[1:]]) if name != "values" else Thing([*owner.thing.values()])
+        if isinstance(owner, Held) or (isinstance(owner, Thing) and type(owner.thing) is dict):
+            return taken(owner, name, node, positional)
         if isinstance(owner, Thing | Instance):
             return self.library_method(owner, name, node, scope, function)
         return PLAIN
+
+    def own_method(
+        self, function: FunctionType, owner: Value, node: ast.Call, positional: list[Value],
+        keywords: dict[str, Value], scope: Scope,
+    ) -> Value:  # fmt: skip
+        """A method of the app's, and of the classes below where its own leaves that to them."""
+        found: Value = PLAIN
+        if isinstance(owner, Instance) and not by_super(node) and left_out(function):
+            found = self.call_overrides(function, owner, node, positional, keywords, scope)
+        if unwritten(function):
+            return found
+        arguments = self.arguments(function, [owner, *positional], keywords)
+        return one_of([self.own(function, arguments), found])
 
     def call_overrides(
         self, function: FunctionType, owner: Instance, node: ast.Call, positional: list[Value],
@@ -259,6 +283,8 @@ class Calls(Attributes):
         self, owner: Thing | Instance, name: str, node: ast.Call, positional: list[Value],
         keywords: dict[str, Value], scope: Scope,
     ) -> Value:  # fmt: skip
+        if name == "__call__" and hands_on(node) and isinstance(node.func, ast.Attribute):
+            return PLAIN  # what middleware hands a request to is read by itself
         kind = type(owner.thing) if isinstance(owner, Thing) else owner.kind
         found = inspect.getattr_static(kind, name, None) if isinstance(kind, type) else None
         below = function_below(found)
@@ -269,14 +295,15 @@ class Calls(Attributes):
     def library_method(
         self, owner: Thing | Instance, name: str, node: ast.Call, scope: Scope, function: Any = None
     ) -> Value:
-        """A method of a library's object."""
-        for one in names(owner):
-            if one in METHODS:
-                shown, methods, kind = METHODS[one]
-                every = methods == "*" and not name.startswith("_") and name not in MAKING
-                if every or name in methods.split():
-                    self.reader.block(f"{shown}.{name}", kind, node, scope)
-                break
+        """A method of a library's object, or of its class."""
+        if isinstance(owner, Thing) and inspect.isclass(owner.thing):
+            return self.class_method(owner.thing, name, node, scope, function)
+        known = next((METHODS[one] for one in names(owner) if one in METHODS), None)
+        if known is not None and not at_once(owner, name, node):
+            shown, methods, kind = known
+            every = methods == "*" and not name.startswith("_") and name not in MAKING
+            if every or name in methods.split():
+                self.reader.block(f"{shown}.{name}", kind, node, scope)
         for one in names(owner):
             if f"{one}.{name}" in RETURNS:
                 return made(RETURNS[f"{one}.{name}"])
@@ -285,116 +312,56 @@ class Calls(Attributes):
         same = name in ("connect", "begin", "options", "execution_options")
         return owner if found is PLAIN and same else found
 
-    # The app's own code
+    def class_method(self, kind: type, name: str, node: ast.Call, scope: Scope, function: Any) -> Value:
+        """A class method of a library, such as `psycopg.Connection.connect`: mostly another constructor."""
+        if not isinstance(function, FunctionType):
+            return PLAIN
+        self.stripe(function, node, scope)
+        for one in (full(function), *(f"{above_it}.{name}" for above_it in names(Instance(kind)))):
+            found = self.looked_up(one, node, scope)
+            if found is not None:
+                return found
+        told = annotated(function).get("return")
+        return Instance(kind) if told is Self or name in ("connect", "open") else returned(function)
 
-    def own(self, function: FunctionType, arguments: dict[str, Value]) -> Value:
-        """A function of the app is called: read now, unless it is a generator that nothing iterates yet."""
-        if inspect.isgeneratorfunction(function):
-            return Iterated(function, arguments)
-        return self.reader.run(function, arguments)
 
-    def call_local(self, local: Local, arguments: dict[str, Value]) -> Value:
-        node = local.node
-        generator = not isinstance(node, ast.AsyncFunctionDef) and has_yield(node)
-        return Iterated(local, arguments) if generator else self.reader.run_local(local, arguments)
+def hands_on(node: ast.Call) -> bool:
+    """Whether a call is that of an ASGI app, by middleware in front of it."""
+    first = node.args[0] if node.args else None
+    return isinstance(first, ast.Name) and first.id == "scope" and len(node.args) + len(node.keywords) == 3
 
-    def start(self, one: Iterated) -> Value:
-        """A generator is iterated: its body runs."""
-        if isinstance(one.function, Local):
-            return self.reader.run_local(one.function, one.arguments)
-        return self.reader.run(one.function, one.arguments)
 
-    def iterating(self, value: Value, node: ast.expr, scope: Scope) -> Value:
-        """What iterating an object runs: a method of the app, or a query of a library."""
-        if isinstance(value, Thing | Instance):
-            for asks in [ITERATED[one] for one in names(value) if one in ITERATED]:
-                self.reader.block(asks, "waits", node, scope)
-            kind = type(value.thing) if isinstance(value, Thing) else value.kind
-            maker = inspect.getattr_static(kind, "__iter__", None) if isinstance(kind, type) else None
-            if isinstance(maker, FunctionType) and own_code(maker.__code__):
-                return self.reader.run(maker, self.with_self(maker, value, {}))
-        return PLAIN
+def at_once(owner: Thing | Instance, name: str, node: ast.Call) -> bool:
+    """Whether a call says that it does not wait, or has no need to: `acquire(blocking=False)`, or `put` into
+    a queue without a limit."""
+    said = [one.value for one in node.keywords if one.arg in ("block", "blocking")]
+    said += node.args[:1] if name in ("acquire", "get") else []
+    refused = any(isinstance(one, ast.Constant) and one.value is False for one in said)
+    thing = owner.thing if isinstance(owner, Thing) else None
+    return refused or (name == "put" and "queue.Queue" in names(owner) and getattr(thing, "maxsize", 1) == 0)
 
-    def arguments(
-        self, function: FunctionType, positional: list[Value], keywords: dict[str, Value]
-    ) -> dict[str, Value]:
-        node = definition(function)
-        return (
-            {} if node is None else bound(node, positional, {k: v for k, v in keywords.items() if k != "**"})
-        )
 
-    def follow(self, value: Value) -> None:
-        """Read a function of the app that something else calls."""
-        if isinstance(value, Local):
-            self.call_local(value, {})
-        elif isinstance(value, BoundTo):
-            self.result_alone(value)
-        elif isinstance(value, Thing):
-            below = function_below(value.thing)
-            if isinstance(below, FunctionType) and own_code(below.__code__):
-                self.own(below, {})
+def placed(given: tuple[ast.expr, Value]) -> bool:
+    """Whether it is known how many arguments one is, as of the items of a list that is written out."""
+    node, value = given
+    return not isinstance(node, ast.Starred) or (isinstance(value, Held) and bool(value.keys))
 
-    def result_alone(self, value: Value) -> Value:
-        """What a callable returns or yields that its framework, or the loop, calls without arguments."""
-        match value:
-            case Local():
-                return self.reader.run_local(value, {})
-            case BoundTo(function, owner) if isinstance(function, FunctionType) and own_code(
-                function.__code__
-            ):
-                return self.reader.run(function, self.with_self(function, owner, {}))
-            case Thing(thing):
-                return self.result_of_known(thing)
-            case _:
-                return PLAIN
 
-    def result_of_known(self, thing: Any) -> Value:
-        below = function_below(thing)
-        if isinstance(below, functools.partial):
-            return self.result_of_known(below.func)
-        if inspect.isclass(below):
-            return Instance(below)
-        if isinstance(below, MethodType):
-            return self.result_alone(BoundTo(below.__func__, Thing(below.__self__)))
-        if isinstance(below, FunctionType) and own_code(below.__code__):
-            # What a dependency does is a finding of its own.
-            found = self.reader.aside().run(below, {})
-            hint = hinted(annotated(below).get("return"))
-            return found if not isinstance(found, Plain | Unknown) else hint
-        return returned(below)
-
-    # With
-
-    def enter(self, value: Value, node: ast.AST, scope: Scope) -> Value:
-        """What `with` runs, and what it gives."""
-        found = []
-        for one in each(value):
-            if isinstance(one, Iterated):
-                found.append(self.start(one))
-            elif isinstance(one, Thing | Instance):
-                waits = next((ENTERED[name] for name in names(one) if name in ENTERED), None)
-                if waits is not None:
-                    self.reader.block(waits, "waits", node, scope)
-                found.append(self.entered(one, "__enter__"))
-                self.entered(one, "__exit__")
-            else:
-                found.append(one)
-        return one_of(found)
-
-    def enter_async(self, value: Value, scope: Scope) -> Value:
-        found = []
-        for one in each(value):
-            if isinstance(one, Thing | Instance):
-                found.append(self.entered(one, "__aenter__"))
-                self.entered(one, "__aexit__")
-            else:
-                found.append(one)
-        return one_of(found)
-
-    def entered(self, owner: Thing | Instance, name: str) -> Value:
-        kind = type(owner.thing) if isinstance(owner, Thing) else owner.kind
-        method = inspect.getattr_static(kind, name, None) if isinstance(kind, type) else None
-        if isinstance(method, FunctionType) and own_code(method.__code__):
-            found = self.reader.run(method, self.with_self(method, owner, {}))
-            return found if found is not PLAIN else owner
-        return owner
+def taken(owner: Held | Thing, name: str, node: ast.Call, positional: list[Value]) -> Value:
+    """What a method of a dict, or of a list that a function makes, takes out of it."""
+    every: Value
+    if isinstance(owner, Held):
+        key = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        held, every = owner.at(key), Held(owner.values)
+    else:
+        held, every = one_held(owner.thing.values(), ast.unparse(node)), Thing([*owner.thing.values()])
+    found: Value = PLAIN
+    if name in ("get", "pop", "setdefault", "popleft"):
+        found = one_of([held, *positional[1:]])
+    elif name == "values":
+        found = every
+    elif name == "copy":
+        found = owner
+    elif name == "items":
+        found = Held((listed([PLAIN, held]),))
+    return found

@@ -1,4 +1,5 @@
-"""Annotations, each evaluated by itself, with the names that a module imports for type checkers only."""
+"""The source of the app's files, and annotations: each evaluated by itself, with the names that a module
+imports for type checkers only."""
 
 from __future__ import annotations
 
@@ -13,7 +14,15 @@ from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
 
-from .source import parsed
+
+@cache
+def parsed(file: str) -> ast.Module | None:
+    """The syntax tree of a file; None where there is none."""
+    try:
+        with open(file, encoding="utf-8") as source:
+            return ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def own_signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -51,9 +60,21 @@ def annotated(owner: FunctionType | ModuleType | type) -> dict[str, Any]:
     for name, hint in written(owner).items():
         # Evaluating an app's annotations may raise anything.
         with contextlib.suppress(Exception):
-            one = SimpleNamespace(__annotations__={name: hint})
-            found[name] = get_type_hints(one, known, names)[name] if isinstance(hint, str) else hint
+            found[name] = unaliased(evaluated(name, hint, known, names) if isinstance(hint, str) else hint)
     return found
+
+
+def evaluated(name: str, hint: str, known: dict[str, Any], names: Mapping[str, Any]) -> Any:
+    """An annotation that is text, with what `Annotated` adds, such as a `Depends`."""
+    one = SimpleNamespace(__annotations__={name: hint})
+    return get_type_hints(one, known, names, include_extras=True)[name]
+
+
+def unaliased(hint: Any) -> Any:
+    """What `type Name = …` stands for, as FastAPI resolves it. Raises whatever that raises."""
+    while type(hint).__name__ == "TypeAliasType":
+        hint = hint.__value__
+    return hint
 
 
 class Checked(Mapping[str, Any]):

@@ -21,10 +21,15 @@ class Body(Protocol):
     def iterate(self, value: Value, node: ast.expr) -> Value: ...
 
 
-class Cuts(Protocol):
-    """How often a reading stopped before its end."""
+class Memory:
+    """What is known from readings of which nothing is noted, shared by them."""
 
-    cuts: int
+    def __init__(self) -> None:
+        self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
+        self.assigned: dict[tuple[Any, ...], tuple[Value | None, Value]] = {}
+        """What classes give their attributes, by class, attribute and what an object was made with."""
+        self.cuts = 0
+        """Functions that were not read because they are being read, or lie too deep."""
 
 
 class Program(Protocol):
@@ -34,7 +39,7 @@ class Program(Protocol):
     way: list[tuple[Any, ...]]
 
     @property
-    def memory(self) -> Cuts: ...
+    def memory(self) -> Memory: ...
 
     tasks: int
     resolving: set[tuple[Any, str]]
@@ -43,6 +48,8 @@ class Program(Protocol):
     def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None: ...
 
     def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None: ...
+
+    def miss_function(self, function: FunctionType, why: str) -> None: ...
 
     def piece(self, what: str, node: ast.AST, scope: Scope) -> None: ...
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 from .attributes import injected
 from .calls import Calls
 from .hints import annotated, own_signature
+from .program import Memory
 from .scope import Scope, definition, parameters
 from .values import (
     PLAIN,
     Instance,
     Iterated,
     Local,
+    Plain,
     Thing,
     Unknown,
     Value,
@@ -27,6 +30,7 @@ from .values import (
     function_below,
     hinted,
     made,
+    marked,
     one_of,
     own_code,
 )
@@ -43,15 +47,6 @@ NAMED = {"request": "starlette.requests.Request", "websocket": "starlette.websoc
 """Parameters that people leave without an annotation, and what frameworks give them."""
 
 
-class Memory:
-    """What is known from readings of which nothing is noted, shared by them."""
-
-    def __init__(self) -> None:
-        self.done: dict[tuple[Any, ...], tuple[Value, Scope]] = {}
-        self.cuts = 0
-        """Functions that were not read because they are being read, or lie too deep."""
-
-
 MEMORY = Memory()
 
 
@@ -62,6 +57,8 @@ class Reader:
         self.home = home
         self.blocks: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.unread: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.too_deep: dict[tuple[Any, ...], dict[str, Any]] = {}
+        """What was cut off, also where nothing else is noted."""
         self.pieces: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.judged: set[tuple[str, int, int]] = set()
         self.way: list[tuple[Any, ...]] = []
@@ -72,6 +69,8 @@ class Reader:
         """What functions return that have been read, by what tells their calls apart; with the scopes, whose
         objects must stay as long as they are known by their identity."""
         self.memory = MEMORY
+        self.entered: Iterator[int] = count()
+        """How many bodies have been read for this entry."""
         self.tasks = 0
         """How many calls around what is being read have the event loop call it later."""
         self.calls = Calls(self)
@@ -79,25 +78,26 @@ class Reader:
     def as_dict(self) -> dict[str, Any]:
         return {
             "blocks": list(self.blocks.values()),
-            "unread": list(self.unread.values()),
+            "unread": [*self.unread.values(), *self.too_deep.values()],
             "pieces": list(self.pieces.values()),
             "looked_into": max(1, len(self.judged)),
         }
 
     def aside(self) -> Reader:
-        """The same program, of which nothing is noted."""
+        """The same program, of which nothing is noted but where it was cut off."""
         other = Reader(self.home)
         other.way, other.resolving, other.memory = list(self.way), self.resolving, self.memory
+        other.too_deep, other.entered, other.tasks = self.too_deep, self.entered, self.tasks
         other.done = self.memory.done
         return other
 
     def waits(self, generator: Iterated) -> bool:
         """Whether something blocks when a generator runs, or is not known to do no such thing."""
-        alone = self.aside()
+        alone, cut_off = self.aside(), len(self.too_deep)
         # What has been read before would not be noted again.
         alone.done = {}
         alone.calls.start(generator)
-        return bool(alone.blocks or alone.unread)
+        return bool(alone.blocks or alone.unread) or len(self.too_deep) > cut_off
 
     def value(self, node: ast.AST, scope: Scope) -> Value:
         """The value of an expression."""
@@ -109,21 +109,35 @@ class Reader:
         return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
 
     def block(self, what: str, kind: str, node: ast.AST, scope: Scope) -> None:
-        """Note a call that blocks, once for each place."""
-        line = getattr(node, "lineno", None)
+        """Note a call that blocks, once for each place: as a task's where a task reaches it, too, since only
+        that counts where the app starts."""
+        line, task = line_of(node), self.tasks > 0
         place = {"what": what, "file": self.where(scope.file), "line": line, "kind": kind}
-        way = {"task": self.tasks > 0, "chain": list(self.chain[1:])}
-        self.blocks.setdefault((what, scope.file, line), {**place, **way})
+        known = self.blocks.get((what, scope.file, line))
+        if known is None or (task and not known["task"]):
+            way = {"task": task, "chain": list(self.chain[1:])}
+            self.blocks[what, scope.file, line] = {**place, **way}
 
     def miss(self, text: str, why: str, node: ast.AST, scope: Scope) -> None:
         """Note a call that could not be followed."""
-        line = getattr(node, "lineno", None)
-        found = {"name": text, "file": self.where(scope.file), "line": line, "why": why}
-        self.unread.setdefault((text, scope.file, line), found)
+        self.note(self.unread, text, why, scope.file, line_of(node))
+
+    def miss_function(self, function: FunctionType, why: str) -> None:
+        """Note a function that was not read."""
+        line = None if definition(function) is None else function.__code__.co_firstlineno
+        self.note(self.unread, function.__qualname__, why, function.__code__.co_filename, line)
+
+    def note(
+        self, noted: dict[tuple[Any, ...], dict[str, Any]], name: str, why: str, file: str, line: int | None
+    ) -> None:
+        task = self.tasks > 0
+        found = {"name": name, "file": self.where(file), "line": line, "why": why, "task": task}
+        if task or (name, file, line) not in noted:
+            noted[name, file, line] = found
 
     def piece(self, what: str, node: ast.AST, scope: Scope) -> None:
         """Note a response that is streamed piece by piece from threads."""
-        line = getattr(node, "lineno", None)
+        line = line_of(node)
         found = {"what": what, "file": self.where(scope.file), "line": line}
         self.pieces.setdefault((what, scope.file, line), found)
 
@@ -131,35 +145,45 @@ class Reader:
         """Count a call that was looked at."""
         self.judged.add((scope.file, getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
 
+    def begin(self, function: FunctionType, owner: Value | None) -> None:
+        """Read an entry, with the object that it is a method of."""
+        if not own_code(function.__code__):
+            # A library's decorator around a function of the app: what it calls is in its closure.
+            self.calls.wrapped(function, owner)
+            return
+        if owner is None and function.__qualname__.endswith(".__init__"):
+            owner = PLAIN
+        self.run(function, {} if owner is None else self.calls.with_self(function, owner, {}))
+
     def run(self, function: FunctionType, arguments: dict[str, Value]) -> Value:
         """Read a function of the app as if it were called with these arguments; what it returns or yields."""
         node = definition(function)
         if node is None:
-            name, file = function.__qualname__, function.__code__.co_filename
-            found = {"name": name, "file": self.where(file), "line": None, "why": "no-source"}
-            self.unread.setdefault((name, file, None), found)
+            self.miss_function(function, "no-source")
             return PLAIN
         return self.enter(Scope(node, function, None, self.filled(function, arguments)))
 
     def run_local(self, local: Local, arguments: dict[str, Value]) -> Value:
         """The same for a function that a function defines."""
+        rest = local.node.args.vararg
+        more = {rest.arg: arguments[rest.arg]} if rest is not None and rest.arg in arguments else {}
         given = {one.arg: arguments.get(one.arg, PLAIN) for one in parameters(local.node)}
-        scope = Scope(local.node, local.scope.function, local.scope, given)
-        return self.enter(scope)
+        return self.enter(Scope(local.node, local.scope.function, local.scope, {**given, **more}))
 
     def enter(self, scope: Scope) -> Value:
         """Read a body, once for the same values; what it returns or yields."""
         node = scope.node
-        identity = (scope.file, node.lineno, node.col_offset, *told_apart(scope))
+        # What a task runs beside the requests is read, and told, by itself.
+        identity = (scope.file, node.lineno, node.col_offset, self.tasks > 0, *told_apart(scope))
         if identity in self.done:
             return self.done[identity][0]
         name = getattr(node, "name", "<lambda>")
-        too_deep = len(self.way) >= DEEPEST or len(self.done) > MOST
+        too_deep = len(self.way) >= DEEPEST or next(self.entered) > MOST
         if identity in self.way or too_deep:
             self.memory.cuts += 1
             if too_deep:
                 # Never a false all-clear.
-                self.miss(shown(scope, name), "too deep", node, scope)
+                self.note(self.too_deep, shown(scope, name), "too deep", scope.file, node.lineno)
             return PLAIN
         cuts = self.memory.cuts
         self.way.append(identity)
@@ -191,7 +215,7 @@ class Reader:
             if injected is not None:
                 found[one.arg] = injected
             elif hint is not None:
-                found[one.arg] = hinted(hint)
+                found[one.arg] = as_annotated(hint, default)
             else:
                 found[one.arg] = self.unnamed(one.arg, default)
         return found
@@ -209,10 +233,9 @@ class Reader:
         for one in (default, *getattr(hint, "__metadata__", ())):
             if not injected(one):
                 continue
-            function = getattr(one, "dependency", None)
-            given = hinted(hint) if function is None else self.calls.result_alone(Thing(function))
-            hinted_value = hinted(hint)
-            return given if given is not PLAIN and not isinstance(given, Unknown) else hinted_value
+            told, function = hinted(hint), getattr(one, "dependency", None)
+            given = told if function is None else self.calls.result_alone(Thing(function))
+            return told if isinstance(given, Plain | Unknown) and told is not PLAIN else given
         return None
 
 
@@ -222,26 +245,25 @@ def signed(function: FunctionType) -> Mapping[str, inspect.Parameter]:
     return own_signature(function).parameters
 
 
+def as_annotated(hint: Any, default: Any) -> Value:
+    """A parameter as its annotation describes it; a function that is called unless another is given."""
+    told = hinted(hint)
+    own = isinstance(told, Unknown) and default is not inspect.Parameter.empty and callable(default)
+    return Thing(default) if own else told
+
+
+def line_of(node: ast.AST) -> int | None:
+    """Where the interpreter reports a call: in a chain over several lines, at the name of the method."""
+    method = node.func if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+    line: int | None = getattr(node, "lineno", None) if method is None else method.end_lineno
+    return line
+
+
 def told_apart(scope: Scope) -> tuple[Any, ...]:
     """What tells two calls of a function apart: what it is given and what it closes over."""
     closed = id(scope.function) if scope.function.__closure__ else None
     outer = () if scope.outer is None else told_apart(scope.outer)
     return (closed, *(marked(one_of(values)) for values in scope.values.values()), *outer)
-
-
-def marked(value: Value, depth: int = 2) -> Any:
-    """An object or a function by its identity, a made object by its class and what it was made with."""
-    if isinstance(value, Thing):
-        return id(value.thing)
-    if isinstance(value, Instance):
-        given = value.arguments.items() if depth else ()
-        return (value.kind, *((name, marked(one, depth - 1)) for name, one in given))
-    if isinstance(value, Local):
-        return value.node.lineno, value.node.col_offset
-    if isinstance(value, Iterated):
-        function = value.function
-        return id(function.node if isinstance(function, Local) else function)
-    return type(value).__name__
 
 
 def shown(scope: Scope, name: str) -> str:
@@ -250,28 +272,24 @@ def shown(scope: Scope, name: str) -> str:
     return full_name if full_name.rpartition(".")[2] == name else name
 
 
-def read(function: Any, home: Path) -> dict[str, Any]:
+def read(
+    function: Any, home: Path, kind: type | None = None, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a function does that blocks its thread, what it calls that could not be read, what it streams in
-    pieces, and how many calls were looked at. Nothing is called but imports that the function would make
-    itself."""
+    pieces, and how many calls were looked at. `kind`: the class whose method it is, made with `given`.
+    Nothing is called but imports that the function would make itself."""
     reader, limit = Reader(home), sys.getrecursionlimit()
-    owner: dict[str, Value] = {}
-    plain = function_below(function)
+    owner: Value | None = None
+    plain: Any = function_below(function)
     if isinstance(plain, MethodType):
-        first = next(iter(own_signature(plain.__func__).parameters), "self")
-        owner = {first: Thing(plain.__self__)}
-        plain = plain.__func__
+        plain, owner = plain.__func__, Thing(plain.__self__)
+    elif kind is not None:
+        owner = Instance(kind, {name: Thing(one) for name, one in (given or {}).items()})
     if not isinstance(plain, FunctionType):
         return {"blocks": [], "unread": [], "pieces": [], "looked_into": 0}
-    if plain.__qualname__.endswith(".__init__") and not owner:
-        owner = {"self": PLAIN}
     sys.setrecursionlimit(max(limit, 10_000))
     try:
-        if own_code(plain.__code__):
-            reader.run(plain, dict(owner))
-        else:
-            # A library's decorator around a function of the app: what it calls is in its closure.
-            reader.calls.wrapped(Thing(plain))
+        reader.begin(plain, owner)
     except RecursionError:
         reader.unread[("recursion",)] = {
             "name": full(plain), "file": None, "line": None, "why": "too deep",

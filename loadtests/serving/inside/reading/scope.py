@@ -13,9 +13,8 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from .hints import annotated
-from .source import parsed
-from .values import PLAIN, Thing, Unknown, Value, hinted, one_of
+from .hints import annotated, parsed
+from .values import PLAIN, Plain, Thing, Unknown, Value, hinted, listed, one_of
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -104,21 +103,32 @@ class Scope:
         return Thing(found)
 
     def bring_in(self, node: ast.Import | ast.ImportFrom) -> None:
-        """An import inside a function: the app would do the same when it runs."""
+        """An import inside a function: the app would do the same when it runs. What cannot be imported is
+        not known, rather than harmless."""
         for alias in node.names:
             if isinstance(node, ast.Import):
-                whole = module(alias.name)
-                top = module(alias.name.partition(".")[0])
-                self.put(alias.asname or alias.name.partition(".")[0], whole if alias.asname else top)
-                continue
-            package = self.function.__globals__.get("__package__") or ""
-            name = "." * node.level + (node.module or "")
-            parent = module(name, package if node.level else None)
-            known = getattr(parent.thing, alias.name, MISSING) if isinstance(parent, Thing) else MISSING
-            self.put(
-                alias.asname or alias.name,
-                Thing(known) if known is not MISSING else module(f"{name}.{alias.name}", package),
-            )
+                top = alias.name.partition(".")[0]
+                self.put(alias.asname or top, self.imported(alias.name, bool(alias.asname)))
+            else:
+                self.put(alias.asname or alias.name, self.imported_from(node, alias.name))
+
+    @staticmethod
+    def imported(name: str, whole: bool) -> Value:
+        """What `import a.b` gives: the package, or the module that is given a name of its own."""
+        found = module(name)
+        top = name.partition(".")[0]
+        return Unknown(name) if found is PLAIN else found if whole else module(top)
+
+    def imported_from(self, node: ast.ImportFrom, name: str) -> Value:
+        """What `from a import b` gives: an attribute, or a module."""
+        package = self.function.__globals__.get("__package__") or ""
+        source = "." * node.level + (node.module or "")
+        parent = module(source, package if node.level else None)
+        known = getattr(parent.thing, name, MISSING) if isinstance(parent, Thing) else MISSING
+        if known is not MISSING:
+            return Thing(known)
+        found = module(f"{source}.{name}" if node.module else f"{source}{name}", package)
+        return Unknown(name) if found is PLAIN else found
 
 
 @cache
@@ -133,7 +143,7 @@ def rebound(file: str, name: str) -> bool:
 def filled_later(owner: Any, name: str, shown: str) -> Value:
     """A module's global that is filled while the app runs: as it is annotated."""
     told = hinted(annotated(owner).get(name)) if inspect.ismodule(owner) else PLAIN
-    return Unknown(shown) if told is PLAIN else told
+    return Unknown(shown) if isinstance(told, Plain | Unknown) else told
 
 
 def module(name: str, package: str | None = None) -> Value:
@@ -155,9 +165,12 @@ def parameters(node: Definition) -> list[ast.arg]:
 def bound(node: Definition, positional: list[Value], keywords: Mapping[str, Value]) -> dict[str, Value]:
     """The values of a call's arguments by parameter."""
     names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
-    return {**dict(zip(names, positional, strict=False)), **keywords}
+    rest = listed(positional[len(names) :]) if node.args.vararg is not None else PLAIN
+    more = {} if node.args.vararg is None or rest is PLAIN else {node.args.vararg.arg: rest}
+    return {**dict(zip(names, positional, strict=False)), **more, **keywords}
 
 
 def returned(function: Any) -> Value:
-    """What a library's function says that it returns."""
-    return hinted(annotated(function).get("return")) if isinstance(function, FunctionType) else PLAIN
+    """What a library's function says that it returns; its callables are its own, as decorators are."""
+    found = hinted(annotated(function).get("return")) if isinstance(function, FunctionType) else PLAIN
+    return PLAIN if isinstance(found, Unknown) else found

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import inspect
 import sys
 import sysconfig
+from collections import OrderedDict, abc, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any, get_args
+from types import CodeType, FunctionType, UnionType
+from typing import Annotated, Any, ClassVar, Final, Union, get_args, get_origin
 
 LIBRARIES = ("site-packages", "dist-packages")
 
@@ -77,6 +79,20 @@ class Iterated:
 
 
 @dataclass(frozen=True, eq=False)
+class Held:
+    """A container that is not there yet, with what it will hold."""
+
+    values: tuple[Value, ...]
+    keys: tuple[Any, ...] = ()
+    """The index of each value, or its key in a dict, where all are known."""
+    mapping: bool = False
+
+    def at(self, key: Any) -> Value:
+        """What is under a key; one of its values where the key is not known."""
+        return self.values[self.keys.index(key)] if key in self.keys else one_of(list(self.values))
+
+
+@dataclass(frozen=True, eq=False)
 class Several:
     """One of several values."""
 
@@ -89,13 +105,18 @@ class Unknown:
 
     text: str
 
+    @property
+    def filled(self) -> bool:
+        """Whether it is found in a `state`, which holds clients and services as well as data."""
+        return "state" in self.text.split(".")
+
 
 @dataclass(frozen=True, eq=False)
 class Plain:
     """A value whose methods do not matter: text, numbers, what libraries return."""
 
 
-Value = Thing | Instance | Above | Deep | Local | BoundTo | Iterated | Several | Unknown | Plain
+Value = Thing | Instance | Above | Deep | Local | BoundTo | Iterated | Held | Several | Unknown | Plain
 
 PLAIN = Plain()
 
@@ -135,12 +156,54 @@ def one_held(things: Iterable[Any], text: str) -> Value:
     return one_of([*map(Thing, kept[:MOST]), *beyond])
 
 
+def listed(values: list[Value]) -> Value:
+    """A list or a tuple of values; Plain where nothing is known of any."""
+    return PLAIN if one_of(values) is PLAIN else Held(tuple(values), tuple(range(len(values))))
+
+
+def flattened(values: list[Value], unpacked: list[bool]) -> list[Value]:
+    """The values of a container into which others are unpacked."""
+    found: list[Value] = []
+    for one, inner in zip(values, unpacked, strict=True):
+        found += one.values if inner and isinstance(one, Held) else [one]
+    return found
+
+
 def each(value: Value) -> Iterator[Value]:
     if isinstance(value, Several):
         for one in value.values:
             yield from each(one)
     else:
         yield value
+
+
+def marked(value: Value, depth: int = 2) -> Any:
+    """What tells a value from others: an object or a function by its identity, a made object by its class and
+    what it was made with."""
+    found: Any = type(value).__name__
+    match value:
+        case Thing(thing):
+            found = id(thing)
+        case Instance(kind, arguments):
+            given = arguments.items() if depth else ()
+            found = (kind, *((name, marked(one, depth - 1)) for name, one in given))
+        case BoundTo(function, owner):
+            # What only has the name of a library's method is made again whenever it is looked up.
+            method = id(function) if isinstance(function, FunctionType) else getattr(function, "__name__", "")
+            found = (method, marked(owner, depth - 1) if depth else None)
+        case Above(owner, below):
+            found = (below, marked(owner, depth))
+        case Held(values, keys) if depth:
+            found = (keys, *(marked(one, depth - 1) for one in values))
+        case Several(values):
+            found = tuple(marked(one, depth) for one in values)
+        case Local(node):
+            found = node.lineno, node.col_offset
+        case Iterated(function):
+            found = id(function.node if isinstance(function, Local) else function)
+        case Unknown():
+            found = value.filled
+    return found
 
 
 MOVED = {"pathlib._local": "pathlib"}
@@ -179,13 +242,15 @@ def own_file(file: str) -> bool:
 
 
 def own_class(kind: Any) -> bool:
-    """Whether a class has methods that are the app's."""
-    return inspect.isclass(kind) and any(
-        own_code(member.__code__)
-        for one in kind.__mro__
-        for member in vars(one).values()
-        if isinstance(member, FunctionType)
-    )
+    """Whether a class, or one that it inherits from, is the app's."""
+    return inspect.isclass(kind) and any(map(written_here, kind.__mro__))
+
+
+def written_here(kind: type) -> bool:
+    """Whether a class is the app's: by its module, or by its methods where that has no file."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+    methods = (one for one in vars(kind).values() if isinstance(one, FunctionType))
+    return own_file(file) or any(own_code(one.__code__) for one in methods)
 
 
 def function_below(thing: Any) -> Any:
@@ -199,13 +264,69 @@ def function_below(thing: Any) -> Any:
             return thing
 
 
+MAPPINGS = frozenset({dict, defaultdict, OrderedDict, abc.Mapping, abc.MutableMapping})
+
+IN_TURN = frozenset({
+    list, set, frozenset, deque, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet, abc.Collection,
+    abc.Iterable, abc.Iterator, abc.Generator, abc.AsyncIterable, abc.AsyncIterator, abc.AsyncGenerator,
+})  # fmt: skip
+"""What holds or gives items of the type that is its first argument."""
+
+EITHER = frozenset({
+    Union, UnionType, ClassVar, Final, abc.Awaitable, abc.Coroutine, contextlib.AbstractContextManager,
+    contextlib.AbstractAsyncContextManager,
+})  # fmt: skip
+"""Generics that describe one of their arguments: at once, or when it is awaited or entered."""
+
+
 def hinted(hint: Any) -> Value:
-    """An object as an annotation describes it."""
-    candidates = [hint, *get_args(hint)]
-    kinds: list[Value] = [
-        Instance(one) for one in candidates if inspect.isclass(one) and one not in (type(None), type, object)
-    ]
-    return one_of([one for one in kinds if isinstance(one, Instance) and not plain_kind(one.kind)])
+    """An object as an annotation describes it: of a generic class that class, and not its arguments."""
+    origin, given = get_origin(hint), get_args(hint)
+    if type(hint).__name__ == "TypeAliasType":
+        found = hinted(behind(hint))
+    elif origin is Annotated:
+        found = hinted(given[0])
+    elif origin is abc.Callable or hint is abc.Callable:
+        found = Unknown("a callable")
+    elif origin in MAPPINGS or origin in IN_TURN or origin is tuple:
+        found = container(origin, given)
+    elif origin in EITHER or stands_for_another(origin):
+        found = one_of([hinted(one) for one in given])
+    elif origin is type:
+        found = Thing(given[0]) if inspect.isclass(given[0]) else PLAIN
+    else:
+        found = described(hint if origin is None else origin)
+    return found
+
+
+def behind(alias: Any) -> Any:
+    """What `type Name = …` stands for."""
+    try:
+        return alias.__value__
+    except Exception:  # evaluating an app's annotations may raise anything
+        return None
+
+
+def described(kind: Any) -> Value:
+    """An object of a class; Plain where its methods do not matter."""
+    told = inspect.isclass(kind) and kind not in (type(None), type, object) and not plain_kind(kind)
+    return Instance(kind) if told else PLAIN
+
+
+def container(origin: Any, given: tuple[Any, ...]) -> Value:
+    """A container of the types that it is annotated with."""
+    types = given[-1:] if origin in MAPPINGS else given[:1] if origin in IN_TURN else given
+    held = [hinted(one) for one in types]
+    if origin is tuple and ... not in given:
+        return listed(held)
+    return PLAIN if one_of(held) is PLAIN else Held(tuple(held), mapping=origin in MAPPINGS)
+
+
+def stands_for_another(origin: Any) -> bool:
+    """Whether a generic describes an attribute by what reading it gives, as SQLAlchemy's `Mapped`."""
+    if type(origin).__name__ == "TypeAliasType":
+        return True
+    return inspect.isclass(origin) and "sqlalchemy.orm.base.Mapped" in map(full, origin.__mro__)
 
 
 def made(name: str) -> Instance:

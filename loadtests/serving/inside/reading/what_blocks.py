@@ -187,9 +187,11 @@ METHODS: dict[str, tuple[str, str, Kind]] = {
 """Methods by the class that defines or inherits them: the class as people call it, its methods (`*`: all but
 MAKING), and what keeps the thread."""
 
-MAKING = frozenset(
-    {"close", "pipeline", "pubsub", "lock", "get_default_database", "with_options", "copy", "bind"}
-)
+MAKING = frozenset({
+    "bind", "close", "copy", "lock", "pipeline", "pubsub", "with_options", "get_database",
+    "get_default_database",
+    "generate_presigned_url", "generate_presigned_post", "get_paginator", "get_waiter", "can_paginate",
+})  # fmt: skip
 """Methods of clients that only make another object, or let go."""
 
 DEEP = ("openai", "anthropic", "stripe", "boto3", "botocore", "pymongo")
@@ -205,9 +207,13 @@ RETURNS: dict[str, str] = {
     "sqlite3.connect": "sqlite3.Connection", "_sqlite3.connect": "sqlite3.Connection",
     "sqlite3.Connection.cursor": "sqlite3.Cursor", "sqlite3.Connection.execute": "sqlite3.Cursor",
     "psycopg.connection.Connection.connect": "psycopg.Connection",
+    "psycopg2.connect": "psycopg2.extensions.connection",
+    "psycopg2.extensions.connection.cursor": "psycopg2.extensions.cursor",
     "psycopg.connection.Connection.cursor": "psycopg.Cursor", "psycopg.Connection.cursor": "psycopg.Cursor",
     "pymysql.connections.Connection.cursor": "pymysql.cursors.Cursor",
     "sqlalchemy.orm.session.sessionmaker.__call__": "sqlalchemy.orm.session.Session",
+    "sqlalchemy.ext.asyncio.session.async_sessionmaker.__call__":
+        "sqlalchemy.ext.asyncio.session.AsyncSession",
     "sqlalchemy.orm.session.Session.query": "sqlalchemy.orm.query.Query",
     "sqlalchemy.engine.create.create_engine": "sqlalchemy.engine.base.Engine",
     "sqlalchemy.engine.base.Engine.connect": "sqlalchemy.engine.base.Connection",
@@ -261,5 +267,14 @@ LATER_ON_LOOP = frozenset({
 })  # fmt: skip
 """Methods and functions that have the event loop call an argument."""
 
+TAKING_COROUTINES = frozenset({"create_task", "ensure_future", "run_coroutine_threadsafe"})
+"""Those of them whose argument is a call that has been made, of a coroutine function."""
+
+AWAITING = TAKING_COROUTINES | {"gather", "wait_for", "shield", "wait", "as_completed", "run_until_complete"}
+"""Functions that await their arguments."""
+
 CALLED_AT_ONCE = frozenset({"map", "filter", "sorted", "min", "max", "reduce", "run", "pipe", "apply"})
 """Functions that call an argument themselves."""
+
+AFTER_RESPONSE = frozenset({"add_task", "BackgroundTask"})
+"""What calls an argument after the response: a coroutine function on the loop, any other in a thread."""
