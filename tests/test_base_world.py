@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from loadtests.errors import PlanError
+from loadtests.plan import building
 from loadtests.plan.arms import Arm
 from loadtests.plan.base import repository as repositories
 from loadtests.plan.base.commit import BaseCommit, resolve
 from loadtests.plan.base.locks import Tree, compared
 from loadtests.plan.base.pairs import left_behind, paired
+from loadtests.plan.settings import settle
 from loadtests.serving import checkout
 from loadtests.serving.checkout import ABSENT, environment
 from loadtests.serving.environment import ServingEnvironment
@@ -412,6 +414,18 @@ def test_an_interpreter_for_the_base_goes_before_that_of_its_arm(tmp_path: Path)
     for given, expected in (("/of/the/base", "/of/the/base"), (None, "/of/the/head")):
         (before, after), _ = paired([shop], resolve("main", repository), given)
         assert (before.python, after.python) == (expected, "/of/the/head")
+
+
+def test_a_path_of_an_interpreter_for_the_base_is_found_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its servers work in the checkout."""
+    repository = committed(tmp_path / "shop")
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(repository)
+    given = {"arm": ["shop=shop:app"], "app-dir": "src", "base-ref": "main", "base-python": "../python"}
+    before, _ = building.sides(settle(given, {}, Path(os.devnull)).settings, allow_remote=False)["arms"]
+    assert before.python == str(tmp_path / "python")
 
 
 def test_files_that_git_does_not_track_are_said_to_be_missing(tmp_path: Path) -> None:
