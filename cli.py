@@ -18,7 +18,6 @@ import typer
 from loadtests.errors import DuelError, Exit, PlanError, explained
 from loadtests.plan.settings import (
     DECLARED,
-    DEFAULTS,
     FLAGGED,
     RENEWABLE,
     SEARCHED,
@@ -66,7 +65,6 @@ AllowOption = Annotated[
     Optional[list[str]],
     typer.Option("--allow", metavar="NAME", help="Compare runs that differ in this setting; repeatable"),
 ]
-MarginOption = Annotated[float, typer.Option(min=0.001, max=0.999, help="Largest relative loss to tolerate")]
 
 app = typer.Typer(
     name="duel",
@@ -271,14 +269,21 @@ def resume(
 
 
 @verb(*RENEWABLE, "rounds", json=True, progress=True)
-def prove(settled: Settled, output: "Output", path: RunArgument, wait: WaitOption = False) -> None:
+def prove(
+    settled: Settled,
+    output: "Output",
+    path: RunArgument,
+    allow_remote: RemoteOption = False,
+    wait: WaitOption = False,
+) -> None:
     """Measure an app that follows a run's advice, route by route, beside the arms: is it better than both?"""
     from loadtests.plan.building import run_options
     from reports.render.report_directory import rewrite
     from reports.runs import records_of
 
     found = records_of(path, settled.given("answers"))
-    proof = followed(found, settled, run_options(settled.settings, wait=wait), output)
+    chosen = run_options(settled.settings, allow_remote, wait)
+    proof = followed(found, settled, chosen, output)
     rewrite(*found)
     finish(*proof, output, strict=False)
 
@@ -320,12 +325,12 @@ def report(settled: Settled, output: "Output", path: RunArgument, strict: Strict
     finish(*records_of(path, settled.given("answers")), output, strict)
 
 
-@verb(json=True)
+@verb("margin", json=True)
 def compare(
+    settled: Settled,
     output: "Output",
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Earlier run, or a baseline file")],
     head: Annotated[Path, typer.Argument(metavar="HEAD", help="Later run, or a baseline file")],
-    margin: MarginOption = DEFAULTS.margin,
     allow: AllowOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -334,12 +339,14 @@ def compare(
     from reports.render.report_directory import deliver_change
     from reports.runs import side_of
 
+    margin = settled.settings.margin
     found = comparison.compare(side_of(base), side_of(head), margin, setups.allowed(allow or ()))
     raise typer.Exit(deliver_change(found, head, output, strict))
 
 
-@verb()
+@verb("margin")
 def export(
+    settled: Settled,
     path: RunArgument,
     format: Annotated[
         Optional[list[Format]], typer.Option(help="Format to write (baseline unless given); repeatable")
@@ -347,7 +354,6 @@ def export(
     against: Annotated[
         Optional[Path], typer.Option(metavar="BASE", help="Compare the run with this run or baseline first")
     ] = None,
-    margin: MarginOption = DEFAULTS.margin,
     allow: AllowOption = None,
     out: Annotated[
         Optional[list[str]],
@@ -357,6 +363,7 @@ def export(
     """Write a run as a baseline to commit, or in the formats of CI services and benchmark trackers."""
     from reports.export.formats import deliver
 
+    margin = settled.settings.margin
     deliver(path, format or [Format("baseline")], out or ["-"], against, margin, allow or ())
 
 
@@ -374,7 +381,8 @@ def serve(
     from loadtests.plan import building
     from loadtests.serving.by_hand import serve_alone
 
-    (chosen,) = arms_of(settled.settings, [arm])
+    # A server elsewhere is refused all the same: there is nothing to serve.
+    (chosen,) = arms_of(settled.settings, [arm], allow_remote=True)
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
     database, redis = building.database(settled.settings), building.redis(settled.settings)
     raise typer.Exit(serve_alone(chosen, host, port, database, redis))
@@ -414,15 +422,17 @@ def list_(output: "Output") -> None:
 
 
 @verb("arm", "app-dir", "python", "database", "redis", "redis-url")
-def check(settled: Settled, output: "Output", wait: WaitOption = False) -> None:
+def check(
+    settled: Settled, output: "Output", allow_remote: RemoteOption = False, wait: WaitOption = False
+) -> None:
     """Check whether this machine and these arms are fit to be measured. Exit 5 if the machine is busy."""
     from loadtests.measure.planning import arms_of
     from loadtests.measure.preflight import check_quiet, examine
     from loadtests.plan import building
     from reports.render import listings
 
-    arms = arms_of(settled.settings, settled.settings.arm)
-    chosen = building.run_options(settled.settings, wait=wait)
+    arms = arms_of(settled.settings, settled.settings.arm, allow_remote)
+    chosen = building.run_options(settled.settings, allow_remote, wait)
     found = examine(arms, chosen, output.waiting)
     listings.show_machine(output.results, found.machine, found.findings, found.ceiling)
     listings.show_arms(output.results, arms, found.compared, found.in_force)

@@ -48,13 +48,15 @@ class Upstream:
 
 @asynccontextmanager
 async def open_httpx(settings: Settings, library: Any, transport: Any = None) -> AsyncIterator[Get]:
-    """A client of httpx or of a library with its interface; without `transport` with the library's own."""
+    """A client of httpx or of a library with its interface; without `transport` with the library's own.
+    It connects directly: with a transport that it is given, a client ignores the proxies that the environment
+    names, as aiohttp does, and arms with different clients stay comparable."""
     connections = settings.upstream_connections
+    limits = library.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with library.AsyncClient(
         base_url=settings.upstream,
         timeout=settings.upstream_timeout,
-        limits=library.Limits(max_connections=connections, max_keepalive_connections=connections),
-        transport=transport,
+        transport=transport or library.AsyncHTTPTransport(limits=limits),
     ) as client:
 
         async def get(query: str) -> str:

@@ -33,7 +33,7 @@ def service() -> str:
 def threads() -> FastAPI:
     """A `def` route with a blocking client."""
     app = FastAPI()
-    client = httpx.Client(limits=LIMITS, timeout=30)
+    client = httpx.Client(limits=LIMITS, timeout=30, trust_env=False)
 
     @app.get("/upstream")
     def upstream() -> str:
@@ -62,7 +62,7 @@ def on_loop(opened: Callable[[], AbstractAsyncContextManager[Call]]) -> FastAPI:
 
 @asynccontextmanager
 async def httpx_with(transport: httpx.AsyncBaseTransport | None) -> AsyncIterator[Call]:
-    async with httpx.AsyncClient(limits=LIMITS, timeout=30, transport=transport) as client:
+    async with httpx.AsyncClient(limits=LIMITS, timeout=30, transport=transport, trust_env=False) as client:
 
         async def call() -> str:
             return (await client.get(service())).text

@@ -107,9 +107,10 @@ def bounds(one: ArmSearch) -> Seen | None:
 
 
 def outcomes_of_searches(found: Capacities) -> set[str]:
-    """What decides the exit code: thresholds, a gate's outcomes, and searches that are open."""
+    """What decides the exit code: thresholds, a gate's outcomes, unlike arms, open searches."""
     outcomes: set[str] = {one.word for one in found.judgements}
     outcomes |= {outcome for one in found.ratios if (outcome := found.outcome(one)) is not None}
+    outcomes |= {"different" for one in found.ratios if one.different}
     words = {"open": "inconclusive", "invalid": "invalid"}
     return outcomes | {words[one.word] for one in found.searches if one.word in words}
 

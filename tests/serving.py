@@ -8,6 +8,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
+import pytest
 
 from loadtests.measure.generator import expect
 from loadtests.plan.arms import Arm
@@ -55,3 +56,14 @@ def get(url: str) -> bytes:
     with urlopen(url, timeout=10) as answer:  # noqa: S310  # our own http:// address
         content: bytes = answer.read()
     return content
+
+
+PROXY = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NO_PROXY": "localhost"}
+"""An environment that names a proxy, where nothing listens: what goes through it fails."""
+
+
+def name_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put `PROXY` into this process's environment, which servers inherit."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name, value in PROXY.items():
+        monkeypatch.setenv(name, value)

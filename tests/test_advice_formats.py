@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from reports.advice.seen import AppAdvice
+from reports.advice.anatomy import Startup
+from reports.advice.app_advice import Finding, HoldsLoop
+from reports.advice.driven import SeenLine
+from reports.advice.seen import BY_ITSELF, AppAdvice
 from reports.export import advice as exporting
 from reports.export import sarif
 from reports.export.located import located, repository
+from reports.export.places import Place
 from tests.commands import duel_here
 
 ROOT = Path(__file__).parent.parent
@@ -54,8 +59,33 @@ def test_each_line_is_an_annotation_at_its_file_in_the_repository(tmp_path: Path
 def test_places_outside_of_the_repository_are_left_out(tmp_path: Path) -> None:
     (first, *_) = located(advice(tmp_path / "elsewhere"), tmp_path / "repository")
     assert first.place is None
-    assert "locations" not in sarif.log([first], [])["runs"][0]["results"][0]
     assert "file=" not in exporting.annotation(first)
+
+
+def test_every_result_for_code_scanning_has_a_place_and_what_has_none_is_a_notification(
+    tmp_path: Path,
+) -> None:
+    """GitHub refuses a whole file for one result without."""
+    line = SeenLine("/lib/site-packages/pump.py", "pump.py", (7,), "time.sleep", True, False, 0.02, 5, 5, ())
+    alone = Finding((BY_ITSELF,), HoldsLoop(line), evidence="seen", seen=(line,))
+    app = advice(tmp_path)
+    told = located(replace(app, found=[*app.found, alone]), tmp_path)
+    (run,) = sarif.log(told, [])["runs"]
+    assert len(run["results"]) == len(told) - 1
+    assert all(result["locations"] for result in run["results"])
+    (note,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert "pump.py" in note["message"]["text"]
+    assert note["level"] != "note"
+
+
+def test_what_an_app_does_by_itself_is_at_the_function_that_starts_it(tmp_path: Path) -> None:
+    line = SeenLine("/lib/site-packages/pump.py", "pump.py", (7,), "time.sleep", True, False, 0.02, 5, 5, ())
+    alone = Finding((BY_ITSELF,), HoldsLoop(line), evidence="seen", seen=(line,))
+    start = Startup(name="lifespan", style="async generator", runs="loop", file="shop/main.py", line=20)
+    app = advice(tmp_path)
+    started = app.anatomy.model_copy(update={"lifespan": (start,)})
+    (found,) = located(replace(app, anatomy=started, found=[alone]), tmp_path)
+    assert found.place == Place("shop/main.py", 20)
 
 
 def test_sarif_names_the_line_the_way_to_it_and_what_was_not_read(tmp_path: Path) -> None:

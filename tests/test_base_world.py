@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from loadtests.errors import PlanError
+from loadtests.plan import building
 from loadtests.plan.arms import Arm
+from loadtests.plan.base import repository as repositories
 from loadtests.plan.base.commit import BaseCommit, resolve
 from loadtests.plan.base.locks import Tree, compared
-from loadtests.plan.base.pairs import paired
+from loadtests.plan.base.pairs import left_behind, paired
+from loadtests.plan.settings import settle
+from loadtests.serving import checkout
 from loadtests.serving.checkout import ABSENT, environment
 from loadtests.serving.environment import ServingEnvironment
 from reports.analysis.readings import Readings
@@ -26,7 +30,7 @@ from tests import scripted
 from tests.commands import duel_here
 from tests.shapes import even
 from tests.test_base_modules import answers, sides
-from tests.test_base_ref import committed, git
+from tests.test_base_ref import committed, gate, git
 
 PLACE = "/nowhere/repository"
 BASE = BaseCommit(commit="1" * 40, repository=PLACE, head="2" * 12, ref="main", lacks=0)
@@ -86,6 +90,9 @@ def settled(
         ({"requirements/prod.txt": "-r base.txt\nx", "requirements/base.txt": "a"},
          {"requirements/prod.txt": "-r base.txt\ny", "requirements/base.txt": "a"}, "",
          "requirements/prod.txt", ()),
+        ({"requirements/prod.txt": "-r base.txt\nx", "requirements/base.txt": "a"},
+         {"requirements/prod.txt": "-r base.txt\nx", "requirements/base.txt": "b"}, "",
+         "requirements/prod.txt", ()),
         ({PIP: "-r common/base.txt", "common/base.txt": "a"},
          {PIP: "-r common/base.txt", "common/base.txt": "b"},
          "backend", PIP, ()),
@@ -112,6 +119,45 @@ def test_the_packages_of_the_base_are_those_of_its_nearest_lock(
     assert found.unlike == unlike
 
 
+CONSTRAINTS = "constraints.txt"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lock", "beside"),
+    [
+        ({PIP: "a", CONSTRAINTS: "a==1"}, {PIP: "a", CONSTRAINTS: "a==2"}, PIP, (CONSTRAINTS,)),
+        ({PIP: "a", CONSTRAINTS: "a==1"}, {PIP: "b", CONSTRAINTS: "a==1"}, PIP, (CONSTRAINTS,)),
+        ({"requirements/web.txt": "a", "requirements/constraints.txt": "a==1"},
+         {"requirements/web.txt": "a", "requirements/constraints.txt": "a==2"},
+         "requirements/web.txt", ("requirements/constraints.txt",)),
+        # Named in the other file, they are used already.
+        ({PIP: "-c constraints.txt\na", CONSTRAINTS: "a==1"},
+         {PIP: "-c constraints.txt\na", CONSTRAINTS: "a==2"}, PIP, ()),
+        # Nothing says what is needed: all that is named.
+        ({CONSTRAINTS: "a==1"}, {CONSTRAINTS: "a==2"}, CONSTRAINTS, ()),
+    ],
+)  # fmt: skip
+def test_files_that_only_limit_versions_are_not_all_that_the_base_gets(
+    before: Mapping[str, str], after: Mapping[str, str], lock: str, beside: tuple[str, ...]
+) -> None:
+    found = settled(before, after)
+    assert found.packages == {"api-base": lock}
+    assert found.constraints == ({"api-base": beside} if beside else {})
+    assert found.unlike == ()
+
+
+def test_pip_is_told_which_versions_the_base_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(checkout, "do", lambda command, *_: commands.append(list(command)))
+    python = tmp_path / "home" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    limits = tmp_path / CONSTRAINTS
+    environment(tmp_path / PIP, tmp_path / "home", constraints=[limits])
+    assert commands[-1][-4:] == ["-r", PIP, "-c", str(limits)]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said", "remedy"),
     [
@@ -126,7 +172,11 @@ def test_the_packages_of_the_base_are_those_of_its_nearest_lock(
         ({UV: "a", PIP: "c"}, {UV: "b", PIP: "c"}, "uv.lock", "uv sync"),
         ({"requirements/a.txt": "a", "requirements/b.txt": "a"},
          {"requirements/a.txt": "b", "requirements/b.txt": "b"}, "in several files",
-         "pip install -r ../base/requirements/a.txt);"),
+         "pip install -r ../base/requirements/a.txt -r ../base/requirements/b.txt);"),
+        # The app may need what is in the other file as well.
+        ({PIP: "a", "requirements-jobs.txt": "a"}, {PIP: "a", "requirements-jobs.txt": "b"},
+         "in several files: requirements-jobs.txt, requirements.txt",
+         "pip install -r ../base/requirements-jobs.txt -r ../base/requirements.txt);"),
         # Another tool took over: the base has no lock of the new one.
         ({"backend/poetry.lock": "a"}, {"backend/pdm.lock": "b"}, "backend/pdm.lock, backend/poetry.lock",
          "poetry install --no-root --directory ../base/backend);"),
@@ -366,6 +416,18 @@ def test_an_interpreter_for_the_base_goes_before_that_of_its_arm(tmp_path: Path)
         assert (before.python, after.python) == (expected, "/of/the/head")
 
 
+def test_a_path_of_an_interpreter_for_the_base_is_found_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its servers work in the checkout."""
+    repository = committed(tmp_path / "shop")
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(repository)
+    given = {"arm": ["shop=shop:app"], "app-dir": "src", "base-ref": "main", "base-python": "../python"}
+    before, _ = building.sides(settle(given, {}, Path(os.devnull)).settings, allow_remote=False)["arms"]
+    assert before.python == str(tmp_path / "python")
+
+
 def test_files_that_git_does_not_track_are_said_to_be_missing(tmp_path: Path) -> None:
     repository = committed(tmp_path / "shop")
     (repository / ".env").write_text("DEBUG=1")
@@ -376,3 +438,31 @@ def test_files_that_git_does_not_track_are_said_to_be_missing(tmp_path: Path) ->
     done = duel_here("run", *where, "-s", "ping", "-u", "8", "--dry-run", cwd=repository)
     assert done.returncode == 0, done.stderr
     assert "git does not track .env, uploads/, so the base is served without" in done.stdout
+
+
+def test_the_files_of_submodules_are_said_to_be_missing(tmp_path: Path) -> None:
+    library = committed(tmp_path / "library")
+    repository = committed(tmp_path / "shop")
+    local = ("-c", "protocol.file.allow=always")
+    git(repository, *local, "submodule", "--quiet", "add", str(library), "src/lib")
+    git(repository, "commit", "-q", "-m", "A submodule")
+    shop = Arm(name="shop", app="shop:app", app_dir=str(repository / "src"), cwd=str(repository))
+    assert left_behind([shop], resolve("main", repository)) == ("src/lib/",)
+
+
+def test_a_checkout_that_cannot_be_removed_costs_no_run_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app may have written files there as another user."""
+    plan = gate(committed(tmp_path / "shop"))
+
+    def refusing(directory: Path, *words: str) -> str:
+        if "remove" in words:
+            raise PlanError("git worktree failed", cause="Permission denied")
+        return repositories.git(directory, *words)
+
+    monkeypatch.setattr(checkout, "git", refusing)
+    with checkout.checked_out(plan) as found:
+        assert found is not None
+    with pytest.raises(KeyboardInterrupt), checkout.checked_out(plan):
+        raise KeyboardInterrupt

@@ -24,7 +24,9 @@ from loadtests.measure.known_answers.apps import GATE
 from loadtests.measure.opening import Opened
 from loadtests.measure.runs import begin
 from loadtests.measure.trials.underway import TrialTask
+from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.settings import RunSettings
+from loadtests.records.answers import AnswerCheck, AnswerDifference
 from loadtests.records.arrays import write_samples
 from loadtests.records.directory import RunDirectory
 from loadtests.records.faults import Fault
@@ -36,9 +38,9 @@ from reports.analysis.readings import Readings
 from reports.analysis.statistics import Interval
 from reports.capacities import Capacities, find, locating, outcomes_of_searches
 from reports.conclusions import conclude
-from reports.render.capacity.directory import show_searches, write_searches
+from reports.render.capacity.directory import markdown_of_searches, show_searches, write_searches
 from reports.render.capacity.progress import SearchLines
-from reports.wording.capacity import search_lines
+from reports.wording.capacity import search_headline, search_lines, search_text
 from tests.queues import arrivals, carried, gated
 
 Waiting = Callable[[float, int], tuple[np.ndarray, np.ndarray]]
@@ -315,3 +317,55 @@ def test_a_gate_asks_whether_a_head_carries_less_by_more_than_the_margin(
 def test_a_search_that_cannot_be_planned_is_one_error(given: Mapping[str, Any], says: str) -> None:
     with pytest.raises(PlanError, match=says):
         capacity_plan(RunSettings(scenario=("ping",), capacity=dict(given)), {})
+
+
+def answering_apart(run: Run) -> Run:
+    """The run, as if one arm had answered an error with status 200."""
+    difference = AnswerDifference(
+        kind="shape", scenario="ping", endpoint="ping", request="GET /ping", reference="one", arm="two",
+        reference_has=("pong: text",), arm_has=("error: text",),
+    )  # fmt: skip
+    check = AnswerCheck(requests=8, endpoints=("ping: ping",), differences=(difference,))
+    return run.model_copy(update={"answers": check})
+
+
+def test_an_arm_that_answers_something_else_carries_no_multiple_of_the_other(simulated: Simulated) -> None:
+    """A quick error with status 200 carries more of nothing."""
+    alike = simulated.found({"one": queue(GATE), "two": queue(2.0 * GATE)})
+    run = answering_apart(alike.run)
+    found = find(run, alike.readings)
+    (ratio,) = found.ratios
+    assert (ratio.ratio, ratio.bounds, ratio.different) == (None, (None, None), True)
+    assert outcomes_of_searches(found) == {"different"}
+    assert "×" not in search_headline(found, "ping")
+    assert markdown_of_searches(found).startswith("> **The arms answer differently")
+    write_searches(found)
+    report = found.readings.directory.report
+    assert "The arms answer differently" in (report / "report.html").read_text()
+    accepted = find(run.accepting("differ"), alike.readings)
+    assert accepted.ratios == alike.ratios
+    assert "which --answers differ accepts" in markdown_of_searches(accepted)
+
+
+def test_a_gate_on_rates_says_that_the_head_answers_something_else_and_judges_it(
+    simulated: Simulated,
+) -> None:
+    alike = simulated.found({"one": queue(GATE), "two": queue(2.0 * GATE)})
+    run = answering_apart(alike.run)
+    gate = run.model_copy(update={"plan": run.plan.model_copy(update={"gate": True})})
+    found = find(gate, alike.readings)
+    assert outcomes_of_searches(found) == {"pass"}
+    assert markdown_of_searches(found).startswith("> **Base and head answer differently, as a change may:**")
+
+
+def test_what_the_base_lacks_and_what_is_not_judged_are_said_before_and_after_a_search(
+    simulated: Simulated,
+) -> None:
+    run, directory = simulated.run({"base": queue(GATE), "head": queue(GATE)})
+    base = BaseCommit(commit="0" * 40, repository="/shop", head="1" * 12, untracked=("shop/.env",))
+    told = {"base": base, "thresholds": {"http_req_failed": ("rate<0.01",)}}
+    plan = run.plan.model_copy(update=told)
+    found = find(run.model_copy(update={"plan": plan}), Readings(directory))
+    for text in (search_text(plan), markdown_of_searches(found).replace("\\", "")):
+        assert "git does not track shop/.env" in text
+        assert "not judged, since this run does not measure it: http_req_failed" in text

@@ -257,6 +257,25 @@ def test_serve_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     ends_in_time(server)
 
 
+def test_serve_gives_an_app_what_a_run_gives_it_and_time_to_end(tmp_path: Path) -> None:
+    """Where a signal comes to `duel` alone. The database of the environment is not a run's."""
+    left = tmp_path / "left"
+    env = {**os.environ, "LASTING": str(left), "DUEL_APP_DATABASE": "postgresql://127.0.0.1/mine"}
+    process = subprocess.Popen(
+        [*DUEL, "serve", "one=starting:lasting", "--app-dir", str(APPS), "--port", "0"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    server = psutil.Process(json.loads(process.stdout.readline())["pid"])
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    ends_in_time(server)
+    assert left.read_text() == "in a file"
+
+
 def ends_in_time(process: psutil.Process) -> None:
     deadline = time.monotonic() + 20
     while at_work(process) and time.monotonic() < deadline:

@@ -21,6 +21,7 @@ from loadtests.serving.environment import ServingEnvironment
 from reports.analysis.catalogue import http_client
 from shared_models.settings import Settings
 from tests.conftest import Opening, Variant, opened
+from tests.serving import name_a_proxy
 
 TWINS: tuple[tuple[str, ModuleType, ModuleType], ...] = (
     ("sync", sync_app.main, sync_app.upstream),
@@ -67,6 +68,27 @@ def test_every_client_calls_the_slow_service_and_its_failure_is_a_502(
         # Nothing listens at the first.
         for broken in ("http://127.0.0.1:9/", refusing):
             assert asyncio.run(status(replace(knobs, upstream=broken)))[:2] == (502, 502)
+
+
+@pytest.mark.parametrize(("main", "client"), EACH)
+def test_no_client_goes_through_a_proxy_that_the_environment_names(
+    main: ModuleType,
+    client: str,
+    fresh: Opening,
+    environment: ServingEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the calls of one arm would, and those of another, whose client knows no such proxies, not."""
+
+    async def statuses(knobs: Settings) -> list[int]:
+        async with opened(main.create_app(knobs)) as talking:
+            paths = ("/upstream?seconds=0.001", "/pitfalls/plain-client?seconds=0.001")
+            return [(await talking.get(path)).status_code for path in paths]
+
+    name_a_proxy(monkeypatch)
+    with fresh(Variant("async")) as plain:
+        knobs = replace(plain, client=client, upstream=f"{environment.slow_url}/clients/")
+        assert asyncio.run(statuses(knobs)) == [200, 200]
 
 
 @pytest.mark.parametrize(("style", "main", "upstream"), TWINS)

@@ -12,7 +12,7 @@ import pytest
 from loadtests.errors import PlanError
 from loadtests.plan.arms import BUILT_IN, Arm, Serving
 from loadtests.plan.hybrids.parsing import joined
-from loadtests.plan.plan import Plan
+from loadtests.plan.plan import LocustFile, Plan
 from loadtests.records import Cell, Load, Refusal
 from loadtests.records.run import Machine
 from reports.analysis.statistics import shift
@@ -397,3 +397,32 @@ def test_users_who_think_are_not_compared_with_the_same_users_who_do_not() -> No
         judged(a_side(row(even(0.0)), setup=base), a_side(row(even(0.0)), setup=head))
     assert refused.value.cause == "no-think: not set, now yes"
     assert "--allow no-think" in refused.value.hint
+
+
+def test_changed_packages_are_those_of_the_app_where_both_sides_know_them() -> None:
+    """Its interpreter may be another one than that of duel."""
+    old, new, none = (
+        a_side(row(even(0.0)), setup=Setup(packages=packages))
+        for packages in ({"fastapi": "0.110.0"}, {"fastapi": "0.111.0"}, {})
+    )
+    assert warnings(judged(old, new)) == ["not only the code changed: fastapi 0.110.0 → 0.111.0"]
+    assert warnings(judged(old, old)) == []
+    # A baseline of an earlier version knows those of duel alone.
+    assert warnings(judged(none, new)) == []
+
+
+def test_modules_that_the_users_import_are_part_of_how_a_run_was_measured() -> None:
+    def measured_by(home: str, **helpers: str) -> Side:
+        named = {f"{home}/{name}.py": digest for name, digest in helpers.items()}
+        file = LocustFile(file=f"{home}/load.py", digest="d", helpers=named)
+        plan = scripted.plan().model_copy(update={"locustfile": file})
+        return a_side(row(even(0.0)), setup=Setup(settings=plan_setup(plan)))
+
+    base = measured_by("/shop", orders="1")
+    with pytest.raises(Incompatible) as refused:
+        judged(base, measured_by("/shop", orders="2"))
+    assert refused.value.cause.startswith("locustfile: ")
+    assert judged(base, measured_by("/elsewhere/shop", orders="1")).outcome == "pass"
+    alone = LocustFile(file="/shop/load.py", digest="d")
+    plan = scripted.plan().model_copy(update={"locustfile": alone})
+    assert plan_setup(plan)["locustfile"] == "d"

@@ -30,6 +30,27 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
 
 
 @pytest.mark.parametrize(
+    ("flags", "environment", "file", "gone"),
+    [
+        ({"fixed_rounds": "12"}, {}, "rounds = 6", "rounds"),
+        ({}, {"DUEL_ROUNDS": "6"}, "fixed-rounds = 12", "fixed-rounds"),
+        ({"rate": "500"}, {}, "users = [8]", "users"),
+        ({"users": "8"}, {"DUEL_ARRIVALS": "constant"}, "rate = [500]", "rate"),
+        ({"redis_url": "redis://127.0.0.1"}, {"DUEL_REDIS": "yes"}, "", "redis"),
+        ({"redis": True}, {}, 'redis-url = "redis://127.0.0.1"', "redis-url"),
+    ],
+)
+def test_a_setting_takes_the_place_of_a_weaker_one_that_it_excludes(
+    flags: dict[str, object], environment: dict[str, str], file: str, gone: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "duel.toml"
+    path.write_text(f"[tool.duel]\n{file}\n")
+    settled = choice_checked(settle(flags, environment, path))
+    assert gone not in settled.origins
+    assert settled.given(gone) is None
+
+
+@pytest.mark.parametrize(
     ("flags", "environment", "message", "hint"),
     [
         ({}, {"DUEL_WINDOWS": "1"}, "DUEL_WINDOWS: unknown setting", "window"),

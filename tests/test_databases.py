@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from loadtests.errors import ChildFailed
+from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure.bench import Bench
 from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.database_url import SERVERS, ServerBackend, server_backend
@@ -76,6 +77,19 @@ def test_databases_of_a_killed_run_are_dropped_by_the_next_one_and_a_running_one
     assert of_runs(server) == ours
 
 
+def test_a_running_run_keeps_its_databases_whichever_database_another_one_is_connected_to(
+    server: Databases,
+) -> None:
+    elsewhere = "duel_elsewhere"
+    server.create(elsewhere)
+    try:
+        before = of_runs(server)
+        with databases(server.url_of(elsewhere)) as other:
+            assert of_runs(server) == before | {other.template}
+    finally:
+        server.drop(elsewhere)
+
+
 def test_the_work_of_the_server_counts_as_own_work(server: Databases) -> None:
     pid = server.server_pid()
     assert pid is not None
@@ -109,6 +123,16 @@ def test_a_temporary_server_ends_with_its_keeper_and_removes_its_files(
             opened.fresh()
     assert not home.exists()
     assert not [process for process in family if process.is_running() and process.status() != "zombie"]
+
+
+@pytest.mark.parametrize(("kind", "driver"), [("postgresql", "psycopg"), ("mysql", "pymysql")])
+def test_a_missing_driver_is_named_before_a_server_is_started(
+    kind: ServerBackend, driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(PlanError, match="needs its drivers") as caught, own_server(kind, tmp_path, ()):
+        pass
+    assert "pip install 'fastapi-duel[" in caught.value.hint
 
 
 def test_an_arm_has_its_own_database_and_the_driver_it_names(server: Databases, tmp_path: Path) -> None:

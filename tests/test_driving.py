@@ -30,7 +30,7 @@ from reports.wording.advice.driven import reach_text
 from tests.apps import driven
 from tests.commands import duel_here
 from tests.conftest import APPS
-from tests.serving import app
+from tests.serving import PROXY, app
 from tests.test_holding import changed
 
 LINES = Path(driven.__file__).read_text(encoding="utf-8").splitlines()
@@ -266,8 +266,10 @@ def test_an_app_that_must_change_nothing_gets_no_request_that_writes(interface: 
 
 
 def test_routes_behind_a_log_in_are_asked_with_an_account(tmp_path: Path) -> None:
+    """And the password goes to the app itself, whatever proxy the environment names."""
     words = ("advise", "locked:app", "--app-dir", str(APPS), "--drive", "--json", "-")
-    done = duel_here(*words, cwd=tmp_path, LOAD_USERNAME="ada", LOAD_PASSWORD="lovelace")  # noqa: S106  # of a test's app
+    account = {"LOAD_USERNAME": "ada", "LOAD_PASSWORD": "lovelace"}
+    done = duel_here(*words, cwd=tmp_path, **account, **PROXY)
     told = json.loads(done.stdout)["driven"]
     assert {one["route"]: one["status"] for one in told["asked"]} == {"GET /health": 200, "GET /notes": 200}
     assert {one["route"]: one["why"] for one in told["missed"]} == {

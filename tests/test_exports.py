@@ -214,3 +214,31 @@ def test_several_formats_need_a_file_each(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("outcome=pass")
     assert "<testsuites" in (tmp_path / "junit.xml").read_text()
+
+
+def test_openmetrics_has_one_failure_rate_of_a_reference_whatever_rounds_its_rivals_lost(
+    tmp_path: Path,
+) -> None:
+    """A file with a sample twice is refused as a whole."""
+    plan = scripted.plan(("sync", "async", "other"), rounds=8)
+
+    def script(arm: str, _: object, round: int) -> Scripted:
+        busy = 0.97 if (arm, round) == ("other", 3) else 0.1
+        failures = 4 * round if arm == "sync" else 0
+        return Scripted(requests=2_000 + round, failures=failures, generator_cpu=busy)
+
+    run, directory = scripted.run(tmp_path, plan, script, rounds=8)
+    text = write("openmetrics", conclude(run, Readings(directory)))
+    names = [line.rpartition(" ")[0] for line in text.splitlines()]
+    assert len(names) == len(set(names))
+    assert any(name.startswith("duel_failed_ratio") and 'arm="sync"' in name for name in names)
+
+
+def test_a_comment_fits_whatever_is_long_in_it() -> None:
+    long = [Case("g", f"c{n}", "regression", f"{n} {'x' * 9_000}") for n in range(10)]
+    for cases in (long, [Case("g", "c", "regression", "x" * 90_000)], long[:1]):
+        text = github.comment(gate("run", cases), "line\n" * 30_000)
+        assert len(text) <= github.MOST_COMMENT
+        assert text.startswith(f"{github.MARKER}\n### gate breached")
+        assert text.endswith("</details>\n")
+        assert "Truncated" in text

@@ -8,23 +8,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loadtests.errors import PlanError
+from loadtests.errors import ChildFailed, PlanError
+from loadtests.measure.answers.equality import ask
+from loadtests.measure.answers.questions import SOCKET, Question
 from loadtests.plan.addresses import check_target, is_loopback
-from loadtests.plan.arms import Arm
+from loadtests.plan.arms import BUILT_IN, Arm
+from loadtests.plan.options import Hooks
 from loadtests.records import ServerEnd
 from loadtests.records.directory import RunDirectory
+from loadtests.serving.databases.keeping import free_port
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import ExternalServer
+from loadtests.serving.server import Server, serve
 from loadtests.system.accounting import ClockReading, Clocks
 from loadtests.system.processes import OUR_PACKAGES
 from tests.commands import brisk_here, carried_out, duel, duel_here
 from tests.conftest import APPS
-from tests.serving import get
+from tests.serving import app, get, name_a_proxy
 
 SHORT = ("-u", "4", "-t", "0.3", "--warmup", "0.1", "--rounds", "1")
 
@@ -98,13 +104,67 @@ def test_a_server_is_requested_by_its_address_regardless_of_its_name(environment
             assert server.url == f"{address}/v1"
 
 
+def test_no_question_of_ours_goes_through_a_proxy_that_the_environment_names(
+    environment: ServingEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_a_proxy(monkeypatch)
+    questions = (
+        Question("GET", "/upstream?seconds=0.001"),
+        Question(SOCKET, "/plumbing/websocket?seconds=0.001", messages=("Is it late?",)),
+    )
+    with Server(BUILT_IN["sync"], environment, "3.proxy") as server:
+        assert [reply.status for reply in ask(server, questions)] == [200, 101]
+    assert len(environment.delays_given("3.proxy")) == 1
+
+
+RESTARTING = """
+import os, socket, sys, time
+if os.fork() == 0:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1), os.dup2(nowhere, 2)
+    time.sleep(0.5)
+    with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+        server.settimeout(60)
+        server.accept()
+"""
+"""A command that returns before the server that it starts accepts connections."""
+
+
+def test_a_server_that_the_command_before_it_starts_is_awaited(tmp_path: Path) -> None:
+    port = free_port()
+    hooks = Hooks(before_trial=(sys.executable, "-c", RESTARTING, str(port)))
+    environment = ServingEnvironment(tmp_path, {}, hooks=hooks, boot_timeout=60.0)
+    with ExternalServer(Arm(name="one", app=f"http://127.0.0.1:{port}"), environment) as server:
+        assert server.url == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    "arm", [Arm(name="one", app="http://127.0.0.1:9"), app("counting", python="/no/such/python")]
+)
+def test_the_command_after_a_server_runs_where_that_cannot_be_started(
+    environment: ServingEnvironment, arm: Arm, tmp_path: Path
+) -> None:
+    """The command before it may have changed what the other one restores."""
+    mine, after = copy(environment), tmp_path / "after"
+    mine.hooks, mine.boot_timeout = Hooks(("true",), ("touch", str(after))), 0.2
+    with pytest.raises(ChildFailed):
+        serve(arm, mine, "e.1")
+    assert after.exists()
+
+
 def test_other_verbs_do_not_connect_to_other_machines_either(tmp_path: Path) -> None:
     checked = duel_here("check", "--arm", "a=http://192.0.2.1:9000", "--arm", "sync", cwd=tmp_path)
     assert checked.returncode == 2
     assert "not a loopback address" in checked.stderr
-    served = duel_here("serve", "a=http://127.0.0.1:9000", cwd=tmp_path)
-    assert served.returncode == 2
-    assert "is an external server" in served.stderr
+    for address in ("http://127.0.0.1:9000", "http://192.0.2.1:9000"):
+        served = duel_here("serve", f"a={address}", cwd=tmp_path)
+        assert served.returncode == 2
+        assert "is an external server" in served.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "capacity", "resume", "prove", "check", "worker"])
+def test_verbs_that_say_to_pass_allow_remote_have_it(tmp_path: Path, verb: str) -> None:
+    assert "--allow-remote" in duel_here(verb, "--help", cwd=tmp_path).stdout
 
 
 def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.server import Server
-from loadtests.system.processes import OWN_BOOT, ROOT, Child
+from loadtests.system.processes import OWN_BOOT, ROOT, Child, family
 from reports.advice.caveats import caveats
 from reports.analysis.answers.shared_state import SharedState
 from reports.analysis.names.endpoints import ALL
@@ -180,6 +180,18 @@ def test_words_for_the_file_are_not_recorded_and_not_shown() -> None:
     assert line.startswith("locust-arg = --tenant …, --password …  (flag")
     values = unrecorded(scripted.plan(), RunOptions(locust_args=settled.settings.locust_arg), {})
     assert values == {"--locust-arg": "--tenant\0acme\0--password=a b"}
+
+
+@pytest.mark.parametrize("generators", [1, 2])
+def test_words_for_the_file_are_on_no_command_line(tmp_path: Path, generators: int) -> None:
+    """Every user of the machine can read those, and a word may be a password."""
+    words = ("--journal", str(tmp_path / "lines"), "--tenant", "a secret one")
+    chosen = GeneratorOptions(generators, LOAD, canary=None, locust_args=words)
+    with generator(tmp_path, {}, chosen) as child:
+        child.receive(OWN_BOOT)
+        seen = [word for process in family(child.pid) for word in process.cmdline()]
+    assert LOAD in seen
+    assert not [word for word in seen if "secret" in word]
 
 
 def test_a_files_own_users_are_calibrated_with_no_more_than_the_plan_has() -> None:

@@ -68,6 +68,14 @@ def test_a_built_in_arm_can_be_named_and_renamed() -> None:
     assert (more.name, more.app_dir, more.serving.threads) == ("more", None, 100)
 
 
+@pytest.mark.parametrize("name", ["DUEL_APP_DATABASE", "DUEL_APP_REDIS", "DUEL_APP_UPSTREAM"])
+def test_an_address_that_may_hold_a_password_is_no_part_of_an_arms_record(name: str) -> None:
+    arm = parse_arm(f"a=sync,pool=7,env.{name}=redis://:hushed@127.0.0.1:6379", "/here")
+    assert arm.env[name].endswith(":6379")
+    assert "hushed" not in arm.model_dump_json()
+    assert '"DUEL_APP_POOL_SIZE":"7"' in arm.model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

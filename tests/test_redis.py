@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -368,6 +369,15 @@ def test_a_machine_without_a_server_is_told_what_to_install(
     with pytest.raises(PlanError, match="no Redis server is installed") as caught, own_redis(tmp_path, ()):
         pass
     assert "redis-server" in caught.value.hint
+
+
+def test_a_missing_package_is_named_before_a_server_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(PlanError, match="Redis needs its package") as caught, own_redis(tmp_path, ()):
+        pass
+    assert caught.value.hint == "pip install 'fastapi-duel[redis]'"
 
 
 def test_with_redis_the_profiles_with_every_endpoint_have_its_scenarios_too() -> None:

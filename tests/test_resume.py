@@ -15,9 +15,9 @@ from loadtests.measure import opening, rounds
 from loadtests.measure.answers.equality import check_resumable
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
 from loadtests.measure.planning import planned
-from loadtests.measure.runs import begin, resume, sealed
+from loadtests.measure.runs import begin, resume, sealed, with_secrets
 from loadtests.measure.trials import servers
-from loadtests.plan.arms import Arm
+from loadtests.plan.arms import HIDDEN, Arm
 from loadtests.plan.base.repository import git
 from loadtests.plan.options import WORK as COST
 from loadtests.plan.options import Hooks, RunOptions, Sealed
@@ -32,6 +32,7 @@ from loadtests.serving.server import serve
 from loadtests.serving.versions import Sources
 from tests import scripted
 from tests.commands import duel_here
+from tests.test_base_world import BASE
 from tests.test_bottlenecks import trial
 
 SECRET = "hunter2"  # noqa: S105  # no password of anything
@@ -87,6 +88,15 @@ def test_a_secret_is_given_again_and_never_replaced(tmp_path: Path, monkeypatch:
     # Not by way of Python either.
     with pytest.raises(PlanError, match="is not recorded"):
         sealed(RunDirectory(path).load(), RunOptions())
+
+
+def test_an_arm_of_a_gate_is_passed_again_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    run, _ = scripted.run(tmp_path, scripted.plan(), lambda *_: scripted.Scripted())
+    gate = run.model_copy(update={"plan": run.plan.model_copy(update={"base": BASE})})
+    arm = Arm(name="shop-base", app="shop:app", env={"TOKEN": HIDDEN})
+    with pytest.raises(PlanError) as caught:
+        with_secrets(arm, gate, lambda: ())
+    assert "--arm shop=…,env.TOKEN=…" in caught.value.hint
 
 
 def test_a_secret_that_cannot_be_verified_is_not_taken_from_the_environment(

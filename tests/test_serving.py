@@ -23,13 +23,13 @@ import pytest
 
 from loadtests.errors import ChildFailed
 from loadtests.measure.generator import generator
-from loadtests.plan.arms import Arm, Serving
+from loadtests.plan.arms import BUILT_IN, Arm, Serving
 from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.serving.command import serve_arguments
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import ExternalServer
 from loadtests.serving.server import Server
-from loadtests.system.processes import OWN_BOOT, Child
+from loadtests.system.processes import OWN_BOOT, Child, at_work
 from loadtests.system.scratch import lives, owner
 from reports.analysis.readings import read
 from shared_models import seed
@@ -302,6 +302,32 @@ def test_processes_started_by_a_child_end_with_it(tmp_path: Path) -> None:
     _, alive = psutil.wait_procs([grandchild], timeout=10)
     assert not child.alive
     assert not alive
+
+
+def test_what_a_server_has_started_ends_even_where_the_server_has_ended_by_itself(
+    environment: ServingEnvironment,
+) -> None:
+    """As when the kernel kills it for its memory: a process pool would stay behind."""
+    with Server(BUILT_IN["sync"], environment, "s.13") as server:
+        get(f"{server.url}/pitfalls/process?iterations=1000")
+        pool = psutil.Process(server.pid).children(recursive=True)
+        server.child._process.kill()
+        server.child._process.wait()
+        assert any(map(at_work, pool))
+    _, alive = psutil.wait_procs(pool, timeout=10)
+    assert not any(map(at_work, alive))
+
+
+def test_a_stuck_server_ends_what_it_has_started_when_its_parent_is_gone(tmp_path: Path) -> None:
+    child = Child("a server", serve_arguments(app("holding_on")), tmp_path / "log")
+    port = child.receive(OWN_BOOT)["ready"]
+    grandchild = psutil.Process(int(get(f"http://127.0.0.1:{port}")))
+    child._stdin.close()
+    child._process.wait(timeout=20)
+    psutil.wait_procs([grandchild], timeout=10)
+    left = at_work(grandchild)
+    child.stop()
+    assert not left
 
 
 def test_an_unresponsive_child_times_out(tmp_path: Path) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from loadtests.errors import RecordError
-from loadtests.records import Cell
+from loadtests.plan.options import Inputs
+from loadtests.records import AnswerCheck, AnswerDifference, Cell
 from loadtests.records.directory import RunDirectory
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude, side
+from reports.export import formats
 from reports.gate import baseline
 from reports.gate.comparison import compare
+from reports.gate.findings import ArmsUnlike
+from reports.gate.setups import setup_of
 from reports.gate.sides import Incompatible, Side
+from reports.render import changes
 from tests import scripted
 from tests.commands import chartless_here, duel_here
 from tests.scripted import Scripted
@@ -154,3 +161,57 @@ def test_an_unclear_gate_is_a_warning_and_with_strict_exit_4(tmp_path: Path) -> 
     assert done.returncode == 0
     assert "warning: 2 cells not decided" in done.stdout
     assert chartless_here("compare", str(base), str(head), "--strict", cwd=tmp_path).returncode == 4
+
+
+@pytest.mark.parametrize("source", ["file", "environment", "flag"])
+def test_a_margin_counts_wherever_it_is_set(tmp_path: Path, source: str) -> None:
+    base, head = fixed(tmp_path, "base", 1.3).path, fixed(tmp_path, "head", 1.15).path
+    outputs = ["export", str(head), "--against", str(base), "--format", "github-outputs"]
+    assert "outcome=inconclusive" in chartless_here(*outputs, cwd=tmp_path).stdout
+    assert chartless_here("compare", str(base), str(head), cwd=tmp_path).returncode == 0
+    flags = ["--margin", "0.03"] if source == "flag" else []
+    variables = {"DUEL_MARGIN": "0.03"} if source == "environment" else {}
+    if source == "file":
+        (tmp_path / "pyproject.toml").write_text("[tool.duel]\nmargin = 0.03\n")
+    compared = chartless_here("compare", str(base), str(head), *flags, cwd=tmp_path, **variables)
+    assert compared.returncode == 3
+    exported = chartless_here(*outputs, *flags, cwd=tmp_path, **variables)
+    assert "outcome=regression" in exported.stdout
+
+
+def test_a_side_knows_the_packages_that_serve_its_apps(tmp_path: Path) -> None:
+    run = fixed(tmp_path, "base", 1.3).load()
+    assert setup_of(run).packages == {}
+    installed = {
+        "/shop/.venv/bin/python": {"FastAPI": "0.115.0", "python_multipart": "0.0.9"},
+        "/old/bin/python": {"fastapi": "0.110.0"},
+    }
+    inputs = Inputs(directory="/shop", packages=installed)
+    assert setup_of(run.model_copy(update={"inputs": inputs})).packages == {
+        "fastapi": "0.110.0 and 0.115.0", "python-multipart": "0.0.9",
+    }  # fmt: skip
+
+
+def test_arms_that_began_to_answer_differently_are_said_to_do_so_everywhere(tmp_path: Path) -> None:
+    """Not only that a ratio is missing, at exit code 0."""
+    base, head = fixed(tmp_path, "base", 1.3), fixed(tmp_path, "head", 1.3)
+    difference = AnswerDifference(
+        kind="shape", scenario="ping", endpoint="ping", request="GET /ping", reference="sync", arm="async",
+        reference_has=("pong: text",), arm_has=("error: text",),
+    )  # fmt: skip
+    check = AnswerCheck(requests=8, endpoints=("ping: ping",), differences=(difference,))
+    head.save(head.load().model_copy(update={"answers": check}))
+    found = compare(of(base), of(head), MARGIN)
+    assert {one.notes for one in found.changes} == {(ArmsUnlike(("head",)),)}
+    assert found.outcome == "inconclusive"
+    out = StringIO()
+    changes.show(Console(file=out, width=200), found)
+    said = "head: ping at 8 users, async against sync"
+    texts = {
+        "terminal": out.getvalue(), "markdown": changes.markdown(found),
+        "comment": formats.write("comment", conclude(head.load(), Readings(head)), of(base)),
+    }  # fmt: skip
+    for name, text in texts.items():
+        assert "The arms answer differently, so no ratio compares them" in text, name
+        assert said in text, name
+        assert "the arms answer differently in head" in text, name

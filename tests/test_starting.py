@@ -12,12 +12,15 @@ import socketio  # type: ignore[import-untyped]  # it ships no types
 import websocket
 
 from loadtests.errors import ChildFailed, Exit
+from loadtests.plan.arms import BUILT_IN
 from loadtests.serving.environment import ServingEnvironment
+from loadtests.serving.external import DidNotStart
 from loadtests.serving.server import Server
+from loadtests.system.processes import ROOT
 from loadtests.system.tracebacks import why
 from tests.commands import duel_here
 from tests.conftest import APPS
-from tests.serving import app
+from tests.serving import app, get
 
 INSIDE = Path(__file__).parent.parent / "loadtests" / "serving" / "inside"
 
@@ -127,6 +130,28 @@ def test_what_an_app_needs_in_its_environment_is_said(
     assert f"env.{key}=VALUE" in caught.value.hint
     assert len(caught.value.cause.splitlines()) <= 3
     assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_failed_lifespan_is_not_announced_as_ready_by_older_versions_of_uvicorn(
+    environment: ServingEnvironment,
+) -> None:
+    with pytest.raises(DidNotStart, match="ended with exit code 3") as caught:
+        Server(app("OlderUvicorn", "starting"), environment, "st.4").become_ready()
+    assert "AssertionError: no token" in caught.value.cause
+
+
+def test_a_twin_under_another_interpreter_gets_the_packages_of_that_one(
+    environment: ServingEnvironment, tmp_path: Path
+) -> None:
+    """Where duel is installed, the twins lie among the packages of its own environment."""
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    for name in ("sync_app", "shared_models"):
+        (packages / name).symlink_to(ROOT / name)
+    (packages / "fastapi.py").write_text("raise RuntimeError('the one of duel')\n")
+    arm = BUILT_IN["sync"].model_copy(update={"app_dir": str(packages)})
+    with Server(arm, environment, "st.5") as server:
+        assert get(f"{server.url}/ping")
 
 
 def test_advise_says_the_same_in_a_few_lines(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_layers_of_middleware_can_be_swept_for_any_app() -> None:
         (["loop=trio,uvloop"], "uvloop"),
         (["middleware=-1,0"], "greater than or equal to 0"),
         (["threads=1,2,3,4,5,6"], "7 arms; at most 6"),
-        (["threads=1,2", "threads=3,4"], "duplicate sweep"),
+        (["gc=freeze", "threads=1,2", "threads=3,4"], "duplicate sweep of threads"),
     ],
 )
 def test_an_invalid_sweep_is_reported(sweeps: list[str], said: str) -> None:

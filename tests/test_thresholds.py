@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as any_of
+from rich.console import Console
 
 from loadtests.errors import PlanError
 from loadtests.plan.plan import LocustFile
@@ -22,6 +24,8 @@ from reports.analysis.statistics import FIRST_LOOK, mean_share
 from reports.analysis.thresholds import ThresholdError, check, one, parse, place
 from reports.conclusions import Conclusions, conclude
 from reports.exit_codes import exit_code, outcomes_of
+from reports.export import formats
+from reports.render import html, terminal
 from reports.render.charts import files, latency
 from reports.runs import check_thresholds
 from reports.wording.plans import plan_text
@@ -352,3 +356,68 @@ def test_a_scenario_of_a_locustfile_that_is_not_in_this_run_is_no_unknown_name()
     check_thresholds(plan.model_copy(update={"thresholds": {"http_reqs{scenario:Buyer}": ("rate>1",)}}))
     with pytest.raises(PlanError, match="matches nothing"):
         check_thresholds(plan.model_copy(update={"thresholds": {"http_reqs{scenario:sleep}": ("rate>1",)}}))
+
+
+def gated(
+    tmp_path: Path, thresholds: Mapping[str, tuple[str, ...]], base: float = 0.010, head: float = 0.008
+) -> Conclusions:
+    """A gate whose sides serve the same, with latencies in seconds."""
+    pair = {"gate": True, "against": {"shop-head": "shop-base"}, "thresholds": thresholds}
+    plan = scripted.plan(["shop-base", "shop-head"]).model_copy(update=pair)
+    check_thresholds(plan)
+
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        latency = base if arm == "shop-base" else head
+        return Scripted(requests=1000 + round, latency=latency + 0.0001 * (round % 2))
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    return conclude(run, Readings(directory))
+
+
+def test_a_gate_does_not_blame_the_change_for_what_its_base_misses(tmp_path: Path) -> None:
+    """The change that repairs it would fail."""
+    found = gated(tmp_path, {"http_req_duration": ("p(95)<9",)})
+    assert [(one.arm, one.word) for one in found.judgements] == [("shop-head", "met")]
+    assert exit_code(outcomes_of(found)) == 0
+
+
+def test_a_base_is_judged_where_a_threshold_names_it(tmp_path: Path) -> None:
+    found = gated(tmp_path, {"http_req_duration{arm:shop-base}": ("p(95)<9",)})
+    assert [(one.arm, one.word) for one in found.judgements] == [("shop-base", "missed")]
+
+
+def test_an_arm_is_called_in_a_gate_what_it_is_called_elsewhere(tmp_path: Path) -> None:
+    found = gated(tmp_path, {"http_req_duration{arm:shop}": ("p(95)<9",)})
+    assert [(one.arm, one.word) for one in found.judgements] == [("shop-head", "met")]
+    with pytest.raises(PlanError, match="matches nothing") as refused:
+        gated(tmp_path, {"http_reqs{arm:shap}": ("rate>1",)})
+    assert "did you mean shop" in refused.value.hint
+
+
+@pytest.mark.parametrize("key", ["speedup", "speedup{scenario:ping}", "speedup{arm:shop}"])
+def test_a_speedup_says_nothing_of_a_base_and_its_head(tmp_path: Path, key: str) -> None:
+    """Of a change that costs nothing it is 1, whatever the arms' is."""
+    found = gated(tmp_path, {key: ("ratio>=1.1",)}, head=0.010)
+    assert (found.judgements, exit_code(outcomes_of(found))) == ((), 0)
+    assert any(f"`{key}`" in line for line in warnings(found.run, found.verdicts))
+
+
+@pytest.mark.parametrize(
+    ("expression", "strict", "code", "title"),
+    [
+        ("rate>1000000", False, 3, "gate breached: 1 worse, 1 not worse, of 2 cases"),
+        ("rate>1001.5", True, 4, "gate not decided: 1 not decided, 1 not worse, of 2 cases"),
+        ("rate>1", True, 0, "gate passed: 2 not worse, of 2 cases"),
+    ],
+)
+def test_every_report_has_the_headline_that_the_exit_code_follows(
+    tmp_path: Path, expression: str, strict: bool, code: int, title: str
+) -> None:
+    found = gated(tmp_path, {"http_reqs": (expression,)})
+    assert exit_code(outcomes_of(found), strict) == code
+    out = StringIO()
+    terminal.show(Console(file=out, width=120), found)
+    assert title in out.getvalue()
+    assert title in formats.write("markdown", found)
+    assert html.headline(found) == title
+    assert f"title={title}" in formats.write("github-outputs", found)

@@ -75,6 +75,7 @@ ALLOWED = {
     },
     "upstream.py": {
         "library.AsyncClient": "library.Client",
+        "library.AsyncHTTPTransport": "library.HTTPTransport",
         "AsyncIterator[Get]": "Iterator[Get]",
         "AsyncIterator[Upstream]": "Iterator[Upstream]",
         "AbstractAsyncContextManager": "AbstractContextManager",

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from loadtests.errors import PlanError
 from loadtests.plan.base.jobs import NO_COMMIT, base_of_event, base_of_job
+from loadtests.plan.settings import DECLARED, RENEWABLE
 from loadtests.records import Cell, Plan
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
@@ -311,6 +312,19 @@ def test_a_wrong_argument_fails_the_job_and_is_no_verdict(rehearsal: Rehearsal) 
     assert "without a verdict" not in regressed.printed
 
 
+@pytest.mark.parametrize("key", [*RENEWABLE, "allow-remote"])
+def test_a_repeated_measurement_gets_all_that_is_not_recorded_again(rehearsal: Rehearsal, key: str) -> None:
+    """Else it is refused."""
+    measured(rehearsal, even)
+    takes = DECLARED[key].metavar if key in DECLARED else ""
+    word = f"--{key}=x" if takes else f"--{key}"
+    assert rehearsal.job("push", code=5, arguments=f"--users=8\n{word}").run() == 0
+    asked = {call[0]: call for call in rehearsal.calls}
+    assert word in asked["run"]
+    assert word in asked["resume"]
+    assert "--users=8" not in asked["resume"]
+
+
 def test_a_gate_that_waits_for_others_waits_when_it_is_repeated_too(rehearsal: Rehearsal) -> None:
     """Several runners may share a machine, where one measurement runs at a time."""
     measured(rehearsal, even)
@@ -409,6 +423,13 @@ def test_a_pull_request_is_compared_with_what_it_was_merged_with() -> None:
     event = {"pull_request": {"base": {"sha": SHA}, "head": {"sha": "head"}}}
     assert base_of_event("pull_request", event, ["main-now", "head"]) == "main-now"
     assert base_of_event("pull_request", event, ["head^", "another"]) == SHA
+
+
+def test_a_merge_request_is_compared_with_what_gitlab_has_merged_it_with() -> None:
+    """In pipelines for merged results and merge trains; elsewhere the variable is empty, or missing."""
+    request = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": SHA, "CI_COMMIT_BEFORE_SHA": NO_COMMIT}
+    assert base_of_job({**request, "CI_MERGE_REQUEST_TARGET_BRANCH_SHA": "b" * 40}, ROOT) == "b" * 40
+    assert base_of_job({**request, "CI_MERGE_REQUEST_TARGET_BRANCH_SHA": ""}, ROOT) == SHA
 
 
 def test_a_job_without_a_base_is_told_to_name_one(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +34,7 @@ from loadtests.load.world.fresh import FreshProcess, Job, end_alike
 from loadtests.load.world.locustfile import Scenarios, World, builtin_world, helpers, world_of
 from loadtests.load.world.messages import MESSAGES, tell
 from loadtests.plan.cells import CANARY
+from loadtests.plan.options import LOCUST_ARG
 from loadtests.plan.request import Inquiry, TrialRequest
 from loadtests.records.arrays import write_samples
 
@@ -88,11 +91,12 @@ def described(scenarios_by_name: Scenarios) -> dict[str, Any]:
 
 
 def options() -> argparse.ArgumentParser:
-    """The flags of a generator, which a fleet passes on to its workers."""
+    """The flags of a generator, which a fleet passes on to its workers. The words of the file's own options
+    are in the environment."""
     parser = argparse.ArgumentParser(description="Make load: one trial request or inquiry per line on stdin.")
     parser.add_argument("--cpus", help="comma-separated CPUs to run on")
     parser.add_argument("--locustfile", help="a file of Locust users, instead of the built-in ones")
-    parser.add_argument("--locust-arg", action="append", default=[], help="a word of the file's own options")
+    parser.set_defaults(locust_arg=shlex.split(os.environ.get(LOCUST_ARG, "")))
     parser.add_argument("--canary", help="the path that a canary requests")
     parser.add_argument("--secret-file", help="a file with what workers on other machines share with a run")
     parser.add_argument("--allow-remote", action="store_true", help="may connect to other machines")

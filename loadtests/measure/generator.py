@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 from loadtests.cpus import cpus_flag
 from loadtests.errors import ChildFailed
-from loadtests.plan.options import RunOptions
+from loadtests.plan.options import LOCUST_ARG, RunOptions
 from loadtests.plan.plan import Plan
 from loadtests.plan.workers.access import MasterAddress, users_digest
 from loadtests.records.arrays import read_samples
@@ -71,15 +72,20 @@ class GeneratorOptions:
     def flags(self) -> list[str]:
         """Those that a worker has as well."""
         words = ["--locustfile", self.locustfile] if self.locustfile else []
-        words += [f"--locust-arg={word}" for word in self.locust_args]
         words += ["--secret-file", self.secret_file] if self.secret_file else []
         return [*words, "--allow-remote"] if self.allow_remote else words
+
+    def variables(self) -> dict[str, str]:
+        """What a generator and a worker find in their environment: our packages first, then what the user's
+        locustfile finds under Locust as well; the words of its options."""
+        return {**import_path(os.environ), LOCUST_ARG: shlex.join(self.locust_args)}
 
 
 def generator(logs: Path, placement: placement.Placement, options: GeneratorOptions | None = None) -> Child:
     """The load generator's process, alone or with workers; its first message names its scenarios."""
-    arguments = [*(options or GeneratorOptions()).arguments(), *cpus_flag(placement.get("generator", ()))]
-    return Child("the load generator", arguments, logs / "generator.log", env=import_path(os.environ))
+    chosen = options or GeneratorOptions()
+    arguments = [*chosen.arguments(), *cpus_flag(placement.get("generator", ()))]
+    return Child("the load generator", arguments, logs / "generator.log", env=chosen.variables())
 
 
 def import_path(environment: Mapping[str, str]) -> dict[str, str]:

@@ -56,9 +56,9 @@ def choice_checked(settled: Settled) -> Settled:
     return settled
 
 
-def arms_of(settings: RunSettings, texts: Sequence[str]) -> tuple[Arm, ...]:
+def arms_of(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False) -> tuple[Arm, ...]:
     """The arms that `texts` describe, or the built-in ones, as they can be served. Raises PlanError."""
-    return with_servers(arms(settings, texts))
+    return with_servers(arms(settings, texts, allow_remote))
 
 
 def described_again(settings: RunSettings) -> tuple[Arm, ...]:

@@ -108,8 +108,10 @@ def with_secrets(arm: Arm, run: Run, given: Callable[[], Sequence[Arm]]) -> Arm:
     hidden = [key for key, value in arm.env.items() if value == HIDDEN]
     if not hidden:
         return arm
-    sides = ("-base", "-head") if run.plan.base is not None else ("",)
-    again = next((one for one in given() for side in sides if one.name + side == arm.name), None)
+    # The sides of a gate's arm come from one that was given.
+    sides = ("-base", "-head") if run.plan.base is not None else ()
+    name = next((arm.name.removesuffix(side) for side in sides if arm.name.endswith(side)), arm.name)
+    again = next((one for one in given() if one.name == name), None)
     if again is not None and described(again) != described(arm):
         raise PlanError(
             f"arm {arm.name!r} is not the one that run {run.id} has measured",
@@ -122,7 +124,7 @@ def with_secrets(arm: Arm, run: Run, given: Callable[[], Sequence[Arm]]) -> Arm:
         raise PlanError(
             f"cannot resume run {run.id}: the value of {secret(arm.name, missing)} is not recorded",
             cause="it may be secret",
-            hint=f"pass the arm again, as `duel run` got it: --arm {arm.name}=…,env.{missing}=…",
+            hint=f"pass the arm again, as `duel run` got it: --arm {name}=…,env.{missing}=…",
         )
     return arm.model_copy(update={"env": {**arm.env, **{key: known[key] for key in hidden}}})
 

@@ -14,10 +14,13 @@ from pydantic import Field, field_serializer, model_validator
 
 from loadtests.errors import PlanError, did_you_mean
 from loadtests.plan.fields import Frozen, Line, Name, validated
-from loadtests.plan.interpreter import project_python
+from loadtests.plan.interpreter import absolute, project_python
 from loadtests.plan.values import parts, unquoted
 
 HIDDEN = "(not recorded)"
+
+PER_SERVER = ("DUEL_APP_DATA", "DUEL_APP_UPSTREAM", "DUEL_APP_DATABASE", "DUEL_APP_REDIS")
+"""Variables that every server gets values of its own for, some of which are URLs with a password."""
 
 MOST_ARMS = 6
 
@@ -128,9 +131,9 @@ class Arm(Frozen):
 
     @field_serializer("env", when_used="json")
     def keep_secrets(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Record values for our own apps' knobs only: a database URL may hold a password."""
+        """Record values for our own apps' knobs only: others may hold a password."""
         return {
-            key: value if key.startswith("DUEL_APP_") and key != "DUEL_APP_DATABASE" else HIDDEN
+            key: value if key.startswith("DUEL_APP_") and key not in PER_SERVER else HIDDEN
             for key, value in env.items()
         }
 
@@ -245,8 +248,8 @@ def home_of(name: str, cwd: str, app_dir: str, python: str | None) -> dict[str, 
     neither. Raises PlanError for a path that is none."""
     try:
         directory = Path(cwd, app_dir).resolve()
-        named = os.path.abspath(python) if python and os.sep in python else python
-        return {"app_dir": str(directory), "python": named or project_python(directory, os.environ)}
+        named = absolute(python) if python else project_python(directory, os.environ)
+        return {"app_dir": str(directory), "python": named}
     except (OSError, ValueError) as error:
         raise PlanError(f"arm {name!r}: no such directory: {error}", hint=ARM) from None
 
@@ -293,7 +296,8 @@ def swept(arms: Sequence[Arm], sweeps: Sequence[str]) -> tuple[Arm, ...]:
     axes = [axis(text) for text in sweeps]
     names = [name for name, _ in axes]
     if len(set(names)) < len(names):
-        raise PlanError(f"duplicate sweep of {names[0]}", hint=EXAMPLE)
+        twice = next(name for name in names if names.count(name) > 1)
+        raise PlanError(f"duplicate sweep of {twice}", hint=EXAMPLE)
     first, others = arms[0], arms[1:]
     if first.url is not None:
         raise PlanError(

@@ -23,6 +23,7 @@ from loadtests.plan.database_url import OWN_REDIS, SERVERS, Backend, backend, ch
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.hybrids.proofs import with_proof
+from loadtests.plan.interpreter import absolute
 from loadtests.plan.options import Hooks, RunOptions
 from loadtests.plan.plan import LocustFile, Plan
 from loadtests.plan.profiles import ENDPOINTS, FIRST_LOOK, LAST_LOOK, MIXES, PROFILES, SERVICES, Profile
@@ -107,9 +108,10 @@ def sides(settings: RunSettings, allow_remote: bool) -> dict[str, Any]:
             else settings.base_ref
         )
         base = resolve(ref, Path(settings.app_dir), settings.base_point)
-        pairs, against = paired(chosen, base, settings.base_python)
+        python = settings.base_python and absolute(settings.base_python)
+        pairs, against = paired(chosen, base, python)
         check_places(pairs)
-        base = with_packages(base, chosen, settings.base_python)
+        base = with_packages(base, chosen, python)
         base = base.model_copy(update={"untracked": left_behind(chosen, base)})
         return {"arms": pairs, "against": against, "gate": True, "base": base}
     if settings.base_python is not None:

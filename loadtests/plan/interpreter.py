@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,3 +37,9 @@ def beside(app_dir: Path) -> Iterator[Path]:
     top = next((place for place in above if any((place / mark).exists() for mark in MARKS)), app_dir)
     for place in above[: above.index(top) + 1]:
         yield from (place / name for name in NAMES)
+
+
+def absolute(python: str) -> str:
+    """An interpreter as it is found from any directory: a path from here, and a name alone on the PATH."""
+    # Not resolved: a virtual environment's interpreter is a link to the one that made it.
+    return os.path.abspath(python) if os.sep in python else python

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from loadtests.plan.arms import HIDDEN
+from loadtests.plan.arms import HIDDEN, PER_SERVER
 from loadtests.plan.fields import Frozen, Line
 from loadtests.plan.plan import Plan
 from loadtests.plan.workers.access import MasterAddress
@@ -26,8 +26,9 @@ INHERITED = (
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER")
 """Variables that complete a database's URL."""
 
-PER_SERVER = ("DUEL_APP_DATA", "DUEL_APP_UPSTREAM", "DUEL_APP_DATABASE", "DUEL_APP_REDIS")
-"""Variables that every server gets values of its own for."""
+LOCUST_ARG = "DUEL_LOCUST_ARG"
+"""Variable of a load generator with the words of the locustfile's own options, as the setting has it: every
+user of a machine can read a command line."""
 
 DIGITS = 6
 """Hexadecimal digits of a digest that are kept, see `Sealed`: another value has the same ones with a

@@ -192,21 +192,13 @@ class RunSettings:
         show=program, renewable=True,
     )  # fmt: skip
     after_trial: tuple[str, ...] = setting(
-        "Command to run after each server has stopped",
-        "COMMAND",
-        (),
-        read=words,
-        show=program,
+        "Command to run after each server has stopped", "COMMAND", (), read=words, show=program,
         renewable=True,
-    )
+    )  # fmt: skip
     window: float | None = setting(
-        f"Minimum measurement window of a trial (≤ {span(LONGEST_LOAD)})",
-        "TIME",
-        read=lasting(LONGEST_LOAD),
-        show=span,
-        short="-t",
-        unset="the profile's",
-    )
+        f"Minimum measurement window of a trial (≤ {span(LONGEST_LOAD)})", "TIME", read=lasting(LONGEST_LOAD),
+        show=span, short="-t", unset="the profile's",
+    )  # fmt: skip
     warmup: float | None = setting(
         f"Minimum warm-up of a trial (≤ {span(LONGEST_LOAD)})", "TIME", read=lasting(LONGEST_LOAD), show=span,
         unset="the profile's",
@@ -215,25 +207,20 @@ class RunSettings:
         "Time that a server may take to start", "TIME", BOOT_TIMEOUT, read=seconds, show=span
     )
     rounds: int | None = setting(
-        f"Maximum rounds (≤ {LAST_LOOK}); disables the profile's time limit",
-        "N",
-        unset=f"{LAST_LOOK}",
+        f"Maximum rounds (≤ {LAST_LOOK}); disables the profile's time limit", "N", unset=f"{LAST_LOOK}",
         read=whole(1, LAST_LOOK),
-    )
+    )  # fmt: skip
     fixed_rounds: int | None = setting(
         f"Exact number of rounds (≤ {LAST_LOOK}), needed by `duel compare`", "N", read=whole(1, LAST_LOOK)
     )
     max_time: float | None = setting(
-        "Time limit, such as 90s, 15m or 2h",
-        "TIME",
-        read=seconds,
-        show=span,
-        renewable=True,
+        "Time limit, such as 90s, 15m or 2h", "TIME", read=seconds, show=span, renewable=True,
         unset="the profile's",
-    )
+    )  # fmt: skip
     margin: float = setting(
-        "Relative difference below which arms are equivalent", "RATIO", MARGIN, read=between(0, 1)
-    )
+        "Relative difference below which arms are equivalent and a gate passes", "RATIO", MARGIN,
+        read=between(0, 1),
+    )  # fmt: skip
     no_prove: bool = setting(
         "End without following the advice: without what `duel prove` measures", "", False, read=switch,
         show=yes_or_no,
@@ -310,6 +297,12 @@ SEARCHED = tuple(
 SHORTHANDS = ("quick", "thorough")
 """Profiles that have a flag of their own."""
 
+INSTEAD: Mapping[str, tuple[str, ...]] = {
+    "users": ("rate", "arrivals"), "rate": ("users",), "redis": ("redis-url",), "redis-url": ("redis",),
+    "rounds": ("fixed-rounds",), "fixed-rounds": ("rounds",),
+}  # fmt: skip
+"""By setting, those that it excludes: where it is set, what weaker layers say of them counts no longer."""
+
 
 def settle(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settled:
     """The settings of all layers. `flags` holds None for one that was not given; its keys have hyphens or
@@ -327,7 +320,12 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path 
         ("environment", from_environment(environment)),
         ("flag", given),
     ):
-        values |= read(layer, origin)
+        chosen = read(layer, origin)
+        set_here = [key for key in layer if chosen[DECLARED[key].field]]
+        for key in {other for one in set_here for other in INSTEAD.get(one, ())} - layer.keys():
+            values.pop(DECLARED[key].field, None)
+            origins.pop(key, None)
+        values |= chosen
         origins |= dict.fromkeys(layer, origin)
     return Settled(RunSettings(**values), origins)
 

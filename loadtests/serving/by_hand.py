@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from subprocess import run as run_command
 
 from loadtests.errors import PlanError
 from loadtests.plan.arms import Arm
 from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
+from loadtests.system.processes import Child, end, started_by
 
 
 def serve_alone(arm: Arm, host: str, port: int, database: str | None = None, redis: str | None = None) -> int:
@@ -23,6 +25,13 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None, red
     with ExitStack() as opening:
         logs = opening.enter_context(tempfile.TemporaryDirectory(prefix="duel-logs-"))
         environment = opening.enter_context(ServingEnvironment(Path(logs), {}, database, redis))
+        kept, cached = environment.databases, environment.redis_databases
+        env = environment.variables(
+            environment.seeded,
+            "alone",
+            kept.url_of(kept.fresh()) if kept else None,
+            cached.url_of(cached.fresh()) if cached else None,
+        )
         command = [
             arm.python or sys.executable,
             "-P",
@@ -31,16 +40,18 @@ def serve_alone(arm: Arm, host: str, port: int, database: str | None = None, red
             host,
             "--alone",
         ]
-        env = {
-            "DUEL_APP_DATA": str(environment.seeded),
-            "DUEL_APP_UPSTREAM": f"{environment.slow_url}/alone/",
-        }
-        if environment.databases:
-            env["DUEL_APP_DATABASE"] = environment.databases.url_of(environment.databases.fresh())
-        if environment.redis_databases:
-            env["DUEL_APP_REDIS"] = environment.redis_databases.url_of(environment.redis_databases.fresh())
-        try:
-            env = {**os.environ, **env, **variables(arm, environment.scratch)}
-            return run_command(command, env=env, cwd=arm.cwd, check=False).returncode
-        except KeyboardInterrupt:
-            return 0
+        return awaited(command, {**os.environ, **env, **variables(arm, environment.scratch)}, arm.cwd)
+
+
+def awaited(command: Sequence[str], env: Mapping[str, str], cwd: str | None) -> int:
+    """The exit code of a process that is ended like a server of a run when this one is interrupted: 0."""
+    # Ctrl-C reaches us alone: pools of the app would end before it.
+    process = subprocess.Popen(command, env=env, cwd=cwd, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        started = started_by(process)
+        process.terminate()
+        end(process, started, Child.grace)

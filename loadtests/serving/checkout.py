@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import overload
@@ -130,7 +130,9 @@ def checked_out(plan: Plan) -> Iterator[BaseCheckout | None]:
             checkout.pythons = environments(plan.arms, base, path, Path(scratch))
             yield checkout
         finally:
-            git(root, "worktree", "remove", "--force", str(path))
+            # What an app has written there may not be ours to delete: the run is complete all the same.
+            with suppress(PlanError):
+                git(root, "worktree", "remove", "--force", str(path))
 
 
 def environments(arms: Sequence[Arm], base: BaseCommit, checkout: Path, scratch: Path) -> dict[str, str]:
@@ -144,14 +146,18 @@ def environments(arms: Sequence[Arm], base: BaseCommit, checkout: Path, scratch:
             key = (arm.python or sys.executable, lock, arm.serving.server)
             if key not in made:
                 home = scratch / f"environment-{len(made)}"
-                made[key] = environment(checkout / lock, home, key[0], arm.serving.server)
+                limits = [checkout / one for one in base.constraints.get(arm.name, ())]
+                made[key] = environment(checkout / lock, home, key[0], arm.serving.server, limits)
             found[arm.name] = made[key]
     return found
 
 
-def environment(lock: Path, home: Path, interpreter: str = sys.executable, server: str = "uvicorn") -> str:
-    """The interpreter of a new environment at `home` with the packages of a lock, and what serves an app
-    there. Raises PlanError."""
+def environment(
+    lock: Path, home: Path, interpreter: str = sys.executable, server: str = "uvicorn",
+    constraints: Sequence[Path] = (),
+) -> str:  # fmt: skip
+    """The interpreter of a new environment at `home` with the packages of a lock, in versions that the
+    constraints allow, and what serves an app there. Raises PlanError."""
     python = home / "bin" / "python"
     failed = "cannot install the base's packages"
     if lock.name == UV_LOCK:
@@ -167,7 +173,8 @@ def environment(lock: Path, home: Path, interpreter: str = sys.executable, serve
         do([interpreter, "-m", "venv", str(home)], NO_ENVIRONMENT)
         install = [str(python), "-m", "pip", "install", "-q"]
         # In the lock's directory: pip looks there for the paths in it.
-        do([*install, "-r", lock.name], failed, lock.parent)
+        limits = [word for one in constraints for word in ("-c", str(one))]
+        do([*install, "-r", lock.name, *limits], failed, lock.parent)
     command = [str(python), "-c", ABSENT, server, *NEEDED]
     absent = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
     if absent:

@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import run as run_command
 from types import TracebackType
 from typing import Any, Self
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
@@ -32,6 +32,9 @@ from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
 from loadtests.system.scratch import OWNER, owner, remove_left_behind
+
+DIRECT = build_opener(ProxyHandler({}))
+"""Opens addresses of our own, also where the environment names a proxy."""
 
 
 class ServingEnvironment:
@@ -168,11 +171,24 @@ class ServingEnvironment:
         found = self.databases.version if self.databases else f"SQLite {sqlite3.sqlite_version}"
         return f"{found}, {self.redis_databases.version}" if self.redis_databases else found
 
+    def variables(self, data: Path, stream: str, database: str | None, redis: str | None) -> dict[str, str]:
+        """What a server finds in its environment, beside its arm's own variables: `data` with the files,
+        `stream` of the slow service, and the URLs of a database and of Redis where it has them."""
+        return {
+            "DUEL_APP_DATA": str(data),
+            "DUEL_APP_UPSTREAM": f"{self.slow_url}/{stream}/",
+            # Empty rather than absent: this process's own environment may have them.
+            "DUEL_APP_DATABASE": database or "",
+            "DUEL_APP_REDIS": redis or "",
+            # FastAPI traces once a provider is configured, which would be measured too.
+            "OTEL_SDK_DISABLED": "true",
+        }
+
     def delays_given(self, stream: str) -> list[float]:
         """The delays that the slow service logged for `stream`, in seconds; removes them there. Raises
         ChildFailed."""
         try:
-            with urlopen(f"{self.slow_url}/{stream}/log", timeout=10) as answer:  # noqa: S310  # our own http:// address
+            with DIRECT.open(f"{self.slow_url}/{stream}/log", timeout=10) as answer:
                 delays: list[float] = json.load(answer)
         except (OSError, ValueError) as error:
             raise ChildFailed(

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import psutil
 
@@ -16,9 +16,12 @@ from loadtests.plan.addresses import is_loopback
 from loadtests.plan.arms import Arm
 from loadtests.records.trial import ServerEnd
 from loadtests.serving.environment import ServingEnvironment
-from loadtests.serving.hooks import run_after, run_before
+from loadtests.serving.hooks import run_after, starting
 from loadtests.serving.services.workers import QueueWorkers
 from loadtests.system.processes import UNSEEN, at_work
+
+RETRY = 0.05
+"""Seconds between two attempts to connect."""
 
 
 class DidNotStart(ChildFailed):
@@ -44,21 +47,16 @@ class ExternalServer:
             raise ValueError(f"arm {arm.name!r} has no address")
         self.arm = arm
         self.hooks, self.logs = environment.hooks, environment.logs
-        run_before(self.hooks, arm, self.logs)
-        began = time.perf_counter()
         parts = urlsplit(arm.url)
-        try:
-            address = (parts.hostname or "", parts.port or 80)
-            with socket.create_connection(address, timeout=environment.boot_timeout) as connection:
-                self.address = connection.getpeername()[:2]
-        except OSError as error:
-            raise DidNotStart(
-                f"arm {arm.name!r} does not accept connections on {arm.url}",
-                cause=str(error.strerror or error),
-                hint="start the server first, or name an app to have it served: NAME=module:attribute",
-                end=ServerEnd(during="start"),
-            ) from None
-        self.boot = time.perf_counter() - began
+        with starting(self.hooks, arm, self.logs):
+            began = time.perf_counter()
+            # What the command before it has started may refuse connections at first.
+            patience = environment.boot_timeout if self.hooks.before_trial else 0.0
+            self.address = reached(arm, parts, environment.boot_timeout, patience)
+            self.boot = time.perf_counter() - began
+            host, port = self.address
+            if not is_loopback(host) and not environment.allow_remote:
+                raise ChildFailed(f"arm {arm.name!r} resolves to {host}, and load goes to this machine only")
         self.pulse: str | None = None
         """None: none of our code runs inside that server."""
         self.workers = QueueWorkers()
@@ -67,9 +65,6 @@ class ExternalServer:
         """The one that listened at first; None where that is not known."""
         with suppress(*UNSEEN):
             self.process = None if self.pid is None else psutil.Process(self.pid)
-        host, port = self.address
-        if not is_loopback(host) and not environment.allow_remote:
-            raise ChildFailed(f"arm {arm.name!r} resolves to {host}, and load goes to this machine only")
         # By its address where it is on this machine: names are looked up again for every connection.
         near = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.url = parts._replace(netloc=near).geturl() if is_loopback(host) else arm.url
@@ -123,6 +118,27 @@ class ExternalServer:
 
     def log_tail(self) -> str:
         return ""
+
+
+def reached(arm: Arm, url: SplitResult, timeout: float, patience: float) -> tuple[str, int]:
+    """The address of a server, once it has accepted a connection. `timeout`: seconds until it does;
+    `patience`: seconds for which it may refuse them. Raises DidNotStart."""
+    began = time.monotonic()
+    while True:
+        try:
+            with socket.create_connection((url.hostname or "", url.port or 80), timeout) as connection:
+                address: tuple[str, int] = connection.getpeername()[:2]
+                return address
+        except OSError as error:
+            refused = isinstance(error, ConnectionRefusedError)
+            if not refused or time.monotonic() - began >= patience:
+                raise DidNotStart(
+                    f"arm {arm.name!r} does not accept connections on {arm.url}",
+                    cause=str(error.strerror or error),
+                    hint="start the server first, or name an app to have it served: NAME=module:attribute",
+                    end=ServerEnd(during="start"),
+                ) from None
+            time.sleep(RETRY)
 
 
 def listener(host: str, port: int) -> int | None:

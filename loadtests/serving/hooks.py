@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from loadtests.errors import ChildFailed
@@ -25,6 +26,20 @@ def run_before(hooks: Hooks, arm: Arm, logs: Path) -> None:
 def run_after(hooks: Hooks, arm: Arm, logs: Path) -> None:
     """After a server's end. Raises ChildFailed."""
     run("--after-trial", hooks.after_trial, arm, logs)
+
+
+@contextmanager
+def starting(hooks: Hooks, arm: Arm, logs: Path) -> Iterator[None]:
+    """A block that starts a server, after the command before it. Where it fails, the command after a server
+    runs at once: there will be no end. Raises ChildFailed."""
+    run_before(hooks, arm, logs)
+    try:
+        yield
+    except BaseException:
+        # What failed first is what is told.
+        with suppress(ChildFailed):
+            run_after(hooks, arm, logs)
+        raise
 
 
 def run(flag: str, words: Sequence[str], arm: Arm, logs: Path) -> None:

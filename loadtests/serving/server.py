@@ -18,7 +18,7 @@ from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments, variables
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart, ExternalServer, NotServable
-from loadtests.serving.hooks import run_after, run_before
+from loadtests.serving.hooks import run_after, starting
 from loadtests.serving.services.workers import QueueWorkers
 from loadtests.serving.versions import Modules, Version
 from loadtests.system.placement import move
@@ -121,34 +121,33 @@ class Server:
         self.variables = variables(arm, self.data)
         # Its commands find the same copy as the server.
         self.prepared = arm.model_copy(update={"env": self.variables})
-        run_before(self.hooks, self.prepared, self.logs)
-        self.databases = environment.databases
-        self.database = environment.databases.fresh() if environment.databases else None
-        self.redis_databases = environment.redis_databases
-        self.redis = self.redis_databases.fresh() if self.redis_databases else None
+        self.databases, self.redis_databases = environment.databases, environment.redis_databases
         self.workers = QueueWorkers()
         self.stopped = False
         self.port: int | None = None
         """Where it accepts requests; None: not yet."""
         # No app has it, and it cannot be guessed.
         self.pulse: str | None = f"/{token_hex(16)}"
-        self.began, self.boot = time.perf_counter(), 0.0
-        self.child = Child(
+        with starting(self.hooks, self.prepared, self.logs):
+            self.database = self.databases.fresh() if self.databases else None
+            self.redis = self.redis_databases.fresh() if self.redis_databases else None
+            self.began, self.boot = time.perf_counter(), 0.0
+            self.child = self.launched(stream)
+
+    def launched(self, stream: str) -> Child:
+        """Its process. Raises ChildFailed."""
+        arm, environment = self.arm, self.environment
+        return Child(
             f"arm {arm.name!r}",
             [
                 *serve_arguments(arm, self.seat.boots),
                 *redirected(arm, environment.checkout),
-                *("--pulse", self.pulse),
+                *("--pulse", str(self.pulse)),
                 *environment.serve_flags,
             ],
             log=environment.logs / f"{arm.name}.log",
             env={
-                "DUEL_APP_DATA": str(self.data),
-                "DUEL_APP_UPSTREAM": f"{environment.slow_url}/{stream}/",
-                "DUEL_APP_DATABASE": self.database_url or "",
-                "DUEL_APP_REDIS": self.redis_url or "",
-                # FastAPI traces once a provider is configured, which would be measured too.
-                "OTEL_SDK_DISABLED": "true",
+                **environment.variables(self.data, stream, self.database_url, self.redis_url),
                 **self.variables,
             },
             cwd=arm.cwd,

@@ -181,31 +181,42 @@ class Child:
         """Send SIGTERM, once, and do not wait: `stop` does."""
         if self._started is None:
             # Known now: they lose their parent with it.
-            self._started = family(self.pid)[1:]
-            if self.alive:
-                self._process.send_signal(signal.SIGTERM)
+            self._started = started_by(self._process)
+            self._process.terminate()
 
     def stop(self) -> None:
         """End the child and what it started: SIGTERM, then SIGKILL."""
         self.ask_to_end()
-        started = self._started or []
-        if self.alive:
-            try:
-                self._process.wait(self.grace)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        # What the child started may still be tidying up, as multiprocessing's resource tracker does.
-        deadline = time.monotonic() + TIDYING
-        while any(map(at_work, started)) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        for orphan in started:
-            with suppress(*UNSEEN):
-                orphan.kill()
+        end(self._process, self._started or [], self.grace)
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
                 pipe.close()
         self._file.close()
+
+
+def end(process: subprocess.Popen[bytes], started: Sequence[psutil.Process], grace: float) -> None:
+    """Wait `grace` seconds for a process that was asked to end, then kill it, and what it has started."""
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    # What it has started may still be tidying up, as multiprocessing's resource tracker does.
+    deadline = time.monotonic() + TIDYING
+    while any(map(at_work, started)) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    for orphan in started:
+        with suppress(*UNSEEN):
+            orphan.kill()
+
+
+def started_by(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """What the leader of a group has started. Where it has ended, that has lost its parent, and is still in
+    its group."""
+    if process.poll() is not None and psutil.pid_exists(process.pid):
+        # Another process has its number by now.
+        return []
+    return list(dict.fromkeys([*family(process.pid)[1:], *group(process.pid)]))
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -215,6 +226,17 @@ def family(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except UNSEEN:
         return []
+
+
+def group(leader: int) -> list[psutil.Process]:
+    """The processes of a group, without its leader."""
+    found = []
+    with suppress(*UNSEEN):
+        for pid in psutil.pids():
+            with suppress(*UNSEEN):
+                if pid != leader and os.getpgid(pid) == leader:
+                    found.append(psutil.Process(pid))
+    return found
 
 
 def families(pids: Iterable[int]) -> dict[int, list[psutil.Process]]:

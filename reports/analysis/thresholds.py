@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,9 +22,13 @@ from reports.analysis.estimates import needed_for, own_interval
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.consistency import own_ends
 from reports.analysis.statistics import FIRST_LOOK, mean_share
-from reports.analysis.verdicts import Verdict
+from reports.analysis.verdicts import Outcome, Verdict
 
 ThresholdWord = Literal["met", "missed", "inconclusive"]
+
+OUTCOMES_OF: Mapping[ThresholdWord, Outcome] = {
+    "met": "pass", "missed": "regression", "inconclusive": "inconclusive",
+}  # fmt: skip
 
 KEY = re.compile(r"\s*([^\s{}]+)\s*(?:\{([^{}]*)\})?\s*")
 
@@ -68,15 +72,15 @@ class Threshold:
     def text(self) -> str:
         return f"{self.key}: {self.expression}"
 
-    def fits(self, cell: Cell, arm: str) -> bool:
-        """Whether it applies to an arm in a cell."""
-        known = {
-            "arm": arm,
-            "scenario": cell.scenario,
-            "users": "" if cell.load.users is None else str(cell.load.users),
-            "rate": "" if cell.load.rate is None else f"{cell.load.rate:g}",
+    def fits(self, cell: Cell, names: Collection[str]) -> bool:
+        """Whether it applies to an arm, by any of its names, in a cell."""
+        known: Mapping[str, Collection[str]] = {
+            "arm": names,
+            "scenario": {cell.scenario},
+            "users": {str(cell.load.users)} if cell.load.users is not None else (),
+            "rate": {f"{cell.load.rate:g}"} if cell.load.rate is not None else (),
         }
-        return all(known[tag] == value for tag, value in self.tags.items())
+        return all(value in known[tag] for tag, value in self.tags.items())
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,11 @@ class Judgement:
     low: float | None
     high: float | None
     """The interval; of a value, None on a side on which a capped arm leaves it unknown."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """As a case of a gate."""
+        return OUTCOMES_OF[self.word]
 
 
 def parse(table: Mapping[str, Sequence[str]]) -> list[Threshold]:
@@ -174,17 +183,24 @@ def of_other_runs(threshold: Threshold, plan: Plan) -> bool:
     """Whether a threshold is about the other kind of run, or names an arm or a scenario that exists and is
     not in this plan; and nothing that is unknown."""
     scenarios = plan.locustfile.scenarios if plan.locustfile is not None else (*ENDPOINTS, *MIXES, *SERVICES)
-    measured = {"arm": {arm.name for arm in plan.arms}, "scenario": {c.scenario for c in plan.cells}}
+    measured = {"arm": {*arm_names(plan)}, "scenario": {c.scenario for c in plan.cells}}
     existing = {"arm": {*measured["arm"], *BUILT_IN}, "scenario": {*measured["scenario"], *scenarios}}
     named = {tag: value for tag, value in threshold.tags.items() if tag in measured}
     known = all(value in existing[tag] for tag, value in named.items())
-    other = of_searches(threshold) != (plan.capacity is not None)
+    other = of_another_kind(threshold, plan)
     return known and (other or any(value not in measured[tag] for tag, value in named.items()))
 
 
-def of_searches(threshold: Threshold) -> bool:
-    """Whether a threshold is about what searches find."""
-    return threshold.metric == "capacity"
+def of_another_kind(threshold: Threshold, plan: Plan) -> bool:
+    """Whether a threshold is about another kind of run: one that searches for rates, or one that asks which
+    arm is ahead: the ratios of a gate are those of heads to their own bases, and 1 where nothing changed."""
+    searches = (threshold.metric == "capacity") != (plan.capacity is not None)
+    return searches or (threshold.metric == "speedup" and plan.gate)
+
+
+def arm_names(plan: Plan) -> list[str]:
+    """Every name that a threshold may call an arm by."""
+    return list(dict.fromkeys(name for arm in plan.arms for name in plan.names_of(arm.name)))
 
 
 def skipped(plan: Plan) -> list[str]:
@@ -196,7 +212,7 @@ def skipped(plan: Plan) -> list[str]:
 def way_out(threshold: Threshold, plan: Plan) -> str:
     """What to write instead of a threshold that matches nothing."""
     known = {
-        "arm": [arm.name for arm in plan.arms],
+        "arm": arm_names(plan),
         "scenario": list(dict.fromkeys(cell.scenario for cell in plan.cells)),
         "users": list(dict.fromkeys(str(cell.load.users) for cell in plan.cells if cell.load.users)),
         "rate": list(dict.fromkeys(f"{cell.load.rate:g}" for cell in plan.cells if cell.load.rate)),
@@ -217,12 +233,17 @@ def way_out(threshold: Threshold, plan: Plan) -> str:
 
 
 def subjects(threshold: Threshold, plan: Plan) -> list[tuple[Cell, str]]:
-    """The cells and arms to which a threshold applies; a speedup applies to rivals only, and a capacity to
-    searches for the highest rate only."""
-    if of_searches(threshold) != (plan.capacity is not None):
+    """The cells and arms to which a threshold applies; a speedup applies to rivals only, and so does
+    everything in a gate, unless the threshold names a base: a change is not judged by what it repairs."""
+    if of_another_kind(threshold, plan):
         return []
-    arms = plan.rivals if threshold.metric == "speedup" else plan.arms
-    return [(cell, arm.name) for cell in plan.cells for arm in arms if threshold.fits(cell, arm.name)]
+    every = threshold.metric != "speedup" and (not plan.gate or "arm" in threshold.tags)
+    return [
+        (cell, arm.name)
+        for cell in plan.cells
+        for arm in (plan.arms if every else plan.rivals)
+        if threshold.fits(cell, plan.names_of(arm.name))
+    ]
 
 
 def judge(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> list[Judgement]:

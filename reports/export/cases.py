@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from loadtests.records import Cell, Run
 from reports.advice.portraits import Portrait, PortraitWord
-from reports.analysis.thresholds import ThresholdWord
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.gate.comparison import Comparison
@@ -20,12 +19,6 @@ from reports.wording.failures import lines_of_cell
 from reports.wording.gates import changes
 from reports.wording.gates.notes import gate_headline
 from reports.wording.sentences import case_name, judgement_text, sentences, unlike_lines
-
-OF_THRESHOLDS: Mapping[ThresholdWord, Outcome] = {
-    "met": "pass",
-    "missed": "regression",
-    "inconclusive": "inconclusive",
-}
 
 OF_PORTRAITS: Mapping[PortraitWord, Outcome] = {
     "measured": "pass",
@@ -92,7 +85,7 @@ def of_run(conclusions: Conclusions) -> Gate:
     for one in conclusions.judgements:
         name = f"{one.threshold.text}: {one.cell}, {one.arm}"
         kinds = lines_of_cell(conclusions.failure_kinds, one.cell, (one.arm,))
-        cases.append(Case("thresholds", name, OF_THRESHOLDS[one.word], judgement_text(one), failed=kinds))
+        cases.append(Case("thresholds", name, one.outcome, judgement_text(one), failed=kinds))
     return gate(f"run {run.id}", cases, unlike_lines(run, conclusions.primaries))
 
 
@@ -119,7 +112,8 @@ def of_comparison(comparison: Comparison) -> Gate:
         )
         for one in comparison.changes
     ]  # fmt: skip
-    return gate(f"runs {comparison.base.run} and {comparison.head.run}", cases)
+    runs = f"runs {comparison.base.run} and {comparison.head.run}"
+    return gate(runs, cases, changes.unlike_lines(comparison))
 
 
 def gate(run: str, cases: Sequence[Case], notes: Sequence[str] = ()) -> Gate:

@@ -44,12 +44,17 @@ def comment(gate: Gate, markdown: str) -> str:
     for case in told:
         lines.append(f"- {OUTCOME_MARKS[case.outcome]} {plain(case.message)}")
         lines += [f"  - {plain(line)}" for line in case.failed]
-    head = "\n".join([*lines, "", "<details><summary>Everything</summary>", "", ""])
-    tail = "\n</details>\n"
-    room = MOST_COMMENT - len(head) - len(tail) - len(CUT)
-    if len(markdown) > room:
-        markdown = markdown[: markdown.rfind("\n", 0, max(0, room))] + CUT
-    return head + markdown + tail
+    opening, closing = "\n\n<details><summary>Everything</summary>\n\n", "\n</details>\n"
+    room = MOST_COMMENT - len(opening) - len(closing)
+    head = shortened("\n".join(lines), room - len(CUT))
+    return head + opening + shortened(markdown, room - len(head)) + closing
+
+
+def shortened(text: str, room: int) -> str:
+    """A text of at most `room` characters: whole lines, and that there were more."""
+    if len(text) <= room:
+        return text
+    return text[: max(0, text.rfind("\n", 0, max(0, room - len(CUT))))] + CUT
 
 
 def commands(gate: Gate, place: Callable[[Case], Place | None]) -> str:

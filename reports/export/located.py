@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reports.advice.anatomy import Anatomy, ChainStep
 from reports.advice.app_advice import BlocksLoop, Finding, HoldsLoop, ReadsFile
-from reports.advice.seen import AppAdvice, at_line
+from reports.advice.seen import BY_ITSELF, AppAdvice, at_line
 from reports.export.places import Place
 from reports.wording.advice.app_advice import finding_text
 from reports.wording.advice.rules import Rule, rule_of
@@ -65,8 +65,11 @@ def item(
     root: Path,
     chain: tuple[tuple[str, Place], ...] = (),
 ) -> Located:
-    """A finding; where its own line is not in the repository, at its route's function."""
+    """A finding; where its own line is not in the repository, at its route's function, or at the one that
+    starts what the app does by itself."""
     where = place or route_place(finding.routes, advice.anatomy, advice.home, root)
+    if where is None and BY_ITSELF in finding.routes:
+        where = start_place(advice.anatomy, advice.home, root)
     return Located(rule_of(finding.problem), finding, finding_text(finding), about, where, chain)
 
 
@@ -87,6 +90,12 @@ def route_place(routes: Sequence[str], anatomy: Anatomy, home: Path, root: Path)
         if str(one) in routes and (place := place_of(one.file, one.line, home, root)) is not None:
             return place
     return None
+
+
+def start_place(anatomy: Anatomy, home: Path, root: Path) -> Place | None:
+    """The function that runs while the app starts, and starts what it does by itself."""
+    places = (place_of(one.file, one.line, home, root) for one in anatomy.lifespan)
+    return next(filter(None, places), None)
 
 
 def place_of(file: str | None, line: int | None, home: Path, root: Path) -> Place | None:

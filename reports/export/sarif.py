@@ -30,11 +30,14 @@ def text(found: Sequence[Located], notes: Sequence[str]) -> str:
 
 
 def log(found: Sequence[Located], notes: Sequence[str]) -> dict[str, Any]:
-    """One run, as plain data."""
+    """One run, as plain data; findings that are at no place of the repository are notifications."""
     invocation: dict[str, Any] = {"executionSuccessful": True}
-    if notes:
+    # GitHub refuses a whole file in which one result has no place.
+    told = [(LEVELS[one.finding.weight], one.message) for one in found if one.place is None]
+    told += [("note", note) for note in notes]
+    if told:
         invocation["toolExecutionNotifications"] = [
-            {"level": "note", "message": {"text": note}} for note in notes
+            {"level": level, "message": {"text": text}} for level, text in told
         ]
     driver = {
         "name": "fastapi-duel",
@@ -51,7 +54,7 @@ def log(found: Sequence[Located], notes: Sequence[str]) -> dict[str, Any]:
                 "tool": {"driver": driver},
                 "invocations": [invocation],
                 "columnKind": "utf16CodeUnits",
-                "results": [result(one, earlier) for one in found],
+                "results": [result(one, one.place, earlier) for one in found if one.place is not None],
             }
         ],
     }
@@ -66,8 +69,8 @@ def described(rule: Rule) -> dict[str, Any]:
     }
 
 
-def result(one: Located, earlier: Counter[str]) -> dict[str, Any]:
-    """One finding. `earlier`: how many had the same fingerprint."""
+def result(one: Located, place: Place, earlier: Counter[str]) -> dict[str, Any]:
+    """One finding at its place. `earlier`: how many had the same fingerprint."""
     print_of = fingerprint(one)
     number = earlier[print_of]
     earlier[print_of] += 1
@@ -76,15 +79,14 @@ def result(one: Located, earlier: Counter[str]) -> dict[str, Any]:
         "ruleIndex": RULES.index(one.rule),
         "level": LEVELS[one.finding.weight],
         "message": {"text": one.message},
+        "locations": [location(place)],
         "partialFingerprints": {FINGERPRINT: f"{print_of}:{number}"},
         "properties": {"evidence": one.finding.evidence, "routes": list(one.finding.routes)},
     }
-    if one.place is not None:
-        found["locations"] = [location(one.place)]
     if one.chain:
         found["relatedLocations"] = [
-            {**location(place), "id": at, "message": {"text": name}}
-            for at, (name, place) in enumerate(one.chain)
+            {**location(step), "id": at, "message": {"text": name}}
+            for at, (name, step) in enumerate(one.chain)
         ]
     return found
 

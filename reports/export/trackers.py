@@ -30,6 +30,7 @@ ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 def openmetrics(measures: Sequence[Measure], primaries: Sequence[Verdict], gate: Gate) -> str:
     """The text format of OpenMetrics 1.0: gauges, each with the ends of its interval by `bound`."""
     families: dict[str, list[str]] = {name: [] for name in HELP}
+    failed: dict[tuple[str, str, str], tuple[int, float]] = {}
     for one in measures:
         labels = {"scenario": one.cell.scenario, "load": str(one.cell.load), "arm": one.arm}
         name = "duel_throughput"
@@ -43,10 +44,12 @@ def openmetrics(measures: Sequence[Measure], primaries: Sequence[Verdict], gate:
             families["duel_ratio"] += bounded("duel_ratio", labels, row.ratio, row.low, row.high)
         for arm, part in row.failed.items():
             if part is not None:
-                labels = {"scenario": row.cell.scenario, "load": str(row.cell.load), "arm": arm}
-                line = sample("duel_failed_ratio", labels, part)
-                # The reference of several arms is in the verdicts of all of them.
-                families["duel_failed_ratio"] += [line] if line not in families["duel_failed_ratio"] else []
+                key = row.cell.scenario, str(row.cell.load), arm
+                # The reference of several arms is in the verdicts of all of them, with the rounds of each.
+                failed[key] = max(failed.get(key, (0, 0.0)), (row.n, part))
+    for (scenario, load, arm), (_, part) in failed.items():
+        labels = {"scenario": scenario, "load": load, "arm": arm}
+        families["duel_failed_ratio"].append(sample("duel_failed_ratio", labels, part))
     for case in gate.cases:
         labels = {"group": case.group, "case": case.name}
         families["duel_case"] += [

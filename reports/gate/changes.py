@@ -18,6 +18,7 @@ from reports.analysis.statistics import Shift, shift
 from reports.analysis.verdicts import Outcome
 from reports.gate.findings import (
     AnsweredNothing,
+    ArmsUnlike,
     Decision,
     FitsNow,
     GateFinding,
@@ -103,8 +104,7 @@ def findings(
         for name, before, after in zip(base.names, base.health, head.health, strict=True)
         for one in reliability(name, before, after, margin, unpaired, ALPHA)
     ]
-    sides: tuple[tuple[Literal["base", "head"], Standing], ...] = (("base", base), ("head", head))
-    invalid = tuple(name for name, row in sides if row.word == "invalid")
+    invalid = tuple(name for name, row in sides_of(base, head) if row.word == "invalid")
     if not invalid:
         yield speed(base, head, ratio, margin)
         yield from reliable
@@ -117,6 +117,10 @@ def findings(
         yield from (one for one in reliable if one.outcome == "regression")
     else:
         yield GateFinding("measurement", "invalid", None, SideInvalid(invalid))
+
+
+def sides_of(base: Standing, head: Standing) -> tuple[tuple[Literal["base", "head"], Standing], ...]:
+    return ("base", base), ("head", head)
 
 
 def fitting(base: Standing, head: Standing, here: bool) -> GateFinding:
@@ -143,7 +147,8 @@ def speed(base: Standing, head: Standing, ratio: Shift | None, margin: float) ->
     if ratio is None:
         if lost(base.health[1], base.metric) and head.differences:
             return GateFinding("speed", "pass", None, AnsweredNothing(base.arm))
-        return GateFinding("speed", "inconclusive", None, RatioMissing())
+        unlike = tuple(name for name, row in sides_of(base, head) if row.word == "different")
+        return GateFinding("speed", "inconclusive", None, ArmsUnlike(unlike) if unlike else RatioMissing())
     low, high = ratio.bounds(ALPHA)
     bound = -math.log1p(margin)
     worse, better = (base, head) if base.metric == "throughput" else (head, base)

@@ -122,6 +122,13 @@ class RatioMissing:
 
 
 @dataclass(frozen=True)
+class ArmsUnlike:
+    """The arms answer differently, so that no ratio compares them."""
+
+    sides: tuple[Literal["base", "head"], ...]
+
+
+@dataclass(frozen=True)
 class NearMaximum:
     """An arm came near the generator's maximum rate, so that the change is known from one side at most."""
 
@@ -135,7 +142,7 @@ class NotAmongAll:
 
 GateNote = (
     FailsBy | BeganToFail | FailedBefore | MayPileUp | AnsweredNothing | Unfit | FitsNow | SideInvalid
-    | RatioMissing | NearMaximum | NotAmongAll
+    | RatioMissing | ArmsUnlike | NearMaximum | NotAmongAll
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ code and the installed packages, which are what a gate is about.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -47,6 +48,9 @@ class Setup(Frozen):
     """By arm."""
     cells: Mapping[Line, Line] = {}
     """By the key of a cell, the CPUs of its servers; none in earlier versions, where all had the same."""
+    packages: Mapping[Line, Line] = {}
+    """By package, its version in the interpreters that serve the apps, several where these differ. Empty in
+    earlier versions, and for the twins, which duel's own interpreter serves: `Machine` records that one's."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def setup_of(run: Run) -> Setup:
     arms = {arm.name: arm_setup(arm) for arm in run.plan.arms}
     settings = plan_setup(run.plan) | {"cpus": cpus(run), "duel": run.version}
     cells = {cell.key: cell_cpus(run, cell) for cell in run.plan.cells}
-    return Setup(settings=settings, arms=arms, cells=cells)
+    return Setup(settings=settings, arms=arms, cells=cells, packages=packages_of(run))
 
 
 def plan_setup(plan: Plan) -> dict[str, str]:
@@ -80,11 +84,20 @@ def plan_setup(plan: Plan) -> dict[str, str]:
         "generators": str(plan.generators),
         "database": plan.database,
         "redis": "yes" if plan.redis else UNSET,
-        "locustfile": plan.locustfile.digest if plan.locustfile is not None else UNSET,
+        "locustfile": plan.locustfile.whole_digest if plan.locustfile is not None else UNSET,
         "canary": plan.canary or UNSET,
         "no-think": "yes" if plan.no_think else UNSET,
         "rounds": str(plan.max_rounds),
     }
+
+
+def packages_of(run: Run) -> dict[str, str]:
+    """What the interpreters of the arms' own apps have installed, by normalized names (PEP 503)."""
+    found: dict[str, set[str]] = {}
+    for installed in run.inputs.packages.values() if run.inputs is not None else ():
+        for name, version in installed.items():
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), set()).add(version)
+    return {name: " and ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
 def arm_setup(arm: Arm) -> dict[str, str]:

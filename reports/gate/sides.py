@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.records import Cell, Machine, Metric, RecordError, Refusal, Run
+from reports.analysis.answers.differences import Unlike
 from reports.analysis.failures.kinds import FailureKind
 from reports.analysis.reservations import NotMeasured
 from reports.analysis.statistics import FIRST_LOOK
@@ -40,6 +41,8 @@ class Standing:
     """Whether the true ratio may be called at least, and at most, what was measured: see `Verdict.bounds`."""
     endpoint: str | None = None
     """Of a mixture, the endpoint that is meant; None: the cell as a whole."""
+    unlike: tuple[Unlike, ...] = ()
+    """How the arms' answers differ, where that makes them `different`; a baseline keeps none."""
 
     def __str__(self) -> str:
         return f"{self.place}, {self.arm} against {self.reference}"
@@ -121,6 +124,7 @@ def check_whole(run: Run) -> None:
 def standing(row: Verdict) -> Standing:
     reference = row.reference
     refusals = [one.refusal for one in row.reservations if isinstance(one, NotMeasured)]
+    different = row.primary and row.verdict == "different"
     return Standing(
         cell=row.cell,
         metric=row.metric,
@@ -134,4 +138,5 @@ def standing(row: Verdict) -> Standing:
         refusal=refusals[0] if refusals else None,
         known=(row.bounds[0] == row.low, row.bounds[1] == row.high),
         endpoint=None if row.primary else row.endpoint,
+        unlike=tuple(one for one in row.reservations if isinstance(one, Unlike)) if different else (),
     )

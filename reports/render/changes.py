@@ -14,14 +14,24 @@ from reports.render.markdown import box, plain
 from reports.render.streams import say, say_list
 from reports.render.summary import of_failure_kind
 from reports.wording.failures import failure_lines
-from reports.wording.gates.changes import HEAD, about, headline, note_text, rows, sentence, warnings
+from reports.wording.gates.changes import (
+    HEAD,
+    about,
+    headline,
+    note_text,
+    rows,
+    sentence,
+    unlike_lines,
+    warnings,
+)
 from reports.wording.vocabulary import VERDICT_MARKS
 
 
 def show(console: Console, comparison: Comparison) -> None:
-    """What failed, headline, sentences, table, warnings."""
+    """What failed, differing answers, headline, sentences, table, warnings."""
     for lines in failed(comparison):
         say_list(console, VERDICT_MARKS["failing"], lines)
+    say_list(console, VERDICT_MARKS["different"], unlike_lines(comparison))
     say(console, headline(comparison))
     for change in comparison.changes:
         say(console, f"  {sentence(change, comparison.margin)}")
@@ -50,6 +60,7 @@ def markdown(comparison: Comparison) -> str:
     """For a summary, or a comment on a pull request: the gate first."""
     lines = [f"# {plain(headline(comparison))}", ""]
     lines += [line for lines in failed(comparison) for line in box(lines)]
+    lines += box(unlike_lines(comparison))
     lines += [f"- {plain(sentence(one, comparison.margin))}" for one in comparison.changes]
     lines += ["", f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---|"]
     lines += [f"| {' | '.join(map(plain, row))} |" for row in rows(comparison)]

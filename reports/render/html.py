@@ -158,7 +158,7 @@ def headline(conclusions: Conclusions) -> str:
     run = conclusions.run
     arms = " or ".join(arm.name for arm in run.plan.arms)
     if conclusions.outcomes:
-        return gate_headline(conclusions.outcomes)
+        return gate_headline(conclusions.all_outcomes)
     words = [row.verdict for row in conclusions.primaries]
     settled = sum(word in ("faster", "slower", "equivalent") for word in words)
     if conclusions.portraits:

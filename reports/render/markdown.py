@@ -46,7 +46,7 @@ from reports.wording.sentences import (
 def report(conclusions: Conclusions) -> str:
     """What failed, differing answers, sentences, thresholds, table, cards, warnings, machine."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
-    title = gate_headline(conclusions.outcomes) if conclusions.outcomes else "Verdicts"
+    title = gate_headline(conclusions.all_outcomes) if conclusions.outcomes else "Verdicts"
     title = portrait_title(run.plan) if conclusions.portraits else title
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
     lines += proof_section(conclusions)

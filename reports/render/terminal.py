@@ -91,7 +91,7 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
     say_list(console, VERDICT_MARKS["failing"], failure_lines(conclusions.failure_kinds))
     say_list(console, VERDICT_MARKS["different"], unlike_lines(conclusions.run, conclusions.verdicts))
     if conclusions.outcomes:
-        say(console, gate_headline(conclusions.outcomes))
+        say(console, gate_headline(conclusions.all_outcomes))
         for word, line in gate_lines(conclusions):
             say(console, f"{OUTCOME_MARKS[word]} {line}")
     else:

@@ -12,7 +12,7 @@ from reports.capacities import Capacities
 from reports.wording import units
 from reports.wording.bottlenecks import light_text, limit_text
 from reports.wording.faults import faults_text
-from reports.wording.plans import served_lines
+from reports.wording.plans import note_lines, served_lines
 from reports.wording.reservations import log_text, server_end_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import OUTCOMES
@@ -46,6 +46,7 @@ def search_text(plan: Plan) -> str:
         f"{these}, fresh servers in every round: at most {units.span(goal.seconds)} each, until every "
         f"interval is within ±{goal.precision:.0%}.",
         *served_lines(plan),
+        *(f"note: {line}" for line in note_lines(plan)),
     ]
     return "\n".join(lines)
 

@@ -51,10 +51,7 @@ def plan_text(plan: Plan) -> str:
         )
     if plan.no_think:
         lines.append(f"{NO_THINK}.")
-    lines += [f"note: {line}" for line in base_lines(plan)]
-    elsewhere = skipped(plan)
-    if elsewhere:
-        lines.append(f"note: not judged, since this run does not measure it: {units.listed(elsewhere)}")
+    lines += [f"note: {line}" for line in note_lines(plan)]
     if plan.profile == "quick":
         lines.append(
             "The quick profile is a demonstration: it decides large effects and leaves small ones open."
@@ -62,6 +59,14 @@ def plan_text(plan: Plan) -> str:
     if plan.locustfile is not None and plan.locustfile.ignored:
         lines.append(f"Not used of the locustfile: {ignored_text(plan.locustfile.ignored)}.")
     return "\n".join(lines)
+
+
+def note_lines(plan: Plan) -> list[str]:
+    """What must be known of a gate's base, and the thresholds that are not judged."""
+    elsewhere = skipped(plan)
+    if not elsewhere:
+        return base_lines(plan)
+    return [*base_lines(plan), f"not judged, since this run does not measure it: {units.listed(elsewhere)}"]
 
 
 def fresh_text(plan: Plan) -> str:

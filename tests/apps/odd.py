@@ -4,7 +4,9 @@ import asyncio
 import gc
 import json
 import os
+import subprocess
 import sys
+import time
 from typing import Any
 
 
@@ -65,6 +67,14 @@ async def spawning(scope: Any, receive: Any, send: Any) -> None:
         code = "import time\nwhile time.process_time() < 0.2: pass\nprint(time.process_time())"
         child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=-1)
         await answer(send, (await child.communicate())[0])
+
+
+async def holding_on(scope: Any, receive: Any, send: Any) -> None:
+    """Starts a process, returns its pid, and then neither serves nor ends."""
+    if scope["type"] == "http":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        await answer(send, b"%d" % child.pid)
+        time.sleep(60)
 
 
 async def sending_away(scope: Any, receive: Any, send: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import traceback
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+import uvicorn
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -101,6 +104,20 @@ async def needs_variable_late(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
 
 
+class OlderUvicorn:
+    """An app that fails in its lifespan, and has uvicorn return from there, as versions before 0.53 do."""
+
+    def __init__(self) -> None:
+        async def startup(server: Any, sockets: Any = None) -> None:
+            await server.lifespan.startup()
+            server.should_exit = server.lifespan.should_exit
+
+        uvicorn.Server.startup = startup  # type: ignore[assignment, method-assign]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await needs_variable_late(scope, receive, send)
+
+
 async def limiting(scope: Any, receive: Any, send: Any) -> None:
     """Sets the thread limit itself, as it starts, and another one with the first request."""
     if scope["type"] == "lifespan":
@@ -121,3 +138,14 @@ async def echoing(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         while (said := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": said["text"]})
+
+
+async def lasting(scope: Any, receive: Any, send: Any) -> None:
+    """Takes a second to end, and then writes to the file LASTING where its database is."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.sleep(1.0)
+        Path(os.environ["LASTING"]).write_text(f"in {os.environ['DUEL_APP_DATABASE'] or 'a file'}")
+        await send({"type": "lifespan.shutdown.complete"})

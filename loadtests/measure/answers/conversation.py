@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from socket import create_connection as connected
+from urllib.parse import urlsplit
 
 from websocket import ABNF, WebSocketBadStatusException, create_connection
 
@@ -12,8 +14,11 @@ def converse(url: str, messages: Sequence[str], patience: float) -> tuple[int, b
     """The status of the handshake; then what answered each message, a frame a line, or the body of a refusal.
     Ends with a frame that closes the WebSocket. `patience`: seconds for each answer. Raises
     WebSocketException (WebSocketTimeoutException past the patience) and OSError."""
+    server = urlsplit(url)
+    # Connected here: the library would go through a proxy that the environment names.
+    direct = connected((server.hostname or "", server.port or 80), patience)
     try:
-        socket = create_connection(f"ws{url.removeprefix('http')}", timeout=patience)
+        socket = create_connection(f"ws{url.removeprefix('http')}", timeout=patience, socket=direct)
     except WebSocketBadStatusException as refusal:
         return refusal.status_code, refusal.resp_body or b""
     answers = []

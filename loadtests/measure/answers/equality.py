@@ -15,6 +15,7 @@ from websocket import WebSocketException, WebSocketTimeoutException
 
 from loadtests.errors import ArmsDiffer, ChildFailed
 from loadtests.measure.answers.conversation import converse
+from loadtests.measure.answers.direct import client_of
 from loadtests.measure.answers.questions import SOCKET, Question
 from loadtests.measure.calibration import is_head
 from loadtests.measure.trials.servers import MustBeApart, RoundServers
@@ -163,8 +164,8 @@ NOTHING = Reply(0, (), b"", "nothing")
 def ask(server: Target, questions: Sequence[Question]) -> list[Reply]:
     """The server's answers, in order, each on a connection of its own, since a 500 may end one. Raises
     ChildFailed where it is not reached."""
-    limits, until = httpx.Limits(max_keepalive_connections=0), time.monotonic() + LONGEST
-    with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+    until = time.monotonic() + LONGEST
+    with client_of(server.url, PATIENCE, keep_alive=False) as client:
         return [
             answered(client, question, server) if time.monotonic() < until else NOTHING
             for question in questions

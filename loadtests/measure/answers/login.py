@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import httpx
 
 from loadtests.errors import PlanError
+from loadtests.measure.answers.direct import client_of
 from loadtests.measure.answers.document import Login
 from loadtests.measure.answers.equality import PATIENCE
 
@@ -31,7 +32,8 @@ def bearer(url: str, login: Login, environ: Mapping[str, str]) -> str | None:
         "scope": " ".join(login.scopes),
     }
     try:
-        answer = httpx.post(url + login.path, data=form, timeout=PATIENCE)
+        with client_of(url, PATIENCE) as client:
+            answer = client.post(login.path, data=form)
         if answer.is_success:
             return str(answer.json()["access_token"])
         cause = f"answered {answer.status_code}: {answer.text[:300]}"

@@ -15,6 +15,7 @@ from threading import Event
 import httpx
 
 from loadtests.errors import ChildFailed
+from loadtests.measure.answers.direct import client_of
 from loadtests.measure.answers.equality import PATIENCE
 from loadtests.measure.answers.questions import Question
 from loadtests.serving.server import Target
@@ -62,8 +63,8 @@ def beside(server: Target, question: Question, send: Send) -> LightWaits | None:
         return None
     # A client of each user's own would read the certificates, for longer than all of this takes.
     with (
-        httpx.Client(base_url=server.url, timeout=PATIENCE) as light,
-        httpx.Client(base_url=server.url, timeout=PATIENCE) as heavy,
+        client_of(server.url, PATIENCE) as light,
+        client_of(server.url, PATIENCE) as heavy,
         ThreadPoolExecutor(USERS) as pool,
     ):
         try:

@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 
 from loadtests.errors import ChildFailed, PlanError
+from loadtests.measure.answers.direct import client_of
 from loadtests.measure.answers.document import Login, document_of
 from loadtests.measure.answers.equality import NOTHING, PATIENCE, Reply, answered
 from loadtests.measure.answers.login import bearer, has_account
@@ -163,8 +164,7 @@ def ask_targets(server: Target, found: Targets, threads: Container[str] = ()) ->
     """Ask what there is to ask, while there is time; of the routes in `threads`, what they cost their
     neighbours as well. Raises ChildFailed."""
     asked, until = [], time.monotonic() + LONGEST
-    limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(base_url=server.url, timeout=PATIENCE, limits=limits) as client:
+    with client_of(server.url, PATIENCE, keep_alive=False) as client:
 
         def send(question: Question) -> Reply:
             return reply(client, question, server)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ChildFailed, PlanError
-from loadtests.measure.generator import GeneratorOptions, import_path
+from loadtests.measure.generator import GeneratorOptions
 from loadtests.plan.workers.access import MasterAddress, shared_secret
 from loadtests.system.placement import allow_connections
 from loadtests.system.processes import Child
@@ -30,7 +30,7 @@ def make_load(
     with tempfile.TemporaryDirectory(prefix="duel-logs-") as logs:
         arguments = ["-m", "loadtests.load.fleet.join", str(address), *options.flags()]
         log = Path(logs) / "worker.log"
-        with Child("the load generator", arguments, log, env=import_path(os.environ)) as child:
+        with Child("the load generator", arguments, log, env=options.variables()) as child:
             last = ""
             while (message := child.receive(LONGEST))["event"] != "over":
                 event = message["event"]

@@ -39,6 +39,8 @@ class BaseCommit(Frozen):
     packages: Mapping[Name, Line] = {}
     """By arm of the base, the lock that its packages are installed from, relative to the repository; without
     arms that get the packages of the head, or an interpreter of their own."""
+    constraints: Mapping[Name, tuple[Line, ...]] = {}
+    """By arm of the base, the files that limit the versions of its packages; empty in earlier versions."""
     unlike: tuple[Line, ...] = ()
     """Locks that differ between base and head, and that nothing is installed from."""
     untracked: tuple[Line, ...] = ()

@@ -22,7 +22,10 @@ HINT = "name the base: --base-ref COMMIT"
 def base_of_job(variables: Mapping[str, str], directory: Path) -> str:
     """The commit that this job's change is compared with; `directory` is in its repository. Raises PlanError
     outside of a job, and for an event that has no base."""
-    gitlab = variables.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or variables.get("CI_COMMIT_BEFORE_SHA")
+    # GitLab sets the first one where HEAD is a merge with the target as it is now, as in a merge train. What
+    # others have merged there since the merge base is no part of the change.
+    names = ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", "CI_MERGE_REQUEST_DIFF_BASE_SHA", "CI_COMMIT_BEFORE_SHA")
+    gitlab = next(filter(None, map(variables.get, names)), None)
     if gitlab and gitlab != NO_COMMIT:
         return gitlab
     name, path = variables.get("GITHUB_EVENT_NAME"), variables.get("GITHUB_EVENT_PATH")

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -23,9 +23,11 @@ from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.base.pairs import OUR_DIRECTORY
 from loadtests.plan.base.repository import committed, git, tracked
 
+CONSTRAINTS = ("constraints*.txt", "requirements/constraints*.txt")
+"""Names of the files that say which versions are allowed, and not what is needed."""
+
 REQUIREMENTS = (
-    "requirements*.lock", "requirements*.txt", "requirements/*.lock", "requirements/*.txt",
-    "constraints*.txt",
+    "requirements*.lock", "requirements*.txt", "requirements/*.lock", "requirements/*.txt", *CONSTRAINTS,
 )  # fmt: skip
 """Names of the files that pip reads."""
 
@@ -107,13 +109,21 @@ class Tree:
         optional = [*project.get("optional-dependencies", {}), *found.get("dependency-groups", {})]
         return all(map(DEVELOPMENT.search, optional))
 
-    def text(self, path: PurePosixPath, known: frozenset[str] = frozenset()) -> str:
+    def parts(self, path: PurePosixPath) -> dict[str, str]:
+        """A lock and the files that it includes: by path, what each says."""
+        found: dict[str, str] = {}
+        left = [str(path)]
+        while left:
+            one = left.pop(0)
+            found[one] = self.read(one).replace("\r\n", "\n").strip()
+            beside = PurePosixPath(one).parent
+            names = (posixpath.normpath(beside / name) for name in INCLUDED.findall(found[one]))
+            left += [name for name in dict.fromkeys(names) if name in self.paths - {*found, *left}]
+        return found
+
+    def text(self, path: PurePosixPath) -> str:
         """What a lock says, with the files that it includes."""
-        said = self.read(str(path)).replace("\r\n", "\n").strip()
-        names = (posixpath.normpath(path.parent / name) for name in INCLUDED.findall(said))
-        known |= {str(path)}
-        more = [name for name in dict.fromkeys(names) if name in self.paths - known]
-        return "\n".join([said, *(self.text(PurePosixPath(name), known | {*more}) for name in more)])
+        return "\n".join(self.parts(path).values())
 
 
 def is_lock(path: PurePosixPath, exactly: bool = False) -> bool:
@@ -144,7 +154,9 @@ def compared(
 ) -> BaseCommit:
     """The same, with both sides' files; `uv`: whether it is installed. Raises PlanError."""
     packages: dict[str, str] = {}
+    constraints: dict[str, tuple[str, ...]] = {}
     unlike: set[str] = set()
+    served: set[str] = set()
     for arm in arms:
         start = home(arm, base)
         before, after = base_tree.nearest(start), head_tree.nearest(start)
@@ -162,11 +174,13 @@ def compared(
                 unlike |= {one[0] for one in declared if one is not None}
         own = [name for name in changed if not DEVELOPMENT.search(name)]
         if own and python is None:
-            packages[f"{arm.name}-base"] = installable(
-                own, before, after, base, by_uv(base_tree, before) if uv else ()
-            )
-    served = set(packages.values())
-    return base.model_copy(update={"packages": packages, "unlike": tuple(sorted(unlike - served))})
+            readable = (*REQUIREMENTS, *(by_uv(base_tree, before) if uv else ()))
+            lock, beside = installable(own, base_tree, before, after, base, readable)
+            packages[f"{arm.name}-base"] = lock
+            constraints |= {f"{arm.name}-base": beside} if beside else {}
+            served |= {*base_tree.parts(PurePosixPath(lock)), *beside}
+    found = {"packages": packages, "constraints": constraints, "unlike": tuple(sorted(unlike - served))}
+    return base.model_copy(update=found)
 
 
 def by_uv(tree: Tree, locks: Mapping[str, PurePosixPath]) -> list[str]:
@@ -191,13 +205,15 @@ def home(arm: Arm, base: BaseCommit) -> PurePosixPath:
 
 def installable(
     changed: Sequence[str],
+    tree: Tree,
     before: Mapping[str, PurePosixPath],
     after: Mapping[str, PurePosixPath],
     base: BaseCommit,
-    by_uv: Sequence[str],
-) -> str:
-    """Which of the changed locks pip or uv installs the base's packages from; `by_uv`: names of those that uv
-    reads. Raises PlanError where it is none of them, or not one alone."""
+    readable: Sequence[str],
+) -> tuple[str, tuple[str, ...]]:
+    """The lock that pip or uv installs the base's packages from, and the files that constrain it besides.
+    `tree`: the base's files; `changed`: names of locks that the app itself is installed from; `readable`:
+    patterns of those that pip or uv reads. Raises PlanError where it is none of them, or not one alone."""
     either = f"; with --base-python {sys.executable} both sides get the packages of that interpreter"
     if not before:
         raise PlanError(
@@ -205,16 +221,21 @@ def installable(
             hint="install those of the base into an environment, and pass its interpreter: "
             f"--base-python PATH{either}",
         )
-    known = [name for name in changed if name in before and matches(name, (*REQUIREMENTS, *by_uv))]
-    usual = [name for name in USUAL if name in known]
-    if usual or len(known) == 1:
-        return str(before[(usual or known)[0]])
+    own = {name: path for name, path in before.items() if not DEVELOPMENT.search(name)}
+    known = [name for name in changed if name in before and matches(name, readable)]
+    found = chosen(known, own, tree)
+    if found is not None:
+        parts = tree.parts(own[found])
+        beside = [str(own[name]) for name in own if matches(name, CONSTRAINTS) and name != found]
+        return str(own[found]), tuple(one for one in beside if one not in parts) if of_pip(found) else ()
     names = [str(before.get(name) or after[name]) for name in changed]
+    # Beside a changed one, the others may be needed as well.
+    names += [str(path) for name, path in own.items() if known and of_pip(name) and name not in changed]
     # Of a tool that the change brings, the base has no lock: it is installed from one of its own.
-    own = [name for name in changed if name in before] or sorted(before)
+    theirs = [name for name in changed if name in before] or sorted(before)
     name, tool = next(
-        ((name, BY_TOOL[kind]) for name in own for kind in BY_TOOL if fnmatchcase(name, kind)),
-        (own[0], "pip install -r {there}/{name}"),
+        ((name, BY_TOOL[kind]) for name in theirs for kind in BY_TOOL if fnmatchcase(name, kind)),
+        (theirs[0], f"pip install {' '.join(pip_words(own))}"),
     )
     lock = PurePosixPath("../base", before[name])
     command = tool.format(there=lock.parent, name=lock.name)
@@ -224,6 +245,35 @@ def installable(
         hint=f"git worktree add ../base {base.revision}; python3 -m venv ../base-env; "
         f"(. ../base-env/bin/activate && {command}); then pass --base-python ../base-env/bin/python{either}",
     )
+
+
+def chosen(known: Sequence[str], own: Mapping[str, PurePosixPath], tree: Tree) -> str | None:
+    """Which lock a base is installed from where the `known` ones have changed; None where several may be
+    meant. `own`: all that the app itself may be installed from."""
+    bounded = any(matches(name, CONSTRAINTS) for name in known)
+    # What constraints say decides on the packages of every other file.
+    several = [name for name in own if of_pip(name)] if bounded else known
+    several = [name for name in several if not matches(name, CONSTRAINTS)] or known
+    parts = {name: tree.parts(own[name]).keys() for name in several}
+    tops = [name for name in several
+            if not any(str(own[name]) in parts[other] for other in several if other != name)]  # fmt: skip
+    usual = [name for name in USUAL if name in tops]
+    if usual or len(tops) != 1:
+        return usual[0] if usual else None
+    left = [name for name, path in own.items() if of_pip(name) and str(path) not in parts[tops[0]]]
+    left = [name for name in left if not matches(name, CONSTRAINTS)]
+    return None if left and of_pip(tops[0]) else tops[0]
+
+
+def pip_words(files: Mapping[str, PurePosixPath]) -> Iterator[str]:
+    """The words with which pip installs all of the base's files that it reads. `files`: by their names."""
+    for name, path in files.items():
+        if of_pip(name):
+            yield f"{'-c' if matches(name, CONSTRAINTS) else '-r'} {PurePosixPath('../base', path)}"
+
+
+def of_pip(name: str) -> bool:
+    return matches(name, REQUIREMENTS)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

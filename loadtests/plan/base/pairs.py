@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from loadtests.errors import PlanError
 from loadtests.plan.arms import MOST_ARMS, Arm
 from loadtests.plan.base.commit import BaseCommit
-from loadtests.plan.base.repository import git, untracked
+from loadtests.plan.base.repository import git, submodules, untracked
 from loadtests.plan.fields import validated
 
 OUR_DIRECTORY = str(Path(__file__).resolve().parents[3])
@@ -85,5 +85,6 @@ def left_behind(arms: Sequence[Arm], base: BaseCommit) -> tuple[str, ...]:
         for arm in arms
         for directory in (*(arm.app_dirs or (OUR_DIRECTORY,)), arm.cwd or ".")
     )
-    inside = {PurePosixPath(path.as_posix()) for path in paths if path is not None}
-    return tuple(untracked(Path(base.repository), sorted(inside))) if inside else ()
+    inside = sorted({PurePosixPath(path.as_posix()) for path in paths if path is not None})
+    root = Path(base.repository)
+    return tuple(sorted([*untracked(root, inside), *submodules(root, inside)])) if inside else ()

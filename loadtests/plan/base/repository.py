@@ -20,6 +20,9 @@ MADE_BY_TOOLS = (
 )  # fmt: skip
 """Names of untracked files and directories that no app reads; with all hidden directories."""
 
+SUBMODULE = "160000"
+"""The mode by which git's index marks one."""
+
 
 def git(directory: Path, *words: str) -> str:
     """What a git command prints. Raises PlanError."""
@@ -82,6 +85,14 @@ def untracked(root: Path, directories: Sequence[PurePosixPath]) -> list[str]:
     words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z", "--")
     found = listed(git(root, *words, *map(str, directories)))
     return sorted(path for path in found if not made_by_tools(path))
+
+
+def submodules(root: Path, directories: Sequence[PurePosixPath]) -> list[str]:
+    """The submodules in some directories of a working tree, of which git tracks a commit and no files, as
+    directories. Raises PlanError."""
+    entries = listed(git(root, "ls-files", "--stage", "-z", "--", *map(str, directories)))
+    found = (entry.split("\t", 1) for entry in entries if entry.startswith(f"{SUBMODULE} "))
+    return [f"{path}/" for _, path in found]
 
 
 def made_by_tools(path: str) -> bool:

@@ -30,6 +30,7 @@ class MysqlDatabases(Databases):
     """Databases on a MySQL or MariaDB server."""
 
     kind = "mysql"
+    driver = "pymysql"
     extra = "mysql"
     programs = frozenset({"mariadbd", "mysqld"})
 

@@ -16,6 +16,7 @@ class PostgresqlDatabases(Databases):
     """Databases on a PostgreSQL server."""
 
     kind = "postgresql"
+    driver = "psycopg"
     extra = "postgres"
     programs = frozenset({"postgres", "postmaster"})
 
@@ -36,7 +37,14 @@ class PostgresqlDatabases(Databases):
         self._keeper.close()
 
     def lock(self, key: int) -> bool:
-        return self._execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (True,)
+        # An advisory lock belongs to one database of the server, and another run may be connected to another.
+        held = self._execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0"
+            " AND objid::bigint = %s AND objsubid = 1)",
+            key,
+        )
+        free = held.fetchone() == (False,)
+        return free and self._execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (True,)
 
     def unlock(self, key: int) -> None:
         self._execute("SELECT pg_advisory_unlock(%s)", key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from importlib import import_module
 from itertools import count
 from types import TracebackType
 from typing import ClassVar, Self
@@ -27,6 +28,8 @@ class Databases(ABC):
     """
 
     kind: ClassVar[ServerBackend]
+    driver: ClassVar[str]
+    """The module that connects us to it."""
     extra: ClassVar[str]
     """Of our package, with its drivers."""
     programs: ClassVar[frozenset[str]]
@@ -39,13 +42,9 @@ class Databases(ABC):
         self.template = f"{PREFIX}{self._key}_template"
 
     def __enter__(self) -> Self:
-        title = SERVERS[self.kind].title
+        self.check_driver()
         try:
             self.connect()
-        except ImportError as error:
-            raise PlanError(
-                f"{title} needs its drivers: {error}", hint=f"pip install 'fastapi-duel[{self.extra}]'"
-            ) from None
         except ConnectionError as error:
             raise PlanError(
                 f"no connection to the database {without_secrets(self.url)}: {error}",
@@ -68,6 +67,17 @@ class Databases(ABC):
             for name in self._ours(self._key):
                 self.drop(name)
         self.disconnect()
+
+    @classmethod
+    def check_driver(cls) -> None:
+        """Raises PlanError where we cannot connect to such a server at all."""
+        try:
+            import_module(cls.driver)
+        except ImportError as error:
+            raise PlanError(
+                f"{SERVERS[cls.kind].title} needs its drivers: {error}",
+                hint=f"pip install 'fastapi-duel[{cls.extra}]'",
+            ) from None
 
     def fresh(self) -> str:
         """Make a copy of the template; its name."""
@@ -94,8 +104,8 @@ class Databases(ABC):
 
     @abstractmethod
     def connect(self) -> None:
-        """Keep a connection, whose transactions end with each statement. Raises ImportError without the
-        driver, ConnectionError with one line that says why there is none."""
+        """Keep a connection, whose transactions end with each statement. Raises ConnectionError with one line
+        that says why there is none."""
 
     @abstractmethod
     def disconnect(self) -> None:

@@ -50,7 +50,9 @@ def databases(url: str) -> Databases:
 def own_server(
     kind: ServerBackend, logs: Path, cpus: tuple[int, ...]
 ) -> AbstractContextManager[tuple[str, Child]]:
-    """The URL and the keeper of our own server, as `kept` yields them."""
+    """The URL and the keeper of our own server, as `kept` yields them. Raises PlanError without its driver,
+    which the keeper needs as well, and could not name."""
+    KINDS[kind].check_driver()
     how = KEEPING[kind]
     scheme = SERVERS[kind].example.partition("://")[0]
     hint = f"install {how.packages}, or give the URL of one with --database {scheme}://…"

@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    sys.path.insert(0, options.app_dir)
+    beside("importing.py").import_from(options.app_dir)
     loading, frameworks, reading = map(beside, ("loading.py", "frameworks", "reading"))
     try:
         app = loading.load(options.app)

@@ -73,6 +73,9 @@ def listen_to_parent(receive: Callable[[bytes], None]) -> None:
                 receive(line)
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(PATIENCE)
+        if os.getpgrp() == os.getpid():
+            # With what the app has started, which would stay behind.
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="duel-watch").start()
@@ -350,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.alone:
         listen_to_parent(lambda line: answer(line, parent, heartbeat, origins, served, watchdogs, options))
     if options.app_dir:
-        sys.path.insert(0, options.app_dir)
+        beside("importing").import_from(options.app_dir)
     app, whole, kind = loaded(options)
     served.append(app)
     watchdogs += watchdogs_of(app, options)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -44,12 +45,9 @@ class RedisDatabases:
         self._taken: set[int] = set()
 
     def __enter__(self) -> Self:
-        try:
-            from redis import RedisError  # noqa: PLC0415  # an extra, and only runs with Redis need it
-        except ImportError as error:
-            raise PlanError(
-                f"Redis needs its package: {error}", hint="pip install 'fastapi-duel[redis]'"
-            ) from None
+        check_package()
+        from redis import RedisError  # noqa: PLC0415  # an extra, and only runs with Redis need it
+
         try:
             with self.client(0) as client:
                 told = client.info("server")
@@ -142,6 +140,16 @@ class RedisDatabases:
             return False
 
 
+def check_package() -> None:
+    """Raises PlanError where the package redis is missing."""
+    try:
+        import_module("redis")
+    except ImportError as error:
+        raise PlanError(
+            f"Redis needs its package: {error}", hint="pip install 'fastapi-duel[redis]'"
+        ) from None
+
+
 @contextmanager
 def lost_if_it_fails() -> Iterator[None]:
     """Raises ChildFailed for an error of the server or the connection."""
@@ -156,7 +164,8 @@ def lost_if_it_fails() -> Iterator[None]:
 @contextmanager
 def own_redis(logs: Path, cpus: tuple[int, ...]) -> Iterator[tuple[str, Child]]:
     """The URL of our own server and the child that keeps it, which ends with the block, or with this process.
-    Raises PlanError where no server is installed."""
+    Raises PlanError where no server or package is installed."""
+    check_package()
     if server_program() is None:
         raise PlanError(f"no Redis server is installed: found none of {', '.join(PROGRAMS)}", hint=INSTALL)
     with kept("Redis", "loadtests.serving.services.redis_server", logs, cpus, INSTALL) as started:

@@ -12,7 +12,7 @@ import psutil
 
 from loadtests.cpus import cpus_flag
 from loadtests.plan.arms import BUILT_IN, Arm
-from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, UNSEEN, Child
+from loadtests.system.processes import OWN_BOOT, ROOT, UNSEEN, Child
 
 PROCESS = Path(__file__).with_name("worker_process.py")
 
@@ -50,12 +50,12 @@ class QueueWorkers:
         cpus: Sequence[int],
     ) -> Self:
         """One for each of the arm's apps that has one, ready for jobs, and paused. Raises ChildFailed."""
-        env = {**OUR_PACKAGES, "DUEL_APP_REDIS": redis_url, **arm.env}
+        env = {"DUEL_APP_REDIS": redis_url, **arm.env}
         found = cls(
             [
                 QueueWorker(
                     f"the worker of arm {arm.name!r}",
-                    [str(PROCESS), MODULES[app], *cpus_flag(cpus)],
+                    [str(PROCESS), MODULES[app], "--app-dir", str(ROOT), *cpus_flag(cpus)],
                     logs / f"{arm.name}.worker.log",
                     env=env,
                     python=arm.python,

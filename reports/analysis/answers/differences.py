@@ -68,16 +68,21 @@ def unlike(run: Run, readings: Readings, cell: Cell, pairs: Pairs, rival: str) -
     """How the answers of an arm in a cell differ from its opponent's: first what was seen before load. Raises
     RecordError."""
     reference = run.plan.opponent(rival).name
-    asked = [
-        AnswersDiffer(one)
-        for one in (run.answers.differences if run.answers else ())
-        if (one.scenario, one.reference, one.arm) == (cell.scenario, reference, rival)
-    ]
+    asked = answered_apart(run, cell.scenario, reference, rival)
     known = {endpoint_name(one.difference.endpoint) for one in asked}
     ours, theirs = (
         by_endpoint([readings.answers(trial) for trial in side]) for side in (pairs.reference, pairs.rival)
     )
     return [*asked, *under_load(reference, rival, ours, theirs, known)]
+
+
+def answered_apart(run: Run, scenario: str, reference: str, rival: str) -> list[AnswersDiffer]:
+    """How the answers of two arms to a scenario's requests differed before load."""
+    return [
+        AnswersDiffer(one)
+        for one in (run.answers.differences if run.answers else ())
+        if (one.scenario, one.reference, one.arm) == (scenario, reference, rival)
+    ]
 
 
 def by_endpoint(trials: Sequence[Mapping[str, Answers]]) -> dict[str, Answers]:

@@ -21,13 +21,14 @@ from loadtests.records import (
     ServerEnd,
     Trial,
 )
+from reports.analysis.answers.differences import answered_apart
 from reports.analysis.bottlenecks import Bottleneck, bottlenecks
 from reports.analysis.bounds import known
 from reports.analysis.capacity.crossing import Crossing, RateSlice, crossing, ratio
 from reports.analysis.readings import Readings
 from reports.analysis.signs import CanaryTimes, light, signs
 from reports.analysis.statistics import FIRST_LOOK, Interval, percentile
-from reports.analysis.verdicts import per_rival
+from reports.analysis.verdicts import must_be_alike, per_rival
 
 CapacityWord = Literal["found", "beyond", "never", "open", "invalid"]
 """found: with an interval; beyond: the target holds at the highest rate that can be measured; never: it is
@@ -133,6 +134,8 @@ class CapacityRatio:
     """What the bounds of both arms say of it where it has no interval."""
     failing: tuple[str, ...] = ()
     """Those of both arms whose server did not start, or ended by itself."""
+    different: bool = False
+    """Whether they answer differently, so that neither carries more of the same: no ratio is given."""
 
     @property
     def bounds(self) -> Bounds:
@@ -273,10 +276,12 @@ def cell_at(run: Run, scenario: str, arm: str, rate: float) -> Cell:
 
 def ratio_of(run: Run, scenario: str, arms: Mapping[str, ArmSearch], rival: str) -> CapacityRatio:
     """An arm's rate ÷ its opponent's: paired by rounds where both were found, otherwise what their bounds
-    say of it."""
+    say of it; nothing of arms that answer differently."""
     reference, alpha = run.plan.opponent(rival).name, per_rival(run.plan)
     one, other = arms[rival], arms[reference]
     failing = tuple(search.arm for search in (one, other) if search.ended is not None)
+    if must_be_alike(run.plan) and answered_apart(run, scenario, reference, rival):
+        return CapacityRatio(scenario, rival, reference, None, None, failing=failing, different=True)
     between, figure = None, None
     if one.interval and other.interval and one.crossing and other.crossing:
         between = ratio(one.crossing, other.crossing, alpha)

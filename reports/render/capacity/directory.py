@@ -20,13 +20,15 @@ from reports.exit_codes import exit_code
 from reports.render import html
 from reports.render.charts import files
 from reports.render.charts.capacity import capacity_chart
-from reports.render.markdown import plain
+from reports.render.markdown import box, plain
 from reports.render.output import Output
 from reports.render.report_directory import save
 from reports.render.streams import say, say_list
 from reports.render.summary import of_judgement, of_limit
 from reports.wording.capacity import CAPACITY_HEAD, capacity_row, method_text, search_headline, search_lines
-from reports.wording.sentences import judgement_line
+from reports.wording.plans import note_lines
+from reports.wording.sentences import judgement_line, unlike_lines
+from reports.wording.vocabulary import VERDICT_MARKS
 
 
 def deliver_searches(run: Run, readings: Readings, output: Output, strict: bool) -> Exit:
@@ -59,6 +61,8 @@ def write_searches(found: Capacities) -> None:
         title=search_headline(found, found.scenarios[0]) if len(found.scenarios) == 1 else "Highest rates",
         run=found.run,
         about=method_text(found.run, found.goal),
+        unlike=unlike_lines(found.run),
+        notes=note_lines(found.run.plan),
         scenarios=[(search_headline(found, name), search_lines(found, name)) for name in found.scenarios],
         judgements=list(map(judgement_line, found.judgements)),
         head=CAPACITY_HEAD,
@@ -71,7 +75,10 @@ def write_searches(found: Capacities) -> None:
 
 
 def show_searches(console: Console, found: Capacities) -> None:
-    """For the terminal."""
+    """For the terminal: how the answers differ, what must be known of a base, then the rates."""
+    say_list(console, VERDICT_MARKS["different"], unlike_lines(found.run))
+    for line in note_lines(found.run.plan):
+        say(console, f"note: {line}")
     for name in found.scenarios:
         say_list(console, "·", [search_headline(found, name), *search_lines(found, name)])
     for one in found.judgements:
@@ -87,8 +94,9 @@ def show_searches(console: Console, found: Capacities) -> None:
 
 
 def markdown_of_searches(found: Capacities) -> str:
-    """For pull requests and pages."""
-    lines = ["# Highest rates", ""]
+    """For pull requests and pages, in the same order."""
+    notes = [f"> {plain(line)}  " for line in note_lines(found.run.plan)]
+    lines = [*box(unlike_lines(found.run)), "# Highest rates", "", *notes, *([""] if notes else [])]
     for name in found.scenarios:
         lines.append(f"- {plain(search_headline(found, name))}")
         lines += [f"  - {plain(line)}" for line in search_lines(found, name)]
@@ -119,6 +127,8 @@ def summary_of_searches(found: Capacities) -> dict[str, Any]:
         "arms": [arm.name for arm in run.plan.arms],
         "alpha": run.plan.alpha,
         "machine": run.machine.model_dump(mode="json"),
+        "answers": unlike_lines(run),
+        "notes": note_lines(run.plan),
         "searches": [of_search(one) for one in found.searches],
         "ratios": [of_ratio(one, found) for one in found.ratios],
         "thresholds": [of_judgement(one) for one in found.judgements],
@@ -152,7 +162,8 @@ def of_ratio(one: CapacityRatio, found: Capacities) -> dict[str, Any]:
     """One arm against the arm that it is compared with."""
     return {
         "scenario": one.scenario, "arm": one.arm, "reference": one.reference, "ratio": one.ratio,
-        **of_bounds(one.bounds, one.interval), "failing": list(one.failing), "outcome": found.outcome(one),
+        **of_bounds(one.bounds, one.interval), "failing": list(one.failing), "different": one.different,
+        "outcome": found.outcome(one),
     }  # fmt: skip
 
 

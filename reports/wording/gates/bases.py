@@ -26,8 +26,10 @@ def base_lines(plan: Plan) -> list[str]:
         )
     if base.unchanged:
         lines.append(f"base and head are the same commit, {base.revision}: there is no change to be found")
-    for lock in dict.fromkeys(base.packages.values()):
-        lines.append(f"{lock} differs in the base, which gets an environment installed from its own")
+    locks = {lock: base.constraints.get(arm, ()) for arm, lock in base.packages.items()}
+    for lock, limits in locks.items():
+        files = f"{lock}, with {named(limits)}," if limits else lock
+        lines.append(f"{files} differs in the base, which gets an environment installed from its own")
     if base.unlike:
         pythons = [arm.python for arm in plan.arms if arm.name in plan.against.values() and arm.python]
         served = f"by {pythons[0]}" if pythons else "with the packages of the head"

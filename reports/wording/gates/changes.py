@@ -10,10 +10,17 @@ from reports.gate.setups import SAID
 from reports.gate.sides import Standing
 from reports.wording import units
 from reports.wording.gates.notes import gate_headline, gate_note_text
+from reports.wording.reservations import reservation_text
 from reports.wording.units import counted
 from reports.wording.vocabulary import OUTCOME_MARKS, OUTCOMES
 
 HEAD = ("cell", "arm", "base", "head", "change", "interval", "outcome")
+
+MOST_PACKAGES = 12
+"""Packages that are named in one line."""
+
+MOST_LINES = 12
+"""Differences of answers that are listed."""
 
 
 def sentence(change: Change, margin: float) -> str:
@@ -56,16 +63,9 @@ def warnings(comparison: Comparison) -> list[str]:
             f"the runs come from different machines ({differ}): that alone may change a ratio by 5 %, so the "
             "gate is wider by as much; measure base and head in one run if you can"
         )
-    before, after = comparison.base.machine, comparison.head.machine
-    moved = [
-        f"{name} {before.packages.get(name, 'none')} → {after.packages.get(name, 'none')}"
-        for name in sorted({*before.packages, *after.packages})
-        if before.packages.get(name) != after.packages.get(name)
-    ]
-    if before.python != after.python:
-        moved.append(f"{before.python} → {after.python}")
+    moved = moved_packages(comparison)
     if moved:
-        lines.append(f"not only the code changed: {', '.join(moved)}")
+        lines.append(f"not only the code changed: {units.listed(moved, MOST_PACKAGES)}")
     lines += setup_warnings(comparison)
     if comparison.swapped:
         lines.append("head was measured before base: check that the two are not swapped")
@@ -83,6 +83,33 @@ def warnings(comparison: Comparison) -> list[str]:
             f"{LAST_LOOK}) or a longer window (-t) would narrow the intervals"
         )
     return lines
+
+
+def unlike_lines(comparison: Comparison) -> list[str]:
+    """How the arms answer differently, for the top of every report; the first line says what follows."""
+    sides = (("base", comparison.base), ("head", comparison.head))
+    lines = [
+        f"{name}: {row}, {reservation_text(one)}"
+        for name, side in sides for row in side.rows for one in row.unlike
+    ]  # fmt: skip
+    if not lines:
+        return []
+    more = [f"and {counted(len(lines) - MOST_LINES, 'more difference')}"] if len(lines) > MOST_LINES else []
+    return ["The arms answer differently, so no ratio compares them:", *lines[:MOST_LINES], *more]
+
+
+def moved_packages(comparison: Comparison) -> list[str]:
+    """What is installed in other versions, to make the load and, where both sides know it, to serve apps."""
+    sides = (comparison.base, comparison.head)
+    own = all(side.setup.packages for side in sides)
+    before, after = ({**side.machine.packages, **(side.setup.packages if own else {})} for side in sides)
+    moved = [
+        f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+    one, other = (side.machine.python for side in sides)
+    return [*moved, *([f"{one} → {other}"] if one != other else [])]
 
 
 def setup_warnings(comparison: Comparison) -> list[str]:

@@ -8,6 +8,7 @@ from reports.analysis.verdicts import Outcome, Verdict
 from reports.gate.findings import (
     WORST_FIRST,
     AnsweredNothing,
+    ArmsUnlike,
     BeganToFail,
     Degree,
     FailedBefore,
@@ -49,6 +50,8 @@ def gate_note_text(note: GateNote) -> str:
             return f"the measurement failed in {' and '.join(sides)}"
         case RatioMissing():
             return "one side lacks a ratio in some rounds"
+        case ArmsUnlike(sides):
+            return f"the arms answer differently in {' and in '.join(sides)}, so there is no ratio to compare"
         case NearMaximum():
             return "an arm came near the generator's maximum rate: use a lower load, or more --generators"
         case NotAmongAll(cells):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 import uvicorn
 
 from .beginning import Beginning
 from .running import GRACE, ServedApp
+
+STARTUP_FAILURE = 3
+"""uvicorn's exit code where an app's lifespan fails."""
 
 
 class AnnouncingServer(uvicorn.Server):
@@ -21,6 +25,9 @@ class AnnouncingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.beginning.before()
         await super().startup(sockets=sockets)
+        if not self.started:
+            # Before 0.53 uvicorn returns where the lifespan has failed, and ends as if nothing had happened.
+            sys.exit(STARTUP_FAILURE)
         self.beginning.after()
 
 
