@@ -110,6 +110,8 @@ def where(app: Any) -> dict[str, str]:
                 "Hall.on_enter": "EVENT /io/hall enter",
             },
         ),
+        ("chooser", {"Chooser.__call__": "ASGI /*"}),
+        ("stacked", {"First.__call__": "/", "Given.__call__": "/"}),
         ("working", {}),
         ("refreshed", {"refreshing": "every route"}),
         ("unread", {}),

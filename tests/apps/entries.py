@@ -468,3 +468,35 @@ working, refreshed, polled = (
     FastAPI(lifespan=refreshing),
     FastAPI(lifespan=polls),
 )
+
+
+# An app without a framework that hands requests to another.
+
+
+class Below:
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        time.sleep(0)  # wrong
+
+
+class Chooser:
+    def __init__(self) -> None:
+        self.below = Below()
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        await self.below(scope, receive, send)
+
+
+class First(Given):
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        time.sleep(0)  # wrong
+        await self.app(scope, receive, send)
+
+
+chooser = Chooser()
+stacked = Starlette(
+    routes=[
+        Route(
+            "/", in_a_thread, middleware=[Middleware(First, waits=Waits()), Middleware(Given, waits=Waits())]
+        )
+    ]
+)

@@ -164,8 +164,10 @@ def through(app: Any, paths: str, found: Found) -> Any:
     """Adds the objects of middleware around something, which it returns."""
     while not inspect.isroutine(app) and not inspect.isclass(app) and "app" in getattr(app, "__dict__", {}):
         if not library(app):
+            # Not the object itself: what its `app` does would be read as its own.
+            held = {name: one for name, one in vars(app).items() if name != "app"}
             for method in entered(type(app)):
-                found.in_front(MethodType(method, app), paths)
+                found.in_front(method, paths, type(app), held)
         app = vars(app)["app"]
     return app
 

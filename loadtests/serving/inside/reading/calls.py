@@ -283,8 +283,6 @@ class Calls(Running):
         self, owner: Thing | Instance, name: str, node: ast.Call, positional: list[Value],
         keywords: dict[str, Value], scope: Scope,
     ) -> Value:  # fmt: skip
-        if name == "__call__" and hands_on(node) and isinstance(node.func, ast.Attribute):
-            return PLAIN  # what middleware hands a request to is read by itself
         kind = type(owner.thing) if isinstance(owner, Thing) else owner.kind
         found = inspect.getattr_static(kind, name, None) if isinstance(kind, type) else None
         below = function_below(found)
