@@ -224,7 +224,8 @@ def overview(conclusions: Conclusions) -> list[str]:
         ]
         name = f"[{card.scenario}](#{anchor(card.scenario)})"
         waits = waits_text(card.pulses, names)
-        lines.append(f"| {' | '.join([name, *seen, waits, f'**{card_advice(card)}**'])} |")
+        where = "" if card.highest in (None, levels[-1]) else f" at {card.verdict.cell.load}"
+        lines.append(f"| {' | '.join([name, *seen, waits, f'**{card_advice(card)}**{where}'])} |")
     return lines
 
 

@@ -17,6 +17,8 @@ from benchmarks.merged import merged
 from reports.analysis.readings import Readings
 from reports.conclusions import Conclusions, conclude
 from reports.render import markdown
+from reports.wording import units
+from reports.wording.advice.cards import card_advice, waits_text
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- run: written by `make readme` -->", "<!-- /run -->"
@@ -62,14 +64,32 @@ def section(shown: Conclusions) -> str:
             BEGIN,
             picture("verdicts", "Ratio of throughput, async to sync, per cell"),
             "",
-            markdown.table(shown.run, shown.verdicts),
-            "",
-            markdown.card_table(shown.run, shown.cards),
+            *lead_table(shown),
             "",
             markdown.machine_text(shown.run),
             END,
         ]
     )
+
+
+def lead_table(shown: Conclusions) -> list[str]:
+    """One row per cell; what neighbours wait and what to write, at the load that a card's advice is for."""
+    names = [arm.name for arm in shown.run.plan.arms]
+    advised = {card.verdict.cell.key: card for card in shown.cards}
+    rows = [
+        "| endpoint and load | `def` | `async def` | ratio | interval | n | verdict "
+        "| an `async def` neighbour waits | what to write |",
+        "|---|---:|---:|---:|---:|---:|---|---:|---|",
+    ]
+    for one in (verdict for verdict in shown.verdicts if verdict.primary):
+        card = advised.get(one.cell.key)
+        cells = [
+            str(one.cell), *(units.value(one.metric, one.values.get(name)) for name in names),
+            units.ratio(one.ratio), units.interval(*one.bounds), str(one.n), one.verdict,
+            waits_text(card.pulses, names) if card else "", f"**{card_advice(card)}**" if card else "",
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
 
 
 def main() -> None:

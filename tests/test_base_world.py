@@ -127,6 +127,9 @@ CONSTRAINTS = "constraints.txt"
     [
         ({PIP: "a", CONSTRAINTS: "a==1"}, {PIP: "a", CONSTRAINTS: "a==2"}, PIP, (CONSTRAINTS,)),
         ({PIP: "a", CONSTRAINTS: "a==1"}, {PIP: "b", CONSTRAINTS: "a==1"}, PIP, (CONSTRAINTS,)),
+        ({"requirements/web.txt": "a", "requirements/constraints.txt": "a==1"},
+         {"requirements/web.txt": "a", "requirements/constraints.txt": "a==2"},
+         "requirements/web.txt", ("requirements/constraints.txt",)),
         # Named in the other file, they are used already.
         ({PIP: "-c constraints.txt\na", CONSTRAINTS: "a==1"},
          {PIP: "-c constraints.txt\na", CONSTRAINTS: "a==2"}, PIP, ()),
@@ -169,10 +172,11 @@ def test_pip_is_told_which_versions_the_base_allows(tmp_path: Path, monkeypatch:
         ({UV: "a", PIP: "c"}, {UV: "b", PIP: "c"}, "uv.lock", "uv sync"),
         ({"requirements/a.txt": "a", "requirements/b.txt": "a"},
          {"requirements/a.txt": "b", "requirements/b.txt": "b"}, "in several files",
-         "pip install -r ../base/requirements/a.txt);"),
+         "pip install -r ../base/requirements/a.txt -r ../base/requirements/b.txt);"),
         # The app may need what is in the other file as well.
         ({PIP: "a", "requirements-jobs.txt": "a"}, {PIP: "a", "requirements-jobs.txt": "b"},
-         "in several files: requirements-jobs.txt, requirements.txt", "pip install -r"),
+         "in several files: requirements-jobs.txt, requirements.txt",
+         "pip install -r ../base/requirements-jobs.txt -r ../base/requirements.txt);"),
         # Another tool took over: the base has no lock of the new one.
         ({"backend/poetry.lock": "a"}, {"backend/pdm.lock": "b"}, "backend/pdm.lock, backend/poetry.lock",
          "poetry install --no-root --directory ../base/backend);"),

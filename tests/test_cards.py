@@ -205,6 +205,17 @@ def test_advice_is_not_claimed_across_a_load_that_is_not_decided(tmp_path: Path)
     assert (card_advice(card), card.lowest, card.highest) == ("async def", 64.0, 64.0)
 
 
+def test_arms_that_are_equal_under_few_users_are_not_called_equal_while_many_are_open(tmp_path: Path) -> None:
+    """With one user, arms that wait are always equal: `checkout` was "either", and ×0.74 at 64 users."""
+    same, fast = Scripted(requests=1000), Scripted(requests=1300)
+    told = {"sync": {1: same, 8: same, 64: same}, "async": {1: same, 8: same, 64: fast}}
+    _, (card,) = made(tmp_path / "a", told, noisy=64)
+    assert (card_advice(card), card.verdict.cell.load.users) == ("not decided", 64)
+    assert (card.lowest, card.highest) == (None, None)
+    _, (card,) = made(tmp_path / "b", {**told, "async": {1: same, 8: same, 64: same}})
+    assert (card_advice(card), card.lowest, card.highest) == ("either", 1.0, 64.0)
+
+
 def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> None:
     """The finding that throughput alone hides."""
     told = {

@@ -16,6 +16,7 @@ from loadtests.plan.database_url import EMBEDDED, Backend
 from loadtests.plan.fields import Frozen, Line, Name, Positive
 from loadtests.plan.profiles import BOOT_TIMEOUT, FIRST_LOOK, GENERATORS, LAST_LOOK, MARGIN, MIXES, QUEUED
 from loadtests.plan.request import LONGEST
+from loadtests.plan.workers.access import users_digest
 
 BLOCK = 2
 """Rounds after which the order of the arms is balanced; see `Plan.orders`."""
@@ -43,6 +44,11 @@ class LocustFile(Frozen):
     """By scenario, the mean seconds that its users wait between two tasks; without scenarios whose users do
     not wait, or wait for a time that is not known."""
     ignored: Annotated[tuple[Ignored, ...], Field(max_length=1_000)] = ()
+
+    @property
+    def whole_digest(self) -> str:
+        """One of the file and what it imports, wherever that lies; its own where it imports nothing."""
+        return users_digest(self.digest, self.helpers.values()) if self.helpers else self.digest
 
 
 class CalibrationTimes(Frozen):

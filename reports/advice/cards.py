@@ -96,7 +96,7 @@ class Card:
     arm: str
     advice: Advice
     verdict: Verdict
-    """At the highest decided load, to which the advice applies."""
+    """At the load to which the advice applies, see `decisive`."""
     lowest: float | None
     highest: float | None
     """Range of users, or of arrivals per second, in which the advice holds; None where nothing is decided."""
@@ -198,10 +198,9 @@ def whole_one(verdict: Verdict, reference: Arm, rival: Arm) -> Advice:
 
 
 def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequence[AtLoad]) -> Card:
-    """The conclusion on all loads of a scenario: the advice is for the highest one that is decided."""
+    """The conclusion on all loads of a scenario."""
     ordered = sorted(loads, key=lambda one: one.verdict.cell.load.level)
-    decided = [one for one in ordered if one.choice not in (NOT_DECIDED, NOT_COMPARABLE)]
-    top = decided[-1] if decided else ordered[-1]
+    top = decisive(ordered)
     reference = run.plan.opponent(rival.name)
     held = []
     # From the top down; an undecided load ends the range, too.
@@ -225,6 +224,18 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequenc
         costs={name: cost(run, top.verdict.cell, name, one) for name, one in top.signs.items()},
         limits=top.limits,
     )
+
+
+def decisive(ordered: Sequence[AtLoad]) -> AtLoad:
+    """The load that the advice is for: the highest one that is decided, or the highest of all where none is.
+    That arms are equal says nothing of a higher load that is still open: with few users, those that wait are
+    always equal."""
+    decided = [one for one in ordered if one.choice not in (NOT_DECIDED, NOT_COMPARABLE)]
+    if not decided:
+        return ordered[-1]
+    above = ordered[ordered.index(decided[-1]) + 1 :]
+    unsettled = any(one.verdict.verdict == "inconclusive" for one in above)
+    return ordered[-1] if decided[-1].choice == EITHER and unsettled else decided[-1]
 
 
 def advise(

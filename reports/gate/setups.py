@@ -6,15 +6,12 @@ code and the installed packages, which are what a gate is about.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from loadtests.errors import PlanError, did_you_mean
-from loadtests.plan.plan import LocustFile
 from loadtests.records import Arm, Cell, Frozen, Line, Plan, Run, Serving
 
 UNSET = "not set"
@@ -87,22 +84,11 @@ def plan_setup(plan: Plan) -> dict[str, str]:
         "generators": str(plan.generators),
         "database": plan.database,
         "redis": "yes" if plan.redis else UNSET,
-        "locustfile": users_digest(plan.locustfile) if plan.locustfile is not None else UNSET,
+        "locustfile": plan.locustfile.whole_digest if plan.locustfile is not None else UNSET,
         "canary": plan.canary or UNSET,
         "no-think": "yes" if plan.no_think else UNSET,
         "rounds": str(plan.max_rounds),
     }
-
-
-def users_digest(file: LocustFile) -> str:
-    """The digest of a locustfile with the modules that it imports; its own where it imports none."""
-    if not file.helpers:
-        return file.digest
-    # By their place beside it: the project may lie elsewhere on another machine.
-    home = PurePath(file.file).parent
-    named = sorted((os.path.relpath(path, home), digest) for path, digest in file.helpers.items())
-    lines = (file.digest, *(f"{path} {digest}" for path, digest in named))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def packages_of(run: Run) -> dict[str, str]:

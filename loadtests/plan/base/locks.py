@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -23,7 +23,7 @@ from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.base.pairs import OUR_DIRECTORY
 from loadtests.plan.base.repository import committed, git, tracked
 
-CONSTRAINTS = ("constraints*.txt",)
+CONSTRAINTS = ("constraints*.txt", "requirements/constraints*.txt")
 """Names of the files that say which versions are allowed, and not what is needed."""
 
 REQUIREMENTS = (
@@ -235,7 +235,7 @@ def installable(
     theirs = [name for name in changed if name in before] or sorted(before)
     name, tool = next(
         ((name, BY_TOOL[kind]) for name in theirs for kind in BY_TOOL if fnmatchcase(name, kind)),
-        (theirs[0], "pip install -r {there}/{name}"),
+        (theirs[0], f"pip install {' '.join(pip_words(own))}"),
     )
     lock = PurePosixPath("../base", before[name])
     command = tool.format(there=lock.parent, name=lock.name)
@@ -263,6 +263,13 @@ def chosen(known: Sequence[str], own: Mapping[str, PurePosixPath], tree: Tree) -
     left = [name for name, path in own.items() if of_pip(name) and str(path) not in parts[tops[0]]]
     left = [name for name in left if not matches(name, CONSTRAINTS)]
     return None if left and of_pip(tops[0]) else tops[0]
+
+
+def pip_words(files: Mapping[str, PurePosixPath]) -> Iterator[str]:
+    """The words with which pip installs all of the base's files that it reads. `files`: by their names."""
+    for name, path in files.items():
+        if of_pip(name):
+            yield f"{'-c' if matches(name, CONSTRAINTS) else '-r'} {PurePosixPath('../base', path)}"
 
 
 def of_pip(name: str) -> bool:
