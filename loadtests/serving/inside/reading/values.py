@@ -143,9 +143,30 @@ MOST = 16
 
 
 def one_of(values: list[Value]) -> Value:
-    """Several values as one, without those of which nothing is known."""
-    told = [value for value in dict.fromkeys(values) if not isinstance(value, Plain)]
-    return told[0] if len(told) == 1 else Several(tuple(told[: MOST + 1])) if told else PLAIN
+    """Several values as one, each once, without those of which nothing is known."""
+    told = [value for value in values if not isinstance(value, Plain)]
+    if len(told) < 2:
+        return told[0] if told else PLAIN
+    found: dict[Any, Value] = {}
+    for value in told:
+        for one in each(value):
+            found.setdefault(known_by(one), one)
+    distinct = list(found.values())
+    beyond = [Unknown("one of many")] if len(distinct) > MOST + 1 else []
+    return distinct[0] if len(distinct) == 1 else Several((*distinct[: MOST + 1], *beyond))
+
+
+def known_by(value: Value) -> Any:
+    """What a value has in common with those that are as good as it."""
+    match value:
+        case Unknown(text):
+            return text
+        case Local(node, scope):
+            return id(node), id(scope)
+        case Iterated():
+            return value
+        case _:
+            return marked(value)
 
 
 def one_held(things: Iterable[Any], text: str) -> Value:
@@ -177,32 +198,33 @@ def each(value: Value) -> Iterator[Value]:
         yield value
 
 
-def marked(value: Value, depth: int = 2) -> Any:
+def marked(value: Value, depth: int = 2, inside: bool = False) -> Any:
     """What tells a value from others: an object or a function by its identity, a made object by its class and
-    what it was made with."""
+    what it was made with. `inside` such an object, other values by their kind only: there would be as many
+    readings of a function as there are ways to it."""
     found: Any = type(value).__name__
     match value:
         case Thing(thing):
             found = id(thing)
         case Instance(kind, arguments):
             given = arguments.items() if depth else ()
-            found = (kind, *((name, marked(one, depth - 1)) for name, one in given))
-        case BoundTo(function, owner):
-            # What only has the name of a library's method is made again whenever it is looked up.
-            method = id(function) if isinstance(function, FunctionType) else getattr(function, "__name__", "")
-            found = (method, marked(owner, depth - 1) if depth else None)
-        case Above(owner, below):
-            found = (below, marked(owner, depth))
-        case Held(values, keys) if depth:
-            found = (keys, *(marked(one, depth - 1) for one in values))
-        case Several(values):
-            found = tuple(marked(one, depth) for one in values)
+            found = (kind, *((name, marked(one, depth - 1, inside=True)) for name, one in given))
         case Local(node):
             found = node.lineno, node.col_offset
         case Iterated(function):
             found = id(function.node if isinstance(function, Local) else function)
         case Unknown():
             found = value.filled
+        case BoundTo(function, owner) if not inside:
+            # What only has the name of a library's method is made again whenever it is looked up.
+            method = id(function) if isinstance(function, FunctionType) else getattr(function, "__name__", "")
+            found = (method, marked(owner, 0, inside=True))
+        case Above(owner, below) if not inside:
+            found = (below, marked(owner, 0, inside=True))
+        case Held(values, keys) if not inside:
+            found = (keys, *(marked(one, 0, inside=True) for one in values))
+        case Several(values) if not inside:
+            found = frozenset(marked(one, 0) for one in values)
     return found
 
 
