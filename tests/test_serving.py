@@ -304,17 +304,21 @@ def test_processes_started_by_a_child_end_with_it(tmp_path: Path) -> None:
     assert not alive
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_a_server_has_started_ends_even_where_the_server_has_ended_by_itself(
-    environment: ServingEnvironment,
+    environment: ServingEnvironment, workers: int
 ) -> None:
-    """As when the kernel kills it for its memory: a process pool would stay behind."""
-    with Server(BUILT_IN["sync"], environment, "s.13") as server:
+    """As when the kernel kills it or a worker of it for its memory: a process pool would stay behind."""
+    arm = BUILT_IN["sync"].model_copy(update={"serving": Serving(workers=workers)})
+    with Server(arm, environment, "s.13") as server:
         get(f"{server.url}/pitfalls/process?iterations=1000")
-        pool = psutil.Process(server.pid).children(recursive=True)
-        server.child._process.kill()
-        server.child._process.wait()
-        assert any(map(at_work, pool))
-    _, alive = psutil.wait_procs(pool, timeout=10)
+        process = psutil.Process(server.pid)
+        started = process.children(recursive=True)
+        dying = process if workers == 1 else next(one for one in process.children() if one.children())
+        dying.kill()
+        server.child._process.wait(timeout=20)
+        assert any(map(at_work, started))
+    _, alive = psutil.wait_procs(started, timeout=10)
     assert not any(map(at_work, alive))
 
 

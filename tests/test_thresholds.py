@@ -337,7 +337,13 @@ def test_bad_thresholds_end_a_run_before_it_starts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["http_reqs{scenario:sleep}", "http_reqs{arm:async-asyncpg}", "http_reqs{arm:sync,scenario:mixed}"],
+    [
+        "http_reqs{scenario:sleep}",
+        "http_reqs{arm:async-asyncpg}",
+        "http_reqs{arm:sync,scenario:mixed}",
+        "http_reqs{arm:async-base}",
+        "http_reqs{arm:sync-head}",
+    ],
 )
 def test_a_threshold_of_another_run_is_skipped_with_a_note(tmp_path: Path, key: str) -> None:
     """One table serves several runs, of which each measures a part."""

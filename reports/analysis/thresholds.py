@@ -180,11 +180,13 @@ def check(thresholds: Sequence[Threshold], plan: Plan) -> None:
 
 
 def of_other_runs(threshold: Threshold, plan: Plan) -> bool:
-    """Whether a threshold is about the other kind of run, or names an arm or a scenario that exists and is
-    not in this plan; and nothing that is unknown."""
+    """Whether a threshold is about another kind of run, or names an arm, a side of one in a gate, or a
+    scenario that exists and is not in this plan; and nothing that is unknown."""
     scenarios = plan.locustfile.scenarios if plan.locustfile is not None else (*ENDPOINTS, *MIXES, *SERVICES)
     measured = {"arm": {*arm_names(plan)}, "scenario": {c.scenario for c in plan.cells}}
-    existing = {"arm": {*measured["arm"], *BUILT_IN}, "scenario": {*measured["scenario"], *scenarios}}
+    arms = {*measured["arm"], *BUILT_IN}
+    sides = {f"{arm}-{side}" for arm in arms for side in ("base", "head")}
+    existing = {"arm": arms | sides, "scenario": {*measured["scenario"], *scenarios}}
     named = {tag: value for tag, value in threshold.tags.items() if tag in measured}
     known = all(value in existing[tag] for tag, value in named.items())
     other = of_another_kind(threshold, plan)
