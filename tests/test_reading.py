@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType
 import pytest
 
 from loadtests.serving.inside.reading import read, reader
+from loadtests.serving.inside.reading.program import Memory
 from loadtests.serving.inside.reading.what_blocks import FUNCTIONS, METHODS
 from tests.apps import carrying, deferring, reaching
 from tests.conftest import APPS
@@ -96,6 +97,19 @@ def test_what_lies_too_deep_is_named_and_not_called_clean(monkeypatch: pytest.Mo
     monkeypatch.setattr(reader, "DEEPEST", 2)
     found = read(reaching.wrong_inherited, APPS)
     assert [(one["name"], one["why"]) for one in found["unread"]] == [("Client.fetch", "too deep")]
+
+
+def test_how_much_is_read_is_bounded_for_each_entry_with_its_dependencies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What earlier entries read does not count, and what a dependency leaves out is named."""
+    monkeypatch.setattr(reader, "MOST", 12)
+    for name in ("wrong_inherited", "wrong_super", "wrong_joined", "wrong_callback", "wrong_chosen") * 3:
+        assert not read(getattr(reaching, name), APPS)["unread"]
+    monkeypatch.setattr(reader, "MEMORY", Memory())
+    monkeypatch.setattr(reader, "MOST", -1)
+    found = read(carrying.unread_untyped_dependency, APPS)
+    assert {one["name"] for one in found["unread"]} == {"get_untyped", "unread_untyped_dependency"}
 
 
 def without_source(function: Callable[[int], int]) -> FunctionType:

@@ -69,6 +69,8 @@ class Reader:
         """What functions return that have been read, by what tells their calls apart; with the scopes, whose
         objects must stay as long as they are known by their identity."""
         self.memory = MEMORY
+        self.quiet = False
+        """Whether nothing of it is noted, so that what others have read need not be read again."""
         self.entered: Iterator[int] = count()
         """How many bodies have been read for this entry."""
         self.tasks = 0
@@ -88,14 +90,14 @@ class Reader:
         other = Reader(self.home)
         other.way, other.resolving, other.memory = list(self.way), self.resolving, self.memory
         other.too_deep, other.entered, other.tasks = self.too_deep, self.entered, self.tasks
-        other.done = self.memory.done
+        other.quiet, other.done = True, self.done if self.quiet else {}
         return other
 
     def waits(self, generator: Iterated) -> bool:
         """Whether something blocks when a generator runs, or is not known to do no such thing."""
         alone, cut_off = self.aside(), len(self.too_deep)
         # What has been read before would not be noted again.
-        alone.done = {}
+        alone.quiet, alone.done = False, {}
         alone.calls.start(generator)
         return bool(alone.blocks or alone.unread) or len(self.too_deep) > cut_off
 
@@ -175,11 +177,13 @@ class Reader:
         node = scope.node
         # What a task runs beside the requests is read, and told, by itself.
         identity = (scope.file, node.lineno, node.col_offset, self.tasks > 0, *told_apart(scope))
-        if identity in self.done:
-            return self.done[identity][0]
+        for known in (self.done, self.memory.done if self.quiet else {}):
+            if identity in known:
+                return known[identity][0]
         name = getattr(node, "name", "<lambda>")
-        too_deep = len(self.way) >= DEEPEST or next(self.entered) > MOST
-        if identity in self.way or too_deep:
+        recursion = identity in self.way
+        too_deep = not recursion and (len(self.way) >= DEEPEST or next(self.entered) > MOST)
+        if recursion or too_deep:
             self.memory.cuts += 1
             if too_deep:
                 # Never a false all-clear.
@@ -194,9 +198,10 @@ class Reader:
         finally:
             self.way.pop()
             self.chain.pop()
+        self.done[identity] = found, scope
         # What a cut made incomplete is no answer for another way to it.
-        if self.done is not self.memory.done or self.memory.cuts == cuts:
-            self.done[identity] = found, scope
+        if self.quiet and self.memory.cuts == cuts:
+            self.memory.done[identity] = found, scope
         return found
 
     def filled(self, function: FunctionType, arguments: dict[str, Value]) -> dict[str, Value]:
@@ -263,7 +268,8 @@ def told_apart(scope: Scope) -> tuple[Any, ...]:
     """What tells two calls of a function apart: what it is given and what it closes over."""
     closed = id(scope.function) if scope.function.__closure__ else None
     outer = () if scope.outer is None else told_apart(scope.outer)
-    return (closed, *(marked(one_of(values)) for values in scope.values.values()), *outer)
+    given = sorted(scope.values.items())
+    return (closed, *(marked(one_of(values)) for _, values in given), *outer)
 
 
 def shown(scope: Scope, name: str) -> str:
