@@ -45,7 +45,7 @@ class Delivered:
     def __init__(self, directory: Path) -> None:
         file = directory / "advice.json"
         words = ("driven:app", "--app-dir", str(APPS), "--drive", "--path", "/accounts/7")
-        done = duel_here("advise", *words, "--json", str(file), "--format", "sarif", cwd=directory.parent)
+        done = duel_here("advise", *words, "--json", str(file), "--format", "sarif", cwd=APPS)
         self.code, self.errors = done.returncode, done.stderr
         assert file.exists(), done.stderr
         self.json: dict[str, Any] = json.loads(file.read_text())

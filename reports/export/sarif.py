@@ -17,7 +17,7 @@ from reports.wording.advice.rules import RULES, Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
-ABOUT = "https://pypi.org/project/fastapi-duel/"
+ABOUT = "https://github.com/fastapi-duel/fastapi-duel"
 
 LEVELS: Mapping[Weight, str] = {"wrong": "error", "mind": "warning", "consider": "note"}
 
