@@ -415,7 +415,7 @@ def test_a_canary_connects_ahead_only_where_connections_are_kept(
         "import sys\n"
         "from loadtests.load.canary import LightRequests\n"
         "from loadtests.load.user_files import light_user\n"
-        "canary = LightRequests(sys.argv[1], light_user('/health', 'canary'))\n"
+        "canary = LightRequests(sys.argv[1], light_user('/health', 'canary'), 60.0, 2.0)\n"
         "canary.arrivals.connect(20)\n"
         "print(sum(user.client.connection is not None for user in canary.arrivals.idle))\n"
     )
