@@ -32,6 +32,9 @@ class Launches:
     slower: float = 1.0
     """By which factor."""
     cells: int = 1
+    """Of different scenarios."""
+    others: int = 0
+    """Further cells, whose launches are all alike; they are not counted."""
     noise: float = NOISE
     heavy: bool = False
     """Whether the noise has Student's distribution with three degrees of freedom, not the normal one."""
@@ -43,9 +46,11 @@ class Launches:
 
     def differences(self, random: np.random.Generator) -> NDArray[np.float64]:
         """Of one run: shape (cells, rounds)."""
-        shape = (self.cells, LAST_LOOK)
+        shape = (self.cells + self.others, LAST_LOOK)
         noise = random.standard_t(3, shape) / math.sqrt(3.0) if self.heavy else random.standard_normal(shape)
-        return self.noise * noise - math.log(self.slower) * (random.random(shape) < self.part)
+        slower = random.random(shape) < self.part
+        slower[self.cells :] = False
+        return self.noise * noise - math.log(self.slower) * slower
 
 
 HALF_OF_FIVE = "half as fast in one launch of five"
@@ -57,6 +62,8 @@ MODELS = (
     Launches("half as fast in one launch of ten", part=0.1, slower=2.0),
     Launches(HALF_OF_FIVE, part=0.2, slower=2.0),
     Launches("the same, seven cells", part=0.2, slower=2.0, cells=7),
+    Launches("the same, in 14 of 42 cells", part=0.2, slower=2.0, cells=14, others=28),
+    Launches("30 % slower in one launch of five, 42 cells", part=0.2, slower=1 / 0.7, cells=42),
     Launches("all alike, seven cells", cells=7),
 )
 
@@ -77,7 +84,8 @@ def stopped(differences: NDArray[np.float64]) -> list[Interval]:
     found: dict[int, Interval] = {}
     for n in range(FIRST_LOOK, LAST_LOOK + 1, 2):
         seen = [list(cell[: found[i].n if i in found else n]) for i, cell in enumerate(differences)]
-        for i, required in enumerate(rounds_required(seen, MARGIN)):
+        cells = [(str(i), differences) for i, differences in enumerate(seen)]
+        for i, required in enumerate(rounds_required(cells, MARGIN)):
             interval = repeated_interval(seen[i], ALPHA)
             if i in found or interval is None:
                 continue
@@ -85,13 +93,13 @@ def stopped(differences: NDArray[np.float64]) -> list[Interval]:
                 found[i] = interval
         if len(found) == len(differences):
             break
-    return list(found.values())
+    return [found[i] for i in range(len(differences))]
 
 
 def outcome(launches: Launches, runs: int, seed: int = 1) -> Outcome:
     """The verdicts of simulated runs."""
     random = np.random.default_rng(seed)
-    found = [one for _ in range(runs) for one in stopped(launches.differences(random))]
+    found = [one for _ in range(runs) for one in stopped(launches.differences(random))[: launches.cells]]
     return summed(found, launches.truth)
 
 

@@ -163,7 +163,7 @@ def short_of_rounds(run: Run, judged: Sequence[Verdict]) -> set[Cell]:
     for arm in run.plan.rivals:
         settled = ("different", "failing", "invalid")
         mine = [one for one in judged if one.arm == arm.name and one.verdict not in settled]
-        required = rounds_required([one.differences for one in mine], run.plan.margin)
+        required = rounds_required([(one.cell.scenario, one.differences) for one in mine], run.plan.margin)
         found |= {one.cell for one, rounds in zip(mine, required, strict=True) if one.n < rounds}
     return found
 

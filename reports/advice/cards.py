@@ -228,14 +228,14 @@ def card(run: Run, readings: Readings, scenario: str, rival: Arm, loads: Sequenc
 
 def decisive(ordered: Sequence[AtLoad]) -> AtLoad:
     """The load that the advice is for: the highest one that is decided, or the highest of all where none is.
-    That arms are equal says nothing of a higher load that is still open: with few users, those that wait are
+    That arms are equal says nothing of a higher load that is not decided: with few users, those that wait are
     always equal."""
     decided = [one for one in ordered if one.choice not in (NOT_DECIDED, NOT_COMPARABLE)]
     if not decided:
         return ordered[-1]
     above = ordered[ordered.index(decided[-1]) + 1 :]
-    unsettled = any(one.verdict.verdict == "inconclusive" for one in above)
-    return ordered[-1] if decided[-1].choice == EITHER and unsettled else decided[-1]
+    undecided = [one for one in above if one.choice == NOT_DECIDED]
+    return undecided[-1] if decided[-1].choice == EITHER and undecided else decided[-1]
 
 
 def advise(
