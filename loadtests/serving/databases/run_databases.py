@@ -148,8 +148,10 @@ class Databases(ABC):
         parts = [name.split("_") for name in self.names() if name.startswith(PREFIX)]
         for key in {int(part[1]) for part in parts if len(part) == 3 and part[1].isdecimal()} - {self._key}:
             if self.lock(key):
-                for name in self._ours(key):
-                    self.drop(name)
+                # Another run may be dropping them as well, which is no reason to fail.
+                with suppress(ChildFailed):
+                    for name in self._ours(key):
+                        self.drop(name)
                 self.unlock(key)
 
 
