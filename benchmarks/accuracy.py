@@ -1,9 +1,9 @@
 """Whether the generator measures latencies and rates correctly: `make bars`.
 
-Targets: p50 and p99 within max(0.3 ms, 2 %) of the delays that the server logged, at 10, 100 and 500 users,
-and p50 within 5 % of wrk's; a rate limiter of 200 requests per second measured as 200 ± 1 %; a server that
-stalls for one second in twenty, at 100 arrivals per second: p99 of the response time within 5 % of what
-follows from the schedule, while a closed loop does not show the stall; at 1,000 arrivals per second, 99 % at
+Targets: p50 and p99 within max(0.3 ms, 2%) of the delays that the server logged, at 10, 100 and 500 users,
+and p50 within 5% of wrk's; a rate limiter of 200 requests per second measured as 200 ±1%; a server that
+stalls for one second in twenty, at 100 arrivals per second: p99 of the response time within 5% of what
+follows from the schedule, while a closed loop does not show the stall; at 1,000 arrivals per second, 99% at
 most 2 ms late.
 """
 

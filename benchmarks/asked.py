@@ -88,7 +88,7 @@ QUESTIONS: tuple[Topic, ...] = (
         scenarios=("ping",),
         answer="No: a layer that does nothing costs a request about 0.1 ms of CPU time. An empty route "
         "serves ×0.42 with one layer and ×0.16 with three.",
-        unless="In front of a route that takes 5 ms, a layer costs 2 %.",
+        unless="In front of a route that takes 5 ms, a layer costs 2%.",
         rests_on={
             ("ping@64", "async-middleware-1"): SLOWER,
             ("ping@64", "async-middleware-3"): SLOWER,

@@ -48,7 +48,7 @@ KEYWORD = command(
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        title="An empty route gains 85 % from async def",
+        title="An empty route gains 85% from async def",
         claimed="×1.86",
         author="Amir Karimi",
         source="https://amirkarimi.dev/blog/2023/07/23/make-fastapi-cpu-bound-endpoints-2x-faster/",
@@ -251,7 +251,7 @@ CLAIMS: tuple[Claim, ...] = (
         published="about 2016",
         words="An echo server on Python 3.5. In 2024, a reader who repeated it on Python 3.13 found 13 % "
         "([uvloop#566](https://github.com/MagicStack/uvloop/issues/566)); a web server's health check "
-        "gained 19 % ([dstack#2874](https://github.com/dstackai/dstack/pull/2874), 2025-07-04).",
+        "gained 19% ([dstack#2874](https://github.com/dstackai/dstack/pull/2874), 2025-07-04).",
         run="loop",
         command=command(
             {"asyncio": "hello:asynchronous,loop=asyncio", "uvloop": "hello:asynchronous"}, "Hello", "64"
@@ -284,7 +284,7 @@ CLAIMS: tuple[Claim, ...] = (
         within={("upstream@64", "async-client-httpx"): (1 / 40, 1.0)},
     ),
     Claim(
-        title="Classes as dependencies cost 15 to 60 %",
+        title="Classes as dependencies cost 15 to 60%",
         claimed="×1.15 to ×1.6",
         author="Behzad Khalifeh",
         source="https://dev.to/bkhalifeh/fastapi-performance-the-hidden-thread-pool-overhead-you-might-be-missing-2ok6",

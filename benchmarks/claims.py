@@ -71,10 +71,10 @@ def page(claims: Sequence[Claim], runs: Mapping[str, Conclusions]) -> str:
         "# Published claims, measured",
         "",
         "Each claim is re-created as arms and users ([`examples/claims/`](../examples/claims), in our own "
-        "words) and measured on one machine: ratios with 95 % repeated confidence intervals over n rounds of "
+        "words) and measured on one machine: ratios with 95% repeated confidence intervals over n rounds of "
         "fresh processes ([how it measures](method.md)). Code, versions and machine differ from theirs: "
         "the judgement is about a claim's conclusion, not about the figures that its author saw. ▲ serves "
-        "more than the first arm, ▼ less, = differs by less than 10 %, ~ not decided, ✗ fails.",
+        "more than the first arm, ▼ less, = differs by less than 10%, ~ not decided, ✗ fails.",
         "",
         "| claim | published | claimed | measured | n | judgement |",
         "|---|---|---|---:|---:|---|",

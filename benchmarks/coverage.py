@@ -56,14 +56,14 @@ class Launches:
 HALF_OF_FIVE = "half as fast in one launch of five"
 MODELS = (
     Launches("all alike"),
-    Launches("all alike, noise of 8 %", noise=0.08),
+    Launches("all alike, noise of 8%", noise=0.08),
     Launches("all alike, heavy tails", heavy=True),
-    Launches("10 % slower in every second launch", part=0.5, slower=1.1),
+    Launches("10% slower in every second launch", part=0.5, slower=1.1),
     Launches("half as fast in one launch of ten", part=0.1, slower=2.0),
     Launches(HALF_OF_FIVE, part=0.2, slower=2.0),
     Launches("the same, seven cells", part=0.2, slower=2.0, cells=7),
     Launches("the same, in 14 of 42 cells", part=0.2, slower=2.0, cells=14, others=28),
-    Launches("30 % slower in one launch of five, 42 cells", part=0.2, slower=1 / 0.7, cells=42),
+    Launches("30% slower in one launch of five, 42 cells", part=0.2, slower=1 / 0.7, cells=42),
     Launches("all alike, seven cells", cells=7),
 )
 

@@ -1,7 +1,7 @@
 """Time until a cell is decided, from the command to its exit: `make bars`.
 
-Targets, each the median of five runs: a factor of two in 20 s, 10 % in 40 s, and an app against itself found
-equivalent within ± 5 % in 90 s.
+Targets, each the median of five runs: a factor of two in 20 s, 10% in 40 s, and an app against itself found
+equivalent within ±5% in 90 s.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TimedDuel:
 
 CASES = (
     TimedDuel("a factor of two", ("short", "double"), ("-t", "0.5s"), "slower", 20.0),
-    TimedDuel("10 %", ("short", "tenth_longer"), (), "slower", 40.0),
+    TimedDuel("10%", ("short", "tenth_longer"), (), "slower", 40.0),
     TimedDuel("an app against itself", ("short", "short"), ("--margin", "0.05"), "equivalent", 90.0),
 )
 

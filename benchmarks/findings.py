@@ -131,7 +131,7 @@ def page(
         "# What we found",
         "",
         "`def` or `async def`, endpoint by endpoint, on one named machine. Ratios are async ÷ sync in "
-        "successful requests per second, with 95 % repeated confidence intervals over fresh processes: see "
+        "successful requests per second, with 95% repeated confidence intervals over fresh processes: see "
         "[how to read a report](reading.md) and [how it measures](method.md).",
         "",
         f"{markdown.machine_text(run)} Measured for {units.span(run.elapsed)}.",

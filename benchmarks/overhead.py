@@ -1,11 +1,11 @@
 """What the heartbeat, the watchdog and the pulse inside the server cost: `make bars-long`.
 
 One app in one process alternates slices of a hundredth of a second with and without them, in random
-order within a pair: between fresh processes the throughput varies by 10 to 20 %, which hides a cost of 1 %,
+order within a pair: between fresh processes the throughput varies by 10 to 20%, which hides a cost of 1%,
 while two consecutive slices run under the same conditions. Requests go through uvicorn's protocol on
 connections without sockets, whose time would only reduce the share. `python -m benchmarks.overhead watchdog`
-measures one of them, while the others are always on. Target: a throughput loss estimated at 1 % or less, with
-a one-sided 95 % bound of 2 % or less, from at least 40 pairs. `pulse` also times its wrapper alone, whose
+measures one of them, while the others are always on. Target: a throughput loss estimated at 1% or less, with
+a one-sided 95% bound of 2% or less, from at least 40 pairs. `pulse` also times its wrapper alone, whose
 cost is far below what these pairs resolve: 0.2 µs per request or less.
 """
 

@@ -74,10 +74,10 @@ def page(
     lines = [
         "# Questions that people ask, and what we measured",
         "",
-        "Each answer rests on a measurement on one named machine: ratios with 95 % repeated confidence "
+        "Each answer rests on a measurement on one named machine: ratios with 95% repeated confidence "
         "intervals over fresh processes, paired in time ([how it measures](method.md)). Yours may differ: "
         "the command below each table measures it on your machine. ▲ serves more than the first arm, ▼ less, "
-        "= differs by less than 10 %, ~ not decided, ✗ fails.",
+        "= differs by less than 10%, ~ not decided, ✗ fails.",
         "",
         *(f"- [{title}](#{anchor(title)})" for title in known),
         "",

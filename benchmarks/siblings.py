@@ -2,10 +2,10 @@
 
 `python -m benchmarks.siblings idle`: one arm is loaded without a pause, while the server of the other one
 stands idle and is stopped and continued (SIGSTOP, SIGCONT) every fifth of a second, in random order within a
-pair. Target: the throughput beside an idle sibling is less than 1 % lower, by a one-sided 95 % bound.
+pair. Target: the throughput beside an idle sibling is less than 1% lower, by a one-sided 95% bound.
 
 `python -m benchmarks.siblings bias [ROUNDS]`: eight cells, each measured both ways: paired in slices, and
-one arm after another in long windows. Targets: each ratio known to ± 3 %, and the two within 4 %; of the
+one arm after another in long windows. Targets: each ratio known to ±3%, and the two within 4%; of the
 eight differences, no sign beyond chance.
 """
 

@@ -1,7 +1,7 @@
 """Whether verdicts are right: `make bars-long`.
 
 Twenty cells of an app against itself: at most three false differences, and a median half-width within the
-margin. Then 10 % more CPU work planted in twenty cells: at least sixteen found, and the true ratio, from a
+margin. Then 10% more CPU work planted in twenty cells: at least sixteen found, and the true ratio, from a
 longer run, inside at least seventeen of the intervals.
 """
 
@@ -62,7 +62,7 @@ def same() -> bool:
 
 
 def planted() -> bool:
-    """10 % more CPU work."""
+    """10% more CPU work."""
     arms = [Arm(name="short", app=f"{KNOWN}:short"), Arm(name="long", app=f"{KNOWN}:tenth_longer")]
     _, truths = duel(arms, [("ping", 16)], 20, window=3.0, seed=7)
     truth = truths[0].ratio or 0.0

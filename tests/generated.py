@@ -111,7 +111,7 @@ def operation(document: Document, path: str, method: str, about: Document) -> st
 
 
 def seldom(rare: Values, usual: Values) -> Values:
-    """The usual value with a probability of 90 %."""
+    """The usual value with a probability of 90%."""
     return st.integers(0, 9).flatmap(lambda n: rare if n == 9 else usual)
 
 

@@ -111,7 +111,7 @@ def test_a_gate_without_a_ratio_says_which_side_of_it_is_known(run: tuple[Run, R
 
 
 def test_what_few_requests_leave_open_at_the_highest_rate_meets_no_threshold() -> None:
-    """None of 4,000 missed a target of 1 %, in bursts of dozens: it may still be missed."""
+    """None of 4,000 missed a target of 1%, in bursts of dozens: it may still be missed."""
     one, other = arm("one", "beyond 700", 1_000), arm("one", "beyond 700")
     places = [
         [place(threshold, bounds(seen)) for threshold in parse({"capacity": ("rate>=700", "rate>=500")})]

@@ -238,7 +238,7 @@ def test_equal_throughput_with_a_starved_neighbour_is_no_tie(tmp_path: Path) -> 
 
 
 def test_a_route_that_computes_is_def_and_its_light_neighbours_are_async_def(tmp_path: Path) -> None:
-    """As `python` on two cores: `async def` serves 11 % more, and holds up everything else."""
+    """As `python` on two cores: `async def` serves 11% more, and holds up everything else."""
     told = {
         "sync": {64: Scripted(requests=437, pulse=0.033, canary=0.169)},
         "async": {64: Scripted(requests=484, pulse=0.236, canary=0.236)},

@@ -96,7 +96,7 @@ def test_a_cell_passes_is_worse_or_is_not_decided(mean: float, outcome: str) -> 
 
 
 def test_a_gate_rarely_fires_without_a_change_and_mostly_finds_twice_the_margin() -> None:
-    """2,000 gates of one cell: 12 rounds, 5 % noise per trial, sessions that differ by 2 % without a
+    """2,000 gates of one cell: 12 rounds, 5% noise per trial, sessions that differ by 2% without a
     change."""
     random = Random(1)
     fired = {0.0: 0, -2 * math.log1p(MARGIN): 0}
@@ -110,7 +110,7 @@ def test_a_gate_rarely_fires_without_a_change_and_mostly_finds_twice_the_margin(
 
 
 def test_a_gate_of_many_cells_exactly_at_the_margin_has_an_error_rate_of_5_percent() -> None:
-    """Ten cells, all exactly at the margin: at most 5 % of the gates call any cell worse."""
+    """Ten cells, all exactly at the margin: at most 5% of the gates call any cell worse."""
     random = Random(2)
     fired = 0
     for _ in range(400):
@@ -170,11 +170,11 @@ MAY_PILE_UP = Health(failed=FINE.failed, behind=(0.0,) * 12, may_pile_up=True)
         (failing(0.02), failing(1.0), "regression", FailsBy("async", "failed", 0.02, 1.0)),
         (failing(0.02, 0.03), failing(0.05, 0.06), "regression", FailsBy("async", "failed", 0.025, 0.055)),
         (FINE, failing(0.0, 1.0), "regression", FailsBy("async", "failed", 0.0, 0.5)),
-        # Also where no arm is failing: more than 0.1 % more, and proven.
+        # Also where no arm is failing: more than 0.1% more, and proven.
         (FINE, failing(0.009), "regression", FailsBy("async", "failed", 0.0, 0.009)),
         (FINE, failing(0.0, 0.004), "inconclusive", FailsBy("async", "failed", 0.0, 0.002)),
         (failing(0.0005), failing(0.001), "pass", FailsBy("async", "failed", 0.0005, 0.001)),
-        # Near: on either side of the 1 % of a failing arm, within the margin, in some of the rounds.
+        # Near: on either side of the 1% of a failing arm, within the margin, in some of the rounds.
         (failing(0.0098), failing(0.0105), "inconclusive", FailsBy("async", "failed", 0.0098, 0.0105)),
         (failing(0.05), failing(0.051), "pass", FailsBy("async", "failed", 0.05, 0.051)),
         (failing(0.0, 0.1), failing(0.02, 0.12), "inconclusive", FailsBy("async", "failed", 0.05, 0.07)),

@@ -17,7 +17,7 @@ from tests.scripted import Scripted
 
 
 def edge(arm: str, cell: Cell, round: int) -> Scripted:
-    """One user: twice as much; others: a difference just below its own 5 %."""
+    """One user: twice as much; others: a difference just below its own 5%."""
     if cell.load.users == 1:
         return Scripted(requests=(4000 if arm == "async" else 2000) + 10 * (round % 2))
     return Scripted(requests=2000 + (arm == "async") * (560 + (round % 2) * 600))
@@ -31,7 +31,7 @@ def test_a_difference_that_is_not_significant_among_all_is_undecided(tmp_path: P
     found = conclude(run, readings)
     assert [one.verdict for one in found.primaries] == ["faster", *["inconclusive"] * 3]
     assert together(run, found.verdicts) == (
-        "1 of 4 differences can be relied on: ping at 1 user (error rate of all together ≤ 5 %, Holm)."
+        "1 of 4 differences can be relied on: ping at 1 user (error rate of all together ≤ 5%, Holm)."
     )
     said = sentences(found)[1]
     assert "inconclusive: faster by itself, but not significant after Holm correction over 4 verdicts" in said

@@ -1,6 +1,6 @@
 """An arm that is behind while its CPU idles: bursts of users, and waits that are not observed.
 
-An async Django app served ×0.86 of its sync twin at 28 % CPU, and nothing or "limited by users" was said. Its
+An async Django app served ×0.86 of its sync twin at 28% CPU, and nothing or "limited by users" was said. Its
 users asked all at once, then none for 53 ms: every thread hop puts a request behind the others of its burst,
 so all are answered together, and ask together again.
 """
@@ -162,7 +162,7 @@ def test_the_turns_of_a_burst_are_divided_among_the_workers() -> None:
 
 
 def test_an_arm_behind_is_never_limited_by_the_users_that_give_the_other_one_more() -> None:
-    """Within 10 % of what its users can ask for."""
+    """Within 10% of what its users can ask for."""
     near = replace(BEHIND, throughput=705.0, latency=0.0454, bursts=Bursts(2.0, 0.01))
     faster = replace(AHEAD, signs=replace(AHEAD.signs, throughput=765.0, latency=0.0418))
     assert limits(near, ahead=None) == ["users"]

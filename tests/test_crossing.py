@@ -39,7 +39,7 @@ def test_the_intervals_of_simulated_searches_hold_what_the_queue_carries_and_the
         one.interval is not None and one.interval.low <= math.exp(truth) <= one.interval.high for one in found
     ]
     widths = [one.interval.half_width for one in found if one.interval is not None]
-    # Of 95 % coverage, fewer than 20 of 24 have a chance of 0.6 %.
+    # Of 95% coverage, fewer than 20 of 24 have a chance of 0.6%.
     assert sum(inside) >= 20
     assert abs(off.mean()) < 0.02
     assert off.std() < 0.05
@@ -96,7 +96,7 @@ def test_without_requests_there_is_no_crossing_and_before_four_rounds_no_interva
 
 @pytest.mark.parametrize("over", [0, 1], ids=["beyond", "never"])
 def test_the_bound_of_a_crossing_outside_the_slices_is_as_near_as_their_requests_allow(over: int) -> None:
-    """None of 120 requests missed the target, or all did: that says little of a share of 1 %."""
+    """None of 120 requests missed the target, or all did: that says little of a share of 1%."""
     bounds = []
     for requests in (30, 1_000, 10_000):
         slices = [RateSlice(round, 700.0, over * requests, requests) for round in range(1, 5)]
@@ -127,7 +127,7 @@ def test_a_bound_is_farther_away_where_the_rounds_scatter() -> None:
 
 
 def test_a_queue_that_misses_its_target_at_the_highest_rate_is_not_said_to_carry_it() -> None:
-    """1.1 % of the requests take too long, in rare bursts: four slices often have none of them."""
+    """1.1% of the requests take too long, in rare bursts: four slices often have none of them."""
     rate, truth = carried(1.1 * SHARE), carried(SHARE)
     wrong = 0
     for seed in range(60):
@@ -135,5 +135,5 @@ def test_a_queue_that_misses_its_target_at_the_highest_rate_is_not_said_to_carry
         found = crossing([loaded(r, rate, GATE, random) for r in range(1, 5)], SHARE, ALPHA)
         assert found is not None
         wrong += found.bound is not None and found.above and found.bound > truth
-    # Of 2.5 %, more than five of 60 have a chance of 0.3 %.
+    # Of 2.5%, more than five of 60 have a chance of 0.3%.
     assert wrong <= 5

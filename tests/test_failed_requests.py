@@ -227,7 +227,7 @@ def test_an_arm_is_failing_whatever_else_is_true(
 
 
 def shedding(tolerant: bool) -> scripted.Script:
-    """shared/cases/18: 16 users on requests of 51.5 ms; `async` turns 30 % of its requests away at once and
+    """shared/cases/18: 16 users on requests of 51.5 ms; `async` turns 30% of its requests away at once and
     so answers 1.45 times as many. A tolerant user calls a 503 a success."""
 
     def script(arm: str, cell: Cell, round: int) -> Scripted:

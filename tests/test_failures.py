@@ -51,7 +51,7 @@ def arrivals(shed: int, n: int = 2_000, slow: int = 30) -> Samples:
 
 
 def test_shedding_the_slowest_requests_does_not_make_the_others_look_fast() -> None:
-    """1.5 % of the requests take 680 ms; an arm that answers 0.9 % with 503 instead showed a p99 60 times
+    """1.5% of the requests take 680 ms; an arm that answers 0.9% with 503 instead showed a p99 60 times
     better."""
     whole, shed = read(arrivals(0), 1.0), read(arrivals(18), 1.0)
     assert whole.p99 == pytest.approx(0.68)
@@ -165,7 +165,7 @@ def test_failure_rates_of_both_arms_are_with_the_verdict_in_every_format(tmp_pat
 
 
 def test_a_percentile_lost_to_failures_says_so(tmp_path: Path) -> None:
-    """In one round of four 1.5 % of the requests fail: too few for `failing`, too many for a p99."""
+    """In one round of four 1.5% of the requests fail: too few for `failing`, too many for a p99."""
 
     def once(arm: str, cell: Cell, round: int) -> Scripted:
         failures = 30 if arm == "async" and round == 1 else 0
@@ -193,8 +193,8 @@ def test_a_tail_is_that_of_all_requests_and_ends_where_failures_begin(tmp_path: 
 
 
 def test_failure_rates_are_judged_with_the_round_as_the_unit() -> None:
-    """Simulated: equal rates, whether requests fail one by one or in bursts, are called different in 5 % of
-    the cells at most, over all looks; and 0.9 % against none is found."""
+    """Simulated: equal rates, whether requests fail one by one or in bursts, are called different in 5% of
+    the cells at most, over all looks; and 0.9% against none is found."""
     random = np.random.default_rng(1)
 
     def shares(share: float, bursts: float | None) -> list[tuple[int, int]]:

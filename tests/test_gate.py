@@ -28,7 +28,7 @@ from tests.scripted import Scripted
 def test_a_regression_of_twice_the_margin_in_one_cell_is_found_by_nine_gates_in_ten(
     cells: int, number: int
 ) -> None:
-    """Stopped at each cell's own 5 %, Holm took the finding back: 100, 10 and 0 % were found."""
+    """Stopped at each cell's own 5%, Holm took the finding back: 100, 10 and 0% were found."""
     found = sum(words[0] == "regression" for words, _ in gates(cells, 0.21, number, seed=cells))
     assert found >= 0.9 * number
 
@@ -150,7 +150,7 @@ def dropping(base: int, head: int) -> Script:
         # Of 1,000 requests nine more in each round, and two more, whose even number proves nothing.
         (answers(0.0, 0.009), "regression", 3, "head failed 0.89% of its requests, and 0% in base"),
         (answers(0.0, 0.002), "inconclusive", 0, "head failed 0.2% of its requests, and 0% in base"),
-        # Near: said to be a regression, or not decided, by which side of 1 % each share was on.
+        # Near: said to be a regression, or not decided, by which side of 1% each share was on.
         (answers(0.0098, 0.0105), "inconclusive", 0, "head failed 1.1% of its requests, and 0.99% in base"),
         (answers(0.05, 0.052), "inconclusive", 0, "head failed 5.2% of its requests, and 5% in base"),
         # The base failed, and the head does not.

@@ -29,7 +29,7 @@ FAILED = {
     "users.read@64 ping p50 async/sync": ["failing", 0.81988525],
     "users.read@64 ping p95 async/sync": ["failing", None],
 }
-"""Where sync fails 22 % of its requests: the first release left them out of its percentiles, and so showed
+"""Where sync fails 22% of its requests: the first release left them out of its percentiles, and so showed
 the response times of the requests that it chose to answer (×1.00 for both)."""
 
 

@@ -92,7 +92,7 @@ def test_an_empty_table_is_an_error() -> None:
 
 @pytest.mark.parametrize("arm", [None, "async"], ids=["all arms ask for nothing", "one asks for nothing"])
 def test_nothing_is_met_without_a_sample(tmp_path: Path, arm: str | None) -> None:
-    """A user who only sleeps: of no request, 0 % failed, and every percentile is below any limit."""
+    """A user who only sleeps: of no request, 0% failed, and every percentile is below any limit."""
     rules = {
         "http_req_duration{arm:async}": ("p(95)<200", "med<1000"),
         "http_req_failed{arm:async}": ("rate<0.01",),

@@ -192,7 +192,7 @@ def test_a_capped_cell_has_a_bound_on_one_side_and_is_never_equivalent(
 
 
 def test_throughputs_and_response_times_that_contradict_each_other_are_said(tmp_path: Path) -> None:
-    """The waves of the first release: as many requests ended, and each took 17 % longer."""
+    """The waves of the first release: as many requests ended, and each took 17% longer."""
     run, directory = scripted.run(tmp_path, scripted.plan(), lambda *_: Scripted())
     run = waves(directory, run, {"sync": 0.338, "async": 0.395})
     verdict = next(one for one in verdicts(run, Readings(directory)) if one.primary)

@@ -61,7 +61,7 @@ def calibrated(
 
 
 HASH = [*calibrated("hash", "sync", 0.002, 40e-6), *calibrated("hash", "async", 0.0018, 40e-6)]
-"""On two CPUs the faster one serves at most 1,111 requests per second, for 4.4 % of the generator's core."""
+"""On two CPUs the faster one serves at most 1,111 requests per second, for 4.4% of the generator's core."""
 
 
 def light(plan: Plan, calibrations: Sequence[Calibration], cpus: int = 2) -> set[str]:

@@ -27,7 +27,7 @@ from tests.commands import duel_here
 from tests.scripted import Script, Scripted
 
 RATES = (970, 1010, 1030, 990)
-"""Requests per second of four rounds, whose mean they tell to within 10 %."""
+"""Requests per second of four rounds, whose mean they tell to within 10%."""
 
 LOAD = """from locust import HttpUser, task
 

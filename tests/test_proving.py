@@ -339,7 +339,7 @@ def test_a_hybrid_after_its_arms_is_judged_as_carefully_as_one_before_them(tmp_p
 
 
 def test_a_mixture_of_twelve_endpoints_has_a_proof(tmp_path: Path) -> None:
-    """There was no boundary for a twelfth of 5 %, and no report."""
+    """There was no boundary for a twelfth of 5%, and no report."""
     names = tuple(f"route-{number}" for number in range(12))
     told = {name: replace(one, requests=12 * one.requests) for name, one in BETTER.items()}
     _, found = proof_of(tmp_path, told, endpoints=names)

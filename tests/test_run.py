@@ -23,7 +23,7 @@ GATES = ["--app-dir", str(APPS), "-s", "ping", "-u", "8", "-t", "0.6", "--warmup
 
 @pytest.mark.alone
 def test_two_arms_with_the_same_app_show_no_difference(tmp_path: Path, unprepared: None) -> None:
-    """A/A on a real endpoint: no difference, and it stops with an interval within 25 %. One run in twenty may
+    """A/A on a real endpoint: no difference, and it stops with an interval within 25%. One run in twenty may
     show a difference, and a noisy moment widens the interval: then it runs again, three times at most, and
     fails if a second run differs. Every trial counts: on a host that is never quiet there would be none, and
     noise must not become a difference either."""
@@ -37,7 +37,7 @@ def test_two_arms_with_the_same_app_show_no_difference(tmp_path: Path, unprepare
         assert done.returncode == 0, done.stderr
         (verdict,) = (v for v in json.loads(done.stdout)["verdicts"] if v["primary"])
         low, high = verdict["low"], verdict["high"]
-        # With the default margin: with this one, a difference of 20 % would be "equivalent", too.
+        # With the default margin: with this one, a difference of 20% would be "equivalent", too.
         same = low <= 1.0 <= high or 1.0 / 1.1 < low < high < 1.1
         differing += not same
         assert differing < 2
@@ -89,11 +89,11 @@ def test_arms_that_answer_differently_are_not_measured(tmp_path: Path) -> None:
 def test_a_generator_starved_of_cpu_makes_the_measurement_invalid(
     tmp_path: Path, unprepared: None, unseeded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nine busy processes leave it 10 % of its core, from the first trial on."""
+    """Nine busy processes leave it 10% of its core, from the first trial on."""
     with ExitStack() as rivals:
         starve = partial(rivals.enter_context, starving())
         before(underway, "load", always, starve, put=monkeypatch.setattr)
-        # A server fast enough that its users need more than the remaining 10 %.
+        # A server fast enough that its users need more than the remaining 10%.
         arms = ["--arm", "a=odd:counting", "--arm", "b=odd:counting"]
         done = judged_here("run", *GATES, "-u", "16", "-t", "0.6", "--rounds", "1", *arms, cwd=tmp_path)
     assert done.returncode == 5, done.stderr

@@ -97,7 +97,7 @@ def test_output_of_an_app_neither_blocks_it_nor_passes_for_a_message(
 def test_a_limiter_of_400_per_second_is_measured_as_400(
     environment: ServingEnvironment, locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Within the scatter of the planted gaps: 1.4 % at 400 requests, tested at four times that."""
+    """Within the scatter of the planted gaps: 1.4% at 400 requests, tested at four times that."""
     with Server(app("fast", "limiter"), environment, "s.2") as server:
         facts = loaded(locust[0], server.url, tmp_path / "s.npz")
     reading = read(read_samples(tmp_path / "s.npz"), facts["window"])

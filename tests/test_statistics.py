@@ -208,7 +208,7 @@ def test_a_drift_shows_as_autocorrelation() -> None:
 
 
 def test_a_slope_is_found_and_noise_without_one_is_not() -> None:
-    """y = 2 + 0.5 x by hand; and about 1 % of 1,000 noise sequences at 0.01."""
+    """y = 2 + 0.5 x by hand; and about 1% of 1,000 noise sequences at 0.01."""
     found = slope([0, 1, 2, 3], [2.0, 2.5, 3.0, 3.5])
     assert found == pytest.approx((0.5, 0.0))
     assert slope([1, 1, 1, 1], [1.0, 2.0, 3.0, 4.0]) is None

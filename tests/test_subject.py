@@ -260,7 +260,7 @@ def test_that_a_server_ended_stands_also_where_most_rounds_are_lost(tmp_path: Pa
 
 
 def test_users_left_without_an_answer_count_by_their_time(tmp_path: Path) -> None:
-    """Sixty-four users wait in vain from the middle of a window on: 0.3 % of the requests, 50 % of the
+    """Sixty-four users wait in vain from the middle of a window on: 0.3% of the requests, 50% of the
     time."""
     n, users = 20_000, 64
     start = np.concatenate([np.linspace(0.0, 0.499, n), np.full(users, 0.5)])

@@ -177,7 +177,7 @@ def test_an_arm_that_fails_10_percent_misses_a_threshold_of_1_percent(tmp_path: 
 @pytest.mark.parametrize(
     ("counts", "word"),
     [
-        # A true rate of 2 % looks like this in 13 % of all runs.
+        # A true rate of 2% looks like this in 13% of all runs.
         ([(0, 25)] * 4, "inconclusive"),
         # Even gaps between failures have no variance, and are chance.
         ([(1, 120)] * 4, "inconclusive"),

@@ -47,7 +47,7 @@ def in_rounds(*chosen: int, arms: tuple[str, ...] = ("sync", "async")) -> Distur
 
 @dataclass
 class Machine:
-    """Measures scripted trials: async serves `ratio` times what sync does, with 2 % of noise."""
+    """Measures scripted trials: async serves `ratio` times what sync does, with 2% of noise."""
 
     disturbed: Disturbed = never
     ratio: float = 1.5
@@ -329,7 +329,7 @@ def ceiling(rate: float, spoilt: bool = False) -> Ceiling:
 def test_a_ceiling_of_a_disturbed_moment_condemns_no_trial(
     laboratory: Laboratory, again: list[tuple[float, bool]], known: float
 ) -> None:
-    """`50,526 requests per second are more than 70 % of the 27,007 that the generator can make`."""
+    """`50,526 requests per second are more than 70% of the 27,007 that the generator can make`."""
     machine = Machine(ceilings=iter(again))
     started = laboratory.begin(scripted.plan(), ceilings=(ceiling(175.0),))
     run, verdict = laboratory.carry_out(started, machine)

@@ -336,7 +336,7 @@ def test_an_expensive_client_is_named_with_its_cost(tmp_path: Path) -> None:
 def test_an_arm_is_worse_where_its_whole_interval_is_beyond_the_margin(
     metric: Metric, low: float | None, high: float | None, word: str
 ) -> None:
-    """0.90 exceeds a margin of 10 %, which is 1 ÷ 1.1; a longer response time is worse, not better."""
+    """0.90 exceeds a margin of 10%, which is 1 ÷ 1.1; a longer response time is worse, not better."""
     cell = Cell(scenario="ping", load=Load(users=8))
     found = Verdict(cell, "ping", metric, True, "head", "base", "inconclusive", 1.0, low, high, 8, {})
     assert speed(found, 0.10).outcome == word
@@ -366,8 +366,8 @@ def test_a_gate_judges_a_capped_cell_from_the_side_that_is_known(
 
 
 def test_gates_keep_their_error_rate_and_find_twice_the_margin() -> None:
-    """Simulated with 5 % noise, stopping once decided: a change exactly at the margin, where errors are
-    likeliest, is called a regression in at most 5 % of runs; twice the margin is found in 90 %."""
+    """Simulated with 5% noise, stopping once decided: a change exactly at the margin, where errors are
+    likeliest, is called a regression in at most 5% of runs; twice the margin is found in 90%."""
     random = np.random.default_rng(5)
 
     def found(true: float) -> str:

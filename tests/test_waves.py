@@ -63,7 +63,7 @@ def test_a_ratio_of_pure_waits_is_exact_even_for_users_who_begin_together(ours: 
 @pytest.mark.parametrize("variation", [0.0, 0.02, 0.05, 0.1, 0.3])
 @pytest.mark.parametrize("wait", [0.02, 0.338, 0.395])
 def test_throughput_has_no_bias_whatever_the_variation_of_the_waits(wait: float, variation: float) -> None:
-    """Within four standard errors of 40 windows, and 0.3 % for the waits that are cut at a tenth."""
+    """Within four standard errors of 40 windows, and 0.3% for the waits that are cut at a tenth."""
     for spread in (True, False):
         found = [
             counted(loop(wait, variation=variation, spread=spread, seed=seed)).throughput * wait / 64
@@ -120,7 +120,7 @@ def waiting(seconds: float) -> Iterator[str]:
 def test_users_of_a_real_generator_start_spread_and_their_throughput_is_that_of_the_wait(
     locust: tuple[Child, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """A wait that is 17 % longer; in no sixth of it do half of the users start, of whom a stalled host may
+    """A wait that is 17% longer; in no sixth of it do half of the users start, of whom a stalled host may
     hold up some. The load continues until the requests in flight at the window's end are answered."""
     found, path = [], tmp_path / "s.npz"
     for seconds in (0.1, 0.117):

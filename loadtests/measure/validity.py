@@ -33,7 +33,7 @@ median service time where that is more. gevent alone accounts for one millisecon
 IDLE = 0.10
 """Time that users may spend between an answer and the next request, as a fraction of the time they wait.
 A generator's own 10 to 20 µs are in N = X (R + Z) for every arm alike: they pull a ratio of throughputs
-towards 1, a difference of 10 % to 9.1 % at this bound, and never create a difference. Half of it would rule
+towards 1, a difference of 10% to 9.1% at this bound, and never create a difference. Half of it would rule
 out the fastest endpoints under one user, where a core that wakes for every answer needs 15 µs of 220."""
 
 LITTLE = 0.02

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 SPREAD = 0.1
-"""Standard deviation of the delay's logarithm: about 10 %."""
+"""Standard deviation of the delay's logarithm: about 10%."""
 
 
 @dataclass

@@ -21,7 +21,7 @@ LEAN = "LeanUser"
 
 SHARE = 0.20
 """Fraction of one core above which the overhead of Locust's own clients distorts what they measure:
-FastHttpUser adds milliseconds to a p99 at 22 %."""
+FastHttpUser adds milliseconds to a p99 at 22%."""
 
 
 FAR = 2.0

@@ -67,7 +67,7 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half the interval's length on the logarithmic scale, as a fraction: 0.05 for about ±5 %."""
+        """Half the interval's length on the logarithmic scale, as a fraction: 0.05 for about ±5%."""
         return math.sqrt(self.high / self.low) - 1.0
 
 

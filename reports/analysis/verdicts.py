@@ -87,7 +87,7 @@ class Verdict:
     """The smallest error rate, over all looks, at which the interval would exclude a ratio of 1."""
     reservations: tuple[Reservation, ...] = ()
     failing: tuple[str, ...] = ()
-    """The arms that answered more than 1 % of their requests with errors or not at all, whose server ended,
+    """The arms that answered more than 1% of their requests with errors or not at all, whose server ended,
     or in which work piles up."""
     failed: Mapping[str, float | None] = field(default_factory=dict)
     """By arm, the fraction of its requests that failed; None without requests."""

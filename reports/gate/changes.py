@@ -70,7 +70,7 @@ class Change:
     none."""
     low: float | None = None
     high: float | None = None
-    """One-sided bounds, 95 % each."""
+    """One-sided bounds, 95% each."""
     p: float | None = None
     """Small when a regression of the ratio is proven."""
     moved: tuple[ArmMoved, ...] = ()

@@ -1,7 +1,7 @@
 """The endpoints of a mixture as cases of a gate: each is judged by its median response time.
 
 The throughput of a mixture, and a percentile of all its requests, hide what one endpoint does: users who wait
-between requests make as many whatever they wait for, and a route that takes 40 % longer may move the whole by
+between requests make as many whatever they wait for, and a route that takes 40% longer may move the whole by
 less than the margin.
 """
 

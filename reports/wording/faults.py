@@ -136,7 +136,7 @@ def schedule_parts(
     match kind:
         case "arrivals-late":
             return (
-                f"1 % of the arrivals were sent at least {units.duration(value)} late "
+                f"1% of the arrivals were sent at least {units.duration(value)} late "
                 f"(limit {units.duration(limit)})"
             ), "stop other programs, or use a lower rate"
         case "arrivals-missing":

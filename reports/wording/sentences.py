@@ -222,7 +222,7 @@ def together(run: Run, found: Sequence[Verdict]) -> str:
     names = f": {units.listed(stand, MOST_NAMED)}" if stand else ""
     return (
         f"{len(stand)} of {counted(len(stand) + fall, 'difference')} can be relied on{names} (error rate of "
-        f"all together ≤ {run.plan.alpha * 100:g} %, Holm)."
+        f"all together ≤ {run.plan.alpha * 100:g}%, Holm)."
     )
 
 

@@ -22,10 +22,10 @@ METRIC_SHORT: Mapping[Metric, str] = {
 METRIC_ABOUT: Mapping[Metric, str] = {
     "throughput": "throughput: successful requests per second",
     "p50": "p50: half of the requests complete within this time after they were due",
-    "p95": "p95: 95 % of the requests complete within this time after they were due",
-    "p99": "p99: 99 % of the requests complete within this time after they were due",
+    "p95": "p95: 95% of the requests complete within this time after they were due",
+    "p99": "p99: 99% of the requests complete within this time after they were due",
     "service_p50": "service p50: half of the requests complete within this time after they were sent",
-    "service_p99": "service p99: 99 % of the requests complete within this time after they were sent",
+    "service_p99": "service p99: 99% of the requests complete within this time after they were sent",
 }
 """A metric's definition, in a line of its own."""
 

@@ -1,7 +1,7 @@
 """Apps whose throughput is known before they are measured.
 
 Forty threads that each wait 50 ms serve 800 requests per second; a loop that is blocked for 20 ms serves 50;
-an app against itself shows no difference; and one that computes 30 % longer is found slower. A gate that lets
+an app against itself shows no difference; and one that computes 30% longer is found slower. A gate that lets
 one request through every 5 ms is a queue whose waiting times are known at every rate of arrivals (M/D/1).
 """
 

@@ -48,7 +48,7 @@ def same(seed: int) -> Plan:
 
 
 def longer(seed: int) -> Plan:
-    """An app that computes 30 % longer."""
+    """An app that computes 30% longer."""
     return plan(seed, planted("short", "long"), [("ping", 16)], most=8)
 
 

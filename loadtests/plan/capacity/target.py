@@ -1,6 +1,6 @@
 """What must hold at a rate, in k6's grammar, as a statement about a share of the requests.
 
-`p(99)<50` says that less than 1 % of the requests take 50 ms or longer. The share is a mean, and changes
+`p(99)<50` says that less than 1% of the requests take 50 ms or longer. The share is a mean, and changes
 smoothly with the rate; a percentile is neither.
 """
 
@@ -65,8 +65,8 @@ def target(text: str) -> CapacityTarget:
     share = bound if percentile is None else 1.0 - float(percentile) / 100.0
     if not SMALLEST <= round(share, 9) <= LARGEST:
         raise PlanError(
-            f"target {text!r}: it allows {100.0 * share:g} % of the requests",
-            cause=f"a search can find where {100.0 * SMALLEST:g} to {100.0 * LARGEST:g} % are reached",
+            f"target {text!r}: it allows {100.0 * share:g}% of the requests",
+            cause=f"a search can find where {100.0 * SMALLEST:g} to {100.0 * LARGEST:g}% are reached",
             hint="use p(99) or p(95), or a rate of 0.001 or more",
         )
     if percentile is not None and bound <= 0.0:

@@ -37,7 +37,7 @@ crossing."""
 
 CLUSTER = 60.0
 """Requests that count as one in the fit: those that miss a target come in bursts. With 20, the crossings of
-simulated searches scatter by 4 % instead of 3 %, since a single burst tilts the curve."""
+simulated searches scatter by 4% instead of 3%, since a single burst tilts the curve."""
 
 BEYOND = 0.1
 """Logarithm of the rate beyond the slices to which a crossing is extrapolated."""

@@ -1,6 +1,6 @@
 """Launches that differ: what a few rounds cannot show, and how many rounds show it.
 
-Every round launches new servers. An arm at half its speed in one launch of five looks like any other in 41 %
+Every round launches new servers. An arm at half its speed in one launch of five looks like any other in 41%
 of all groups of four rounds, and their interval is narrow. More rounds are the only remedy: they are required
 where a launch of the same arm differed in the same scenario, and everywhere where such launches are not few.
 """
@@ -26,8 +26,8 @@ ENOUGH = 6
 
 MANY = 0.02
 """Fraction of an arm's launches seen to differ, beyond which all its cells need more rounds. Where one launch
-of five differs, four rounds show it in 39 % of all cells if it halves the speed (noise of 3 %), in 9 % if it
-costs a fifth: by launches, in 10 % and 2 %."""
+of five differs, four rounds show it in 39% of all cells if it halves the speed (noise of 3%), in 9% if it
+costs a fifth: by launches, in 10% and 2%."""
 
 UNLIKELY = 0.01
 """p-value below which the rounds do not spread normally."""

@@ -34,8 +34,8 @@ def chart(comparison: Comparison) -> Chart:
 def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette) -> Figure:
     counts = [len(one.head.differences) for one in found]
     about = (
-        f"n = {max(counts, default=0)} rounds per side; bars end at one-sided 95 % bounds, which assume that "
-        "sessions differ by 2 % without any change (5 % between machines); hollow: not decided."
+        f"n = {max(counts, default=0)} rounds per side; bars end at one-sided 95% bounds, which assume that "
+        "sessions differ by 2% without any change (5% between machines); hollow: not decided."
     )
     names = [f"{one.head.cell} · {one.head.arm}" for one in found]
     labels = [f"{units.ratio(one.ratio)}  {OUTCOMES[one.outcome]}" for one in found]

@@ -61,7 +61,7 @@ def chart(conclusions: Conclusions) -> Chart | None:
         drawing = partial(draw_rows, run, firsts, finding, what)
         reading = (
             "One row per cell. From left to right: the median (filled), p95 and p99, the times within which "
-            "95 % and 99 % of the requests complete."
+            "95% and 99% of the requests complete."
         )
     return Chart(
         stem="latency",

@@ -69,7 +69,7 @@ def at(one: Tail, part: float) -> float | None:
 
 
 def part_name(part: float) -> str:
-    return f"{part * 100:g} %"
+    return f"{part * 100:g}%"
 
 
 def message(conclusions: Conclusions, found: Tails) -> str:
@@ -85,7 +85,7 @@ def message(conclusions: Conclusions, found: Tails) -> str:
     best = max(apart, key=lambda row: (row.metric == "p99", abs(math.log(row.ratio or 1.0))))
     ratio = best.ratio or 1.0
     longer, shorter = (best.arm, best.reference) if ratio > 1 else (best.reference, best.arm)
-    part = "1 %" if best.metric == "p99" else "5 %"
+    part = "1%" if best.metric == "p99" else "5%"
     return (
         f"{best.cell.scenario}: the slowest {part} of requests take {units.figures(max(ratio, 1 / ratio))} "
         f"times as long with {longer} as with {shorter}"

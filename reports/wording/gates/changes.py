@@ -60,7 +60,7 @@ def warnings(comparison: Comparison) -> list[str]:
     if comparison.elsewhere:
         differ = "; ".join(f"{one.what}: {one.base}, now {one.head}" for one in comparison.elsewhere)
         lines.append(
-            f"the runs come from different machines ({differ}): that alone may change a ratio by 5 %, so the "
+            f"the runs come from different machines ({differ}): that alone may change a ratio by 5%, so the "
             "gate is wider by as much; measure base and head in one run if you can"
         )
     moved = moved_packages(comparison)
