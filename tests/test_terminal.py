@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from loadtests.records import Cell
+from loadtests.records import Cell, Run
+from reports.advice.cards import Card
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude
-from reports.render import terminal
+from reports.render import markdown, terminal
 from reports.render.live import Lines, LiveView
 from reports.render.tables import verdicts
 from reports.wording import units
@@ -78,6 +80,19 @@ def test_long_names_of_arms_leave_room_for_scenarios_and_advice(tmp_path: Path) 
     out = StringIO()
     Console(file=out, width=100, color_system=None).print(terminal.card_table(run, cards, 100))
     assert out.getvalue().splitlines()[-1].startswith("list-products  either  ")
+
+
+def test_cards_name_the_load_of_their_figures_where_a_run_has_several(known: Known) -> None:
+    """An advice that only holds with one user read like one for every load."""
+    found = known["curves"]
+    for text in (markdown.card_table(found.run, found.cards), drawn(found.run, found.cards)):
+        assert all(str(card.verdict.cell) in text for card in found.cards)
+
+
+def drawn(run: Run, cards: Sequence[Card]) -> str:
+    out = StringIO()
+    Console(file=out, width=152, color_system=None).print(terminal.card_table(run, cards, 152))
+    return out.getvalue()
 
 
 def view_of(known: Known, shape: str, height: int) -> tuple[LiveView, list[str]]:

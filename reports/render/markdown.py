@@ -13,7 +13,14 @@ from reports.analysis.verdicts import Verdict
 from reports.conclusions import Conclusions
 from reports.render.tables import endpoints, portraits
 from reports.wording import units
-from reports.wording.advice.cards import CARD_FIGURES, card_advice, card_figures, card_lines, card_title
+from reports.wording.advice.cards import (
+    CARD_FIGURES,
+    card_advice,
+    card_cell,
+    card_figures,
+    card_lines,
+    card_title,
+)
 from reports.wording.advice.conversion import (
     CONVERSION_HEAD,
     conversion_row,
@@ -162,7 +169,7 @@ def card_table(run: Run, cards: Sequence[Card]) -> str:
     ]
     for card in cards:
         figures = card_figures(card, names)
-        cells = [card.scenario, *([card.arm] if several else []), card_advice(card), *figures]
+        cells = [card_cell(card, run), *([card.arm] if several else []), card_advice(card), *figures]
         rows.append(f"| {' | '.join(map(plain, cells))} |")
     return "\n".join(rows)
 

@@ -20,6 +20,7 @@ from reports.wording import units
 from reports.wording.advice.cards import (
     CARD_FIGURES,
     card_advice,
+    card_cell,
     card_figures,
     card_lines,
     card_title,
@@ -74,7 +75,7 @@ def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     for card in cards:
         name = [escape(card.arm)] if several else []
         figures = card_figures(card, arms)[room]
-        grid.add_row(escape(card.scenario), *name, escape(card_advice(card)), *figures)
+        grid.add_row(escape(card_cell(card, run)), *name, escape(card_advice(card)), *figures)
     return grid
 
 

@@ -69,6 +69,12 @@ def card_advice(card: Card) -> str:
     return OUTCOMES[card.outcome] if card.outcome is not None else advice_text(card.advice)
 
 
+def card_cell(card: Card, run: Run) -> str:
+    """The scenario, with the load that a card's figures belong to where the run has several: `cached at 1 user`."""
+    several = len({cell.load for cell in run.plan.cells}) > 1
+    return str(card.verdict.cell) if several else card.scenario
+
+
 def card_range(card: Card, run: Run) -> str:
     """Where a card's advice holds: `at 8 to 64 users, server on 1 CPU`; "" where nothing is decided."""
     if card.lowest is None or card.highest is None:
