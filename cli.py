@@ -31,6 +31,7 @@ from reports.render.streams import complain, discard, unfailing_streams
 
 if TYPE_CHECKING:
     from loadtests.plan.options import RunOptions
+    from loadtests.plan.settings import RunSettings
     from loadtests.records import Run, RunDirectory
     from reports.analysis.readings import Readings
     from reports.render.output import Output
@@ -256,6 +257,7 @@ def resume(
     from reports.wording.plans import resumed_lines
 
     chosen = building.run_options(settled.settings, allow_remote, wait)
+    check_given(path, settled)
     if proving.proof_interrupted(RunDirectory(path)):
         found = records_of(path, settled.given("answers"))
     else:
@@ -281,9 +283,10 @@ def prove(
     from reports.render.report_directory import rewrite
     from reports.runs import records_of
 
+    check_given(path, settled)
     found = records_of(path, settled.given("answers"))
     chosen = run_options(settled.settings, allow_remote, wait)
-    proof = followed(found, settled, chosen, output)
+    proof = followed(found, settled.settings, chosen, output)
     rewrite(*found)
     finish(*proof, output, strict=False)
 
@@ -385,7 +388,11 @@ def serve(
     (chosen,) = arms_of(settled.settings, [arm], allow_remote=True)
     typer.echo(f"serving {chosen.name} on http://{host}:{port or '(any)'}; press Ctrl-C to stop", err=True)
     database, redis = building.database(settled.settings), building.redis(settled.settings)
-    raise typer.Exit(serve_alone(chosen, host, port, database, redis))
+    code = serve_alone(chosen, host, port, database, redis)
+    if code not in (Exit.DONE, Exit.USAGE):
+        # Not as it is: others of our exit codes are about measurements.
+        fail(Exit.UNEXPECTED, f"error: the server of {chosen.name} ended with exit code {code}")
+    raise typer.Exit(code)
 
 
 @verb("locustfile", "locust-arg", "secret-file")
@@ -522,14 +529,16 @@ def searched(run: "Run", readings: "Readings", chosen: "RunOptions", output: "Ou
 
 def proved(found: "Measured", settled: Settled, chosen: "RunOptions", output: "Output") -> "Measured":
     """The run, after its advice was followed, if it plans that: where that fails, the run still stands."""
-    from loadtests.measure.proving import proof_wanted
+    from loadtests.measure.proving import proof_settings, proof_wanted
     from loadtests.measure.runs import kept
     from reports.render.report_directory import rewrite
 
-    if proof_wanted(found[0], found[1].directory):
+    directory = found[1].directory
+    if proof_wanted(found[0], directory):
+        settings = proof_settings(settled.settings, directory)
         try:
-            with kept(found[1].directory):
-                rewrite(*followed(found, settled, chosen, output))
+            with kept(directory):
+                rewrite(*followed(found, settings, chosen, output))
         except PlanError as error:
             output.note(f"the advice was not followed: {error}")
         except DuelError as error:
@@ -537,16 +546,25 @@ def proved(found: "Measured", settled: Settled, chosen: "RunOptions", output: "O
     return found
 
 
-def followed(found: "Measured", settled: Settled, chosen: "RunOptions", output: "Output") -> "Measured":
+def followed(found: "Measured", settings: "RunSettings", chosen: "RunOptions", output: "Output") -> "Measured":
     """The run of an app that follows a run's advice, beside its arms."""
     from loadtests.measure.proving import begin_proof
     from reports.runs import advice_of
     from reports.wording.advice.proofs import following_text
 
     table = advice_of(*found)
-    started = begin_proof(found[0], found[1].directory, table.arms, table.routes, settled.settings)
+    started = begin_proof(found[0], found[1].directory, table.arms, table.routes, settings)
     output.note(following_text(table, started[0].plan))
     return carry_on(started, chosen.in_turn, output)
+
+
+def check_given(path: Path, settled: Settled) -> None:
+    """Raises PlanError where flags describe other arms than those of the run at `path`; RecordError."""
+    from loadtests.measure import planning, runs
+    from loadtests.records import RunDirectory
+
+    if "flag" in (settled.origins.get("arm"), settled.origins.get("sweep")):
+        runs.check_given(RunDirectory(path).load(), planning.described_again(settled.settings))
 
 
 def finish(run: "Run", readings: "Readings", output: "Output", strict: bool) -> NoReturn:
@@ -577,7 +595,8 @@ def answering(verbose: bool) -> Iterator[None]:
     except Exception as error:
         if verbose:
             raise
-        fail(Exit.UNEXPECTED, f"error: {type(error).__name__}: {error}\nhint: pass -v for the traceback")
+        what = f"error: {type(error).__name__}: {error}\nhint: pass -v for the traceback"
+        fail(Exit.UNEXPECTED, explained(error, what))
 
 
 def fail(code: Exit, message: str) -> NoReturn:

@@ -15,6 +15,8 @@ from typing import Any, Self
 from sqlalchemy import URL, make_url
 
 PREFIX = "DUEL_APP_"
+APP_DIR = "DUEL_APP_DIR"
+"""A setting of `duel` itself: where it imports apps from."""
 SQLITE_FILE = "duel.db"
 DOCUMENT = "document.txt"
 
@@ -73,8 +75,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Settings from `DUEL_APP_*`; raises ValueError that names the invalid variable."""
+        """Settings from `DUEL_APP_*`; raises ValueError that names the invalid or unknown variable."""
         values: dict[str, str | int | float] = {}
+        known = {PREFIX + field.name.upper() for field in fields(cls)} | {APP_DIR}
+        unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not a setting of this app; known: {', '.join(sorted(known))}")
         for field in fields(cls):
             variable = PREFIX + field.name.upper()
             text = environment.get(variable)

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import paired
 from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
-from loadtests.serving.checkout import checked_out
+from loadtests.serving.checkout import PREFIX, checked_out
+from loadtests.system.scratch import OWNER
 from tests import scripted
 from tests.commands import BRISK, brisk_here, carried_out, duel_here
 from tests.conftest import APPS
@@ -322,4 +324,18 @@ def test_a_base_with_other_packages_gets_its_own_environment(
         ]
         told = subprocess.run(command, capture_output=True, text=True, check=True)
         assert all(Path(one).is_relative_to(checkout.path.parent) for one in told.stdout.split())
+    assert worktrees(repository) == 1
+
+
+def test_the_checkout_of_a_run_that_was_killed_is_removed_by_the_next_one(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its environments stayed, and so did its registration with the user's repository."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{PREFIX}left"
+    git(repository, "worktree", "add", "--detach", "--quiet", str(left / "base"), "main")
+    (left / OWNER).write_text("4194305")  # no system has as many processes
+    assert worktrees(repository) == 2
+    with checked_out(gate(repository)):
+        assert not left.exists()
     assert worktrees(repository) == 1

@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from loadtests.errors import PlanError
 from loadtests.measure.capacity import search as searching
 from loadtests.measure.capacity.planning import capacity_plan
-from loadtests.measure.capacity.rates import Bracket, bracket, in_turns, made, scouted
+from loadtests.measure.capacity.rates import Bracket, bracket, in_turns, made, on_grid, scouted
 from loadtests.measure.capacity.search import Search, search
 from loadtests.measure.known_answers.apps import GATE
 from loadtests.measure.opening import Opened
-from loadtests.measure.runs import begin
+from loadtests.measure.runs import begin, limited
 from loadtests.measure.trials.underway import TrialTask
 from loadtests.plan.base.commit import BaseCommit
+from loadtests.plan.capacity.target import CapacityGoal, target
 from loadtests.plan.settings import RunSettings
 from loadtests.records.answers import AnswerCheck, AnswerDifference
 from loadtests.records.arrays import write_samples
@@ -369,3 +372,19 @@ def test_what_the_base_lacks_and_what_is_not_judged_are_said_before_and_after_a_
     for text in (search_text(plan), markdown_of_searches(found).replace("\\", "")):
         assert "git does not track shop/.env" in text
         assert "not judged, since this run does not measure it: http_req_failed" in text
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.01, 1e6))
+def test_no_rate_is_above_the_highest_one(rate: float, most: float) -> None:
+    """1,088 was rounded to 1,090, which the run's own record did not allow."""
+    assert on_grid(rate, most) <= most
+    assert on_grid(rate, 1e9) == pytest.approx(rate, rel=0.02)
+
+
+def test_a_resumed_search_has_the_limit_that_it_is_given() -> None:
+    goal = CapacityGoal(target=target("p(99)<50"), seconds=180.0)
+    plan = scripted.plan().model_copy(update={"capacity": goal})
+    more, kept = limited(plan, 600.0, proved=False), limited(plan, None, proved=False)
+    assert more.capacity is not None
+    assert more.capacity.seconds == 600.0
+    assert kept.capacity == goal

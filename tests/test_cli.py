@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -334,3 +335,22 @@ def test_an_app_without_a_document_is_only_started(tmp_path: Path, unseeded: Non
     )
     assert done.returncode == 0, done.stderr
     assert "a and b start" in done.stdout
+
+
+def test_a_run_under_nohup_outlives_its_terminal() -> None:
+    code = (
+        "import signal; from loadtests.system.signals import ENDING, end_in_order; end_in_order(); "
+        "print([signal.getsignal(each) is signal.SIG_IGN for each in ENDING])"
+    )
+    for prefix, ignored in ((["nohup"], True), ([], False)):
+        done = subprocess.run(
+            [*prefix, sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stdout.strip() == str([False, False, ignored])
+
+
+def test_serve_does_not_pass_on_the_exit_code_of_an_app_as_its_own(tmp_path: Path) -> None:
+    """uvicorn's 3, an app that does not start, is a breached gate here."""
+    done = duel_here("serve", "one=starting:needs_variable_late", "--app-dir", str(APPS), "--port", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the server of one ended with exit code" in done.stderr

@@ -14,6 +14,7 @@ from loadtests.plan.database_url import checked
 from loadtests.plan.plan import Plan
 from loadtests.plan.profiles import ENDPOINTS, MIXES, PROFILES
 from loadtests.plan.settings import DECLARED, DEFAULTS, from_file, settle
+from reports.wording.plans import plan_text
 
 NOWHERE = Path("/dev/null")
 
@@ -263,3 +264,18 @@ def test_every_profile_makes_a_plan() -> None:
         made = plan_of(profile=name)
         least, most = made.expected_seconds()
         assert 0 < least <= most
+
+
+def test_odd_rounds_are_announced_as_they_are_measured() -> None:
+    """Rounds beyond the minimum come in pairs: of `--rounds 7` six are measured."""
+    six, seven = (plan_of(scenario="ping", rounds=rounds) for rounds in (6, 7))
+    assert seven.expected_seconds() == six.expected_seconds()
+    assert "up to 6:" in plan_text(seven)
+
+
+def test_an_option_of_the_database_url_that_a_driver_does_not_know_is_refused() -> None:
+    """asyncpg's connections took no `connect_timeout`, and the arm did not start."""
+    url = "postgresql://ada@127.0.0.1/shop?connect_timeout=5"
+    assert len(plan_of(database=url).arms) == 2
+    with pytest.raises(PlanError, match="asyncpg does not know the option connect_timeout"):
+        plan_of(database=url, arm=["sync", "async-asyncpg"])

@@ -14,10 +14,12 @@ from rich.console import Console
 
 from loadtests.errors import PlanError
 from loadtests.load import __file__ as load_package
-from loadtests.measure.proving import proof_plan
+from loadtests.measure.proving import proof_plan, proof_settings
+from loadtests.measure.runs import limited
 from loadtests.plan.arms import BUILT_IN, Arm
 from loadtests.plan.cells import Cell, Load
 from loadtests.plan.hybrids.parsing import joined
+from loadtests.plan.hybrids.proofs import time_left
 from loadtests.plan.plan import LocustFile
 from loadtests.plan.settings import DEFAULTS
 from loadtests.records import AnswerCheck, AnsweringRoute
@@ -358,3 +360,26 @@ def test_a_run_without_a_round_that_counts_decides_nothing(tmp_path: Path) -> No
     concluded, found = proved(tmp_path, **busy)
     assert (found.word, found.cells) == ("not-decided", ())
     assert proof_lines(found, concluded.run) == ["mixed at 64 users: no round counts"]
+
+
+def test_a_run_and_its_proof_share_one_limit_of_time(tmp_path: Path) -> None:
+    """`duel run --max-time 10m` gave the rounds eight minutes, and the proof ten."""
+    found = concluded(tmp_path, {"python": (800, 400), "ping": (400, 800)})
+    settings = replace(DEFAULTS, max_time=600.0)
+    plan = found.run.plan.model_copy(
+        update={"arms": TWINS, "proof_time": 120.0, "max_time": 480.0, "deadline": 480.0}
+    )
+    run = found.run.model_copy(update={"plan": plan})
+    routes = (("GET /python",), ("GET /ping",))
+    ends = proof_plan(run, ("sync", "async"), routes, proof_settings(settings, found.readings.directory))
+    assert (ends.max_time, ends.deadline) == (120.0, 120.0)
+    # By itself it has the limit that it is given.
+    assert proof_plan(run, ("sync", "async"), routes, settings).deadline == 600.0
+
+
+def test_a_resumed_run_leaves_time_for_its_proof() -> None:
+    plan = scripted.plan().model_copy(update={"proof_time": 360.0})
+    resumed = limited(plan, 600.0, proved=False)
+    assert (resumed.deadline, time_left(resumed)) == (480.0, pytest.approx(120.0))
+    assert limited(plan, 600.0, proved=True).deadline == 600.0
+    assert time_left(limited(plan, None, proved=False)) == 360.0

@@ -15,9 +15,21 @@ from loadtests.measure.runs import begin
 from loadtests.measure.trials import trial
 from loadtests.plan.arms import Arm
 from loadtests.plan.cells import Cell
+from loadtests.plan.options import RunOptions
 from loadtests.plan.settings import RunSettings
 from reports.analysis.readings import Readings
 from reports.capacities import find, locating
+
+
+def one_round_of_short_slices(patch: pytest.MonkeyPatch, first: float) -> None:
+    """`first`: the rate at which scouting begins."""
+    patch.setattr(searching, "LAST_LOOK", 1)
+    for name in ("SCOUTED", "HEADS"):
+        patch.setattr(searching, name, (0.3, 0.3))
+    for name in ("SHORTEST", "LONGEST"):
+        patch.setattr(searching, name, 0.6)
+    patch.setattr(Search, "first", lambda *_: first)
+    patch.setattr(trial, "faults", lambda *_: ())
 
 
 @pytest.mark.calm
@@ -25,13 +37,7 @@ def test_a_real_gate_carries_about_what_its_queue_does(
     tmp_path: Path, unprepared: None, unseeded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One round of short slices; `make bars` measures gates to a few per cent."""
-    monkeypatch.setattr(searching, "LAST_LOOK", 1)
-    for name in ("SCOUTED", "HEADS"):
-        monkeypatch.setattr(searching, name, (0.3, 0.3))
-    for name in ("SHORTEST", "LONGEST"):
-        monkeypatch.setattr(searching, name, 0.6)
-    monkeypatch.setattr(Search, "first", lambda *_: 100.0)
-    monkeypatch.setattr(trial, "faults", lambda *_: ())
+    one_round_of_short_slices(monkeypatch, first=100.0)
     arm = Arm(name="gate", app="loadtests.measure.known_answers.apps:gate")
     settings = RunSettings(scenario=("ping",), seed=1)
     plan = capacity_plan(settings, {"target": "p(90)<100"}).model_copy(
@@ -63,3 +69,17 @@ def test_that_the_slow_service_is_lost_is_a_fault_of_ours_and_no_miss_of_an_arm(
     run, directory = begin(plan, tmp_path)
     with pytest.raises(ChildFailed, match="lost the slow service"):
         search(run, directory, locating(run, directory))
+
+
+def test_the_workers_of_a_queue_do_its_jobs_during_a_search(
+    redis_url: str, tmp_path: Path, unprepared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No job was done, and what a growing queue can take in was called the capacity."""
+    one_round_of_short_slices(monkeypatch, first=20.0)
+    settings = RunSettings(scenario=("enqueue",), seed=1, redis_url=redis_url)
+    plan = capacity_plan(settings, {"target": "p(90)<500", "highest": 30.0})
+    plan = plan.model_copy(update={"arms": plan.arms[1:]})
+    run, directory = begin(plan, tmp_path)
+    run = search(run, directory, locating(run, directory), options=RunOptions(redis=redis_url))
+    assert run.trials
+    assert all((one.resources.worker_cpu or 0.0) > 0.0 for one in run.trials)

@@ -14,17 +14,20 @@ from loadtests.errors import ChildFailed, PlanError
 from loadtests.measure import opening, rounds
 from loadtests.measure.answers.equality import check_resumable
 from loadtests.measure.bench import DEFAULT_OPTIONS, Bench
+from loadtests.measure.opening import still_refused
 from loadtests.measure.planning import planned
-from loadtests.measure.runs import begin, resume, sealed, with_secrets
+from loadtests.measure.runs import begin, check_given, resume, sealed, with_secrets
 from loadtests.measure.trials import servers
 from loadtests.plan.arms import HIDDEN, Arm
 from loadtests.plan.base.repository import git
 from loadtests.plan.options import WORK as COST
 from loadtests.plan.options import Hooks, RunOptions, Sealed
 from loadtests.plan.plan import Plan
+from loadtests.plan.workers.access import MasterAddress
 from loadtests.records.directory import RunDirectory
 from loadtests.records.files import digest
-from loadtests.records.run import Run
+from loadtests.records.refusals import Refusal
+from loadtests.records.run import Run, WorkerHost
 from loadtests.records.trial import ServerEnd
 from loadtests.serving.environment import ServingEnvironment
 from loadtests.serving.external import DidNotStart
@@ -37,6 +40,7 @@ from tests.test_bottlenecks import trial
 
 SECRET = "hunter2"  # noqa: S105  # no password of anything
 URL = f"postgresql://ada:{SECRET}@127.0.0.1:1/shop"
+HOST = WorkerHost(host="far", cpus=2, offset=0.1, error=0.001)
 HOOKS = Hooks(("sh", "reset.sh", SECRET), ())
 
 
@@ -385,3 +389,43 @@ def test_a_changed_helper_of_a_locustfile_is_refused_by_name(tmp_path: Path) -> 
     helper.write_text("PATH = '/sleep'\n")
     with pytest.raises(PlanError, match=r"accounts\.py has changed"):
         resume(path, None)
+
+
+def test_load_from_other_machines_is_not_continued_from_this_one(tmp_path: Path) -> None:
+    run = RunDirectory(interrupted(tmp_path, scripted.plan())).load()
+    joined = run.model_copy(update={"workers": (HOST,)})
+    listening = RunOptions(listen=MasterAddress("127.0.0.1", 5557))
+    assert sealed(joined, listening).workers == (HOST,)
+    for resumed, options in ((joined, RunOptions()), (run, listening)):
+        with pytest.raises(PlanError, match="its load came from"):
+            sealed(resumed, options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Arm(name="c", app="odd:ok"), "has no arm 'c'"),
+        (Arm(name="a", app="odd:slow"), "is not the one that run"),
+        (Arm(name="a", app="odd:ok", env={"DUEL_APP_POOL_SIZE": "5"}), "is not the one that run"),
+    ],
+)
+def test_other_arms_than_those_of_the_run_are_refused_and_not_ignored(
+    tmp_path: Path, given: Arm, message: str
+) -> None:
+    mine = tuple(Arm(name=name, app="odd:ok", env={"DUEL_APP_POOL_SIZE": "20"}) for name in "ab")
+    run = RunDirectory(interrupted(tmp_path, scripted.plan().model_copy(update={"arms": mine}))).load()
+    check_given(run, mine)
+    with pytest.raises(PlanError, match=message):
+        check_given(run, [given])
+
+
+def test_cells_that_did_not_fit_the_time_are_measured_with_more_of_it(
+    tmp_path: Path,
+) -> None:
+    long = Refusal(kind="trials-too-long", needed=9.0, limit=60.0, trials=8, turns=5)
+    short = Refusal(kind="window-too-long", needed=90.0, limit=30.0, trials=8, turns=5)
+    run = RunDirectory(interrupted(tmp_path, scripted.plan())).load()
+    run = run.model_copy(update={"refused": {"report@64": long, "blocking@64": short}})
+    assert still_refused(run, {"blocking@64": short}) == {"blocking@64": short}
+    # A shorter limit takes nothing away.
+    assert still_refused(run, {**run.refused, "ping@64": long}) == run.refused

@@ -310,3 +310,11 @@ def test_no_coroutine_is_left_unawaited(talk_of_twin: Callable[[Talk], None]) ->
         assert (await client.get("/ping")).json() == {"result": "pong"}
 
     talk_of_twin(conversation)
+
+
+def test_a_misspelt_setting_of_the_twins_is_refused() -> None:
+    """The usual pool was measured, under a record that named another one."""
+    with pytest.raises(ValueError, match="DUEL_APP_POOLSIZE is not a setting of this app"):
+        Settings.from_environment({"DUEL_APP_POOLSIZE": "5"})
+    # Our own app-dir.
+    assert Settings.from_environment({"DUEL_APP_DIR": "src"}) == Settings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from loadtests.measure.watcher import Watcher
 from loadtests.plan.options import RunOptions
 from loadtests.records.directory import RunDirectory
 from loadtests.records.in_force import InForce
-from loadtests.records.refusals import foreseen
+from loadtests.records.refusals import Refusal, foreseen
 from loadtests.records.run import Calibration, Run
 from loadtests.serving.checkout import checked_out
 from loadtests.serving.server import Target
@@ -71,6 +71,12 @@ def opened(run: Run, directory: RunDirectory, watcher: Watcher, options: RunOpti
         yield Opened(prepared(run, bench, watcher), bench, began)
 
 
+def still_refused(run: Run, now: Mapping[str, Refusal]) -> dict[str, Refusal]:
+    """The cells of a resumed run that are not measured, by their keys: those that were not, and would not be
+    `now`."""
+    return {key: why for key, why in run.refused.items() if key in now}
+
+
 def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
     """The run with the checks and calibrations before its first round: equal answers, each arm's cost at low
     load, the generator's best rate. Raises PlanError, ChildFailed, ArmsDiffer."""
@@ -100,6 +106,9 @@ def prepared(run: Run, bench: Bench, watcher: Watcher) -> Run:
             )
         # Resumed: its rounds are still judged by what was known before the first one.
         check_resumable(plan, bench.environment, questions)
+        # With more time, or no limit, what did not fit may.
+        now = {**refusals(plan, run.calibrations), **foreseen(plan)}
+        run = run.model_copy(update={"refused": still_refused(run, now)})
     else:
         if questions:
             # What more of them would need is known after this.

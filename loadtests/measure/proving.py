@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from loadtests.errors import PlanError
@@ -13,6 +14,7 @@ from loadtests.plan.cells import Cell
 from loadtests.plan.database_url import backend
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import joined
+from loadtests.plan.hybrids.proofs import time_left
 from loadtests.plan.plan import Plan
 from loadtests.plan.profiles import MIXES, PROFILES
 from loadtests.plan.settings import RunSettings
@@ -64,6 +66,12 @@ def proof_interrupted(directory: RunDirectory) -> bool:
     return directory.proof is not None and not directory.proof.load().complete
 
 
+def proof_settings(settings: RunSettings, directory: RunDirectory) -> RunSettings:
+    """The settings for the proof that ends a run, or a resumed one: their limit of time was that of the rounds
+    and the proof together, unless only the proof was left."""
+    return settings if proof_interrupted(directory) else replace(settings, max_time=None)
+
+
 def proof_plan(
     run: Run, arms: tuple[str, str], routes: tuple[Sequence[str], Sequence[str]], settings: RunSettings
 ) -> Plan:
@@ -97,14 +105,14 @@ def proof_plan(
 
 def limits(plan: Plan, settings: RunSettings) -> Mapping[str, Any]:
     """The rounds of a proof, which are those of its run unless the settings say otherwise, and how long they
-    may take."""
+    may take: what the run's own limit leaves for it, unless the settings have one."""
     asked = settings.rounds
     most = plan.max_rounds if asked is None else asked
     return {
         "min_rounds": min(plan.min_rounds, most),
         "max_rounds": most,
-        "max_time": settings.max_time or plan.proof_time or USUAL,
-        "deadline": settings.max_time or (plan.proof_time if plan.deadline is not None else None),
+        "max_time": settings.max_time or time_left(plan) or USUAL,
+        "deadline": settings.max_time or (time_left(plan) if plan.deadline is not None else None),
     }
 
 

@@ -199,7 +199,7 @@ class Rounds:
 
     def seconds_left(self, cells: list[Cell], round: int) -> float:
         """An upper estimate of the remaining time, the proof's included."""
-        left = self.forecast.round_seconds(cells) * max(0, self.plan.max_rounds - round)
+        left = self.forecast.round_seconds(cells) * max(0, self.plan.most_rounds - round)
         if self.plan.max_time is not None:
             least = self.forecast.round_seconds(cells) * max(0, self.plan.min_rounds - round)
             left = max(least, min(left, self.plan.max_time - self.elapsed))

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from loadtests.errors import DuelError, PlanError
+from loadtests.errors import PlanError
 from loadtests.plan.arms import HIDDEN, Arm, Serving
 from loadtests.plan.base.repository import head_of
 from loadtests.plan.database_url import backend
+from loadtests.plan.hybrids.proofs import in_two
 from loadtests.plan.options import RunOptions, Sealed, secret, unrecorded
 from loadtests.plan.plan import Plan
 from loadtests.records.directory import RunDirectory
@@ -24,6 +25,9 @@ from loadtests.records.run import Run
 from loadtests.serving.used.changes import program_changed, written_by_apps
 from loadtests.system import fingerprint, placement
 from loadtests.system.inputs import changed, inputs_of
+
+SIDES = ("-base", "-head")
+"""What the names of a gate's arms end in."""
 
 LARGEST_SOURCE = 16 * 2**20
 """Bytes of a file of Locust users."""
@@ -66,7 +70,7 @@ def kept(directory: RunDirectory) -> Iterator[None]:
     """Give an error or interrupt that stops a run a note on how to continue, once anything was measured."""
     try:
         yield
-    except (DuelError, KeyboardInterrupt) as stopped:
+    except (Exception, KeyboardInterrupt) as stopped:
         note = (
             f"what was measured is kept: `duel report {directory.whole}` shows it, "
             f"`duel resume {directory.whole}` continues"
@@ -97,8 +101,46 @@ def resume(
             )
     check_unchanged(run)
     complete = tuple(with_secrets(arm, run, arms) for arm in run.plan.arms)
-    plan = run.plan.model_copy(update={"max_time": deadline, "deadline": deadline, "arms": complete})
+    plan = limited(run.plan, deadline, proved=directory.proof is not None)
+    plan = plan.model_copy(update={"arms": complete})
     return run.model_copy(update={"plan": plan, "complete": False}), directory
+
+
+def limited(plan: Plan, deadline: float | None, proved: bool) -> Plan:
+    """A plan that is resumed, with a limit of time, which it shares with its proof unless that is there; that
+    of a search is for each of its scenarios."""
+    if plan.capacity is not None:
+        seconds = plan.capacity.seconds if deadline is None else deadline
+        return plan.model_copy(update={"capacity": plan.capacity.model_copy(update={"seconds": seconds})})
+    if deadline is not None and plan.proof_time is not None and not proved:
+        deadline, _ = in_two(deadline, plan.proof_time)
+    return plan.model_copy(update={"max_time": deadline, "deadline": deadline})
+
+
+def check_given(run: Run, given: Sequence[Arm]) -> None:
+    """Raises PlanError where an arm that is described again is none of the run's, or another one. Where it is
+    served from is as recorded."""
+    sides = SIDES if run.plan.base is not None else ("",)
+    for arm in given:
+        names = [arm.name + side for side in sides]
+        mine = [one for one in run.plan.arms if one.name in names]
+        if not mine:
+            raise PlanError(
+                f"run {run.id} has no arm {arm.name!r}",
+                hint=f"its arms are {', '.join(one.name for one in run.plan.arms)}; a run is resumed with them",
+            )
+        for one in mine:
+            recorded = {key: value for key, value in one.env.items() if value != HIDDEN}
+            same = all(arm.env.get(key) == value for key, value in recorded.items())
+            if described(arm) != described(one) or not same:
+                raise another(run, one)
+
+
+def another(run: Run, arm: Arm) -> PlanError:
+    return PlanError(
+        f"arm {arm.name!r} is not the one that run {run.id} has measured",
+        hint="describe it as `duel run` got it: the same app and the same settings",
+    )
 
 
 def with_secrets(arm: Arm, run: Run, given: Callable[[], Sequence[Arm]]) -> Arm:
@@ -109,14 +151,11 @@ def with_secrets(arm: Arm, run: Run, given: Callable[[], Sequence[Arm]]) -> Arm:
     if not hidden:
         return arm
     # The sides of a gate's arm come from one that was given.
-    sides = ("-base", "-head") if run.plan.base is not None else ()
+    sides = SIDES if run.plan.base is not None else ()
     name = next((arm.name.removesuffix(side) for side in sides if arm.name.endswith(side)), arm.name)
     again = next((one for one in given() if one.name == name), None)
     if again is not None and described(again) != described(arm):
-        raise PlanError(
-            f"arm {arm.name!r} is not the one that run {run.id} has measured",
-            hint="describe it as `duel run` got it: the same app and the same settings",
-        )
+        raise another(run, arm)
     known: Mapping[str, str] = os.environ if run.sealed is not None else {}
     known = again.env if again is not None else known
     missing = next((key for key in hidden if key not in known), None)
@@ -147,6 +186,9 @@ def sealed(run: Run, options: RunOptions) -> Run:
     if run.plan.redis != (options.redis is not None):
         had = "has" if run.plan.redis else "has no"
         raise refused(run, f"it {had} Redis", "pass --redis or --redis-url as then")
+    if run.trials and bool(run.workers) != (options.listen is not None):
+        where = "machines that joined with `duel worker`" if run.workers else "this machine"
+        raise refused(run, f"its load came from {where}", "pass --listen as then, or leave it out as then")
     if run.sealed is None and not run.trials:
         return run.model_copy(update={"sealed": Sealed.of(values)})
     missing, more, other = run.sealed.changed(values) if run.sealed is not None else ([], [], [])

@@ -19,7 +19,15 @@ from loadtests.plan.base.jobs import OF_THIS_JOB, base_of_job
 from loadtests.plan.base.locks import with_packages
 from loadtests.plan.base.pairs import left_behind, paired
 from loadtests.plan.cells import ENOUGH_FOR_P99, Cell, Load
-from loadtests.plan.database_url import OWN_REDIS, SERVERS, Backend, backend, checked, checked_redis
+from loadtests.plan.database_url import (
+    OPTIONS,
+    OWN_REDIS,
+    SERVERS,
+    backend,
+    checked,
+    checked_redis,
+    options_of,
+)
 from loadtests.plan.fields import validated
 from loadtests.plan.hybrids.parsing import parse_arms
 from loadtests.plan.hybrids.proofs import with_proof
@@ -157,13 +165,20 @@ def arms(settings: RunSettings, texts: Sequence[str], allow_remote: bool = False
     for arm in chosen:
         if arm.url is not None:
             check_target(arm.url, allow_remote)
-        check_driver(arm, backend(database(settings)))
+        check_driver(arm, database(settings))
     return chosen
 
 
-def check_driver(arm: Arm, database: Backend) -> None:
-    """Raises PlanError where an arm's database driver is another database's."""
-    driver = arm.env.get("DUEL_APP_DRIVER")
+def check_driver(arm: Arm, given: str | None) -> None:
+    """Raises PlanError where an arm's database driver is another database's, or does not know an option of
+    the URL `given`."""
+    driver, database = arm.env.get("DUEL_APP_DRIVER"), backend(given)
+    strange = [key for key in options_of(given) if key not in OPTIONS.get(driver or "", (key,))]
+    if strange:
+        raise PlanError(
+            f"arm {arm.name!r}: its driver {driver} does not know the option {strange[0]} of the database URL",
+            hint="leave the option out of the URL",
+        )
     for kind, servers in SERVERS.items():
         if driver in servers.drivers and kind != database:
             raise PlanError(

@@ -58,6 +58,9 @@ SERVERS: Mapping[ServerBackend, DatabaseServers] = {
 }
 """By the word that stands for a temporary server, in place of a URL."""
 
+OPTIONS: Mapping[str, tuple[str, ...]] = {"asyncpg": ("host",)}
+"""By driver, the harmless options that it knows, where these are not all."""
+
 HOSTS = ("host", "hostaddr", "unix_socket")
 """Options of a URL that lead to another server than its host."""
 
@@ -74,6 +77,11 @@ def server_backend(given: str) -> ServerBackend:
         if given == name or ("://" in given and scheme in servers.schemes):
             return name
     raise ValueError(f"no database server is called {scheme}")
+
+
+def options_of(given: str | None) -> list[str]:
+    """The names of the options of a database's URL."""
+    return [key for key, _ in parse_qsl(urlsplit(given or "").query)]
 
 
 def checked(given: str) -> str:

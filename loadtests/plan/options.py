@@ -17,6 +17,9 @@ from loadtests.plan.fields import Frozen, Line
 from loadtests.plan.plan import Plan
 from loadtests.plan.workers.access import MasterAddress
 
+OURS = "DUEL_APP_DIR"
+"""Our own setting app-dir, although it is named like those of the twins."""
+
 INHERITED = (
     "PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "PYTHONMALLOC",
     "LD_PRELOAD",
@@ -149,7 +152,7 @@ def unrecorded(
         values |= {secret(arm.name, key): value for key, value in arm.env.items() if recorded[key] == HIDDEN}
     inherited = (*INHERITED, *(LIBPQ if options.database is not None else ()))
     for key in environment:
-        if key in inherited or (key.startswith("DUEL_APP_") and key not in PER_SERVER):
+        if key in inherited or (key.startswith("DUEL_APP_") and key not in (*PER_SERVER, OURS)):
             values[key] = environment[key]
     # An empty hook is none; an empty variable of an arm is a value.
     return {what: value for what, value in values.items() if value or what.startswith("env.")}

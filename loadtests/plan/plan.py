@@ -289,7 +289,7 @@ class Plan(Frozen):
     def limited(self, before: float, one_round: float) -> tuple[float, float]:
         """Shortest and longest time in seconds, where `before` pass until the rounds and each takes
         `one_round`, with the proof after them."""
-        least, most = before + one_round * self.min_rounds, before + one_round * self.max_rounds
+        least, most = before + one_round * self.min_rounds, before + one_round * self.most_rounds
         if self.max_time is not None:
             most = max(least, min(most, self.max_time))
         if self.deadline is not None:

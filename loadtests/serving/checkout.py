@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +18,7 @@ from loadtests.plan.base.commit import BaseCommit
 from loadtests.plan.base.locks import PYLOCK, UV_LOCK, matches
 from loadtests.plan.base.repository import git
 from loadtests.plan.plan import Plan
+from loadtests.system.scratch import scratch_directory
 
 NEEDED = ("anyio", "uvloop", "httptools")
 """What serves an app beside its server, and must be in its environment, too."""
@@ -27,6 +27,9 @@ NO_ENVIRONMENT = "cannot create an environment for the base"
 
 PATIENCE = 900.0
 """Seconds that one command may take."""
+
+PREFIX = "duel-base-"
+"""Of the directories that hold a checkout."""
 
 NOTHING: Mapping[str, str] = {}
 
@@ -121,16 +124,26 @@ def checked_out(plan: Plan) -> Iterator[BaseCheckout | None]:
         yield None
         return
     root = Path(base.repository)
-    with tempfile.TemporaryDirectory(prefix="duel-base-", ignore_cleanup_errors=True) as scratch:
-        path = Path(scratch, "base").resolve()
-        git(root, "worktree", "add", "--detach", "--quiet", str(path), base.commit)
+    with scratch_directory(prefix=PREFIX) as scratch:
+        forget_left_behind(root)
+        path = (scratch / "base").resolve()
         try:
+            git(root, "worktree", "add", "--detach", "--quiet", str(path), base.commit)
             names = frozenset(plan.against.values())
             checkout = BaseCheckout(base, path, names)
-            checkout.pythons = environments(plan.arms, base, path, Path(scratch))
+            checkout.pythons = environments(plan.arms, base, path, scratch)
             yield checkout
         finally:
             # What an app has written there may not be ours to delete: the run is complete all the same.
+            with suppress(PlanError):
+                git(root, "worktree", "remove", "--force", str(path))
+
+
+def forget_left_behind(root: Path) -> None:
+    """Unregister the worktrees of runs that were killed, whose directories are gone."""
+    for line in git(root, "worktree", "list", "--porcelain").splitlines():
+        path = Path(line.removeprefix("worktree "))
+        if line.startswith("worktree ") and path.parent.name.startswith(PREFIX) and not path.exists():
             with suppress(PlanError):
                 git(root, "worktree", "remove", "--force", str(path))
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,7 +30,7 @@ from loadtests.serving.used.files import UsedFiles
 from loadtests.serving.versions import Sources
 from loadtests.system.placement import Placement
 from loadtests.system.processes import OUR_PACKAGES, OWN_BOOT, Child
-from loadtests.system.scratch import OWNER, owner, remove_left_behind
+from loadtests.system.scratch import scratch_directory
 
 DIRECT = build_opener(ProxyHandler({}))
 """Opens addresses of our own, also where the environment names a proxy."""
@@ -91,12 +90,7 @@ class ServingEnvironment:
             # In memory where that is possible, so that a busy disk is not measured.
             shm = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
             roomy = shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 2**29
-            temporary = tempfile.TemporaryDirectory(
-                prefix="duel-", dir=shm if roomy else None, ignore_cleanup_errors=True
-            )
-            self.scratch = Path(opening.enter_context(temporary))
-            remove_left_behind(self.scratch.parent)
-            (self.scratch / OWNER).write_text(owner(os.getpid()))
+            self.scratch = opening.enter_context(scratch_directory(parent=shm if roomy else None))
             self.seeded = self.scratch / "seeded"
             if self.database is not None:
                 self.open_databases(self.database, opening)

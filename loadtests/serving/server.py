@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from loadtests.errors import ChildFailed
 from loadtests.plan.arms import Arm
+from loadtests.records.files import writing
 from loadtests.records.trial import ServerEnd
 from loadtests.serving.checkout import BaseCheckout
 from loadtests.serving.command import serve_arguments, variables
@@ -116,8 +117,9 @@ class Server:
         self.seat = Seat(own, own) if seat is None else seat
         self.environment = environment
         self.hooks, self.logs = environment.hooks, environment.logs
-        self.data = Path(tempfile.mkdtemp(prefix="data-", dir=environment.scratch))
-        shutil.copytree(environment.seeded, self.data, dirs_exist_ok=True)
+        with writing(environment.scratch):
+            self.data = Path(tempfile.mkdtemp(prefix="data-", dir=environment.scratch))
+            shutil.copytree(environment.seeded, self.data, dirs_exist_ok=True)
         self.variables = variables(arm, self.data)
         # Its commands find the same copy as the server.
         self.prepared = arm.model_copy(update={"env": self.variables})

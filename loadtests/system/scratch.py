@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 
@@ -41,6 +43,15 @@ def lives(text: str) -> bool:
     except OSError:
         return True  # another user's process
     return True
+
+
+@contextmanager
+def scratch_directory(prefix: str = "duel-", parent: Path | None = None) -> Iterator[Path]:
+    """A directory for as long as the block lasts, which a later run removes where this one was killed."""
+    with TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as made:
+        remove_left_behind(Path(made).parent)
+        Path(made, OWNER).write_text(owner(os.getpid()))
+        yield Path(made)
 
 
 def remove_left_behind(parent: Path) -> None:

@@ -151,11 +151,11 @@ class Lines(Announcements):
             for line in standing_lines(run, self.readings, closed):
                 say(self.console, f"  {line}")
         cells = counted(len(open_cells), "cell")
-        more = round < run.plan.max_rounds
+        more = round < run.plan.most_rounds
         left = f"{cells} open, at most {units.span(seconds_left)} left" if more else f"{cells} not decided"
         say(
             self.console,
-            f"round {round} of {run.plan.max_rounds} done after {units.span(run.elapsed)}: "
+            f"round {round} of {run.plan.most_rounds} done after {units.span(run.elapsed)}: "
             + (left if open_cells else "no cell is open"),
         )
 
@@ -213,7 +213,7 @@ class LiveView:
         if self.progress.tasks[0].total is None:
             self.progress.update(self.task, total=len(plan.cells) * len(plan.arms) * plan.min_rounds)
         self.now = Text(f"now: {cell}, {arm.name}")
-        self.progress.update(self.task, round=f"{round + 1} of {plan.min_rounds} to {plan.max_rounds}")
+        self.progress.update(self.task, round=f"{round + 1} of {plan.min_rounds} to {plan.most_rounds}")
         self.live.update(self.view())
 
     def trial_ends(self, run: Run, trial: Trial) -> None:

@@ -28,7 +28,7 @@ def plan_text(plan: Plan) -> str:
     if plan.against:
         arms = ", ".join(f"{head} against {base}" for head, base in plan.against.items())
     further = plan.max_rounds - plan.min_rounds >= BLOCK
-    more = f", then more where undecided, up to {plan.max_rounds}" if further else ""
+    more = f", then more where undecided, up to {plan.most_rounds}" if further else ""
     lines = [
         f"{arms}: {counted(len(plan.cells), 'cell')}, windows of "
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, {fresh_text(plan)}.",

@@ -55,9 +55,7 @@ class Bracket:
 def on_grid(rate: float, most: float) -> float:
     """The nearest rate that all arms share, in three figures, or `most` where that is lower."""
     nearest = GRID ** round(math.log(rate, GRID))
-    if nearest >= most:
-        return most
-    return float(f"{nearest:.3g}")
+    return min(most, float(f"{nearest:.3g}"))
 
 
 def made(shares: Mapping[float, float], beyond: Sequence[float]) -> float | None:

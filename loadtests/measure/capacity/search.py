@@ -250,6 +250,8 @@ class Search:
         except DidNotStart as failure:
             servers.renew(task.arm, stream)
             return unserved(task, plan, self.directory.path, failure.end, self.apart)
+        if plan.hands_over(task.cell.scenario):
+            server.start_workers()
         trial = TrialUnderway(task, plan, self.bench, self.directory.path, server)
         trial.load(Stint(task.arm, 1.0, first=True, last=True))
         ended = server.ended()

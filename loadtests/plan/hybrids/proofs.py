@@ -19,13 +19,25 @@ def with_proof(plan: Plan, seconds: float | None) -> Plan:
         return plan
     if plan.deadline is None:
         return plan.model_copy(update={"proof_time": seconds})
-    given = min(seconds, plan.deadline * PART)
+    left, given = in_two(plan.deadline, seconds)
     proved = plan.model_copy(update={"proof_time": given})
-    left = plan.deadline - given
     needed = plan.preparation_seconds + len(plan.cells) * plan.min_rounds * plan.round_seconds()
     if given < proved.proof_seconds[0] or left < needed:
         return plan
     return proved.model_copy(update={"max_time": left, "deadline": left})
+
+
+def in_two(limit: float, seconds: float) -> tuple[float, float]:
+    """A user's limit of time in two: for the rounds, and for their proof, which takes `seconds` at most."""
+    given = min(seconds, limit * PART)
+    return limit - given, given
+
+
+def time_left(plan: Plan) -> float | None:
+    """Seconds for the proof after rounds under the plan's limit of time; None where it plans no proof."""
+    if plan.proof_time is None or plan.deadline is None:
+        return plan.proof_time
+    return min(plan.proof_time, plan.deadline * PART / (1.0 - PART))
 
 
 def provable(plan: Plan) -> bool:
