@@ -115,8 +115,8 @@ PROFILES: Mapping[str, Profile] = {
         services=(),
         # As the head of every later slice. Throughput is steady after 0.2 s, or three requests of every user.
         warmup=0.3,
-        # Shorter ones vary more, but leave time for six rounds of what four do not decide.
-        window=0.7,
+        # Enough for effects this large; it leaves time for six rounds of what four do not decide.
+        window=0.5,
         # With start and report, three minutes.
         max_time=174.0,
         proof_time=None,
