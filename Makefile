@@ -16,7 +16,7 @@ UV = UV_DEFAULT_INDEX="$$($(BIN)/python -m pip config get global.index-url 2> /d
 # start would compile all of its imports: 2 s of CPU each instead of 0.8.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install bench bench-help bench-report bench-generator bench-scale bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions claims clean
+.PHONY: help install bench bench-quick bench-help bench-report bench-generator bench-scale bench-minimal bench-transports bench-power bench-moderated bench-siblings bars bars-long test quick floors lint style types contracts warm lock wheel readme schema findings questions claims clean
 
 help:
 	@echo "make bench    set up, then duel run --quick: verdicts and charts in about three minutes"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-generator, bench-scale, bench-report, bench-help   how fast the tool itself is"
 	@echo "make bench-minimal, bench-transports   what the twins cost, and what their HTTP clients do"
 	@echo "make bars-long  the long series: correct verdicts, named bottlenecks, no failed requests (hours)"
+	@echo "make bench-quick   the quick profile ten times: how long it takes, and what it decides (half an hour)"
 	@echo "make bench-power   what gates find, by size of the change and number of cells (simulated, minutes)"
 	@echo "make bars     the generator's accuracy against known figures, and the time to a verdict"
 	@echo "make readme RUNS=\"runs/… runs/…\"   put a chart and tables of existing runs into README.md"
@@ -115,6 +116,9 @@ bars: $(READY)
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.decision
 	$(BIN)/python -m benchmarks.capacities
+
+bench-quick: $(READY)
+	$(BIN)/python -m benchmarks.demonstration
 
 bench-minimal: $(READY)
 	$(BIN)/python -m benchmarks.minimal

@@ -170,8 +170,8 @@ def planned(**flags: object) -> list[tuple[str, int]]:
 
 def test_the_quick_profile_has_the_seven_cells_of_a_demonstration() -> None:
     assert planned(profile="quick") == [
-        ("ping", 64), ("posts.read", 64), ("upstream", 1), ("upstream", 8), ("upstream", 64), ("python", 64),
-        ("mixed", 64),
+        ("upstream", 1), ("upstream", 64), ("ping", 64), ("posts.read", 64), ("posts.create", 8), ("python", 64),
+        ("blocking", 8),
     ]  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def test_given_scenarios_and_levels_replace_the_profiles() -> None:
     ]
     assert planned(scenario="ping") == [("ping", 64)]
     assert planned(profile="quick", users="2") == [
-        (scenario, 2) for scenario in ("ping", "posts.read", "upstream", "python", "mixed")
+        (scenario, 2) for scenario in ("upstream", "ping", "posts.read", "posts.create", "python", "blocking")
     ]
 
 
