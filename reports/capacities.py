@@ -91,8 +91,12 @@ def judged(run: Run, searches: Sequence[ArmSearch]) -> Iterator[Judgement]:
     found = {(one.scenario, one.arm): one for one in searches}
     for threshold in thresholds:
         for cell, arm in subjects(threshold, run.plan):
-            seen = bounds(found[cell.scenario, arm])
-            yield Judgement(threshold, cell, arm, place(threshold, seen), *(seen or (None,) * 3))
+            search = found[cell.scenario, arm]
+            seen = bounds(search)
+            yield Judgement(
+                threshold, cell, arm, place(threshold, seen), *(seen or (None,) * 3),
+                disturbed=search.word == "invalid",
+            )  # fmt: skip
 
 
 def bounds(one: ArmSearch) -> Seen | None:

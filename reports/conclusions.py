@@ -60,11 +60,6 @@ class Conclusions:
         return tuple(decision.outcome for decision in self.decisions)
 
     @property
-    def all_outcomes(self) -> tuple[Outcome, ...]:
-        """In a gate, the same and those of its thresholds: what its headline and its exit code follow."""
-        return (*self.outcomes, *(one.outcome for one in self.judgements)) if self.outcomes else ()
-
-    @property
     def conversions(self) -> tuple[Conversion, ...]:
         """Which scenarios of one's own app to write as another arm does; empty for the twins."""
         return conversions(self.run, self.cards)

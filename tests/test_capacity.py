@@ -44,6 +44,7 @@ from reports.conclusions import conclude
 from reports.render.capacity.directory import markdown_of_searches, show_searches, write_searches
 from reports.render.capacity.progress import SearchLines
 from reports.wording.capacity import search_headline, search_lines, search_text
+from reports.wording.sentences import judged_value
 from tests.queues import arrivals, carried, gated
 
 Waiting = Callable[[float, int], tuple[np.ndarray, np.ndarray]]
@@ -258,11 +259,13 @@ def test_a_target_that_nothing_meets_and_one_that_the_generator_cannot_reach_are
 
 
 def test_a_busy_machine_measures_nothing_and_says_so(simulated: Simulated) -> None:
-    found = simulated.found({"one": queue(GATE)}, foreign=1.5)
+    found = simulated.found({"one": queue(GATE)}, foreign=1.5, thresholds={"capacity": ("rate>1",)})
     (one,) = found.searches
     assert (one.word, one.interval) == ("invalid", None)
     assert "12 of 12 slices do not count: other processes used" in search_lines(found, "ping")[0]
-    assert outcomes_of_searches(found) == {"invalid"}
+    assert outcomes_of_searches(found) == {"invalid", "inconclusive"}
+    (judgement,) = found.judgements
+    assert judged_value(judgement) == "not measured: too many slices were disturbed"
     assert max(trial.round for trial in found.run.trials) == 4
 
 

@@ -90,14 +90,27 @@ def test_no_two_labels_overlap_none_is_cut_off_and_a_table_has_the_numbers(
     for name, chart in drawn(known[shape]).items():
         assert chart.rows, name
         assert {len(row) for row in chart.rows} == {len(chart.head)}, name
-        with uncollected():
-            texts, edges, (width, height) = laid_out(chart.draw(LIGHT))
-        x0, y0, x1, y1 = edges.T
-        cut = (x0 <= -1) | (x1 >= width + 1) | (y0 <= -1) | (y1 >= height + 1)
-        assert not [texts[at] for at in np.flatnonzero(cut)], f"{name}: cut off"
-        apart = (x1[:, None] <= x0 + 1) | (y1[:, None] <= y0 + 2)
-        overlap = np.argwhere(np.triu(~(apart | apart.T), 1))
-        assert not [(texts[one], texts[other]) for one, other in overlap], f"{name}: overlaps"
+        assert faults_of_labels(chart) == [], name
+
+
+def test_the_labels_of_six_maps_beside_one_another_stay_apart(tmp_path: Path) -> None:
+    plan = scripted.plan([f"storefront-workers-{number}" for number in range(6)])
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted())
+    assert faults_of_labels(drawn(conclude(run, Readings(directory)))["heat"]) == []
+
+
+def faults_of_labels(chart: Chart) -> list[str]:
+    """The labels of a chart that are cut off, or overlap."""
+    with uncollected():
+        texts, edges, (width, height) = laid_out(chart.draw(LIGHT))
+    x0, y0, x1, y1 = edges.T
+    cut = (x0 <= -1) | (x1 >= width + 1) | (y0 <= -1) | (y1 >= height + 1)
+    apart = (x1[:, None] <= x0 + 1) | (y1[:, None] <= y0 + 2)
+    overlap = np.argwhere(np.triu(~(apart | apart.T), 1))
+    return [
+        *(f"cut off: {texts[at]}" for at in np.flatnonzero(cut)),
+        *(f"overlap: {texts[one]} | {texts[other]}" for one, other in overlap),
+    ]
 
 
 def laid_out(figure: Figure) -> tuple[list[str], NDArray[np.float64], tuple[int, int]]:
@@ -209,6 +222,15 @@ def test_words_and_marks_have_contrast_with_the_background(palette: object) -> N
         assert contrast(look.colour, scheme.paper) >= 3.0, look
 
 
+def test_dollars_in_the_name_of_an_endpoint_are_no_mathematics(tmp_path: Path) -> None:
+    """Matplotlib would read the name as a formula, here as an invalid one, which it refuses to draw."""
+    name = r"/$a/\frac$"
+    plan = scripted.plan(cells=[("shop", 20)])
+    plan = plan.model_copy(update={"gate": True, "against": {"async": "sync"}})
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted(2_000, endpoints=(name, "read")))
+    assert name in svg(drawn(conclude(run, Readings(directory)))["verdicts"])
+
+
 def test_arms_differ_without_colour() -> None:
     assert len({look.marker for look in LOOKS}) == len(LOOKS)
     assert len({look.line for look in LOOKS[:3]}) == 3
@@ -252,6 +274,11 @@ def test_a_tail_ends_where_ten_slower_requests_remain(known: dict[str, Conclusio
     assert found.parts[-1] == pytest.approx(1 - 10 / len(times))
     for part, seconds in zip(found.parts[:-1], found.seconds[:-1], strict=True):
         assert seconds == percentile(times, part)
+
+
+def test_the_ticks_of_the_tails_are_percentages(known: dict[str, Conclusions]) -> None:
+    (axes,) = drawn(known["one cell"])["tails"].draw(LIGHT).axes
+    assert [label.get_text() for label in axes.get_xticklabels()][:3] == ["50", "90", "99"]
 
 
 def test_a_tail_without_twenty_requests_is_not_drawn(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from loadtests.records import Cell
 from reports.analysis.readings import Readings
 from reports.conclusions import conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
-from reports.render.html import headline
 from reports.wording.advice.cards import card_advice
+from reports.wording.headlines import headline
 from reports.wording.sentences import sentences, together
 from tests import scripted
 from tests.scripted import Scripted

@@ -98,7 +98,7 @@ def test_every_failure_has_a_type_and_a_message(tmp_path: Path) -> None:
 
 
 def test_a_gate_without_cases_is_still_a_document() -> None:
-    assert consumers.jenkins(junit.text(gate("run x", []))).get("tests") == "0"
+    assert consumers.jenkins(junit.text(gate("title", "run x", []))).get("tests") == "0"
 
 
 def test_an_arm_that_answers_nothing_does_not_vanish_from_its_series(tmp_path: Path) -> None:

@@ -127,9 +127,9 @@ def text(signs: Signs, known: Known = KNOWN, ahead: Ahead | None = AHEAD) -> str
 def test_an_arm_whose_users_ask_in_bursts_is_limited_by_convoys_with_all_figures() -> None:
     assert limits(BEHIND) == limits(BEHIND, ahead=None) == ["convoys"]
     assert text(BEHIND) == (
-        "its users ask in bursts, about 27 of 32 at once and then none for 47.0 ms; a request takes 54.2 ms, "
-        "12.7 ms longer than with one user, since those of a burst take turns (27 × 470 µs of CPU time) on a "
-        "CPU that is idle 72% of the time"
+        "requests arrive in bursts: about 27 of 32 users at once, then none for 47.0 ms; a request takes "
+        "54.2 ms, 12.7 ms longer than with one user, since those of a burst take turns (27 × 470 µs of CPU "
+        "time) on a CPU that is idle 72% of the time"
     )
 
 
@@ -276,7 +276,7 @@ def test_the_limit_stands_in_every_report_in_the_same_words(tmp_path: Path) -> N
     told = concluded(tmp_path, burst=USERS)
     (verdict,) = told.primaries
     assert verdict.verdict == "slower"
-    words = "async is limited by convoys (its users ask in bursts, about 32 of 32 at once and then none for "
+    words = "async is limited by convoys (requests arrive in bursts: about 32 of 32 users at once, then none"
     found = json.loads(json.dumps(summary(told)))
     for shown in (printed(told), report(told), page(told, [], found)):
         assert words in " ".join(unescape(shown).split())

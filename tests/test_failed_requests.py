@@ -76,7 +76,7 @@ def test_the_kinds_of_errors_stand_first_in_every_format(tmp_path: Path) -> None
     found = run_of(tmp_path, Scripted(requests=1000, failures=300, endpoints=("cart", "order")))
     line = "ping at 64 users, async, cart: 600 of 2,000 requests (30%): status 500, RequestFailed: 500"
     said = printed(found)
-    assert said.startswith("✗ Requests failed")
+    assert said.startswith("✗ Failed requests")
     assert said.index(line) < said.index("failing: async failed")
     told = markdown.report(found)
     assert told.index("600 of 2,000 requests") < told.index("# Verdicts")
@@ -105,11 +105,11 @@ def test_a_comparison_of_two_runs_says_what_failed_in_each(tmp_path: Path) -> No
     console = Console(file=StringIO(), width=120, color_system=None)
     changes.show(console, found)
     said: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
-    assert said.startswith("✗ Requests of the head failed")
+    assert said.startswith("✗ Failed requests of the head")
     told = changes.markdown(found)
     assert line in said
     assert line in told.replace("\\", "")
-    assert "of the base failed" not in said + told
+    assert "Failed requests of the base" not in said + told
     kinds = json.loads(json.dumps(changes.data(found)))["failed_requests"]
     assert kinds["base"] == []
     assert [(one["arm"], one["status"], one["count"]) for one in kinds["head"]] == [("async", 500, 1200)]
@@ -146,7 +146,7 @@ def test_a_run_without_failures_says_nothing_of_them(tmp_path: Path) -> None:
     found = run_of(tmp_path, Scripted(requests=1000))
     assert found.failure_kinds == ()
     assert summary(found)["failed_requests"] == []
-    assert "Requests failed" not in printed(found) + markdown.report(found)
+    assert "Failed requests" not in printed(found) + markdown.report(found)
 
 
 def samples(*rows: tuple[float, float, int, int, int]) -> Samples:

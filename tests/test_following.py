@@ -77,9 +77,7 @@ def test_a_proof_of_other_advice_than_the_cards_have_now_says_so(tmp_path: Path)
     assert concluded.proof is not None
     assert concluded.proof.changed == ("GET /hash", "GET /python")
     lines = proof_lines(concluded.proof, concluded.run)
-    assert any(
-        line.startswith("measured before the advice for GET /hash, GET /python became") for line in lines
-    )
+    assert any(line.startswith("the advice for GET /hash, GET /python has changed since") for line in lines)
 
 
 def test_advice_that_is_one_of_the_arms_says_so_first(tmp_path: Path) -> None:
@@ -87,7 +85,7 @@ def test_advice_that_is_one_of_the_arms_says_so_first(tmp_path: Path) -> None:
     plan = twins(cells=(Cell(scenario="ping", load=Load(users=64)),))
     scripted.run(tmp_path, plan, script)
     concluded = conclusions_of(tmp_path / "scripted")
-    said = "follow the advice: 1 route `async def`, and none otherwise: that app is async, which was measured"
+    said = "follow the advice: the only advised route is `async def`: that is async, already measured"
     assert concluded.proof is None
     assert markdown.report(concluded).startswith(f"# The advice, followed\n\n- {said}")
 

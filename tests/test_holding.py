@@ -189,7 +189,7 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Conclusions:
 def test_the_line_is_said_where_the_event_loop_is_the_limit(limited: Conclusions) -> None:
     said = (
         "async is limited by event-loop: notes/main.py:41 requests.get holds it 80% of the time, waiting "
-        "(GET /notes/{id}; 40 looks) (its event loop is blocked and runs 1.21 s late (p90))"
+        "(GET /notes/{id}; 40 samples) (its event loop is blocked and runs 1.21 s late (p90))"
     )
     assert said in card_reason(limited.cards[0])
     (found,) = summary(limited)["verdicts"][0]["bottlenecks"]["async"]
@@ -208,7 +208,7 @@ def test_the_next_step_is_to_take_the_line_off_the_loop() -> None:
 def test_further_routes_are_counted() -> None:
     (holder,) = holders([told(LINE, changed(route="GET /notes", seconds=0.1))])
     limit = Bottleneck("event-loop", LoopLate(False, 1.21, None, holder))
-    assert "(GET /notes/{id} and 1 other route; 80 looks)" in limit_text(limit)
+    assert "(GET /notes/{id} and 1 other route; 80 samples)" in limit_text(limit)
 
 
 def test_a_function_is_called_as_it_is_imported() -> None:

@@ -120,7 +120,7 @@ def test_reports_name_the_limit_in_force(tmp_path: Path) -> None:
     (found,) = [seen for seen in caveats(run, []) if isinstance(seen, ThreadsOverruled)]
     assert caveat_text(found).startswith("one (100, not 40): the app sets AnyIO's thread limit itself")
     note = note_text(ThreadsUntried("one", 100.0, by_app=True))
-    assert note == "more than 100 threads for one: not tried (its app sets that number itself)"
+    assert note == "not tried: more than 100 threads for one (its app sets that number itself)"
 
 
 def test_threads_without_a_limit_bound_nothing(tmp_path: Path) -> None:

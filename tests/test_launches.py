@@ -32,7 +32,10 @@ from reports.analysis.rounds.launches import (
 from reports.analysis.statistics import repeated_interval, shapiro_francia
 from reports.analysis.verdicts import Verdict, verdicts
 from reports.conclusions import decided
+from reports.export.cases import Gate
+from reports.export.trackers import openmetrics
 from reports.gate.outcomes import speed
+from reports.render.html import strip
 from reports.wording.advice.caveats import caveat_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import finding
@@ -189,6 +192,19 @@ def test_a_capped_cell_has_a_bound_on_one_side_and_is_never_equivalent(
         assert ("at least" in finding(verdict)) == (word != "inconclusive")
         assert found[0].bound == (verdict.low if side == "at least" else verdict.high)
         assert f"the true ratio is {side} ×" in reservation_text(verdict.reservations[0])
+
+
+@pytest.mark.parametrize(
+    ("arms", "known", "unknown"), [(("async",), "low", "high"), (("sync",), "high", "low")]
+)
+def test_a_capped_ratio_is_drawn_and_exported_with_the_end_that_is_known(
+    tmp_path: Path, arms: tuple[str, ...], known: str, unknown: str
+) -> None:
+    verdict = near_the_limit(tmp_path, arms, 1.5)
+    drawn = strip(verdict)
+    assert getattr(drawn, unknown) == drawn.mark != getattr(drawn, known)
+    text = openmetrics([], [verdict], Gate("title", "run", ()))
+    assert re.findall(r'bound="(\w+)"', text) == ["estimate", known]
 
 
 def test_throughputs_and_response_times_that_contradict_each_other_are_said(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def by_place(first: int, later: int) -> Script:
 def test_an_arm_that_meets_what_the_other_has_left_is_not_to_blame(tmp_path: Path) -> None:
     (seen,), said = shared(tmp_path, by_place(0, 280))
     assert (seen.status, seen.later, seen.first) == (409, 0.7, 0.0)
-    assert "they share state, such as a database: the load's doing, no arm's" in said
+    assert "they share state, such as a database: caused by the load, not by an arm" in said
     assert "--before-trial" in said
 
 

@@ -212,7 +212,7 @@ def test_servers_that_hold_the_generator_up_get_their_own_cpus_back_in_all_round
     assert OneCore() in verdict.reservations
     assert known(run, verdict.cell, "sync").cpus == 1
     (caveat,) = generator_held_up(run)
-    assert caveat_text(caveat).startswith("hash at 64 users: servers on every CPU held the load generator up")
+    assert caveat_text(caveat).startswith("hash at 64 users: servers on all CPUs starved the load generator")
 
 
 @dataclass

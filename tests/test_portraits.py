@@ -18,7 +18,7 @@ from reports.conclusions import Conclusions, conclude, decided
 from reports.exit_codes import exit_code, outcomes_of
 from reports.export.cases import of_run
 from reports.export.measures import measures
-from reports.render import report_directory, terminal
+from reports.render import markdown, report_directory, terminal
 from reports.render.charts import LIGHT, growth
 from reports.runs import check_thresholds
 from reports.wording.advice.portraits import next_text
@@ -178,6 +178,18 @@ def test_every_report_of_an_only_arm_shows_its_figures_and_no_ratio(tmp_path: Pa
     assert {"throughput-light.svg", "latency-light.svg", "tails-light.svg"} <= {
         path.name for path in report.iterdir()
     }
+
+
+def test_the_thresholds_of_an_only_arm_have_a_section_after_its_results(tmp_path: Path) -> None:
+    plan = scripted.plan(["app"]).model_copy(update={"thresholds": {"http_reqs": ("rate>1",)}})
+    run, directory = scripted.run(tmp_path, plan, steady)
+    title, results, table, *rest = markdown.report(conclude(run, Readings(directory))).split("\n\n")
+    assert title == "# app by itself"
+    assert results.startswith("- ✓ ping at 64 users: throughput 1,000/s")
+    assert table.startswith("| scenario |")
+    assert rest[0] == "# Thresholds"
+    assert rest[1].startswith("- ✓ http\\_reqs: rate\\>1: ping at 64 users, app: 1,000")
+    assert "\n" not in rest[1]
 
 
 def test_a_speedup_of_an_only_arm_is_refused_before_load() -> None:

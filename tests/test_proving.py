@@ -37,7 +37,7 @@ from reports.conclusions import Conclusions, conclude
 from reports.render import markdown, terminal
 from reports.render.report_directory import write
 from reports.render.summary import summary
-from reports.wording.advice.proofs import proof_lines, proof_title
+from reports.wording.advice.proofs import proof_lines, proof_title, share_text
 from tests import scripted
 from tests.scripted import Scripted
 
@@ -266,6 +266,16 @@ def test_a_hybrid_that_serves_more_and_lets_others_wait_less_is_better(tmp_path:
         "mixed at 64 users: serves 1,208/s; ×1.20 (1.20–1.20) of the 1,008/s of all-sync: better; "
     )
     assert "a light request waits 9.46 ms instead of 31.5 ms (all-sync) and 168 ms (all-async) (p75)" in line
+
+
+def test_a_share_that_is_not_known_is_undecided(tmp_path: Path) -> None:
+    _, found = proved(tmp_path, **BETTER)
+    assert found.telling is not None
+    known, unknown = found.telling.beside
+    half = replace(found.telling, beside=(known, replace(unknown, ratio=None)))
+    assert share_text(half) == "serves ×1.20 (1.20–1.20) of all-sync, throughput against all-async: undecided"
+    none = replace(found.telling, beside=(replace(unknown, ratio=None),))
+    assert share_text(none) == "throughput against all-async: undecided"
 
 
 def test_the_outcome_is_the_first_thing_that_a_report_says(tmp_path: Path) -> None:

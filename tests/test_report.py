@@ -16,9 +16,11 @@ from reports.conclusions import Conclusions, conclude
 from reports.render import html, report_directory
 from reports.render.charts import LIGHT, charts, named, saved, uncollected
 from reports.render.summary import summary
+from reports.runs import conclusions_of
 from tests import scripted
 from tests.conftest import Known
 from tests.shapes import even, told
+from tests.test_following import followed
 
 WIDTHS = (400, 1000, 1600)
 SCHEMES = ("light", "dark")
@@ -226,6 +228,17 @@ def test_the_filter_narrows_cards_and_table_together(page: Page, reports: dict[s
     assert page.locator(".card:visible").count() > 0
 
 
+def test_the_filter_neither_hides_nor_counts_the_advice_followed(page: Page, tmp_path: Path) -> None:
+    """It is about all scenarios."""
+    concluded = conclusions_of(followed(tmp_path, ("GET /python",)))
+    page.goto(page_of(concluded, tmp_path / "report.html").as_uri())
+    assert page.locator("#proof .card").is_visible()
+    assert page.locator("#count").text_content() == "3 of 3 cards"
+    page.get_by_role("searchbox", name="Scenario").fill("ping")
+    assert page.locator("#proof .card").is_visible()
+    assert page.locator("#count").text_content() == "1 of 3 cards"
+
+
 def test_a_card_shows_the_ratio_at_every_load_and_says_which_one_its_figures_are_of(
     page: Page, reports: dict[str, Path]
 ) -> None:
@@ -240,6 +253,33 @@ def test_a_card_shows_the_ratio_at_every_load_and_says_which_one_its_figures_are
     places = [box["x"] for mark in marks if (box := mark.bounding_box())]
     assert len(places) == 4
     assert max(places[:2]) < min(places[2:])
+
+
+def test_a_card_of_an_undecided_cell_says_so_beside_its_ratio_and_draws_it_muted(
+    page: Page, reports: dict[str, Path]
+) -> None:
+    page.goto(reports["all kinds of verdicts"].as_uri())
+    told, bars = {}, {}
+    for scenario in ("ping", "python", "upstream", "users.read"):
+        card = page.get_by_role("article", name=scenario)
+        told[scenario] = (card.locator(".ratio").text_content() or "").rpartition(", ")[2].strip()
+        bars[scenario] = card.locator(".strip .bar, .strip .mark").evaluate_all(
+            "marks => marks.map((mark) => getComputedStyle(mark).backgroundColor)"
+        )
+    assert told == {
+        "ping": "n = 4", "python": "inconclusive", "upstream": "invalid", "users.read": "failing",
+    }  # fmt: skip
+    blue, grey = "rgb(0, 114, 178)", "rgb(140, 149, 159)"
+    assert bars["ping"] == [blue, blue]
+    assert bars["python"] == bars["users.read"] == [grey, grey]
+    assert blue not in bars["upstream"]
+
+
+def test_a_page_without_charts_has_no_section_for_them(tmp_path: Path) -> None:
+    run, directory = scripted.run(tmp_path, scripted.plan(), even)
+    text = html.page(conclude(run, Readings(directory)), [], {})
+    assert 'id="charts"' not in text
+    assert 'href="#charts"' not in text
 
 
 def test_without_a_script_everything_is_shown(browser: Browser, reports: dict[str, Path]) -> None:

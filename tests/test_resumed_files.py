@@ -170,6 +170,9 @@ def test_a_directory_with_too_many_files_is_said(
     assert run.files is not None
     assert len(run.files.program) + len(run.files.data) == 2
     assert resumed_lines(run, [])[-1] == f"note: not all files are compared: {shop} holds too many."
+    two = run.files.model_copy(update={"cut": (str(shop), "/lib")})
+    (*_, said) = resumed_lines(run.model_copy(update={"files": two}), [])
+    assert said == f"note: not all files are compared: {shop}, /lib hold too many."
 
 
 def test_it_is_said_what_an_old_record_does_not_know(shop: Path, tmp_path: Path) -> None:

@@ -163,3 +163,18 @@ def test_a_line_is_one_line_without_escape_sequences() -> None:
         one_line("posts.read at 64 users – ×1.27 µs ü 漢 🙂") == "posts.read at 64 users – ×1.27 µs ü 漢 🙂"
     )
     assert markdown.plain("a|b<c>") == "a\\|b\\<c\\>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`items[0].name` is `a*b` from sync", "`items[0].name` is `a*b` from sync"),
+        ('`GET /a?b=1&c="<d>"`: *all*', '`GET /a?b=1&c="<d>"`: \\*all\\*'),
+        # A table ends its cell at a bare one, in a code span as well.
+        ("`a|b`", "`a\\|b`"),
+        ("`x` and ` <i>", "`x` and \\` \\<i\\>"),
+        ("`a\n\n<i>`", "`a  <i>`"),
+    ],
+)
+def test_a_code_span_stays_one_in_markdown_and_all_else_is_text(text: str, shown: str) -> None:
+    assert markdown.plain(text) == shown

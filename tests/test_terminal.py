@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -16,27 +17,64 @@ from reports.analysis.readings import Readings
 from reports.conclusions import conclude
 from reports.render import markdown, terminal
 from reports.render.live import Lines, LiveView
+from reports.render.output import Output
 from reports.render.tables import verdicts
 from reports.wording import units
+from reports.wording.sentences import warnings
 from tests import scripted
 from tests.conftest import Known
 from tests.scripted import Scripted
 from tests.shapes import SHAPES, even
 
 
+class Screen(StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_results_fit_the_terminal(known: Known, shape: str) -> None:
     found = known[shape]
     for width in (80, 200):
-        out = StringIO()
-        console = Console(file=out, width=width, force_terminal=True, no_color=True, color_system=None)
-        terminal.show(console, found)
+        out = Screen()
+        terminal.show(Console(file=out, width=width, color_system=None), found)
         lines = out.getvalue().splitlines()
         assert max(cell_len(line) for line in lines) <= width
         for verdict in found.primaries:
             # A number that is cut off ends in an ellipsis.
             assert units.ratio(verdict.ratio) in out.getvalue()
         assert "…" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("colour", "variables"), [("auto", {"FORCE_COLOR": "1"}), ("always", {})])
+def test_colours_in_a_file_neither_wrap_its_lines_nor_draw_over_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, colour: str, variables: Mapping[str, str]
+) -> None:
+    """CI services set FORCE_COLOR, and keep what is written."""
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", file := StringIO())
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    _, directory = scripted.run(tmp_path, scripted.plan(), even, rounds=0)
+    output, long = Output(colour), " ".join(["word"] * 100)
+    output.say(long)
+    output.results.print("heading", style="bold")
+    with output.watching(Readings(directory)) as progress:
+        assert isinstance(progress, Lines)
+    assert file.getvalue() == f"{long}\n\x1b[1mheading\x1b[0m\n"
+
+
+def test_without_colours_a_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bold and dim text are escape sequences, too."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", screen := Screen())
+    for style in ("bold", "dim", "red"):
+        Output("never").results.print(style, style=style)
+    assert screen.getvalue() == "bold\ndim\nred\n"
 
 
 @pytest.mark.parametrize("width", [90, 120, 140])
@@ -55,6 +93,24 @@ def test_names_stay_whole_beside_failure_rates(tmp_path: Path, width: int) -> No
     Console(file=out, width=width, color_system=None).print(verdicts.table(run, found, width))
     assert "posts.read" in out.getvalue()
     assert "0% / 0.75%" in out.getvalue()
+
+
+@pytest.mark.parametrize(("width", "failures"), [(80, 45), (90, 45), (110, 0), (130, 45)])
+def test_long_names_of_two_arms_cut_no_number(tmp_path: Path, width: int, failures: int) -> None:
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        failed = failures if arm == "storefront-head" else 0
+        return Scripted(requests=6000 + round, latency=0.01, spread=4.0, failures=failed)
+
+    plan = scripted.plan(("storefront-base", "storefront-head"), [("posts.read", 64)])
+    run, directory = scripted.run(tmp_path, plan, script)
+    found = conclude(run, Readings(directory)).verdicts
+    out = StringIO()
+    Console(file=out, width=width, color_system=None).print(verdicts.table(run, found, width))
+    assert "…" not in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) <= width
+    row = out.getvalue().splitlines()[-1].split()
+    assert row[:2] == ["posts.read", "64"]
+    assert all(value.endswith("/s") for value in row[2:4])
 
 
 def test_on_a_narrow_terminal_several_arms_stand_below_their_scenario(tmp_path: Path) -> None:
@@ -93,6 +149,15 @@ def drawn(run: Run, cards: Sequence[Card]) -> str:
     out = StringIO()
     Console(file=out, width=152, color_system=None).print(terminal.card_table(run, cards, 152))
     return out.getvalue()
+
+
+def test_every_warning_is_an_item_of_its_own_in_markdown(known: Known) -> None:
+    """Quoted lines without a mark become one paragraph."""
+    found = known["all kinds of verdicts"]
+    items = [f"> - {markdown.plain(line)}" for line in warnings(found.run, found.verdicts)]
+    quoted = [line for line in markdown.report(found).splitlines() if line.startswith("> ")]
+    assert len(items) > 1
+    assert quoted[-len(items) :] == items
 
 
 def view_of(known: Known, shape: str, height: int) -> tuple[LiveView, list[str]]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as any_of
+from matplotlib.collections import LineCollection
 from rich.console import Console
 
 from loadtests.errors import PlanError
@@ -25,9 +26,10 @@ from reports.analysis.thresholds import ThresholdError, check, one, parse, place
 from reports.conclusions import Conclusions, conclude
 from reports.exit_codes import exit_code, outcomes_of
 from reports.export import formats
-from reports.render import html, terminal
-from reports.render.charts import files, latency
+from reports.render import terminal
+from reports.render.charts import LIGHT, files, latency
 from reports.runs import check_thresholds
+from reports.wording.headlines import headline
 from reports.wording.plans import plan_text
 from reports.wording.sentences import judged_value, warnings
 from tests import scripted
@@ -301,13 +303,39 @@ def test_no_text_breaks_the_grammar(key: str, expression: str) -> None:
         parse({key: (expression,)})
 
 
-def test_a_threshold_on_p95_is_a_line_in_the_latency_chart(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("tags", "label"),
+    [
+        ("", "threshold"),
+        ("{arm:async}", "threshold, async"),
+        ("{users:8}", "threshold, 8 users"),
+        ("{arm:sync,users:64}", "threshold, sync, 64 users"),
+    ],
+)
+def test_a_threshold_on_p95_is_a_line_in_the_latency_chart_that_says_what_it_applies_to(
+    tmp_path: Path, tags: str, label: str
+) -> None:
     plan = scripted.plan(cells=[("ping", 8), ("ping", 64)])
-    plan = plan.model_copy(update={"thresholds": {"http_req_duration": ("p(95)<25",)}})
+    plan = plan.model_copy(update={"thresholds": {f"http_req_duration{tags}": ("p(95)<25",)}})
     run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted(requests=900))
     chart = latency.chart(conclude(run, Readings(directory)))
     assert chart is not None
-    assert ">threshold<" in files(chart)["light.svg"].decode()
+    assert f">{label}<" in files(chart)["light.svg"].decode()
+
+
+def test_a_threshold_of_one_arm_in_one_cell_is_drawn_beside_that_arm_in_that_row(tmp_path: Path) -> None:
+    plan = scripted.plan(cells=[("ping", 8), ("sleep", 8)])
+    limits = {"http_req_duration{scenario:ping,arm:async}": ("p(95)<25",)}
+    plan = plan.model_copy(update={"thresholds": limits})
+    run, directory = scripted.run(tmp_path, plan, lambda *_: Scripted(requests=900))
+    chart = latency.chart(conclude(run, Readings(directory)))
+    assert chart is not None
+    (axes,) = chart.draw(LIGHT).axes
+    marks = [one for one in axes.collections if isinstance(one, LineCollection)]
+    lines = [line for one in marks for line in one.get_segments()]
+    # Rows are 1 apart, the first at 1, with sync above its middle and async below.
+    (drawn,) = [sorted(y for _, y in line) for line in lines if {x for x, _ in line} == {0.025}]
+    assert drawn == pytest.approx([0.65, 1.0])
 
 
 def test_the_report_shows_them_everywhere_and_the_exit_code_is_the_gates(tmp_path: Path) -> None:
@@ -411,9 +439,9 @@ def test_a_speedup_says_nothing_of_a_base_and_its_head(tmp_path: Path, key: str)
 @pytest.mark.parametrize(
     ("expression", "strict", "code", "title"),
     [
-        ("rate>1000000", False, 3, "gate breached: 1 worse, 1 not worse, of 2 cases"),
-        ("rate>1001.5", True, 4, "gate not decided: 1 not decided, 1 not worse, of 2 cases"),
-        ("rate>1", True, 0, "gate passed: 2 not worse, of 2 cases"),
+        ("rate>1000000", False, 3, "gate breached: 1 not worse, of 1 case; 1 threshold missed"),
+        ("rate>1001.5", True, 4, "gate not decided: 1 not worse, of 1 case; 1 threshold not decided"),
+        ("rate>1", True, 0, "gate passed: 1 not worse, of 1 case; 1 threshold met"),
     ],
 )
 def test_every_report_has_the_headline_that_the_exit_code_follows(
@@ -425,5 +453,5 @@ def test_every_report_has_the_headline_that_the_exit_code_follows(
     terminal.show(Console(file=out, width=120), found)
     assert title in out.getvalue()
     assert title in formats.write("markdown", found)
-    assert html.headline(found) == title
+    assert headline(found) == title
     assert f"title={title}" in formats.write("github-outputs", found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -33,7 +34,7 @@ from reports.analysis.backlogs.growth import BacklogKind
 from reports.analysis.backlogs.judgement import Backlog
 from reports.analysis.bottlenecks import Bottleneck, Evidence
 from reports.analysis.bounds import Name
-from reports.analysis.reservations import Reservation
+from reports.analysis.reservations import Reservation, RoundsLost
 from reports.analysis.rounds.holders import Holder
 from reports.analysis.signs import CanaryTimes
 from reports.analysis.statistics import Interval, ShareDifference
@@ -41,6 +42,9 @@ from reports.analysis.thresholds import ThresholdWord
 from reports.analysis.verdicts import Outcome, Verdict, VerdictWord
 from reports.gate.changes import ChangeNote
 from reports.gate.findings import WORST_FIRST
+from reports.render.charts.style import rounds_text
+from reports.render.html import machine_rows
+from reports.render.markdown import machine_text
 from reports.wording import units, vocabulary
 from reports.wording.advice.app_advice import problem_text
 from reports.wording.advice.cards import advice_text, note_text
@@ -50,9 +54,12 @@ from reports.wording.advice.rules import RULES
 from reports.wording.bottlenecks import evidence_text, headline_text
 from reports.wording.faults import fault_text
 from reports.wording.gates import changes
+from reports.wording.plans import plan_text
 from reports.wording.refusals import refusal_text
 from reports.wording.reservations import reservation_text
 from reports.wording.selftest import answer_text
+from tests import scripted
+from tests.scripted import Scripted
 from tests.test_language import findings
 
 VERDICT = Verdict(
@@ -171,7 +178,7 @@ def test_every_word_has_its_text_and_its_mark() -> None:
         (vocabulary.VERDICT_MARKS, vocabulary.VERDICT_MARKS, VerdictWord),
         (vocabulary.OUTCOMES, vocabulary.OUTCOME_MARKS, Outcome),
         (vocabulary.GATES, vocabulary.OUTCOME_MARKS, Outcome),
-        (vocabulary.THRESHOLD_MARKS, vocabulary.THRESHOLD_MARKS, ThresholdWord),
+        (vocabulary.THRESHOLDS, vocabulary.THRESHOLD_MARKS, ThresholdWord),
         (vocabulary.PORTRAIT_MARKS, vocabulary.PORTRAIT_MARKS, PortraitWord),
         (vocabulary.WEIGHT_MARKS, vocabulary.WEIGHT_MARKS, Weight),
     ):
@@ -188,6 +195,27 @@ def test_the_order_of_severity_covers_every_outcome() -> None:
 )
 def test_a_number_that_rounds_up_keeps_three_figures(number: float, text: str) -> None:
     assert units.figures(number) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "text"), [(0.1, "10%"), (0.07, "7%"), (0.025, "2.5%"), (0.004, "0.4%"), (1 - 0.05, "95%")]
+)
+def test_a_fraction_that_was_set_is_not_rounded(part: float, text: str) -> None:
+    assert units.exact_percent(part) == text
+
+
+def test_one_of_a_kind_is_singular(tmp_path: Path) -> None:
+    plan = scripted.plan(["app"], rounds=1).model_copy(update={"deadline": 1.0})
+    run, _ = scripted.run(tmp_path, plan, lambda *_: Scripted())
+    run = run.model_copy(update={"machine": run.machine.model_copy(update={"cores": 1})})
+    assert "1 round (1 trial), then" in plan_text(plan)
+    assert "too short for 1 round of all cells" in plan_text(plan)
+    assert rounds_text([1, 1]) == "n = 1 round"
+    lost = RoundsLost(1, 6, (EXAMPLES[Fault],))
+    assert reservation_text(lost).startswith("1 of 6 rounds does not count: ")
+    assert "than 1 user can have" in fault_text(Fault(kind="excess-in-flight", value=0.5, limit=0.1, whole=1))
+    assert machine_rows(run)[0][1].endswith(", 1 core")
+    assert ", 1 core (" in machine_text(run)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from loadtests.errors import did_you_mean
@@ -97,6 +97,8 @@ class Judgement:
     low: float | None
     high: float | None
     """The interval; of a value, None on a side on which a capped arm leaves it unknown."""
+    disturbed: bool = field(default=False, kw_only=True)
+    """Whether the search for a capacity was disturbed, so that it has none."""
 
     @property
     def outcome(self) -> Outcome:
@@ -290,14 +292,15 @@ def nothing_left(threshold: Threshold, trials: Sequence[Trial], readings: Readin
     return enough and all(one.value(metric) is None for one in seen)
 
 
-def limits(plan: Plan, scenario: str) -> list[float]:
-    """The p95 latency limits, in seconds, of the thresholds for a scenario."""
-    return [
-        threshold.bound / MILLISECONDS
-        for threshold in parse(plan.thresholds)
-        if (threshold.metric, threshold.of) == ("http_req_duration", "p(95)")
-        if threshold.tags.get("scenario", scenario) == scenario
-    ]
+def limits(plan: Plan, cell: Cell) -> dict[float, set[str]]:
+    """The limits of the p95 latency in a cell, in seconds, each with the arms that its thresholds judge."""
+    found: dict[float, set[str]] = {}
+    for threshold in parse(plan.thresholds):
+        if (threshold.metric, threshold.of) == ("http_req_duration", "p(95)"):
+            arms = {arm for where, arm in subjects(threshold, plan) if where == cell}
+            if arms:
+                found.setdefault(threshold.bound / MILLISECONDS, set()).update(arms)
+    return found
 
 
 def primary(verdicts: Sequence[Verdict], cell: Cell, arm: str) -> Verdict:

@@ -14,10 +14,10 @@ from reports.analysis.verdicts import Outcome, Verdict
 from reports.conclusions import Conclusions
 from reports.gate.comparison import Comparison
 from reports.gate.findings import WORST_FIRST, worst
-from reports.wording.advice.portraits import headline
+from reports.wording.advice.portraits import headline as portrait_headline
 from reports.wording.failures import lines_of_cell
 from reports.wording.gates import changes
-from reports.wording.gates.notes import gate_headline
+from reports.wording.headlines import headline
 from reports.wording.sentences import case_name, judgement_text, sentences, unlike_lines
 
 OF_PORTRAITS: Mapping[PortraitWord, Outcome] = {
@@ -86,15 +86,16 @@ def of_run(conclusions: Conclusions) -> Gate:
         name = f"{one.threshold.text}: {one.cell}, {one.arm}"
         kinds = lines_of_cell(conclusions.failure_kinds, one.cell, (one.arm,))
         cases.append(Case("thresholds", name, one.outcome, judgement_text(one), failed=kinds))
-    return gate(f"run {run.id}", cases, unlike_lines(run, conclusions.primaries))
+    return gate(headline(conclusions), f"run {run.id}", cases, unlike_lines(run, conclusions.primaries))
 
 
 def alone(conclusions: Conclusions, portrait: Portrait) -> Case:
     """A cell of the only arm of a run."""
     cell, arm = portrait.cell, portrait.arm
     return Case(
-        f"{arm} by itself", str(cell), OF_PORTRAITS[portrait.word], headline(portrait, conclusions.run.plan),
-        load_on(conclusions.run, cell, (arm,)), lines_of_cell(conclusions.failure_kinds, cell, (arm,)),
+        f"{arm} by itself", str(cell), OF_PORTRAITS[portrait.word],
+        portrait_headline(portrait, conclusions.run.plan), load_on(conclusions.run, cell, (arm,)),
+        lines_of_cell(conclusions.failure_kinds, cell, (arm,)),
     )  # fmt: skip
 
 
@@ -113,12 +114,12 @@ def of_comparison(comparison: Comparison) -> Gate:
         for one in comparison.changes
     ]  # fmt: skip
     runs = f"runs {comparison.base.run} and {comparison.head.run}"
-    return gate(runs, cases, changes.unlike_lines(comparison))
+    return gate(changes.headline(comparison), runs, cases, changes.unlike_lines(comparison))
 
 
-def gate(run: str, cases: Sequence[Case], notes: Sequence[str] = ()) -> Gate:
+def gate(title: str, run: str, cases: Sequence[Case], notes: Sequence[str] = ()) -> Gate:
     ordered = tuple(sorted(cases, key=lambda case: WORST_FIRST.index(case.outcome)))
-    return Gate(gate_headline([case.outcome for case in ordered]), run, ordered, tuple(notes))
+    return Gate(title, run, ordered, tuple(notes))
 
 
 def plain(verdict: Verdict) -> Outcome:

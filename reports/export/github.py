@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from reports.export.cases import Case, Gate
 from reports.export.places import Place
-from reports.render.markdown import plain
+from reports.render.markdown import box, plain
 from reports.wording.vocabulary import OUTCOME_MARKS
 
 MOST_SUMMARY = 1_000 * 1024
@@ -40,7 +40,7 @@ def comment(gate: Gate, markdown: str) -> str:
     """The verdict first, then answers that differ, then the problems, then everything else collapsed."""
     told = [case for case in gate.cases if case.outcome != "pass"][:MOST_ANNOTATIONS]
     lines = [MARKER, f"### {plain(gate.title)}", ""]
-    lines += [f"> {plain(note)}  " for note in gate.notes] + ([""] if gate.notes else [])
+    lines += box(gate.notes)
     for case in told:
         lines.append(f"- {OUTCOME_MARKS[case.outcome]} {plain(case.message)}")
         lines += [f"  - {plain(line)}" for line in case.failed]

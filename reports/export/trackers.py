@@ -41,7 +41,7 @@ def openmetrics(measures: Sequence[Measure], primaries: Sequence[Verdict], gate:
         if row.ratio is not None:
             labels = {"scenario": row.cell.scenario, "load": str(row.cell.load), "arm": row.arm,
                       "against": row.reference, "metric": row.metric}  # fmt: skip
-            families["duel_ratio"] += bounded("duel_ratio", labels, row.ratio, row.low, row.high)
+            families["duel_ratio"] += bounded("duel_ratio", labels, row.ratio, *row.bounds)
         for arm, part in row.failed.items():
             if part is not None:
                 key = row.cell.scenario, str(row.cell.load), arm

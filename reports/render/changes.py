@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports.gate.comparison import Comparison
-from reports.render.markdown import box, plain
+from reports.render.markdown import box, plain, quoted
 from reports.render.streams import say, say_list
 from reports.render.summary import of_failure_kind
 from reports.wording.failures import failure_lines
@@ -64,7 +64,7 @@ def markdown(comparison: Comparison) -> str:
     lines += [f"- {plain(sentence(one, comparison.margin))}" for one in comparison.changes]
     lines += ["", f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---|"]
     lines += [f"| {' | '.join(map(plain, row))} |" for row in rows(comparison)]
-    lines += ["", *(f"> {plain(line)}" for line in warnings(comparison)), "", plain(about(comparison)), ""]
+    lines += ["", *quoted(warnings(comparison)), "", plain(about(comparison)), ""]
     return "\n".join(lines)
 
 

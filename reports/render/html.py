@@ -36,7 +36,6 @@ from reports.wording.advice.conversion import (
     conversion_title,
 )
 from reports.wording.advice.portraits import HEADS as PORTRAIT_HEADS
-from reports.wording.advice.portraits import portrait_title
 from reports.wording.advice.proofs import (
     proof_head,
     proof_lines,
@@ -46,17 +45,17 @@ from reports.wording.advice.proofs import (
 )
 from reports.wording.cpus import placement_rows
 from reports.wording.failures import failure_lines
-from reports.wording.gates.notes import gate_headline
+from reports.wording.headlines import headline
 from reports.wording.plans import NO_THINK, arm_text, in_force_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import (
+    UNSETTLED,
     answers_text,
     claim,
     failed_pair,
     judgement_line,
     together,
     unlike_lines,
-    unsettled,
     warnings,
     with_context,
 )
@@ -153,29 +152,6 @@ def code(text: str) -> Markup:
     return Markup(QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped first
 
 
-def headline(conclusions: Conclusions) -> str:
-    """The page's title: the run in one sentence."""
-    run = conclusions.run
-    arms = " or ".join(arm.name for arm in run.plan.arms)
-    if conclusions.outcomes:
-        return gate_headline(conclusions.all_outcomes)
-    words = [row.verdict for row in conclusions.primaries]
-    settled = sum(word in ("faster", "slower", "equivalent") for word in words)
-    if conclusions.portraits:
-        return portrait_title(run.plan)
-    if not words:
-        return f"{arms}: nothing was measured"
-    if len(run.plan.rivals) > 1:
-        return f"{arms}: {settled} of {len(words)} comparisons decided"
-    rival, reference = run.plan.rivals[0].name, run.plan.yardstick
-    parts = [
-        f"{rival} is ahead in {words.count('faster')}",
-        f"{reference} in {words.count('slower')}",
-        f"equal in {words.count('equivalent')}",
-    ]
-    return f"{', '.join([*parts, *unsettled(words)])} of {counted(len(words), 'cell')}"
-
-
 def about(conclusions: Conclusions) -> str:
     """When, how long, how many."""
     run = conclusions.run
@@ -217,7 +193,7 @@ def card_view(card: Card, conclusions: Conclusions) -> dict[str, Any]:
         "ratio": units.ratio(verdict.ratio),
         "interval": units.interval(*verdict.bounds),
         "n": verdict.n,
-        "word": verdict.verdict,
+        "word": verdict.verdict if verdict.verdict in UNSETTLED else "",
         "claim": ("as a whole " if card.endpoints else "") + with_context(claim(verdict), verdict),
         "load": str(verdict.cell.load),
         "strips": strips if len(strips) > 1 or verdict.low is not None else [],
@@ -243,12 +219,14 @@ def conversion_view(plan: Conversion) -> dict[str, Any]:
 
 
 def strip(row: Verdict) -> Strip:
-    """Ratio and interval at one load, as positions on the strip."""
-    figures = row.low, row.ratio, row.high
-    low, mark, high = (share(value) if value and all(figures) else None for value in figures)
+    """Ratio and interval at one load, as positions on the strip. On a side that is unknown, the bar ends at
+    the mark."""
     text = row.verdict if row.ratio is None else units.ratio(row.ratio)
-    shown = f"{VERDICT_MARKS[row.verdict]} {text}"
-    return Strip(str(row.cell.load), shown, row.verdict, low, mark, high)
+    said = str(row.cell.load), f"{VERDICT_MARKS[row.verdict]} {text}", row.verdict
+    if not (row.low and row.ratio and row.high):
+        return Strip(*said, None, None, None)
+    low, high = (known or row.ratio for known in row.bounds)
+    return Strip(*said, share(low), share(row.ratio), share(high))
 
 
 def share(ratio: float) -> float:
@@ -293,7 +271,7 @@ def machine_rows(run: Run) -> list[tuple[str, str]]:
     """The environment, each line with its name."""
     machine = run.machine
     return [
-        ("processor", f"{machine.cpu}, {machine.cores} cores"),
+        ("processor", f"{machine.cpu}, {counted(machine.cores, 'core')}"),
         *placement_rows(run),
         ("memory", units.memory(machine.memory)),
         ("system", machine.system),

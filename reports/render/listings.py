@@ -92,7 +92,7 @@ def show_machine(console: Console, machine: Machine, findings: Sequence[str], ce
     placed = ", ".join(f"{who} on {list(cpus)}" for who, cpus in machine.placement.items())
     most = f"at most {units.rate(ceiling)}, against a server that does nothing" if ceiling else "not measured"
     rows = [
-        ("processor", f"{machine.cpu}, {machine.cores} cores"),
+        ("processor", f"{machine.cpu}, {units.counted(machine.cores, 'core')}"),
         ("memory", units.memory(machine.memory)),
         ("system", machine.system),
         ("python", machine.python),

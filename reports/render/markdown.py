@@ -37,7 +37,7 @@ from reports.wording.advice.proofs import (
 )
 from reports.wording.cpus import servers_text
 from reports.wording.failures import failure_lines
-from reports.wording.gates.notes import gate_headline
+from reports.wording.headlines import headline
 from reports.wording.plans import NO_THINK
 from reports.wording.sentences import (
     failed_pair,
@@ -53,19 +53,13 @@ from reports.wording.sentences import (
 def report(conclusions: Conclusions) -> str:
     """What failed, differing answers, sentences, thresholds, table, cards, warnings, machine."""
     run, found, cards = conclusions.run, conclusions.verdicts, conclusions.cards
-    title = gate_headline(conclusions.all_outcomes) if conclusions.outcomes else "Verdicts"
-    title = portrait_title(run.plan) if conclusions.portraits else title
     lines = [*box(failure_lines(conclusions.failure_kinds)), *box(unlike_lines(run, found))]
     lines += proof_section(conclusions)
-    said = [line for _, line in gate_lines(conclusions)] if conclusions.outcomes else sentences(conclusions)
-    lines += [f"# {title}", "", *(f"- {plain(line)}" for line in said)]
-    if conclusions.judgements:
-        lines += ["", "# Thresholds", ""]
-        lines += [f"- {plain(judgement_line(judgement))}" for judgement in conclusions.judgements]
     if conclusions.portraits:
-        lines += portrait_section(conclusions)
+        lines += [*portrait_section(conclusions), *threshold_section(conclusions)]
     else:
-        lines += ["", table(run, found), "", plain(together(run, found)), ""]
+        lines += [*verdict_section(conclusions), *threshold_section(conclusions)]
+        lines += [table(run, found), "", plain(together(run, found)), ""]
         lines += endpoint_lines(conclusions)
     if cards:
         lines += ["# What to write, and why", "", card_table(run, cards), ""]
@@ -76,9 +70,24 @@ def report(conclusions: Conclusions) -> str:
     for plan in conclusions.conversions:
         lines += conversion_section(plan)
     lines += prediction_lines(run, found)
-    lines += [f"> {plain(warning)}" for warning in warnings(run, found)]
-    lines += ["", machine_text(run), ""]
+    lines += [*quoted(warnings(run, found)), "", machine_text(run), ""]
     return "\n".join(lines)
+
+
+def verdict_section(conclusions: Conclusions) -> list[str]:
+    """The verdicts as sentences; of a gate, its result and its cases."""
+    if conclusions.outcomes:
+        title, said = headline(conclusions), [line for _, line in gate_lines(conclusions)]
+    else:
+        title, said = "Verdicts", sentences(conclusions)
+    return [f"# {plain(title)}", "", *(f"- {plain(line)}" for line in said), ""]
+
+
+def threshold_section(conclusions: Conclusions) -> list[str]:
+    """The results of the thresholds, if there are any."""
+    if not conclusions.judgements:
+        return []
+    return ["# Thresholds", "", *(f"- {plain(judgement_line(one))}" for one in conclusions.judgements), ""]
 
 
 def proof_section(conclusions: Conclusions) -> list[str]:
@@ -125,7 +134,12 @@ def box(lines: Sequence[str]) -> list[str]:
     """What must be read first: lines of which the first says what the others are, if there are any."""
     if not lines:
         return []
-    return [f"> **{plain(lines[0])}**", ">", *(f"> - {plain(line)}" for line in lines[1:]), ""]
+    return [f"> **{plain(lines[0])}**", ">", *quoted(lines[1:]), ""]
+
+
+def quoted(lines: Sequence[str]) -> list[str]:
+    """Lines that stand out, each an item: Markdown joins quoted lines to one paragraph."""
+    return [f"> - {plain(line)}" for line in lines]
 
 
 def table(run: Run, found: Sequence[Verdict]) -> str:
@@ -151,7 +165,7 @@ def table(run: Run, found: Sequence[Verdict]) -> str:
 
 def portrait_section(conclusions: Conclusions) -> list[str]:
     """What the only arm shows: lines per cell, then the table."""
-    lines = []
+    lines = [f"# {plain(portrait_title(conclusions.run.plan))}", ""]
     for first, *more in portraits.blocks(conclusions):
         lines += [f"- {plain(first)}", *(f"  - {plain(text)}" for text in more)]
     head = [f"| {' | '.join(HEADS)} |", "|---|" + "---:|" * (len(HEADS) - 1)]
@@ -216,24 +230,28 @@ def machine_text(run: Run) -> str:
     machine = run.machine
     users = f"{NO_THINK}; " if run.plan.no_think else ""
     return (
-        f"{plain(machine.cpu)}, {machine.cores} cores ({plain(servers_text(run))}), {plain(machine.system)}, "
-        f"{plain(machine.python)}, {plain(machine.database or 'no database')}; "
-        f"{users}windows of {run.plan.window:g} s, {1 - run.plan.alpha:.0%} repeated confidence intervals; "
-        f"run {plain(run.id)}."
+        f"{plain(machine.cpu)}, {units.counted(machine.cores, 'core')} ({plain(servers_text(run))}), "
+        f"{plain(machine.system)}, {plain(machine.python)}, {plain(machine.database or 'no database')}; "
+        f"{users}windows of {run.plan.window:g} s, {units.exact_percent(1 - run.plan.alpha)} repeated "
+        f"confidence intervals; run {plain(run.id)}."
     )
 
 
-CODE = re.compile(r"(`[\w ./{}:=,-]+`)")
-"""A code span of letters that are no markup, as ours are."""
+CODE = re.compile(r"(`[^`]+`)")
+
+MARKUP, MARKUP_OF_TABLES = "\\`*_[]<>|", "|"
+"""What a backslash escapes: in a code span only what would end the cell of a table."""
 
 
 def plain(text: str) -> str:
     """Text that Markdown does not read as markup, except its code spans."""
-    parts = CODE.split(text)
-    return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
+    parts = CODE.split(" ".join(text.splitlines()))
+    return "".join(
+        escaped(part, MARKUP_OF_TABLES if place % 2 else MARKUP) for place, part in enumerate(parts)
+    )
 
 
-def escaped(text: str) -> str:
-    for sign in "\\`*_[]<>|":
+def escaped(text: str, signs: str) -> str:
+    for sign in signs:
         text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", " ")
+    return text

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, cast
 from rich.console import Console
 
 from loadtests.errors import CannotWrite, Exit, explained
-from reports.render.streams import Unfailing, complain, discard, printing, say
+from reports.render.streams import Unfailing, complain, discard, on_terminal, printing, say
 
 if TYPE_CHECKING:
     from reports.analysis.readings import Readings
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 COLOURS: dict[str, dict[str, Any]] = {
     "auto": {},
     "always": {"force_terminal": True},
-    "never": {"no_color": True},
+    # `no_color` would leave bold and dim text.
+    "never": {"color_system": None},
 }
 """By the value of --color, the arguments of a console."""
 
@@ -116,7 +117,7 @@ class Output:
 
         if not self.progress:
             yield WaitingOnly(self.notes)
-        elif self.notes.is_terminal:
+        elif on_terminal(self.notes):
             with LiveView(self.notes, readings) as live:
                 yield live
         else:

@@ -81,9 +81,14 @@ class Unfailing:
         return getattr(self.stream, name)
 
 
+def on_terminal(console: Console) -> bool:
+    """Whether a terminal shows the text: rich also says so of a file that is to have colours."""
+    return console.is_terminal and console.file.isatty()
+
+
 def say(console: Console, text: str) -> None:
     """A line of text, wrapped between words on a terminal, unwrapped in a file."""
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    console.print(text, markup=False, highlight=False, soft_wrap=not on_terminal(console))
 
 
 def say_list(console: Console, mark: str, lines: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from reports.advice.proving.proof import Proof
 from reports.conclusions import Conclusions
 from reports.render.streams import say, say_list
 from reports.render.tables import endpoints, portraits
-from reports.render.tables.verdicts import table
+from reports.render.tables.verdicts import pair, table
 from reports.wording import units
 from reports.wording.advice.cards import (
     CARD_FIGURES,
@@ -40,7 +40,7 @@ from reports.wording.advice.proofs import (
     unmixed_text,
 )
 from reports.wording.failures import failure_lines
-from reports.wording.gates.notes import gate_headline
+from reports.wording.headlines import headline
 from reports.wording.sentences import (
     gate_lines,
     judgement_line,
@@ -51,17 +51,12 @@ from reports.wording.sentences import (
 )
 from reports.wording.vocabulary import OUTCOME_MARKS, VERDICT_MARKS
 
-LONGEST_PAIR = 22
-"""Characters of the names of two arms in one line of a heading."""
-
 
 def card_table(run: Run, cards: Sequence[Card], width: int) -> Table:
     """Advice, neighbours and costs, one row per card."""
     arms = [arm.name for arm in run.plan.arms]
     several = len(run.plan.rivals) > 1
-    shown = " / ".join([short_reference(run.plan.yardstick), "arm"] if several else arms)
-    # Side by side, long names would leave the other columns a few letters.
-    shown = shown if len(shown) <= LONGEST_PAIR else shown.replace(" / ", " /\n")
+    shown = pair([short_reference(run.plan.yardstick), "arm"] if several else arms)
     room = card_room(cards, width)
     titles = CARD_FIGURES[room]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -92,7 +87,7 @@ def show_findings(console: Console, conclusions: Conclusions) -> None:
     say_list(console, VERDICT_MARKS["failing"], failure_lines(conclusions.failure_kinds))
     say_list(console, VERDICT_MARKS["different"], unlike_lines(conclusions.run, conclusions.verdicts))
     if conclusions.outcomes:
-        say(console, gate_headline(conclusions.all_outcomes))
+        say(console, headline(conclusions))
         for word, line in gate_lines(conclusions):
             say(console, f"{OUTCOME_MARKS[word]} {line}")
     else:

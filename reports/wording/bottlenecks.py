@@ -36,14 +36,14 @@ def limit_text(limit: Bottleneck) -> str:
 
 
 def holder_text(holder: Holder) -> str:
-    """`notes/main.py:41 requests.get holds it 83% of the time, waiting (GET /notes/{id}; 412 looks)`."""
+    """`notes/main.py:41 requests.get holds it 83% of the time, waiting (GET /notes/{id}; 412 samples)`."""
     does = "computes on it" if holder.computes else "holds it"
     waits = ", waiting" if holder.computes is False else ""
     others = f" and {units.counted(holder.routes - 1, 'other route')}" if holder.routes > 1 else ""
     where = f"{holder.route}{others}; " if holder.route is not None else ""
     return (
         f"{holder.shown}:{holder.line} {holder.what} {does} {holder.part:.0%} of the time{waits} "
-        f"({where}{units.counted(holder.looks, 'look')})"
+        f"({where}{units.counted(holder.looks, 'sample')})"
     )
 
 
@@ -88,10 +88,10 @@ def evidence_text(evidence: Evidence) -> str:
                 f"time; {cost_text(cost, alone)}"
             )
         case FewUsers(users, service_time):
-            who = "one user asks" if users == 1 else f"{users} users ask"
+            who = "one user sends" if users == 1 else f"{users} users send"
             return (
-                f"{who} for at most {units.rate(evidence.throughput)}, at {units.duration(service_time)} per "
-                "request; the server has CPU time left"
+                f"{who} at most {units.rate(evidence.throughput)} at {units.duration(service_time)} per "
+                "request; the server has CPU time to spare"
             )
         case ThinkTime(users, part):
             return f"{units.counted(users, 'user')} wait between requests for {part:.0%} of their time"
@@ -110,7 +110,7 @@ def convoy_text(convoy: Convoy) -> str:
     """Bursts of requests, and what they cost each of them."""
     together = f"{convoy.size:.0f}"
     return (
-        f"its users ask in bursts, about {together} of {convoy.users} at once and then none for "
+        f"requests arrive in bursts: about {together} of {convoy.users} users at once, then none for "
         f"{units.duration(convoy.quiet)}; a request takes {units.duration(convoy.response_time)}, "
         f"{units.duration(convoy.longer)} longer than with one user, since those of a burst take turns "
         f"({together} × {units.duration(convoy.cost)} of CPU time) on a CPU that is idle "
@@ -193,7 +193,7 @@ def headline_text(bottleneck: Bottleneck, arm: str, threads: float, connections:
         case "cpu":
             return f"{arm} has no CPU time left"
         case "convoys":
-            return f"{arm}'s users ask in bursts"
+            return f"requests to {arm} arrive in bursts"
         case "waiting":
             return f"{arm} waits while its CPU is idle"
         case "service-time":

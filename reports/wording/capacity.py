@@ -11,7 +11,7 @@ from reports.analysis.verdicts import Outcome
 from reports.capacities import Capacities
 from reports.wording import units
 from reports.wording.bottlenecks import light_text, limit_text
-from reports.wording.faults import faults_text
+from reports.wording.faults import faults_text, not_counted
 from reports.wording.plans import note_lines, served_lines
 from reports.wording.reservations import log_text, server_end_text
 from reports.wording.units import counted
@@ -44,7 +44,7 @@ def search_text(plan: Plan) -> str:
     lines = [
         f"{arms}: the highest arrival rate at which {goal.target} holds: {target_text(goal.target)}.",
         f"{these}, fresh servers in every round: at most {units.span(goal.seconds)} each, until every "
-        f"interval is within ±{goal.precision:.0%}.",
+        f"interval is within ±{units.exact_percent(goal.precision)}.",
         *served_lines(plan),
         *(f"note: {line}" for line in note_lines(plan)),
     ]
@@ -130,7 +130,7 @@ def arm_line(one: ArmSearch) -> str:
     """What limits an arm, and what its neighbours wait; or what disturbed it. "" where nothing is known."""
     if one.word in ("open", "invalid") and one.disturbed is not None:
         lost = one.disturbed
-        return f"{one.arm}: {lost.lost} of {lost.of} slices do not count: {faults_text(lost.faults)}"
+        return f"{one.arm}: {not_counted(lost.lost, lost.of, 'slice')}: {faults_text(lost.faults)}"
     if one.rate is None:
         return ""
     if one.limits:
@@ -229,6 +229,6 @@ def method_text(run: Run, goal: CapacityGoal) -> str:
         f"Target {goal.target}: {target_text(goal.target)}, counted from the moment when each was due, in an "
         f"open loop with {run.plan.cells[0].load.arrivals} arrivals. The figure is the rate at which a "
         "logistic curve through the slices near the crossing reaches that share; "
-        f"{1 - run.plan.alpha:.0%} repeated confidence intervals, by the jackknife over rounds of fresh "
-        "processes."
+        f"{units.exact_percent(1 - run.plan.alpha)} repeated confidence intervals, by the jackknife over "
+        "rounds of fresh processes."
     )

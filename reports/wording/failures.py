@@ -22,7 +22,7 @@ def failure_lines(kinds: Sequence[FailureKind], whose: str = "") -> list[str]:
     most = sorted(kinds, key=lambda kind: -kind.count / max(1, kind.requests))[:MOST_LINES]
     more = len(kinds) - len(most)
     return [
-        f"Requests{whose} failed, in all trials together, those that do not count included:",
+        f"Failed requests{whose} (all trials, including discarded ones):",
         *(kind_text(kind) for kind in kinds if kind in most),
         *([f"and {units.counted(more, 'more kind')}"] if more else []),
     ]

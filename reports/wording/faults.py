@@ -38,6 +38,11 @@ def faults_text(faults: Sequence[Fault], client: str | None = None) -> str:
     return "; ".join(f"{'; '.join(seen)}: {remedy}" for remedy, seen in remedies.items())
 
 
+def not_counted(lost: int, of: int, noun: str) -> str:
+    """`1 of 6 rounds does not count`."""
+    return f"{lost} of {units.counted(of, noun)} {'does' if lost == 1 else 'do'} not count"
+
+
 def carry_text(client: str | None) -> str:
     """What to do where the generator can make no more requests."""
     return f"use {leaner(client)}more --generators, or a --rate that the generator can make"
@@ -112,8 +117,8 @@ def fault_parts(fault: Fault) -> tuple[str, str]:
             ), "let them start over, or give them more"
         case "excess-in-flight":
             return (
-                f"the records hold {value:.0%} more requests in flight than {whole:.0f} users can have "
-                f"(limit {limit:.0%})"
+                f"the records hold {value:.0%} more requests in flight than "
+                f"{units.counted(round(whole), 'user')} can have (limit {limit:.0%})"
             ), "bug in duel, please report it"
         case "arrivals-late" | "arrivals-missing" | "rate-off":
             return schedule_parts(fault.kind, value, limit, whole)

@@ -32,7 +32,8 @@ def plan_text(plan: Plan) -> str:
     lines = [
         f"{arms}: {counted(len(plan.cells), 'cell')}, windows of "
         f"{plan.window:g} s after {plan.warmup:g} s of warm-up, {fresh_text(plan)}.",
-        f"{counted(plan.min_rounds, 'round')} ({trials} trials){more}: {duration_text(least, most)}.",
+        f"{counted(plan.min_rounds, 'round')} ({counted(trials, 'trial')}){more}: "
+        f"{duration_text(least, most)}.",
     ]
     if plan.proof_time is not None:
         lines.append(
@@ -46,8 +47,9 @@ def plan_text(plan: Plan) -> str:
     needed = len(plan.cells) * plan.min_rounds * plan.round_seconds()
     if plan.deadline is not None and needed > plan.deadline:
         lines.append(
-            f"{units.span(plan.deadline)} is too short for {plan.min_rounds} rounds of all cells, about "
-            f"{units.span(needed)}: some cells will stay undecided. Allow more time, or fewer cells (-s, -u)."
+            f"{units.span(plan.deadline)} is too short for {counted(plan.min_rounds, 'round')} of all cells, "
+            f"about {units.span(needed)}: some cells will stay undecided. Allow more time, or fewer cells "
+            "(-s, -u)."
         )
     if plan.no_think:
         lines.append(f"{NO_THINK}.")
@@ -138,7 +140,9 @@ def resumed_lines(run: Run, data_changed: Sequence[str]) -> list[str]:
             f"{f' and {more} more' if more > 0 else ''}."
         )
     if run.files is not None and run.files.cut:
-        lines.append(f"note: not all files are compared: {units.listed(list(run.files.cut))} holds too many.")
+        hold = "holds" if len(run.files.cut) == 1 else "hold"
+        cut = units.listed(list(run.files.cut))
+        lines.append(f"note: not all files are compared: {cut} {hold} too many.")
     return lines
 
 

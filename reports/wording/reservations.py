@@ -46,7 +46,7 @@ from reports.analysis.rounds.think_time import UsersThink
 from reports.analysis.statistics import LAST_LOOK
 from reports.wording import units
 from reports.wording.cpus import cores_text
-from reports.wording.faults import capped_text, carry_text, faults_text
+from reports.wording.faults import capped_text, carry_text, faults_text, not_counted
 from reports.wording.refusals import refusal_text
 from reports.wording.units import percent
 
@@ -59,7 +59,7 @@ def reservation_text(reservation: Reservation) -> str:
     match reservation:
         case RoundsLost(lost, rounds, faults, client):
             again = "" if any(fault.caps for fault in faults) else "; `duel resume` measures them again"
-            return f"{lost} of {rounds} rounds do not count: {faults_text(faults, client)}{again}"
+            return f"{not_counted(lost, rounds, 'round')}: {faults_text(faults, client)}{again}"
         case NotMeasured(refusal):
             return f"not measured: {refusal_text(refusal)}"
         case (
@@ -145,7 +145,7 @@ def shared_state_text(one: SharedState) -> str:
         if one.reset
         else "undo that before every trial (--before-trial), or give each arm its own"
     )
-    return f"{seen}, such as a database: the load's doing, no arm's; {remedy}"
+    return f"{seen}, such as a database: caused by the load, not by an arm; {remedy}"
 
 
 def unlike_text(one: Unlike) -> str:

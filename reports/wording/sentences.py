@@ -89,7 +89,7 @@ def gate_sentence(verdict: Verdict, decision: Decision, plan: Plan) -> str:
     """What a gate says of a cell: the outcome, then figures and notes, the decisive part first."""
     word, than = decision.outcome, f"than {verdict.reference}"
     if word in (decision.speed, "inconclusive"):
-        than += f" by more than {plan.margin:.0%}"
+        than += f" by more than {units.exact_percent(plan.margin)}"
     match word:
         case "regression" | "pass":
             said = f"{OUTCOMES[word]} {than}"
@@ -196,6 +196,10 @@ def judged_value(judgement: Judgement) -> str:
     if value is None:
         if judgement.word == "missed":
             return "none, since too many requests failed"
+        if judgement.disturbed:
+            return "not measured: too many slices were disturbed"
+        if judgement.threshold.metric == "capacity":
+            return "too few rounds near the crossing"
         return "too few rounds, or too few samples per window"
     unit = " ms" if judgement.threshold.metric == "http_req_duration" else ""
     ends = ["unknown" if end is None else units.plain(end) for end in (low, high)]
@@ -222,7 +226,7 @@ def together(run: Run, found: Sequence[Verdict]) -> str:
     names = f": {units.listed(stand, MOST_NAMED)}" if stand else ""
     return (
         f"{len(stand)} of {counted(len(stand) + fall, 'difference')} can be relied on{names} (error rate of "
-        f"all together ≤ {run.plan.alpha * 100:g}%, Holm)."
+        f"all together ≤ {units.exact_percent(run.plan.alpha)}, Holm)."
     )
 
 
@@ -274,8 +278,8 @@ def unlike_headline(plan: Plan) -> str:
     if plan.answers == "differ":
         return "The arms answer differently, which --answers differ accepts:"
     return (
-        "The arms answer differently, so they do different work, and none is advised. Make them answer "
-        "alike, or accept the differences with --answers differ:"
+        "The arms answer differently, so they do different work and no arm is recommended. Make them return "
+        "the same answers, or accept the differences with --answers differ:"
     )
 
 
@@ -323,7 +327,10 @@ def answers_text(run: Run) -> str:
     return f"{alike}, in {counted(len(check.endpoints), 'endpoint')} of the scenarios{missed}{cut}"
 
 
+UNSETTLED: tuple[VerdictWord, ...] = ("different", "failing", "invalid", "inconclusive")
+"""Verdicts that decide nothing on speed."""
+
+
 def unsettled(words: Sequence[VerdictWord]) -> list[str]:
-    """The number of undecided, different, failing and invalid verdicts, each kind in words."""
-    kinds: tuple[VerdictWord, ...] = ("different", "failing", "invalid", "inconclusive")
-    return [f"{word} in {words.count(word)}" for word in kinds if word in words]
+    """The number of verdicts of each kind that decides nothing on speed, in words."""
+    return [f"{word} in {words.count(word)}" for word in UNSETTLED if word in words]

@@ -92,6 +92,11 @@ def percent(part: float | None) -> str:
     return f"{part:.0%}" if abs(part) >= 0.1 else f"{100.0 * part:.2g}%"
 
 
+def exact_percent(part: float) -> str:
+    """A fraction that was set, in per cent, not rounded: `10%`, `2.5%`."""
+    return f"{100.0 * part:g}%"
+
+
 def plain(number: float) -> str:
     """A number without a unit, three figures at least: `0.012`, `48.3`, `1,210`."""
     return figures(number) if abs(number) >= 1 or number == 0 else f"{number:.3g}"

@@ -26,6 +26,9 @@ GATES: Mapping[Outcome, str] = {
 }  # fmt: skip
 """The result of a whole gate."""
 
+THRESHOLDS: Mapping[ThresholdWord, str] = {"missed": "missed", "inconclusive": "not decided", "met": "met"}
+"""The worst first."""
+
 THRESHOLD_MARKS: Mapping[ThresholdWord, str] = {"met": "✓", "missed": "✗", "inconclusive": "~"}
 
 PORTRAIT_MARKS: Mapping[PortraitWord, str] = {

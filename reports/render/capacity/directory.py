@@ -20,7 +20,7 @@ from reports.exit_codes import exit_code
 from reports.render import html
 from reports.render.charts import files
 from reports.render.charts.capacity import capacity_chart
-from reports.render.markdown import box, plain
+from reports.render.markdown import box, plain, quoted
 from reports.render.output import Output
 from reports.render.report_directory import save
 from reports.render.streams import say, say_list
@@ -95,7 +95,7 @@ def show_searches(console: Console, found: Capacities) -> None:
 
 def markdown_of_searches(found: Capacities) -> str:
     """For pull requests and pages, in the same order."""
-    notes = [f"> {plain(line)}  " for line in note_lines(found.run.plan)]
+    notes = quoted(note_lines(found.run.plan))
     lines = [*box(unlike_lines(found.run)), "# Highest rates", "", *notes, *([""] if notes else [])]
     for name in found.scenarios:
         lines.append(f"- {plain(search_headline(found, name))}")

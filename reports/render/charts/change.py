@@ -34,8 +34,9 @@ def chart(comparison: Comparison) -> Chart:
 def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette) -> Figure:
     counts = [len(one.head.differences) for one in found]
     about = (
-        f"n = {max(counts, default=0)} rounds per side; bars end at one-sided 95% bounds, which assume that "
-        "sessions differ by 2% without any change (5% between machines); hollow: not decided."
+        f"n = {units.counted(max(counts, default=0), 'round')} per side; bars end at one-sided 95% bounds, "
+        "which assume that sessions differ by 2% without any change (5% between machines); hollow: not "
+        "decided."
     )
     names = [f"{one.head.cell} · {one.head.arm}" for one in found]
     labels = [f"{units.ratio(one.ratio)}  {OUTCOMES[one.outcome]}" for one in found]
@@ -55,8 +56,8 @@ def draw(found: Sequence[Change], margin: float, finding: str, palette: Palette)
         label_row(axes, height, label, look.text(palette) if settled else palette.faint)
     ratio_axis(axes, min(reach) / 1.05, max(reach) * 1.05)
     axes.annotate(
-        f"gate: −{margin:.0%}", (gate, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 4),
-        textcoords="offset points", ha="center", fontsize=LABEL_SIZE, color=palette.texts[0],
+        f"gate: −{units.exact_percent(margin)}", (gate, 1.0), xycoords=("data", "axes fraction"),
+        xytext=(0, 4), textcoords="offset points", ha="center", fontsize=LABEL_SIZE, color=palette.texts[0],
     )  # fmt: skip
     axes.set_xlabel("head's ratio ÷ base's ratio; farther right is better")
     return figure

@@ -67,8 +67,9 @@ def draw(run: Run, rows: Sequence[Verdict], palette: Palette) -> Figure:
     several = len(run.plan.rivals) > 1
     names = [f"{case_name(row)}{f' · {row.arm}' if several else ''}" for row in rows]
     about = (
-        f"{rounds_text([row.n for row in rows])}; bars are {1 - run.plan.alpha:.0%} repeated confidence "
-        f"intervals of the ratio; band: ±{run.plan.margin:.0%}, equivalent; hollow: no verdict on speed."
+        f"{rounds_text([row.n for row in rows])}; bars are {units.exact_percent(1 - run.plan.alpha)} "
+        f"repeated confidence intervals of the ratio; band: ±{units.exact_percent(run.plan.margin)}, "
+        "equivalent; hollow: no verdict on speed."
     )
     figure, (axes,) = sheet(
         names, [label(row) for row in rows], finding(run, rows), about, palette, row=0.28, over=OVER

@@ -228,8 +228,8 @@ def draw_curves(
     what = units.METRIC_NAMES[metric] if timed else "requests per second"
     about = (
         f"y axis: {what}. {about}; lines join geometric means over rounds, bands are "
-        f"{1 - run.plan.alpha:.0%} repeated confidence intervals, dots the rounds, hollow if they do not "
-        f"count.{bound_text(run, metric)}"
+        f"{units.exact_percent(1 - run.plan.alpha)} repeated confidence intervals, dots the rounds, hollow "
+        f"if they do not count.{bound_text(run, metric)}"
     )
     figure, panels = grid(list(curves), labels, finding, about, palette)
     style = looks(run)
@@ -372,8 +372,8 @@ def draw_rows(
     style = looks(run)
     stroke = " Vertical tick: the bound predicted before the rounds." if bound_text(run, metric) else ""
     about = (
-        f"{rounds_text(counts)}; geometric means over rounds with {1 - run.plan.alpha:.0%} repeated "
-        f"confidence intervals; dots are the rounds, hollow if they do not count.{stroke}"
+        f"{rounds_text(counts)}; geometric means over rounds with {units.exact_percent(1 - run.plan.alpha)} "
+        f"repeated confidence intervals; dots are the rounds, hollow if they do not count.{stroke}"
     )
     names, finding = [str(cell) for cell in cells], f"{units.METRIC_NAMES[metric].capitalize()}: {key(run)}"
     figure, (axes,) = sheet(names, [], finding, about, palette, row=0.16 + 0.1 * len(style))

@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from loadtests.records import Cell, Run
 from reports.analysis.distributions import Heat, heat, highest_loads, typical_round
 from reports.conclusions import Conclusions
-from reports.render.charts.style import OVER, Chart, Palette, looks, plain_duration, sheet
+from reports.render.charts.style import (
+    OVER,
+    ROW_SIZE,
+    WIDTH,
+    Chart,
+    Palette,
+    looks,
+    plain_duration,
+    sheet,
+    shortened,
+    width,
+)
 from reports.wording import units
 
 TIMES, LATENCIES = 60, 24
@@ -24,6 +35,8 @@ ROW = 0.8
 """Fraction of a row's height that its map takes; the rest separates rows."""
 SCALE = ("– 100 µs",)
 """The widest mark of the scale."""
+ENDS = (("start", "end of window"), ("0", "end"))
+"""The ends of a map's time, the first pair that fits below it."""
 
 Maps = Mapping[Cell, Mapping[str, Heat]]
 
@@ -107,6 +120,8 @@ def draw(run: Run, found: Maps, span: tuple[float, float], finding: str, palette
     )
     names = [str(cell) for cell in found]
     figure, columns = sheet(names, SCALE, finding, about, palette, row=0.62, columns=len(style), over=OVER)
+    room = columns[0].get_position().width * WIDTH
+    ends = next((texts for texts in ENDS if width(" ".join(texts), ROW_SIZE) <= room), ENDS[-1])
     for axes, (name, look) in zip(columns, style.items(), strict=True):
         for height in range(len(found)):
             place = (0.0, height - ROW / 2)
@@ -117,10 +132,11 @@ def draw(run: Run, found: Maps, span: tuple[float, float], finding: str, palette
         show(axes, maps, look.colour, darkest)
         separate(axes, maps, palette)
         axes.set_xlim(0.0, 1.0)
-        axes.set_xticks([0.0, 1.0], ["start", "end of window"])
+        axes.set_xticks([0.0, 1.0], ends)
         axes.get_xticklabels()[0].set_horizontalalignment("left")
         axes.get_xticklabels()[1].set_horizontalalignment("right")
-        axes.set_title(f"{look.sign} {name}", fontsize=9, color=look.text(palette))
+        title = shortened(f"{look.sign} {name}", ROW_SIZE, room)
+        axes.set_title(title, fontsize=ROW_SIZE, color=look.text(palette))
         axes.spines["bottom"].set_visible(False)
     scale(columns[-1], len(found), span, palette)
     return figure

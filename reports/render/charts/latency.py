@@ -9,7 +9,7 @@ from functools import partial
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from loadtests.records import Cell, Metric, Run
+from loadtests.records import Cell, Metric, Plan, Run
 from reports.analysis.thresholds import limits
 from reports.conclusions import Conclusions
 from reports.render.charts.style import (
@@ -135,19 +135,35 @@ def draw_curves(
         axes.set_xlim(0, 1.08 * most if most else 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
-        allowed = limits(run.plan, scenario)
+        allowed = limit_labels(run.plan, cells)
         if seen:
             axes.set_ylim(*around([*seen, *allowed]))
-        for limit in allowed:
+        for limit, label in allowed.items():
             axes.axhline(limit, color=palette.faint, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
             axes.annotate(
-                "threshold", (0.0, limit), xycoords=("axes fraction", "data"), xytext=(2, 2),
+                label, (0.0, limit), xycoords=("axes fraction", "data"), xytext=(2, 2),
                 textcoords="offset points", fontsize=6.5, color=palette.faint,
             )  # fmt: skip
         log_axis(axes, "y", plain_duration, palette)
         axes.set_xlabel("requests per second", labelpad=1)
         label_ends(axes, ends)
     return figure
+
+
+def limit_labels(plan: Plan, cells: Sequence[Cell]) -> dict[float, str]:
+    """The limits of a panel in seconds, each with what it applies to where that is not all of the panel:
+    `threshold, async, 8 users`."""
+    found: dict[float, dict[Cell, set[str]]] = {}
+    for cell in cells:
+        for limit, judged in limits(plan, cell).items():
+            found.setdefault(limit, {})[cell] = judged
+    labels = {}
+    for limit, by_cell in found.items():
+        arms = [arm.name for arm in plan.arms if any(arm.name in judged for judged in by_cell.values())]
+        parts = [" and ".join(arms)] if len(arms) < len(plan.arms) else []
+        parts += [" and ".join(str(cell.load) for cell in by_cell)] if len(by_cell) < len(cells) else []
+        labels[limit] = ", ".join(["threshold", *parts])
+    return labels
 
 
 def draw_rows(
@@ -188,12 +204,17 @@ def draw_rows(
                     x, y, look.marker, color=look.colour, markersize=5, zorder=2, markerfacecolor=face
                 )  # fmt: skip
     for height, cell in enumerate(reversed(cells)):
-        for limit in limits(run.plan, cell.scenario):
-            axes.vlines(limit, height - 0.4, height + 0.4, color=palette.faint, linewidth=0.8, linestyle="--")
+        for limit, judged in limits(run.plan, cell).items():
+            # Beside the lines of the arms that it applies to.
+            tops = [height + 0.35 - step * number for number, name in enumerate(style) if name in judged]
+            axes.vlines(
+                [limit] * len(tops), [top - step for top in tops], tops, color=palette.faint, linewidth=0.8,
+                linestyle="--",
+            )  # fmt: skip
     seen = [
         value for found in firsts.values() for (_, m), value in found.items() if m in PERCENTILES and value
     ]
-    allowed = [limit for cell in cells for limit in limits(run.plan, cell.scenario)]
+    allowed = [limit for cell in cells for limit in limits(run.plan, cell)]
     if seen:
         axes.set_xlim(*around([*seen, *allowed]))
     log_axis(axes, "x", plain_duration, palette)

@@ -19,10 +19,13 @@ from matplotlib.ft2font import LoadFlags
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from loadtests.records import Run
+from reports.wording.units import counted
 
 mpl.rcParams.update(
     {
         "svg.fonttype": "none",
+        # Names may contain `$`.
+        "text.parse_math": False,
         # As `advance` counts it, and a tenth of the drawing time less.
         "text.hinting": "none",
         "svg.hashsalt": "fastapi-duel",
@@ -350,4 +353,4 @@ def rounds_text(counts: Sequence[int]) -> str:
     if not counts:
         return "no rounds"
     low, high = min(counts), max(counts)
-    return f"n = {low} rounds" if low == high else f"n = {low} to {high} rounds"
+    return f"n = {counted(low, 'round')}" if low == high else f"n = {low} to {high} rounds"

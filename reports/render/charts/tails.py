@@ -112,7 +112,7 @@ def draw(run: Run, found: Tails, finding: str, palette: Palette) -> Figure:
         farthest = max(-math.log10(1.0 - one.parts[-1]) for one in arms.values())
         axes.set_xlim(0.25, max(1.1, farthest * 1.04))
         ticks = [part for part in TICKS if -math.log10(1.0 - part) <= farthest]
-        axes.set_xticks([-math.log10(1.0 - part) for part in ticks], [part_name(part)[:-2] for part in ticks])
+        axes.set_xticks([-math.log10(1.0 - part) for part in ticks], [f"{100 * part:g}" for part in ticks])
         axes.set_xlabel("% of the requests", labelpad=1)
         axes.set_ylim(*around([second for one in arms.values() for second in one.seconds]))
         log_axis(axes, "y", plain_duration, palette)

@@ -7,7 +7,8 @@
   const boxes = [...form.querySelectorAll("input[name=advice]")];
   const count = document.getElementById("count");
   const none = document.getElementById("none");
-  const cards = [...document.querySelectorAll(".card")];
+  // Not that of the advice followed, which is about all scenarios.
+  const cards = [...document.querySelectorAll(".card[data-advice]")];
   const rows = [...document.querySelectorAll("#cells tbody tr")];
 
   function apply() {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from textwrap import wrap
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -28,6 +29,12 @@ NARROW = 90
 
 WIDE, WIDE_WITH_FAILURES = 110, 130
 """Characters from which there is room for latencies: with less, names would be broken."""
+
+LONGEST_LABEL = 8
+"""Characters of an arm's name in a line of its heading: as many as its values have."""
+
+LONGEST_PAIR = 22
+"""Characters of the names of two arms in one line of a heading."""
 
 Latencies = Mapping[tuple[Cell, str, Metric], Verdict]
 
@@ -70,13 +77,15 @@ class Columns:
         if self.several and not self.stacked:
             grid.add_column(numbers.pop(), justify="right", no_wrap=True)
             grid.add_column("arm", no_wrap=True)
-        numbers += [*self.shown, "ratio", "interval", "n", *(["failed"] if self.failing else [])]
+        numbers += ["\n".join(wrap(name, LONGEST_LABEL)) for name in self.shown]
+        numbers += ["ratio", "interval", "n", *(["failed"] if self.failing else [])]
         for title in numbers:
             grid.add_column(title, justify="right", no_wrap=True)
         grid.add_column("verdict", no_wrap=True)
+        names = pair(self.shown)
+        gap = "\n" if "\n" in names else " "
         for metric in self.latencies:
-            title = f"{units.METRIC_SHORT[metric]} {' / '.join(self.shown)}"
-            grid.add_column(title, justify="right", no_wrap=True)
+            grid.add_column(f"{units.METRIC_SHORT[metric]}{gap}{names}", justify="right", no_wrap=True)
 
     def cells(self, row: Verdict, found: Latencies) -> Iterator[RenderableType]:
         """One verdict."""
@@ -93,6 +102,12 @@ class Columns:
             other = found.get((row.cell, row.arm, metric))
             values = other.values if other else {}
             yield " / ".join(units.duration(values.get(name)) for name in (row.reference, row.arm))
+
+
+def pair(names: Sequence[str]) -> str:
+    """The names of two arms in a heading: side by side, long ones would leave other columns a few letters."""
+    shown = " / ".join(names)
+    return shown if len(shown) <= LONGEST_PAIR else " /\n".join(names)
 
 
 def table(run: Run, found: Sequence[Verdict], width: int) -> Table:

@@ -181,8 +181,8 @@ def threads_text(note: ThreadsNote) -> str:
     """What more threads would do, or did."""
     match note:
         case ThreadsUntried(arm, threads, by_app):
-            way = "its app sets that number itself" if by_app else "--sweep"
-            return f"more than {threads:g} threads for {arm}: not tried ({way})"
+            way = "its app sets that number itself" if by_app else "--sweep threads=…"
+            return f"not tried: more than {threads:g} threads for {arm} ({way})"
         case ThreadsAreTheDifference(arm, limited, threads):
             return f"{arm} is {limited} with {threads:g} threads"
         case ThreadsSeen(limited, threads, better, metric, interval):

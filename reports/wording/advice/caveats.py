@@ -40,7 +40,7 @@ APART: Mapping[Apart, str] = {
     "memory": "their servers together would take more than half of the memory available",
     "conflict": "a server does not start beside another one",
     "restless": "a server works on without requests",
-    "earlier": "an earlier version always did so",
+    "earlier": "the version of duel that recorded this run always did so",
 }
 """Why the arms of a cell are not measured beside one another."""
 
@@ -119,8 +119,8 @@ def cpus_caveat_text(caveat: SharedCpus | GeneratorHeldUp) -> str:
             )
         case GeneratorHeldUp(cells):
             return (
-                f"{listed([str(cell) for cell in cells])}: servers on every CPU held the load generator up, "
-                "so they were measured again beside it, on CPUs of their own: with more of them, threads "
+                f"{listed([str(cell) for cell in cells])}: servers on all CPUs starved the load generator, "
+                "so these cells were measured again with separate CPUs for each; with more CPUs, threads "
                 "could gain"
             )
 

@@ -65,7 +65,8 @@ def headline(portrait: Portrait, plan: Plan) -> str:
     unsure = ""
     if portrait.word == "inconclusive":
         one_side = ": known from one side only"
-        unsure = one_side if portrait.settled else f": not known to within {plan.margin:.0%} yet"
+        within = units.exact_percent(plan.margin)
+        unsure = one_side if portrait.settled else f": not known to within {within} yet"
     return f"{where}: {', '.join(said)}, n = {portrait.n}{unsure}"
 
 

@@ -50,15 +50,13 @@ def proof_title(proof: Proof, run: Run) -> str:
 
 
 def unmixed_text(found: NothingToMix, run: Run) -> str:
-    """``follow the advice: 4 routes `async def`, none `def`: that is async, which was measured``."""
+    """``follow the advice: all 4 advised routes are `async def`: that is async, already measured``."""
     named = {arm.name: arm for arm in run.plan.arms}
     if not found.routes:
-        return "follow the advice: no card is decided yet, so that there is nothing to follow"
+        return "follow the advice: no card is decided yet, so there is nothing to follow"
+    which = "the only advised route is" if found.routes == 1 else f"all {found.routes} advised routes are"
     how = written(named[found.arm])
-    return (
-        f"follow the advice: {counted(found.routes, 'route')} {how}, and none otherwise: that app is "
-        f"{found.arm}, which was measured"
-    )
+    return f"follow the advice: {which} {how}: that is {found.arm}, already measured"
 
 
 def written(arm: Arm) -> str:
@@ -79,7 +77,9 @@ def proof_lines(proof: Proof, run: Run) -> list[str]:
         lines.append("this was interrupted: `duel resume` continues it")
     if proof.changed:
         routes = units.listed(proof.changed)
-        lines.append(f"measured before the advice for {routes} became what it is now: `duel prove` again")
+        lines.append(
+            f"the advice for {routes} has changed since this was measured: run `duel prove` again"
+        )
     if proof.apart:
         lines.append(
             "rounds, warnings and charts of this: followed/report/report.html in the run's directory"
@@ -96,19 +96,19 @@ def cell_line(cell: CellProof, proof: Proof) -> str:
 
 
 def share_text(cell: CellProof) -> str:
-    """`serves ×1.21 (1.10–1.33) of all-async, ×1.10 (1.02–1.19) of all-sync`."""
-    said = []
+    """`serves ×1.21 (1.10–1.33) of all-async, ×1.10 (1.02–1.19) of all-sync`; of what is not known `throughput
+    against all-sync: undecided`."""
+    shares, undecided = [], []
     for one in cell.beside:
-        of = f"all-{one.arm}"
-        if one.metric != "throughput":
-            of += f"'s {units.METRIC_NAMES[one.metric]}"
+        metric = units.METRIC_NAMES[one.metric]
         if one.ratio is None:
-            said.append(f"a part of {of} that is not decided")
+            undecided.append(f"{metric} against all-{one.arm}: undecided")
         else:
             bounds = units.interval(one.ratio.low, one.ratio.high)
-            said.append(f"{units.ratio(one.ratio.ratio)} ({bounds}) of {of}")
+            of = f"all-{one.arm}" if one.metric == "throughput" else f"all-{one.arm}'s {metric}"
+            shares.append(f"{units.ratio(one.ratio.ratio)} ({bounds}) of {of}")
     verb = "serves" if all(one.metric == "throughput" for one in cell.beside) else "has"
-    return f"{verb} {', '.join(said)}"
+    return ", ".join([*([f"{verb} {', '.join(shares)}"] if shares else []), *undecided])
 
 
 def light_text(cell: CellProof, proof: Proof) -> list[str]:
@@ -140,7 +140,7 @@ def failed_line(cell: CellProof, one: EndpointProof, proof: Proof, run: Run) -> 
     if arm is None:
         said, how = "slower in the hybrid", "there"
     elif arm.name == one.better:
-        said, how = "slower beside the other routes of the hybrid, and not by its own style", "there"
+        said, how = "slower because of the hybrid's other routes, not its own style", "there"
     else:
         said, how = "its advice failed", f"as {written(arm)}" if is_twin(arm) else written(arm)
     mine, theirs = (units.duration(one.p95.get(name)) for name in (proof.hybrid, one.better or ""))

@@ -29,7 +29,9 @@ def sentence(change: Change, margin: float) -> str:
     notes = "; ".join(map(note_text, change.notes))
     if change.ratio is None:
         return f"{change.head}: {word}: {notes}"
-    by = f" by more than {margin:.0%}" if change.decision.speed == change.outcome != "inconclusive" else ""
+    by = ""
+    if change.decision.speed == change.outcome != "inconclusive":
+        by = f" by more than {units.exact_percent(margin)}"
     moved = f"{units.ratio(change.base.ratio)} before, {units.ratio(change.head.ratio)} now"
     figures = f"({moved}; change {units.ratio(change.ratio)}, {interval(change)})"
     return f"{change.head}: {word}{by} {figures}" + (f"; {notes}" if notes else "")
@@ -51,7 +53,7 @@ def interval(change: Change) -> str:
 def headline(comparison: Comparison) -> str:
     """The gate in one line."""
     noun = "case" if any(change.head.endpoint for change in comparison.changes) else "cell"
-    return gate_headline([change.outcome for change in comparison.changes], noun)
+    return gate_headline([change.outcome for change in comparison.changes], noun=noun)
 
 
 def warnings(comparison: Comparison) -> list[str]:
@@ -144,7 +146,7 @@ def about(comparison: Comparison) -> str:
     """The method in one sentence."""
     return (
         f"Base {comparison.base.run}, head {comparison.head.run}. Compared is each arm's ratio to its "
-        f"reference; a cell is worse if its one-sided {1 - ALPHA:.0%} bound shows a loss of more than "
-        f"{comparison.margin:.0%}, with Holm correction over all cells, if an arm fails clearly more of its "
-        "requests, or if its cell no longer fits the available time."
+        f"reference; a cell is worse if its one-sided {units.exact_percent(1 - ALPHA)} bound shows a loss of "
+        f"more than {units.exact_percent(comparison.margin)}, with Holm correction over all cells, if an arm "
+        "fails clearly more of its requests, or if its cell no longer fits the available time."
     )

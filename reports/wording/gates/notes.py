@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.analysis.thresholds import Judgement, ThresholdWord
 from reports.analysis.verdicts import Outcome, Verdict
 from reports.gate.findings import (
     WORST_FIRST,
@@ -25,7 +26,7 @@ from reports.gate.findings import (
 )
 from reports.wording import units
 from reports.wording.units import counted
-from reports.wording.vocabulary import GATES, OUTCOMES
+from reports.wording.vocabulary import GATES, OUTCOMES, THRESHOLDS
 
 
 def gate_note_text(note: GateNote) -> str:
@@ -38,7 +39,7 @@ def gate_note_text(note: GateNote) -> str:
         case FailedBefore(arm):
             return f"{arm} already failed in base"
         case MayPileUp(arm):
-            return f"{arm} may respond faster than it finishes its work, which base does not"
+            return f"{arm} may respond before its work is finished; base does not"
         case AnsweredNothing(arm):
             return f"{arm} has no figure in any round, since its requests failed"
         case Unfit(arm, needed, limit, base):
@@ -89,8 +90,23 @@ def degree_text(degree: Degree, base: float, head: float) -> str:
             )
 
 
-def gate_headline(words: Sequence[Outcome], noun: str = "case") -> str:
-    """A gate in one line, by the outcomes of its cases."""
+def gate_headline(words: Sequence[Outcome], judgements: Sequence[Judgement] = (), noun: str = "case") -> str:
+    """A gate in one line, by the outcomes of its cases and those of its thresholds."""
     counts = [f"{words.count(word)} {OUTCOMES[word]}" for word in WORST_FIRST if word in words]
     judged = ", ".join(counts) or "nothing was judged"
-    return f"gate {GATES[worst(words)]}: {judged}, of {counted(len(words), noun)}"
+    result = GATES[worst([*words, *(one.outcome for one in judgements)])]
+    said = f"gate {result}: {judged}, of {counted(len(words), noun)}"
+    return "; ".join([said, *thresholds_text(judgements)])
+
+
+def thresholds_text(judgements: Sequence[Judgement]) -> list[str]:
+    """`1 threshold missed`, `2 thresholds met`: each by the worst of its results. Empty without any."""
+    found: dict[str, set[ThresholdWord]] = {}
+    for one in judgements:
+        found.setdefault(one.threshold.text, set()).add(one.word)
+    worsts = [next(word for word in THRESHOLDS if word in words) for words in found.values()]
+    return [
+        f"{counted(worsts.count(word), 'threshold')} {text}"
+        for word, text in THRESHOLDS.items()
+        if word in worsts
+    ]
