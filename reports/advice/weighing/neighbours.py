@@ -28,7 +28,7 @@ class NeighbourRatio:
 
 def alike(found: Mapping[str, Signs | None]) -> dict[str, Signs | None]:
     """Pulses of all arms at the highest percentile that all of them support, so that they can be compared,
-    and canaries likewise. Each by themselves: a light route that fails tells nothing of the event loop."""
+    and canaries likewise. Each by themselves: a light route that fails says nothing about the event loop."""
     known = [one for one in found.values() if one is not None]
     canaries, pulses = lowest(one.canary for one in known), lowest(one.pulse for one in known)
     return {
