@@ -15,13 +15,19 @@ from loadtests.records.faults import Fault, FaultKind
 from loadtests.records.run import Calibration
 from loadtests.records.trial import Resources, Trial
 from reports.analysis.bottlenecks import bottlenecks, of_trials
-from reports.analysis.bounds import Bound, Known, Prediction, bounds, predicted
-from reports.analysis.rounds.holders import holders
+from reports.analysis.bounds import Bound, Known, Prediction, bounds, known, predicted
+from reports.analysis.cores import OneCore
+from reports.analysis.readings import Readings
+from reports.analysis.rounds.holders import Holder, holders
 from reports.analysis.signs import CANARY_PARTS, CanaryTimes, Signs
 from reports.analysis.statistics import percentile
+from reports.conclusions import conclude
 from reports.wording.bottlenecks import evidence_text
+from reports.wording.cpus import placement_rows, servers_text
+from reports.wording.sentences import sentence
+from tests import scripted
 from tests.commands import TRIES
-from tests.scripted import NO_ARRAYS
+from tests.scripted import MACHINE, NO_ARRAYS, Scripted
 
 ONE = Calibration(arm="a", scenario="x", users=1, throughput=49.0, service_time=0.020, cpu=0.0005, hops=2.0)
 FORTY = Calibration(arm="a", scenario="x", users=40, throughput=1900.0, service_time=0.021, cpu=0.0004)
@@ -105,6 +111,78 @@ def test_the_loop_is_the_limit_when_it_computes_or_is_blocked_and_others_wait() 
     assert names(replace(late, canary=CanaryTimes(0.95, 0.002, 200))) == []
     # Without a canary, the heartbeat stands for other requests.
     assert names(replace(late, canary=None)) == ["event-loop"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "loop_share", "workers", "expected"),
+    [
+        # Threads compute, in an open loop for a part of the time: the loop waits for the GIL.
+        (0.8, 0.1, 1, []),
+        (0.4, 0.1, 1, []),
+        (1.6, 0.1, 2, []),
+        # What others use is too little to keep a loop waiting, or less than what the loop's thread uses.
+        (0.1, 0.1, 1, ["event-loop"]),
+        (0.3, 0.1, 2, ["event-loop"]),
+        (0.8, 0.6, 1, ["event-loop"]),
+        # Nothing tells whose CPU time it is.
+        (0.8, None, 1, []),
+    ],
+)
+def test_a_late_loop_is_no_limit_where_other_threads_compute_at_any_use_of_the_cpu(
+    cores: float, loop_share: float | None, workers: int, expected: list[str]
+) -> None:
+    late = replace(CALM, lag=0.016, canary=CanaryTimes(0.95, 0.03, 200), cores=cores, loop_share=loop_share)
+    assert names(late, replace(KNOWN, workers=workers, cpus=2)) == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "loop_share", "lines", "doing"),
+    [
+        (0.8, 0.95, None, "computing"),
+        (0.1, 0.95, None, "blocked"),
+        # Half idle: the line that holds the loop tells what it does when it is late.
+        (0.4, 0.95, True, "computing"),
+        (0.4, 0.95, False, "blocked"),
+    ],
+)
+def test_a_loop_that_computes_is_not_called_blocked_although_its_cpu_has_time_left(
+    cores: float, loop_share: float, lines: bool | None, doing: str
+) -> None:
+    holder = Holder("/a.py", "a.py", 1, "spin", own=True, route=None, routes=1, part=0.4, looks=40,
+                    computes=lines)  # fmt: skip
+    late = replace(CALM, lag=0.016, canary=None, cores=cores, loop_share=loop_share)
+    late = replace(late, holders=(holder,) if lines is not None else ())
+    (limit,) = bottlenecks(late, KNOWN, [])
+    assert limit.name == "event-loop"
+    assert evidence_text(limit.evidence).startswith(f"its event loop is {doing} and runs")
+
+
+def test_an_external_servers_processes_are_not_known_and_all_cpus_are_its_own() -> None:
+    """One of four workers on eight CPUs was judged as one process on the CPUs that our own servers have."""
+    outside = replace(KNOWN, workers=None, cpus=8)
+    assert names(replace(CALM, cores=1.0), outside) == []
+    assert names(replace(CALM, cores=2.0), outside) == []
+    assert names(replace(CALM, cores=7.5), outside) == ["cpu"]
+    # Even a single process has time left.
+    assert names(replace(CALM, cores=0.5, throughput=3150.0), outside) == ["users"]
+    assert names(replace(CALM, cores=1.0, throughput=3150.0), outside) == []
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:9000"])
+def test_only_of_servers_that_we_start_a_report_says_where_they_ran(tmp_path: Path, url: str | None) -> None:
+    plan = scripted.plan(cells=[("hash", 64)])
+    arms = tuple(arm.model_copy(update={"app": url or arm.app}) for arm in plan.arms)
+    busy = Scripted(server_cpu=0.95, endpoints=("hash",))
+    run, directory = scripted.run(tmp_path, plan.model_copy(update={"arms": arms}), lambda *_: busy)
+    machine = MACHINE.model_copy(update={"cores": 8})
+    found = conclude(run.model_copy(update={"machine": machine}), Readings(directory))
+    told = known(found.run, plan.cells[0], "sync")
+    (verdict,) = found.primaries
+    texts = (sentence(verdict, plan), servers_text(found.run), *map(str, placement_rows(found.run)))
+    ours, said = url is None, " ".join(texts)
+    assert (told.cpus, told.workers) == ((1, 1) if ours else (8, None))
+    assert [one.name for one in found.explanations.of(plan.cells[0], "sync")[1]] == (["cpu"] if ours else [])
+    assert ("server on" in said, OneCore() in verdict.reservations) == (ours, ours)
 
 
 def test_the_http_client_is_the_limit_when_the_service_is_on_time_and_calls_cost_more() -> None:
@@ -229,6 +307,18 @@ def test_nothing_is_predicted_when_an_unknown_limit_slowed_few_users() -> None:
     held = FORTY.model_copy(update={"throughput": 500.0})
     assert predicted(replace(KNOWN, few=held)) is None
     assert predicted(replace(KNOWN, one=None, few=None, ceiling=None)) is None
+
+
+def test_nothing_is_predicted_from_one_user_alone(tmp_path: Path) -> None:
+    """A short run calibrates with one user, which does not show what a request costs among others."""
+    plan = scripted.plan(cells=[("x", 64), ("y", 64)])
+    run, _ = scripted.run(tmp_path, plan, lambda *_: Scripted())
+    one, forty = (each.model_copy(update={"arm": "sync"}) for each in (ONE, FORTY))
+    other = forty.model_copy(update={"scenario": "y"})
+    for calibrations, few in (((one,), None), ((one, other), None), ((one, forty, other), forty)):
+        told = known(run.model_copy(update={"calibrations": calibrations}), plan.cells[0], "sync")
+        assert told.few == few
+        assert (predicted(told) is None) == (few is None)
 
 
 def test_a_prediction_says_by_how_much_it_is_too_high() -> None:

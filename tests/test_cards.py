@@ -12,14 +12,14 @@ import pytest
 from scipy.special import stdtrit
 
 from loadtests.plan.arms import BUILT_IN, Arm, Serving
-from loadtests.records import Cell, Load
+from loadtests.records import Cell, Fault, Load
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Calibration, Run
 from reports.advice import explanations as module
 from reports.advice.cards import EITHER, NOT_DECIDED, Advice, AtLoad, Card, choose, crossover
 from reports.advice.notes import ThreadsUntried
 from reports.advice.weighing.computing import HoldsGil, holds_gil
-from reports.advice.weighing.neighbours import NeighbourRatio, alike
+from reports.advice.weighing.neighbours import NeighbourRatio, alike, side_by_side
 from reports.analysis.bottlenecks import Bottleneck, CpuExhausted, LoopLate, OneCpuEach, TokensExhausted
 from reports.analysis.cores import CrowdedWorkers
 from reports.analysis.readings import Readings
@@ -54,6 +54,25 @@ def test_canaries_are_compared_at_the_farthest_percentile_that_all_of_them_suppo
     assert told == {"sync": (0.95, 3.9), "async": (0.95, 2.0)}
     assert far.at(0.99) == far
     assert far.at(0.93).part == 0.90
+
+
+def test_light_requests_that_fail_do_not_lower_the_percentile_at_which_pulses_are_compared() -> None:
+    """A loop that is held for 250 ms now and then was harmless, since the app's light route answered errors;
+    only an arm's own two kinds are compared at the percentile that both support."""
+    pulse = CanaryTimes(0.95, 0.25, 200, ((0.90, 0.20), (0.50, 0.018)))
+    quick = CanaryTimes(0.99, 0.04, 1_170, ((0.95, 0.03), (0.90, 0.02), (0.50, 0.002)))
+    failing = CanaryTimes(0.50, 0.5, 200, failed=60)
+    found = alike({
+        "sync": replace(signs(), pulse=quick, canary=quick),
+        "async": replace(signs(), pulse=pulse, canary=failing),
+    })  # fmt: skip
+    sync, async_ = (one for one in found.values() if one is not None)
+    assert [one.pulse and one.pulse.response_time for one in (sync, async_)] == [0.03, 0.25]
+    assert [one.canary and one.canary.response_time for one in (sync, async_)] == [0.002, 0.5]
+    together = side_by_side(async_)
+    assert together is not None
+    assert [(one.part, one.response_time) for one in together] == [(0.50, 0.018), (0.50, 0.5)]
+    assert side_by_side(signs()) is None
 
 
 def verdict(word: VerdictWord, users: int = 64, failing: Sequence[str] = ()) -> Verdict:
@@ -425,6 +444,54 @@ def test_more_threads_that_fail_requests_are_not_advised(
     card = next(card for card in found if card.arm == "async")
     assert card_advice(card) == "async def"
     assert note_text(card.notes[0]).startswith("with 100 threads sync fails requests or has no valid")
+
+
+def test_more_threads_are_not_advised_from_an_arm_that_differs_in_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another interpreter, another directory or a commit does is not what threads do."""
+    limited(monkeypatch)
+    fast, slow = Scripted(requests=2000), Scripted(requests=1000)
+    told = {"sync": {64: slow}, "sync-threads-100": {64: fast}, "async": {64: fast}}
+    for number, other in enumerate(({"python": "/other"}, {"app_dir": "/other"}, {"revision": "0" * 40})):
+        (tmp_path / str(number)).mkdir()
+        _, found = made(tmp_path / str(number), told, (SYNC, MORE.model_copy(update=other), ASYNC))
+        card = next(card for card in found if card.arm == "async")
+        assert card_advice(card) == "async def"
+        assert card.notes == (ThreadsUntried("sync", 40, by_app=False),)
+
+
+@pytest.mark.parametrize(
+    ("held", "served", "advice", "said"),
+    [
+        # As fast as an arm that is truly faster than it seems.
+        ("async", 2000, "async def", "with more threads nothing was decided"),
+        # Truly faster than it seems, and seems faster already.
+        ("sync-threads-100", 2600, "raise the thread limit", "with 100 threads sync has ×1.30 (≥ 1.30) of"),
+        ("sync-threads-100", 2000, "async def", "with more threads nothing was decided"),
+    ],
+)
+def test_more_threads_are_advised_by_what_is_known_of_arms_that_the_generator_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str, served: int, advice: str, said: str
+) -> None:
+    limited(monkeypatch)
+    told = {
+        "sync": {64: Scripted(requests=1000)},
+        "sync-threads-100": {64: Scripted(requests=served)},
+        "async": {64: Scripted(requests=2000)},
+    }
+    run, _ = made(tmp_path, told, (SYNC, MORE, ASYNC))
+    busy = (Fault(kind="generator-busy", value=0.95, limit=0.80),)
+    lost = [
+        trial.model_copy(update={"faults": busy})
+        for trial in run.trials
+        if (trial.arm, trial.round) == (held, 1)
+    ]
+    run = run.model_copy(update={"trials": (*lost, *run.trials)})
+    found = conclude(run, Readings(RunDirectory(tmp_path / "scripted"))).cards
+    card = next(card for card in found if card.arm == "async")
+    assert card_advice(card) == advice
+    assert note_text(card.notes[0]).startswith(said)
 
 
 def test_more_threads_that_did_not_suffice_are_marked_as_tried(

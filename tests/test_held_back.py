@@ -10,12 +10,15 @@ import pytest
 from loadtests.measure.validity import CEILING, near_ceiling
 from loadtests.records import Cell, Fault, Load
 from loadtests.records.faults import FaultKind
-from loadtests.records.run import Ceiling
+from loadtests.records.run import Ceiling, Run
+from reports.analysis.estimates import own_interval
 from reports.analysis.readings import Readings
 from reports.analysis.reservations import RoundsLost
-from reports.analysis.rounds.consistency import Capped
+from reports.analysis.rounds.consistency import Capped, own_ends
 from reports.analysis.verdicts import Verdict, VerdictWord, verdicts
-from reports.gate.outcomes import decisions
+from reports.conclusions import conclude
+from reports.export.measures import measures
+from reports.gate.outcomes import decisions, speed
 from reports.wording.faults import faults_text
 from reports.wording.reservations import reservation_text
 from reports.wording.sentences import sentence
@@ -102,6 +105,78 @@ def test_two_arms_held_back_and_other_disturbances_show_nothing(
 ) -> None:
     found, outcome, _ = verdict_on(tmp_path, {"base": 2_800, "head": 400}, faults, gate=True)
     assert (found.verdict, outcome) == ("invalid", "invalid")
+
+
+def held_back_once(
+    parent: Path, rates: Mapping[str, int], held: Fault, arm: str, failures: int = 0
+) -> tuple[Verdict, Run, Readings]:
+    """The primary verdict on two arms, of which one was held back in a first attempt that was repeated."""
+    plan = scripted.plan(arms=tuple(rates))
+    run, directory = scripted.run(
+        parent, plan, lambda name, _, round: Scripted(requests=rates[name] + round, failures=failures)
+    )
+    lost = [
+        one.model_copy(update={"faults": (held,)}) for one in run.trials if (one.arm, one.round) == (arm, 1)
+    ]
+    run = run.model_copy(update={"trials": (*lost, *run.trials)})
+    readings = Readings(directory)
+    return next(one for one in verdicts(run, readings) if one.primary), run, readings
+
+
+@pytest.mark.parametrize("held", [BUSY, NEAR, IDLE], ids=["busy", "near", "idle"])
+def test_whatever_held_an_arm_back_in_an_attempt_that_was_repeated_caps_the_cell(
+    tmp_path: Path, held: Fault
+) -> None:
+    """The attempts that count are the slower ones; of a busy generator and idle users they read as equal."""
+    found, run, readings = held_back_once(tmp_path, {"base": 1_000, "head": 1_000}, held, "head")
+    assert (found.verdict, found.n) == ("inconclusive", 4)
+    assert [(one.arms, one.side) for one in found.reservations if isinstance(one, Capped)] == [
+        (("head",), "at least")
+    ]
+    interval = own_interval(run, readings, found.cell, "head", "throughput")
+    assert interval is not None
+    assert own_ends(run, found.cell, "head", "throughput", interval) == (interval.low, None)
+
+
+def test_two_arms_that_fail_alike_are_known_from_one_side_where_the_generator_held_one_back(
+    tmp_path: Path,
+) -> None:
+    """A base that is truly faster than it seems: a gate passed a head by the bound that is not known."""
+    found, _, _ = held_back_once(tmp_path, {"base": 1_000, "head": 970}, NEAR, "base", failures=20)
+    assert (found.verdict, found.failing) == ("failing", ("base", "head"))
+    assert found.bounds == (None, found.high)
+    assert speed(found, 0.10).outcome == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "held"),
+    [
+        # The rounds that count by themselves are the slower ones: their upper end bounds nothing.
+        (10, 6),
+        # None counts by itself, and each is a lower bound.
+        (4, 4),
+    ],
+)
+def test_thresholds_and_exports_know_one_end_of_an_arm_that_was_held_back_in_most_rounds(
+    tmp_path: Path, rounds: int, held: int
+) -> None:
+    table = {"http_reqs{arm:head}": ("rate>=400", "rate>=5000")}
+    plan = scripted.plan(arms=("base", "head"), rounds=rounds).model_copy(update={"thresholds": table})
+
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        seen = 500 if arm == "base" else 1_300 if round < held else 900
+        return Scripted(requests=seen + round, latency=0.001)
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    trials = tuple(
+        one.model_copy(update={"faults": (BUSY,)}) if one.arm == "head" and one.round < held else one
+        for one in run.trials
+    )
+    found = conclude(run.model_copy(update={"trials": trials}), Readings(directory))
+    assert [one.word for one in found.judgements] == ["met", "inconclusive"]
+    (served,) = (one for one in measures(found) if (one.arm, one.metric) == ("head", "throughput"))
+    assert served.low is not None
+    assert (served.low > 400.0, served.high, served.n) == (True, None, rounds)
 
 
 def test_an_open_loop_has_its_rate_and_no_bound() -> None:

@@ -192,6 +192,15 @@ def test_endpoints_without_a_ratio_in_the_base_are_said_and_those_lost_by_the_he
     assert compared(many, few)["login"] == "inconclusive"
 
 
+def test_an_endpoint_that_only_the_base_requested_is_not_decided(tmp_path: Path) -> None:
+    """It was said, and passed; of a cell that the head did not measure, the cell alone is judged."""
+    base, head = sides(tmp_path, {})
+    without = replace(head, rows=tuple(row for row in head.rows if row.endpoint != "search"))
+    assert compared(base, without) == {**dict.fromkeys(("all", *WEIGHTS), "pass"), "search": "inconclusive"}
+    (whole,) = (row for row in head.rows if row.endpoint is None)
+    assert compared(base, replace(head, rows=(replace(whole, word="invalid"),))) == {"all": "invalid"}
+
+
 def test_a_baseline_of_an_earlier_version_has_no_endpoints_and_that_is_said(tmp_path: Path) -> None:
     base, head = sides(tmp_path, {"search": 1.5})
     old = replace(base, rows=tuple(row for row in base.rows if row.endpoint is None))

@@ -25,6 +25,7 @@ from loadtests.plan.settings import DEFAULTS
 from loadtests.records import AnswerCheck, AnsweringRoute
 from loadtests.records.run import Run
 from reports.advice.cards import Advice, Card
+from reports.advice.proving.after import NothingToMix, nothing_to_mix
 from reports.advice.proving.proof import Proof, ProofWord, doubted, judged, proof
 from reports.advice.proving.table import route_table
 from reports.advice.rule import Bounds
@@ -99,6 +100,18 @@ def test_a_run_without_advice_for_both_arms_proves_nothing(tmp_path: Path) -> No
     alone = found.run.model_copy(update={"plan": scripted.plan(arms=("sync",))})
     with pytest.raises(PlanError, match="does not compare two apps"):
         route_table(alone, ())
+
+
+def test_only_cards_of_the_two_arms_that_would_be_mixed_decide_whether_there_is_a_mixture(
+    tmp_path: Path,
+) -> None:
+    """A third arm loses to the first one: that leaves nothing to mix, and the report says so."""
+    found = concluded(tmp_path, {"ping": (400, 800)})
+    run = found.run.model_copy(update={"plan": found.run.plan.model_copy(update={"proof_time": 60.0})})
+    (card,) = found.cards
+    third = replace(card_for(card, "python", "sync"), arm="third")
+    assert nothing_to_mix(run, [card, third]) == NothingToMix("async", 1)
+    assert nothing_to_mix(run, [card, replace(third, arm="async")]) is None
 
 
 def own_run(found: Conclusions, routes: Sequence[tuple[str, str, str, str]]) -> Run:

@@ -36,7 +36,7 @@ def measured(def_: Numbers, async_: Numbers, seed: int, noise: float = NOISE, ho
         "neither" if within else "second" if served.low > 1.0 else "first" if served.high < 1.0 else None
     )
     named = (("def", first), ("async", second))
-    ways = [Way(name, fmean(one), fmean(two), fmean(three), holds) for name, (one, two, three) in named]
+    ways = [Way(name, fmean(one), fmean(two), holds) for name, (one, two, _) in named]
     return Ways(ways[0], ways[1], ahead, (served.low, served.high), waits)
 
 
@@ -133,7 +133,6 @@ def test_nothing_is_advised_where_neither_throughput_nor_harm_is_known() -> None
 
 
 def test_light_routes_stay_async_where_def_ones_queue_for_threads() -> None:
-    assert keeps_light_routes_async(Way("def", 437.0, 0.035, 0.182, holds=True))
-    assert not keeps_light_routes_async(Way("async", 484.0, 0.255, 0.256, holds=True))
-    assert not keeps_light_routes_async(Way("def", 437.0, 0.001, 0.015, holds=True))
-    assert not keeps_light_routes_async(Way("def", 437.0, None, 0.182, holds=True))
+    assert keeps_light_routes_async(0.035, 0.182)
+    assert not keeps_light_routes_async(0.255, 0.256)
+    assert not keeps_light_routes_async(0.001, 0.015)

@@ -21,7 +21,7 @@ from loadtests.measure.validity import closed_faults
 from loadtests.plan.building import build_plan
 from loadtests.plan.request import TrialRequest
 from loadtests.plan.settings import RunSettings
-from loadtests.records import Cell, Load, Metric
+from loadtests.records import Cell, Fault, Load, Metric, ServerEnd
 from loadtests.records.arrays import write_samples
 from loadtests.records.directory import RunDirectory
 from loadtests.records.run import Run
@@ -247,6 +247,24 @@ def test_an_arm_that_is_ten_times_slower_is_slower_although_the_users_set_the_th
         (warning,) = (one for one in warnings(found.run, found.verdicts) if "think time" in one)
         assert "(of their time: 94% with fast, 37% with slow)" in warning
         assert "--rate" in warning
+
+
+def test_a_server_that_ends_in_the_first_round_does_not_change_the_percentile_that_decides(
+    tmp_path: Path,
+) -> None:
+    """Nor does an attempt that lost a load generator: their windows hold fewer requests than users make."""
+    run, _ = thinking(tmp_path, {"fast": 0.02, "slow": 0.21}, 4_000)
+    person = run.plan.cells[0]
+    first = next(one for one in run.trials if (one.cell, one.arm, one.round) == (person, "slow", 0))
+    short = first.model_copy(update={"arrays": scripted.NO_ARRAYS})
+    others = [one for one in run.trials if one is not first]
+    gone = short.model_copy(update={"ended": ServerEnd(during="start", code=1)})
+    died = short.model_copy(update={"ended": ServerEnd(during="load", code=1)})
+    lost = short.model_copy(update={"faults": (Fault(kind="generators-lost", value=1.0),)})
+    for told in ([gone], [died], [lost], [lost, first]):
+        assert run.model_copy(update={"trials": (*told, *others)}).primary(person) == "p99"
+    # By trials that count, it is the fewest requests that decide.
+    assert run.model_copy(update={"trials": (short, *others)}).primary(person) == "p50"
 
 
 def test_that_users_set_the_throughput_is_said_once(tmp_path: Path) -> None:

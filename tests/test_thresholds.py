@@ -26,7 +26,9 @@ from reports.analysis.thresholds import ThresholdError, check, one, parse, place
 from reports.conclusions import Conclusions, conclude
 from reports.exit_codes import exit_code, outcomes_of
 from reports.export import formats
-from reports.render import terminal
+from reports.gate.outcomes import speed
+from reports.gate.sides import standing
+from reports.render import html, terminal
 from reports.render.charts import LIGHT, files, latency
 from reports.runs import check_thresholds
 from reports.wording.headlines import headline
@@ -129,6 +131,43 @@ def test_the_rounds_left_of_an_invalid_cell_break_no_build(tmp_path: Path) -> No
     found = conclude(run, Readings(directory))
     assert [one.verdict for one in found.primaries] == ["invalid"]
     assert ([one.word for one in found.judgements], exit_code(outcomes_of(found))) == (["inconclusive"], 5)
+
+
+def test_the_rounds_left_of_a_cell_decide_nothing_although_an_arm_is_failing(tmp_path: Path) -> None:
+    """The reference's server ended once, so that the cell is `failing` and not `invalid`; three rounds of ten
+    were lost to other guests of the host."""
+    plan = scripted.plan(rounds=10).model_copy(update={"thresholds": {"speedup": ("ratio>=1.2",)}})
+    end = ServerEnd(during="load", code=1)
+
+    def script(arm: str, _: Cell, round: int) -> Scripted:
+        if arm == "async":
+            return Scripted(requests=1500 + round)
+        return Scripted(requests=1000 + round, ended=end if round == 5 else None)
+
+    run, directory = scripted.run(tmp_path, plan, script)
+    steal = (Fault(kind="steal", value=0.1, limit=0.02),)
+    trials = tuple(
+        trial.model_copy(update={"faults": steal}) if trial.round in {1, 2, 3} else trial
+        for trial in run.trials
+    )
+    found = conclude(run.model_copy(update={"trials": trials}), Readings(directory))
+    (verdict,) = found.primaries
+    assert (verdict.verdict, verdict.failing, verdict.n) == ("failing", ("sync",), 7)
+    assert [one.word for one in found.judgements] == ["inconclusive"]
+    assert speed(verdict, 0.10).outcome == "inconclusive"
+    assert standing(verdict).differences == ()
+
+
+def test_a_threshold_on_failures_counts_rounds_and_not_attempts(tmp_path: Path) -> None:
+    """An arm is measured again in a round that another arm lost; its last attempt counts, as in verdicts."""
+    table = {"http_req_failed{arm:async}": ("rate<0.01",)}
+    plan = scripted.plan().model_copy(update={"thresholds": table})
+    run, directory = scripted.run(
+        tmp_path, plan, lambda _, __, round: Scripted(requests=1000, failures=100 if round < 4 else 0), 8
+    )
+    trials = tuple(one.model_copy(update={"round": one.round % 4}) for one in run.trials)
+    (found,) = conclude(run.model_copy(update={"trials": trials}), Readings(directory)).judgements
+    assert (found.word, found.value) == ("met", 0.0)
 
 
 def test_a_failing_arm_meets_no_threshold_on_its_speedup(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_saturated_generator_makes_the_cell_invalid_and_says_why(tmp_path: Pat
 
 def test_a_round_lost_to_a_fault_leaves_the_others_to_judge(tmp_path: Path) -> None:
     def script(arm: str, cell: Cell, round: int) -> Scripted:
-        fault = arm == "sync" and round == 2
+        fault = arm == "async" and round == 2
         return Scripted(requests=800 if arm == "async" else 400, generator_cpu=0.95 if fault else 0.1)
 
     verdict = primary(judged(tmp_path, script, scripted.plan(rounds=6)))

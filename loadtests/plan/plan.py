@@ -160,6 +160,11 @@ class Plan(Frozen):
         """Whether there is one arm, which is compared with nothing."""
         return len(self.arms) == 1
 
+    def external(self, *arms: str) -> bool:
+        """Whether any of these arms is a server that others started, whose CPUs and processes are not ours to
+        choose."""
+        return any(one.url is not None for one in self.arms if one.name in arms)
+
     def opponent(self, rival: str) -> Arm:
         """The arm that `rival` is compared with."""
         name = self.against.get(rival, self.arms[0].name)

@@ -238,7 +238,8 @@ class Run(Frozen):
         return ServerCpus(numbers, bool({*numbers} & {*placed.get("generator", ())}))
 
     def server_cpus(self, cell: Cell) -> ServerCpus:
-        """The CPUs of the servers in a cell; before its first trial those of the machine's placement."""
+        """The CPUs of the servers in a cell, external ones apart (`Plan.external`); before its first trial
+        those of the machine's placement."""
         known = self.known_attempts.cpus.get(cell)
         return ServerCpus(self.machine.placement.get("server", ())) if known is None else known
 
@@ -264,12 +265,13 @@ class Run(Frozen):
     def primary(self, cell: Cell) -> Metric:
         """The metric that decides a cell: the plan's, but in a closed loop whose users think, response time,
         since the throughput is theirs. Its 99th percentile, where the windows of the first round hold enough
-        requests."""
+        requests, by the trials that count of servers that lived: others hold fewer than the users make."""
         trials = [trial for arm in self.plan.arms for trial in self.of(cell, arm.name)]
         if cell.load.rate is not None or not any(trial.thinks for trial in trials):
             return self.plan.primary(cell)
-        first = min(trial.round for trial in trials)
-        fewest = min(trial.requests_expected for trial in trials if trial.round == first)
+        whole = [trial for trial in trials if trial.valid and trial.ended is None] or trials
+        first = min(trial.round for trial in whole)
+        fewest = min(trial.requests_expected for trial in whole if trial.round == first)
         return "p99" if fewest >= ENOUGH_FOR_P99 else "p50"
 
     def threads(self, arm: str) -> float:

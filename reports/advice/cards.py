@@ -32,7 +32,7 @@ from reports.advice.threads import more_threads
 from reports.advice.weighing.behind import finishes_more
 from reports.advice.weighing.computing import holds_gil
 from reports.advice.weighing.costs import Cost, cost
-from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours
+from reports.advice.weighing.neighbours import NeighbourRatio, alike, neighbours, side_by_side
 from reports.advice.weighing.ways import AHEAD, stalls, waits_of, ways
 from reports.analysis.backlogs.keeping import KeepsMore
 from reports.analysis.bottlenecks import Bottleneck
@@ -317,8 +317,12 @@ def light_notes(top: AtLoad) -> list[Note]:
         advised = top.choice == EITHER or top.choice.name == one.name
         computes = holds_gil(one.name, sign, top.limits[one.name]) if advised else None
         found += [computes] if computes is not None else []
-        if advised and rule.keeps_light_routes_async(one) and sign and sign.pulse and sign.canary:
-            found.append(LightRoutesAsync(one.name, sign.pulse, sign.canary))
+        light = side_by_side(sign) if advised and sign and top.kind == "pulse" else None
+        if light is None:
+            continue
+        asyncs, defs = light
+        if rule.keeps_light_routes_async(asyncs.response_time, defs.response_time):
+            found.append(LightRoutesAsync(one.name, asyncs, defs))
     return found
 
 

@@ -9,7 +9,6 @@ from reports.advice.rule import Behind
 from reports.advice.weighing.behind import FinishesMore
 from reports.advice.weighing.computing import HoldsGil
 from reports.analysis.signs import CanaryTimes
-from reports.analysis.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,10 @@ class ThreadsSeen:
     threads: float
     better: str
     metric: Metric
-    interval: Interval
+    ratio: float
     """The value with more threads ÷ the better arm's."""
+    bounds: tuple[float | None, float | None]
+    """The ends of its interval; None on a side that is not known, where the generator held an arm back."""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,6 @@ class Way:
     """Requests per second."""
     asyncs: float | None
     """Seconds that an `async def` neighbour waits beside its load, a percentile; None where not known."""
-    defs: float | None
-    """The same of a `def` neighbour, at the same percentile."""
     holds: bool
     """Whether single requests hold its event loop, or that is not known. Otherwise its neighbours wait behind
     many short requests, which are as many as it serves."""
@@ -117,9 +115,7 @@ def share(ways: Ways, way: Way) -> Bounds:
     return (low, high) if way is ways.second else (1.0 / high if high else None, 1.0 / low if low else None)
 
 
-def keeps_light_routes_async(way: Way) -> bool:
-    """Whether light routes beside this way should be `async def`: as `def` they wait much longer, in the
-    queue for the threads that it takes."""
-    if way.asyncs is None or way.defs is None:
-        return False
-    return way.defs > TWICE * way.asyncs and way.defs - way.asyncs > NOTICED
+def keeps_light_routes_async(asyncs: float, defs: float) -> bool:
+    """Whether light routes beside a way should be `async def`: as `def` they wait much longer, in the queue
+    for the threads that it takes. Seconds that both kinds wait, at the same percentile."""
+    return defs > TWICE * asyncs and defs - asyncs > NOTICED

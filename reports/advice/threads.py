@@ -15,7 +15,7 @@ from reports.advice.notes import (
 )
 from reports.analysis.estimates import estimate, pair
 from reports.analysis.readings import Readings
-from reports.analysis.rounds.consistency import Capped
+from reports.analysis.rounds.consistency import capping, held_back, known_ends
 from reports.analysis.statistics import Interval, position
 from reports.analysis.verdicts import Verdict
 
@@ -28,9 +28,7 @@ def more_threads(
     like = [
         arm
         for arm in run.plan.arms
-        if (arm.app, arm.hybrid, arm.env) == (limited.app, limited.hybrid, limited.env)
-        and run.threads(arm.name) > run.threads(limited.name)
-        and arm.serving.model_copy(update={"threads": limited.serving.threads}) == limited.serving
+        if differ_in_threads(arm, limited) and run.threads(arm.name) > run.threads(limited.name)
     ]
     if not like:
         return False, [ThreadsUntried(limited.name, *in_force(run, limited))]
@@ -47,19 +45,30 @@ def more_threads(
         if any(unsound(one, arm.name) for one in beside):
             seen.append(ThreadsUnsound(limited.name, run.threads(arm.name)))
             continue
-        note = ThreadsSeen(limited.name, run.threads(arm.name), better.name, metric, interval)
-        if position(interval, run.plan.margin) in enough:
+        held = tuple(one.name for one in (better, arm) if held_back(run, cell, one.name))
+        limit = capping(held, arm.name, interval, metric)
+        bounds = known_ends(interval.low, interval.high, limit)
+        note = ThreadsSeen(
+            limited.name, run.threads(arm.name), better.name, metric, interval.ratio, bounds
+        )
+        place = position(interval, run.plan.margin) if limit is None else limit.place
+        if place in enough:
             return True, [note]
-        seen.append(note)
+        # Of an arm that the generator held back, more may be true than is known.
+        seen += [note] if limit is None or place != "open" else []
     return False, seen or [ThreadsUndecided()]
+
+
+def differ_in_threads(arm: Arm, other: Arm) -> bool:
+    """Whether two arms are the same in everything but their names and the threads that they ask for."""
+    serving = arm.serving.model_copy(update={"threads": other.serving.threads})
+    return arm.model_copy(update={"name": other.name, "serving": serving}) == other
 
 
 def unsound(verdict: Verdict, arm: str) -> bool:
     """Whether an arm fails, or was not measured well enough to be advised for what it serves."""
     failing = arm in verdict.failing or arm in verdict.blemished
-    lost = verdict.verdict in ("different", "invalid") or any(
-        isinstance(one, Capped) for one in verdict.reservations
-    )
+    lost = verdict.verdict in ("different", "invalid")
     return failing or (lost and arm == verdict.arm)
 
 

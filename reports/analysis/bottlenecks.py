@@ -14,8 +14,12 @@ from reports.analysis.waits import Ahead, Convoy, IdleWait, SlowAlone, convoy, i
 LATE = 0.010
 """Loop lag, in seconds above the idle loop's, that other requests notice."""
 
-OWN_DOING = 0.5
-"""Fraction of the server's CPU time above which the event loop's thread is the one that computes."""
+COMPUTES = 0.5
+"""Fraction of a CPU that an event loop's thread uses, from which on it computes rather than waits."""
+
+OTHERS = 0.2
+"""Fraction of a CPU that a worker's other threads use, above which they may keep its event loop waiting, for
+the GIL or for the CPU."""
 
 TURN = 0.001
 """CPU seconds per request above which a single request blocks the loop noticeably and a thread hop, which
@@ -211,7 +215,7 @@ def bottlenecks(
     found = of_trials(trials)
     if signs is None:
         return found
-    busy = signs.cores is not None and signs.cores >= BUSY * min(known.workers, known.cpus)
+    busy = signs.cores is not None and signs.cores >= BUSY * known.most
     found += event_loop(signs, known, busy)
     found += http_client(signs, known)
     if not busy:
@@ -220,7 +224,7 @@ def bottlenecks(
     found += processor(signs, known)
     if known.thinks:
         return found or thinking(signs, known)
-    if not found and signs.cores is not None and signs.cores < IDLE * min(known.workers, known.cpus):
+    if not found and signs.cores is not None and signs.cores < IDLE * known.least:
         if ahead is None:
             found += few_users(signs, known) or in_convoys(signs, known)
         else:
@@ -249,18 +253,28 @@ def in_convoys(signs: Signs, known: Known, ahead: Ahead | None = None) -> list[B
 
 def event_loop(signs: Signs, known: Known, busy: bool) -> list[Bottleneck]:
     """The loop runs late and is itself the cause: it computes, or it is blocked. It also runs late when other
-    threads compute, or when many short tasks queue for a saturated CPU; then it is not the cause, since they
-    would queue elsewhere as well."""
+    threads compute, however busy the CPU is, or when many short tasks queue for a saturated CPU; then it is
+    not the cause, since they would queue elsewhere as well."""
     idle = known.idle.lag if known.idle and known.idle.lag is not None else 0.0
     if signs.lag is None or signs.lag - idle <= LATE:
         return []
-    if busy and ((signs.loop_share or 0.0) < OWN_DOING or short_turns(signs, known, signs.lag)):
+    own, others = used_by_loop(signs, known)
+    if others > max(OTHERS, own) or (busy and short_turns(signs, known, signs.lag)):
         return []
     usual = known.idle.service_time if known.idle and known.idle.service_time else 0.0
     if signs.canary is not None and signs.canary.response_time - usual <= LATE:
         return []
     holder = next(iter(signs.holders), None)
-    return [Bottleneck("event-loop", LoopLate(busy, signs.lag, signs.canary, holder))]
+    # A loop that is idle half of the time may compute whenever it is late: its lines tell.
+    computes = own >= COMPUTES or (holder is not None and holder.computes is True)
+    return [Bottleneck("event-loop", LoopLate(computes, signs.lag, signs.canary, holder))]
+
+
+def used_by_loop(signs: Signs, known: Known) -> tuple[float, float]:
+    """What the threads of the event loops use, and all others, as fractions of one CPU per worker, or of the
+    CPUs where there are fewer."""
+    used, share = (signs.cores or 0.0) / known.most, signs.loop_share or 0.0
+    return share * used, (1.0 - share) * used
 
 
 def short_turns(signs: Signs, known: Known, lag: float) -> bool:
@@ -269,7 +283,7 @@ def short_turns(signs: Signs, known: Known, lag: float) -> bool:
     if signs.cpu is None:
         return False
     in_flight = known.users if known.users is not None else signs.throughput * (signs.latency or 0.0)
-    return signs.cpu < TURN and lag <= in_flight / known.workers * signs.cpu
+    return signs.cpu < TURN and lag <= in_flight / (known.workers or 1) * signs.cpu
 
 
 def http_client(signs: Signs, known: Known) -> list[Bottleneck]:
@@ -312,14 +326,15 @@ def thread_tokens(signs: Signs, known: Known) -> list[Bottleneck]:
 
 
 def processor(signs: Signs, known: Known) -> list[Bottleneck]:
-    """The server has no CPU time left: on one CPU because of the GIL, or on all of its CPUs."""
+    """The server has no CPU time left: on all of its CPUs, or, where the number of its processes is known, on
+    one CPU each because of the GIL."""
     if signs.cores is None or signs.cpu is None:
         return []
     alone = known.one.cpu if known.one else None
     if signs.cores >= BUSY * known.cpus:
         part = min(1.0, signs.cores / known.cpus)
         return [Bottleneck("cpu", CpuExhausted(known.cpus, part, signs.cpu, alone))]
-    if signs.cores >= BUSY * known.workers:
+    if known.workers is not None and signs.cores >= BUSY * known.workers:
         return [Bottleneck("gil", OneCpuEach(signs.cores, known.cpus, signs.cpu, alone))]
     return []
 

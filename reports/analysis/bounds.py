@@ -41,14 +41,15 @@ class Known:
     one: Calibration | None
     """With one user."""
     few: Calibration | None
-    """With as many users as there are thread tokens by default."""
+    """With as many users as there are thread tokens by default; None where only one user was measured."""
     idle: Calibration | None
     """With one user of the lightest endpoint."""
-    workers: int
+    workers: int | None
+    """Processes that serve it; None where that is not known, as of an external server."""
     threads: float
     """Thread tokens in force in one worker; may be infinite."""
     cpus: int
-    """CPUs available to the server in this cell."""
+    """CPUs available to the server in this cell: to an external one, all of this machine."""
     ceiling: float | None
     """Requests per second that the generator reaches against a server that does nothing."""
     thinks: bool = False
@@ -56,22 +57,32 @@ class Known:
     client: str | None = None
     """The HTTP client with which one of our own apps calls the slow service; None where none is known."""
 
+    @property
+    def most(self) -> int:
+        """CPUs that its processes can use at most, one each."""
+        return min(self.workers or self.cpus, self.cpus)
+
+    @property
+    def least(self) -> int:
+        """CPUs that they can use for certain: one where their number is not known."""
+        return min(self.workers or 1, self.cpus)
+
 
 def known(run: Run, cell: Cell, arm: str) -> Known:
     """What a run knows of an arm before it loads a cell."""
     served = next(one for one in run.plan.arms if one.name == arm)
-    serving = served.serving
-    levels = sorted({found.users for found in run.calibrations})
-    few = run.calibration(arm, cell.scenario, levels[-1]) if levels else None
+    seen = (one.users for one in run.calibrations if (one.arm, one.scenario) == (arm, cell.scenario))
+    few = max(seen, default=1)
+    ours = served.url is None
     return Known(
         users=cell.load.users,
         one=run.calibration(arm, cell.scenario, 1),
-        few=few,
+        few=run.calibration(arm, cell.scenario, few) if few > 1 else None,
         # A scenario that asks for the canary's path is calibrated in its place.
         idle=run.calibration(arm, CANARY, 1) or run.calibration(arm, (run.plan.canary or "/ping")[1:], 1),
-        workers=serving.workers,
+        workers=served.serving.workers if ours else None,
         threads=run.threads(arm),
-        cpus=len(run.server_cpus(cell).numbers) or run.machine.cores,
+        cpus=(len(run.server_cpus(cell).numbers) if ours else 0) or run.machine.cores,
         ceiling=run.ceiling(cell.scenario),
         thinks=cell.load.users is not None and any(trial.thinks for trial in run.of(cell, arm)),
         client=http_client(served, cell.scenario) if run.plan.locustfile is None else None,
@@ -87,11 +98,10 @@ def bounds(known: Known) -> list[Bound]:
         if known.users is not None:
             found.append(Bound("users", known.users / service_time))
         if known.one and (known.one.hops or 0.0) >= 0.5 and math.isfinite(known.threads):
-            found.append(Bound("thread-tokens", known.threads * known.workers / service_time))
+            found.append(Bound("thread-tokens", known.threads * (known.workers or 1) / service_time))
     if cost:
         # One process computes on one CPU at a time while it holds the GIL, which it is assumed to do always.
-        busy = min(known.workers, known.cpus)
-        found.append(Bound("gil" if busy < known.cpus else "cpu", busy / cost))
+        found.append(Bound("gil" if known.most < known.cpus else "cpu", known.most / cost))
     if known.ceiling is not None:
         found.append(Bound("generator", known.ceiling))
     return sorted(found, key=lambda bound: bound.throughput)

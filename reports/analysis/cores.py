@@ -24,12 +24,12 @@ class CrowdedWorkers:
 
 def left_unknown(run: Run, cell: Cell, endpoint: str, rival: str) -> list[OneCore | CrowdedWorkers]:
     """What more CPUs would show of one of our endpoints whose work releases the GIL, and of arms that differ
-    in their number of workers; nothing where the CPUs are not known."""
-    cpus = len(run.server_cpus(cell).numbers)
+    in their number of workers; nothing where the CPUs are not known, as of external servers."""
+    pair = (run.plan.opponent(rival).name, rival)
+    cpus = 0 if run.plan.external(*pair) else len(run.server_cpus(cell).numbers)
     found: list[OneCore | CrowdedWorkers] = []
     if cpus == 1 and run.plan.locustfile is None and endpoint in RELEASES_GIL:
         found.append(OneCore())
-    pair = (run.plan.opponent(rival).name, rival)
     workers = {arm.name: arm.serving.workers for arm in run.plan.arms if arm.name in pair}
     if cpus and len({*workers.values()}) > 1:
         found += [CrowdedWorkers(name, number, cpus) for name, number in workers.items() if number > cpus]

@@ -95,8 +95,13 @@ def estimate(metric: Metric, reference: list[Reading], rival: list[Reading], alp
 
 def own_trials(run: Run, cell: Cell, arm: str) -> list[Trial]:
     """The trials of one arm that count, whatever became of the others: one per round. A round that was lost
-    to another arm may have been measured again."""
-    return list({trial.round: trial for trial in run.of(cell, arm) if trial.valid}.values())
+    to another arm may have been measured again; one in which the generator held this arm back counts where a
+    verdict takes it as a bound, see `bounding`."""
+    last = {trial.round: trial for trial in run.of(cell, arm)}
+    valid = {trial.round: trial for trial in run.of(cell, arm) if trial.valid}
+    pairs = ((run.plan.opponent(rival.name).name, rival.name) for rival in run.plan.rivals)
+    bounds = {r: last[r] for both in pairs if arm in both for r in rounds_tried(run, cell, both).counted}
+    return list((bounds | valid).values())
 
 
 def own_interval(run: Run, readings: Readings, cell: Cell, arm: str, metric: Metric) -> Interval | None:

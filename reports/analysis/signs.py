@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,9 @@ class CanaryTimes:
 
     def at(self, part: float) -> CanaryTimes:
         """The same at the highest known percentile up to `part`; unchanged where none is known."""
-        for nearer, seconds in () if self.part <= part else self.nearer:
+        for place, (nearer, seconds) in enumerate(() if self.part <= part else self.nearer, start=1):
             if nearer <= part:
-                return CanaryTimes(nearer, seconds, self.n, failed=self.failed)
+                return replace(self, part=nearer, response_time=seconds, nearer=self.nearer[place:])
         return self
 
 

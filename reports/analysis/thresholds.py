@@ -18,7 +18,7 @@ from loadtests.plan.arms import BUILT_IN
 from loadtests.plan.capacity.target import EXPRESSION
 from loadtests.plan.profiles import ENDPOINTS, MIXES, SERVICES
 from loadtests.records import Cell, Metric, Plan, RecordError, Run, Trial
-from reports.analysis.estimates import needed_for, own_interval
+from reports.analysis.estimates import needed_for, own_interval, own_trials
 from reports.analysis.readings import Readings
 from reports.analysis.rounds.consistency import own_ends
 from reports.analysis.statistics import FIRST_LOOK, mean_share
@@ -271,7 +271,7 @@ def judge(run: Run, readings: Readings, verdicts: Sequence[Verdict]) -> list[Jud
 def judged_by(run: Run, verdicts: Sequence[Verdict], cell: Cell, arm: str) -> list[Trial]:
     """The trials that show how an arm fails: those that count, or where it is failing although hardly any
     do, the last attempt of every round."""
-    counted = [trial for trial in run.of(cell, arm) if trial.valid]
+    counted = own_trials(run, cell, arm)
     last = list({trial.round: trial for trial in run.of(cell, arm)}.values())
     failing = any(row.cell == cell and row.verdict == "failing" and arm in row.failing for row in verdicts)
     return last if failing and len(counted) < FIRST_LOOK else counted
@@ -336,7 +336,7 @@ def measured(
 def speedup(row: Verdict) -> Seen | None:
     """The ratio of a verdict, above 1 where the arm is better, whether or not higher is better; None without
     an interval, and where too many rounds were lost for the others to count."""
-    if row.verdict == "invalid" or row.ratio is None or row.low is None or row.high is None:
+    if row.spoilt or row.ratio is None or row.low is None or row.high is None:
         return None
     low, high = row.bounds
     if row.metric == "throughput":

@@ -13,7 +13,7 @@ from reports.analysis.backlogs.judgement import backlog, degree
 from reports.analysis.catalogue import http_clients
 from reports.analysis.cores import left_unknown
 from reports.analysis.estimates import METRICS, Estimate, Pairs, estimate, pair
-from reports.analysis.failures.gross import gross_failures
+from reports.analysis.failures.gross import failing_most, gross_failures
 from reports.analysis.readings import Reading, Readings, endpoints_of
 from reports.analysis.reservations import (
     Failure,
@@ -35,7 +35,7 @@ from reports.analysis.reservations import (
     reservations,
     unsteady,
 )
-from reports.analysis.rounds.consistency import Capped, PercentilesDisagree, cap, figures_disagree
+from reports.analysis.rounds.consistency import Capped, PercentilesDisagree, cap, figures_disagree, known_ends
 from reports.analysis.rounds.silence import idle_windows
 from reports.analysis.rounds.think_time import users_think
 from reports.analysis.statistics import Interval, holm, position, repeated_p, rounds_to_decide
@@ -107,18 +107,19 @@ class Verdict:
     """By arm, the HTTP client with which it calls another service, which matters as much as the style; None
     if unknown. Empty if no service is called."""
     cpus: ServerCpus | None = None
-    """Where the servers ran; None where nothing was measured."""
+    """Where the servers ran; None where nothing was measured, and with an external server."""
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
         """The interval; None on a side where a capped arm leaves the ratio unknown."""
-        cap = next((one for one in self.reservations if isinstance(one, Capped)), None)
-        if cap is None:
-            return self.low, self.high
-        return (
-            self.low if cap.side == "at least" else None,
-            self.high if cap.side == "at most" else None,
-        )
+        capped = next((one for one in self.reservations if isinstance(one, Capped)), None)
+        return known_ends(self.low, self.high, capped)
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether too many rounds were lost for its ratio to count, also where an arm is failing all the
+        same."""
+        return self.verdict == "invalid" or any(isinstance(one, RoundsLost) for one in self.reservations)
 
     def with_first(self, decisive: Reservation) -> Verdict:
         return replace(self, reservations=(decisive, *self.reservations))
@@ -147,8 +148,8 @@ def per_rival(plan: Plan) -> float:
 def of_pair(run: Run, readings: Readings, cell: Cell, rival: str) -> list[Verdict]:
     """All verdicts of one arm in one cell: every metric of every endpoint, the primary one first."""
     pairs = pair(run, cell, rival)
-    endpoints = endpoints_of([readings.of(one) for one in (*pairs.reference, *pairs.rival)])
-    endpoints = endpoints or [cell.scenario]
+    both = (*pairs.reference, *pairs.rival)
+    endpoints = endpoints_of([readings.of(trial) for trial in both]) or [cell.scenario]
     trials = {run.plan.opponent(rival).name: pairs.reference, rival: pairs.rival}
     wholes = {name: list(map(readings.whole, several)) for name, several in trials.items()}
     thinking = users_think(trials, wholes)
@@ -340,7 +341,7 @@ def judge(
         blemished=tuple(arm for arm, several in spots.items() if several),
         open_failures=not failing and any(isinstance(one, MayFailMore) for one in doubts),
         clients=http_clients([against, *(arm for arm in plan.rivals if arm.name == rival)], cell.scenario),
-        cpus=run.server_cpus(cell) if run.of(cell, rival) else None,
+        cpus=run.server_cpus(cell) if run.of(cell, rival) and not plan.external(*trials) else None,
     )
 
 
@@ -369,21 +370,19 @@ def decide(
     disturbed = [RoundsLost(lost, lost + counted, pairs.faults, client)] if pairs.tried.spoilt else []
     if disturbed and not certain:
         return "invalid", [*disturbed]
-    against = run.plan.opponent(rival).name
+    against, interval = run.plan.opponent(rival).name, found.interval
+    limit = cap(run, pairs, rival, interval, found.metric, failing_most(failing))
+    capped = [limit] if limit is not None else []
     if failing:
-        return "failing", [*failing.values(), *disturbed]
-    doubts = reservations(found, pairs, run.plan.margin)
+        return "failing", [*failing.values(), *disturbed, *capped]
+    doubts: list[Reservation] = [*capped, *reservations(found, pairs, run.plan.margin)]
     if found.metric == "throughput":
         for name, seen in ((against, reference), (rival, rival_readings)):
             doubts += unsteady(name, seen, run.plan.margin)
         if not run.plan.open:
             doubts += figures_disagree(reference, rival_readings, run.plan.margin)
-    interval = found.interval
     if interval is None:
         return "inconclusive", [missing(found, pairs, run.plan, rival_readings + reference), *doubts]
-    limit = cap(run, pairs, rival, interval, found.metric)
-    if limit is not None:
-        doubts.insert(0, limit)
     place = limit.place if limit is not None else position(interval, run.plan.margin)
     if place == "within":
         return "equivalent", doubts

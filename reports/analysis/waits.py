@@ -110,7 +110,7 @@ def convoy(signs: Signs, known: Known, ahead: Ahead | None) -> Convoy | None:
         return None
     found = Convoy(
         users=known.users, size=together, quiet=signs.bursts.quiet, response_time=signs.latency,
-        longer=longer, cost=signs.cpu, parallel=min(known.workers, known.cpus), idle=idle(signs, known),
+        longer=longer, cost=signs.cpu, parallel=known.most, idle=idle(signs, known),
     )  # fmt: skip
     return found if found.turns >= MOST * longer else None
 
@@ -167,7 +167,7 @@ def observed(signs: Signs, known: Known) -> tuple[tuple[Observed, float], ...]:
         ("connections", signs.pool_wait),
         ("locks", signs.lock_wait),
         ("loop", signs.late),
-        ("cpu", together * cost / min(known.workers, known.cpus)),
+        ("cpu", together * cost / known.most),
     )
     return tuple((what, seconds) for what, seconds in waits if seconds is not None)
 
@@ -180,5 +180,5 @@ def distance(signs: Signs, ahead: Ahead) -> float:
 
 
 def idle(signs: Signs, known: Known) -> float:
-    """Fraction of the CPU time that the server could use and does not."""
-    return max(0.0, 1.0 - (signs.cores or 0.0) / min(known.workers, known.cpus))
+    """Fraction of the CPU time that the server could use and does not, at least."""
+    return max(0.0, 1.0 - (signs.cores or 0.0) / known.least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from loadtests.records import Machine
@@ -44,7 +44,7 @@ class Comparison:
     added: tuple[Standing, ...]
     """Cells that only the later run has: shown, but not judged."""
     missing: tuple[Standing, ...]
-    """Cells that only the earlier run has, where that is allowed, and endpoints of cells that both have."""
+    """Cells that only the earlier run has, where that is allowed."""
     not_judged: tuple[Standing, ...] = ()
     """Endpoints of mixtures that the earlier run has no ratio of: their windows hold too few requests."""
 
@@ -70,12 +70,20 @@ def compare(base: Side, head: Side, margin: float, allow: Collection[str] = ()) 
     setups = tuple(differences(base.setup, head.setup))
     check_alike(base, head, setups, allow)
     before, after = ({row.key: row for row in side.rows} for side in (base, head))
-    both = [(row, after[row.key]) for row in base.rows if row.key in after]
-    pairs = [pair for pair in both if pair[0].endpoint is None or pair[0].differences]
     wholes = [
-        {row.whole for row in side.rows if row.endpoint is None and row.word != "invalid"}
+        {
+            row.whole
+            for row in side.rows
+            if row.endpoint is None and row.word != "invalid" and row.refusal is None
+        }
         for side in (base, head)
     ]
+    both = [
+        (row, after.get(row.key) or vanished(row))
+        for row in base.rows
+        if row.key in after or (row.endpoint is not None and row.whole in wholes[1])
+    ]
+    pairs = [pair for pair in both if pair[0].endpoint is None or pair[0].differences]
     elsewhere = other_machine(base.machine, head.machine)
     drift = DRIFT_ELSEWHERE if elsewhere else DRIFT
     shifts = [moved(*pair, drift) for pair in pairs]
@@ -91,14 +99,20 @@ def compare(base: Side, head: Side, margin: float, allow: Collection[str] = ()) 
         elsewhere=elsewhere,
         setups=setups,
         added=tuple(row for row in head.rows if row.key not in before and told(row, wholes[0])),
-        missing=tuple(row for row in base.rows if row.key not in after and told(row, wholes[1])),
+        missing=tuple(row for row in base.rows if row.key not in after and row.endpoint is None),
         not_judged=tuple(row for row, _ in both if row.endpoint is not None and not row.differences),
     )
 
 
+def vanished(row: Standing) -> Standing:
+    """The head of an endpoint that only the base requested, in a cell that both sides measured: without any
+    figure, which is no reason to be silent."""
+    return replace(row, word="inconclusive", differences=(), values=(None, None))
+
+
 def told(row: Standing, others: Collection[tuple[str, str, str]]) -> bool:
-    """Whether a row that the other side lacks is named: of a cell that it lacks or whose measurement failed,
-    the cell alone."""
+    """Whether a row that the base lacks is named: of a cell that it lacks or did not measure, the cell
+    alone."""
     return row.endpoint is None or row.whole in others
 
 

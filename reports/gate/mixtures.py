@@ -25,7 +25,7 @@ def of_mixtures(found: Sequence[Verdict]) -> Iterator[Verdict]:
     return (
         one for one in found
         if (one.cell, one.arm) in mixed and one.endpoint != ALL and one.metric == "p50"
-        and one.verdict != "invalid"
+        and not one.spoilt
     )  # fmt: skip
 
 

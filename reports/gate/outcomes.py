@@ -51,10 +51,11 @@ def findings(verdict: Verdict, plan: Plan) -> list[GateFinding]:
 
 def speed(verdict: Verdict, margin: float) -> GateFinding:
     """Whether an arm is slower than its opponent by more than the margin: a non-inferiority test on the
-    repeated interval (Jennison and Turnbull 1989), valid at every look."""
+    repeated interval (Jennison and Turnbull 1989), valid at every look. Not decided where too many rounds
+    were lost, although an arm is failing."""
     sign = 1.0 if verdict.metric == "throughput" else -1.0
     p = repeated_p(verdict.differences, -sign * math.log1p(margin))
-    if verdict.low is None or verdict.high is None:
+    if verdict.low is None or verdict.high is None or verdict.spoilt:
         base, head = health(verdict, verdict.reference), health(verdict, verdict.arm)
         if lost(base, verdict.metric) and not lost(head, verdict.metric):
             return GateFinding("speed", "pass", 1.0, AnsweredNothing(verdict.reference))

@@ -131,7 +131,8 @@ def standing(row: Verdict) -> Standing:
         reference=reference,
         arm=row.arm,
         word=row.verdict,
-        differences=row.differences,
+        # Those of the rounds that are left do not count.
+        differences=() if row.spoilt else row.differences,
         values=(row.values.get(reference), row.values.get(row.arm)),
         # How much an arm fails is judged of a cell as a whole.
         health=(health(row, reference), health(row, row.arm)) if row.primary else (Health(), Health()),

@@ -26,8 +26,16 @@ def by_cells(run: Run) -> dict[ServerCpus, list[Cell]]:
     return found
 
 
+def all_external(run: Run) -> bool:
+    """Whether others started all servers."""
+    return all(arm.url is not None for arm in run.plan.arms)
+
+
 def servers_text(run: Run) -> str:
-    """`server on 1 of them`; where its place differs by cell: `server on 1 of them; on 2 of them in hash`."""
+    """`server on 1 of them`; where its place differs by cell: `server on 1 of them; on 2 of them in hash`. Of
+    external servers that is not known."""
+    if all_external(run):
+        return "external servers"
     found = by_cells(run)
     own = run.machine.placement.get("server", ())
     if not own:
@@ -42,8 +50,11 @@ def servers_text(run: Run) -> str:
 
 
 def placement_rows(run: Run) -> list[tuple[str, str]]:
-    """Which CPUs each process had, by number; a second line for cells whose servers had others."""
-    own = run.machine.placement
+    """Which CPUs each process had, by number, without external servers; a second line for cells whose servers
+    had others."""
+    own = {
+        who: cpus for who, cpus in run.machine.placement.items() if who != "server" or not all_external(run)
+    }
     placed = ", ".join(f"{who} on CPU {', '.join(map(str, cpus))}" for who, cpus in own.items())
     rows = [("placement", placed or "none: processes cannot be bound to CPUs on that machine")]
     for cpus, cells in by_cells(run).items():

@@ -33,7 +33,7 @@ def nothing_to_mix(run: Run, cards: Sequence[Card]) -> NothingToMix | None:
     except PlanError:
         return None
     wanted: dict[str | None, set[str]] = {}
-    for card in cards:
+    for card in (one for one in cards if one.arm == arms[1]):
         arm = preferred(run, card, arms)
         wanted.setdefault(arm, set()).update(routes_of(run, card.scenario, arm) if arm is not None else ())
     first, other = (wanted.get(arm, set()) for arm in arms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from loadtests.records import Cell, LightKind, Run, Trial
@@ -27,18 +27,32 @@ class NeighbourRatio:
 
 
 def alike(found: Mapping[str, Signs | None]) -> dict[str, Signs | None]:
-    """Canaries and pulses of all arms at the highest percentile that all of them support, so that they can
-    be compared."""
-    seen = [times for one in found.values() if one for times in (one.canary, one.pulse) if times]
-    part = min((times.part for times in seen), default=1.0)
-
-    def at(times: CanaryTimes | None) -> CanaryTimes | None:
-        return times.at(part) if times else None
-
+    """Pulses of all arms at the highest percentile that all of them support, so that they can be compared,
+    and canaries likewise. Each by themselves: a light route that fails says nothing about the event loop."""
+    known = [one for one in found.values() if one is not None]
+    canaries, pulses = lowest(one.canary for one in known), lowest(one.pulse for one in known)
     return {
-        name: replace(one, canary=at(one.canary), pulse=at(one.pulse)) if one else None
+        name: replace(one, canary=at(one.canary, canaries), pulse=at(one.pulse, pulses)) if one else None
         for name, one in found.items()
     }
+
+
+def side_by_side(signs: Signs) -> tuple[CanaryTimes, CanaryTimes] | None:
+    """An arm's pulse and its canary at the highest percentile that both support; None without either."""
+    if signs.pulse is None or signs.canary is None:
+        return None
+    part = lowest((signs.pulse, signs.canary))
+    return signs.pulse.at(part), signs.canary.at(part)
+
+
+def lowest(several: Iterable[CanaryTimes | None]) -> float:
+    """The lowest percentile of several; that of none is 1."""
+    return min((times.part for times in several if times is not None), default=1.0)
+
+
+def at(times: CanaryTimes | None, part: float) -> CanaryTimes | None:
+    """The same at a percentile, or none."""
+    return times.at(part) if times is not None else None
 
 
 def neighbours(run: Run, readings: Readings, cell: Cell, rival: str) -> NeighbourRatio | None:

@@ -71,13 +71,12 @@ def way(name: str, signs: Signs | None, kind: LightKind, limits: Sequence[Bottle
     """An arm's numbers. `kind`: whose waits stand for those of an `async def` neighbour. Without heartbeats
     it is not known whether it holds its event loop."""
     if signs is None:
-        return Way(name, None, None, None, holds=True)
+        return Way(name, None, None, holds=True)
     asyncs = waits_of(signs, kind)
     return Way(
         name,
         signs.throughput,
         asyncs.response_time if asyncs else None,
-        signs.canary.response_time if signs.canary and kind == "pulse" else None,
         holds=stalls(limits) or signs.lag is None,
     )
 

@@ -33,3 +33,10 @@ def gross_failures(trials: Mapping[str, Sequence[Trial]], readings: Readings) ->
         elif waited is not None and waited > GROSS:
             found[arm] = RequestsUnanswered(arm, waited)
     return found
+
+
+def failing_most(failing: Mapping[str, Failure]) -> list[str]:
+    """The arms that fail most of their requests, or leave most of their users' time unanswered. `failing`: by
+    arm, how."""
+    by_part = (RequestsFailed, RequestsUnanswered)
+    return [arm for arm, how in failing.items() if isinstance(how, by_part) and how.part > GROSS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -96,17 +96,33 @@ class CappedAlone:
     """The kind of Locust user that made the load; None where that is not known."""
 
 
-def cap(run: Run, pairs: Pairs, rival: str, interval: Interval, metric: Metric) -> Capped | None:
-    """What is known of a ratio, rival ÷ reference, where an attempt at any round was discarded for coming
-    near the generator's own best rate, even if a later one counts, or where rounds count in which the
-    generator held an arm back; None where there was none, and in an open loop, whose rate is given."""
-    cells = {trial.cell for trial in pairs.reference if trial.cell.load.rate is None}
+def cap(
+    run: Run,
+    pairs: Pairs,
+    rival: str,
+    interval: Interval | None,
+    metric: Metric,
+    excluded: Collection[str] = (),
+) -> Capped | None:
+    """What is known of a ratio, rival ÷ reference, where the generator held an arm back in an attempt at any
+    round, which was discarded even if a later one counts, or counts although it did; None where there was
+    none, without an interval, and in an open loop, whose rate is given. `excluded`: arms that fail most of
+    their requests, which no limit of the generator explains."""
+    if interval is None:
+        return None
+    cells = {trial.cell for trial in pairs.reference}
+    both = (run.plan.opponent(rival).name, rival)
     arms = tuple(
-        arm
-        for arm, counted in ((run.plan.opponent(rival).name, pairs.reference), (rival, pairs.rival))
-        if any(near_maximum(run, cell, arm) for cell in cells) or not all(trial.valid for trial in counted)
+        arm for arm in both if arm not in excluded and any(held_back(run, cell, arm) for cell in cells)
     )
     client = next((trial.client for trial in (*pairs.reference, *pairs.rival) if trial.client), None)
+    return capping(arms, rival, interval, metric, client)
+
+
+def capping(
+    arms: tuple[str, ...], rival: str, interval: Interval, metric: Metric, client: str | None = None
+) -> Capped | None:
+    """What is known of a ratio, rival ÷ another arm, of which the generator held these arms back."""
     if len(arms) != 1:
         return Capped(arms, None, None, client) if arms else None
     # A better arm has the higher throughput and the shorter response times.
@@ -116,18 +132,27 @@ def cap(run: Run, pairs: Pairs, rival: str, interval: Interval, metric: Metric) 
     return Capped(arms, "at most", interval.high, client)
 
 
-def near_maximum(run: Run, cell: Cell, arm: str) -> bool:
-    """Whether an arm in a closed loop came near the generator's own best rate, so that the trials that count
-    are its slower ones."""
+def known_ends(
+    low: float | None, high: float | None, capped: Capped | None
+) -> tuple[float | None, float | None]:
+    """The ends of a ratio's interval; None on a side where a capped arm leaves it unknown."""
+    sides = ("at least", "at most") if capped is None else (capped.side,)
+    return low if "at least" in sides else None, high if "at most" in sides else None
+
+
+def held_back(run: Run, cell: Cell, arm: str) -> bool:
+    """Whether the generator held an arm back in any attempt in a closed loop, so that the trials that count
+    are its slower ones, or show less than it serves. What others did on the host beside that made nothing
+    faster."""
     closed = cell.load.rate is None
-    return closed and any(fault.kind == "near-ceiling" for one in run.of(cell, arm) for fault in one.faults)
+    return closed and any(fault.caps for one in run.of(cell, arm) for fault in one.faults)
 
 
 def own_ends(
     run: Run, cell: Cell, arm: str, metric: Metric, interval: Interval
 ) -> tuple[float | None, float | None]:
-    """The ends of an arm's own interval; None on the side on which an arm that came near the generator's best
-    rate leaves it unknown: it is truly faster than the trials that count."""
-    if not near_maximum(run, cell, arm):
+    """The ends of an arm's own interval; None on the side on which an arm that the generator held back leaves
+    it unknown: it is truly faster than the trials that count."""
+    if not held_back(run, cell, arm):
         return interval.low, interval.high
     return (interval.low, None) if metric == "throughput" else (None, interval.high)

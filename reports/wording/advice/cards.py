@@ -185,10 +185,10 @@ def threads_text(note: ThreadsNote) -> str:
             return f"not tried: more than {threads:g} threads for {arm} ({way})"
         case ThreadsAreTheDifference(arm, limited, threads):
             return f"{arm} is {limited} with {threads:g} threads"
-        case ThreadsSeen(limited, threads, better, metric, interval):
+        case ThreadsSeen(limited, threads, better, metric, ratio, bounds):
             return (
-                f"with {threads:g} threads {limited} has {units.ratio(interval.ratio)} "
-                f"({units.interval(interval.low, interval.high)}) of {better}'s {units.METRIC_NAMES[metric]}"
+                f"with {threads:g} threads {limited} has {units.ratio(ratio)} "
+                f"({units.interval(*bounds)}) of {better}'s {units.METRIC_NAMES[metric]}"
             )
         case ThreadsUnsound(limited, threads):
             return (

@@ -35,7 +35,8 @@ def portrait_lines(portrait: Portrait, explanations: Explanations) -> list[str]:
     lines = [headline(portrait, run.plan), *map(reservation_text, portrait.reservations)]
     if portrait.word == "invalid":
         return lines  # its reservations say why, and what to do
-    lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
+    if not run.plan.external(portrait.arm):
+        lines[0] += f"; {cpus_text(run.server_cpus(portrait.cell))}"
     lines.append(limitation(portrait, explanations))
     lines += neighbour_text(portrait.signs)
     if portrait.computes is not None:
