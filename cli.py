@@ -546,7 +546,9 @@ def proved(found: "Measured", settled: Settled, chosen: "RunOptions", output: "O
     return found
 
 
-def followed(found: "Measured", settings: "RunSettings", chosen: "RunOptions", output: "Output") -> "Measured":
+def followed(
+    found: "Measured", settings: "RunSettings", chosen: "RunOptions", output: "Output"
+) -> "Measured":
     """The run of an app that follows a run's advice, beside its arms."""
     from loadtests.measure.proving import begin_proof
     from reports.runs import advice_of

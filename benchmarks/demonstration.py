@@ -1,7 +1,8 @@
-"""The quick profile, ten times in a row: how long it takes and which of its cells it decides: `make bench-quick`.
+"""The quick profile, ten times in a row: how long it takes, and which of its cells it decides: `make
+bench-quick`.
 
-Bars: each run within three minutes; six of the seven cells decided in at least eight of ten runs; no cell decided
-once for one arm and once for the other.
+Bars: each run within three minutes; six of the seven cells decided in at least eight of ten runs; no cell
+decided once for one arm and once for the other.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def main() -> None:
     for seed in range(1, TIMES + 1):
         runs.append(demonstration(seed))
         last = runs[-1]
-        print(f"run {seed}: {last.seconds:.0f} s, {len(last.decided)} of {len(last.found)} decided", flush=True)
+        print(
+            f"run {seed}: {last.seconds:.0f} s, {len(last.decided)} of {len(last.found)} decided", flush=True
+        )
     settled, opposed = 0, False
     for name in runs[0].found:
         words = Counter(str(run.found[name]["verdict"]) for run in runs)
@@ -68,7 +71,8 @@ def main() -> None:
         told = ", ".join(f"{word} in {count}" for word, count in words.most_common())
         print(f"{name}: {told}; ratios ×{min(ratios, default=0):.2f} to ×{max(ratios, default=0):.2f}")
     met = settled >= CELLS and not opposed and max(run.seconds for run in runs) <= LONGEST
-    print(f"decided in {RUNS} of {TIMES} runs or more: {settled} cells, bar {CELLS}; {'met' if met else 'MISSED'}")
+    result = "met" if met else "MISSED"
+    print(f"decided in {RUNS} of {TIMES} runs or more: {settled} cells, bar {CELLS}; {result}")
     write_figures("demonstration", fingerprint(place(cpus())), {"runs": list(map(asdict, runs)), "met": met})
     sys.exit(0 if met else 1)
 

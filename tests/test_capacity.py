@@ -45,6 +45,7 @@ from reports.render.capacity.directory import markdown_of_searches, show_searche
 from reports.render.capacity.progress import SearchLines
 from reports.wording.capacity import search_headline, search_lines, search_text
 from reports.wording.sentences import judged_value
+from tests import scripted
 from tests.queues import arrivals, carried, gated
 
 Waiting = Callable[[float, int], tuple[np.ndarray, np.ndarray]]

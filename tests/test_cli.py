@@ -351,6 +351,8 @@ def test_a_run_under_nohup_outlives_its_terminal() -> None:
 
 def test_serve_does_not_pass_on_the_exit_code_of_an_app_as_its_own(tmp_path: Path) -> None:
     """uvicorn's 3, an app that does not start, is a breached gate here."""
-    done = duel_here("serve", "one=starting:needs_variable_late", "--app-dir", str(APPS), "--port", "0", cwd=tmp_path)
+    done = duel_here(
+        "serve", "one=starting:needs_variable_late", "--app-dir", str(APPS), "--port", "0", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "the server of one ended with exit code" in done.stderr

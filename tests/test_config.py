@@ -170,8 +170,8 @@ def planned(**flags: object) -> list[tuple[str, int]]:
 
 def test_the_quick_profile_has_the_seven_cells_of_a_demonstration() -> None:
     assert planned(profile="quick") == [
-        ("upstream", 1), ("upstream", 64), ("ping", 64), ("posts.read", 64), ("posts.create", 8), ("python", 64),
-        ("blocking", 8),
+        ("upstream", 1), ("upstream", 64), ("ping", 64), ("posts.read", 64), ("posts.create", 8),
+        ("python", 64), ("blocking", 8),
     ]  # fmt: skip
 
 

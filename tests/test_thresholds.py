@@ -28,7 +28,7 @@ from reports.exit_codes import exit_code, outcomes_of
 from reports.export import formats
 from reports.gate.outcomes import speed
 from reports.gate.sides import standing
-from reports.render import html, terminal
+from reports.render import terminal
 from reports.render.charts import LIGHT, files, latency
 from reports.runs import check_thresholds
 from reports.wording.headlines import headline

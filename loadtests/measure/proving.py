@@ -67,8 +67,8 @@ def proof_interrupted(directory: RunDirectory) -> bool:
 
 
 def proof_settings(settings: RunSettings, directory: RunDirectory) -> RunSettings:
-    """The settings for the proof that ends a run, or a resumed one: their limit of time was that of the rounds
-    and the proof together, unless only the proof was left."""
+    """The settings for the proof that ends a run, or a resumed one: their limit of time was that of the
+    rounds and the proof together, unless only the proof was left."""
     return settings if proof_interrupted(directory) else replace(settings, max_time=None)
 
 

@@ -127,7 +127,7 @@ def check_given(run: Run, given: Sequence[Arm]) -> None:
         if not mine:
             raise PlanError(
                 f"run {run.id} has no arm {arm.name!r}",
-                hint=f"its arms are {', '.join(one.name for one in run.plan.arms)}; a run is resumed with them",
+                hint=f"it is resumed with its arms: {', '.join(one.name for one in run.plan.arms)}",
             )
         for one in mine:
             recorded = {key: value for key, value in one.env.items() if value != HIDDEN}

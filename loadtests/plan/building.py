@@ -176,7 +176,8 @@ def check_driver(arm: Arm, given: str | None) -> None:
     strange = [key for key in options_of(given) if key not in OPTIONS.get(driver or "", (key,))]
     if strange:
         raise PlanError(
-            f"arm {arm.name!r}: its driver {driver} does not know the option {strange[0]} of the database URL",
+            f"arm {arm.name!r}: its driver {driver} does not know the option {strange[0]} of the database "
+            "URL",
             hint="leave the option out of the URL",
         )
     for kind, servers in SERVERS.items():

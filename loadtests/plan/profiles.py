@@ -106,11 +106,11 @@ LEVELS = (1, 8, 40, USERS, 128, 256)
 PROFILES: Mapping[str, Profile] = {
     "quick": Profile(
         about="a demonstration in three minutes: seven cells, large effects only",
-        # What the README's first three sentences state, so that it shows on the reader's machine. What takes long
-        # with 8 users, since windows grow until every one of 64 has had its turns.
+        # What the README's first three sentences state, so that it shows on the reader's machine. What takes
+        # long with 8 users, since windows grow until every one of 64 has had its turns.
         cells=(
-            ("upstream", 1), ("upstream", USERS), ("ping", USERS), ("posts.read", USERS), ("posts.create", 8),
-            ("python", USERS), ("blocking", 8),
+            ("upstream", 1), ("upstream", USERS), ("ping", USERS), ("posts.read", USERS),
+            ("posts.create", 8), ("python", USERS), ("blocking", 8),
         ),
         services=(),
         # As the head of every later slice. Throughput is steady after 0.2 s, or three requests of every user.

@@ -67,9 +67,7 @@ def last_lines(path: Path, began: int) -> str:
         return "\n".join(log.read().decode("utf-8", "replace").strip().splitlines()[-LINES_SHOWN:])
 
 
-def exit_code(
-    flag: str, words: Sequence[str], env: Mapping[str, str], cwd: str | None, log: BinaryIO
-) -> int:
+def exit_code(flag: str, words: Sequence[str], env: Mapping[str, str], cwd: str | None, log: BinaryIO) -> int:
     """A command's exit code. What it prints goes straight to the log: a server that it has started in the
     background keeps its output open, and is not waited for. Raises ChildFailed."""
     try:

@@ -11,9 +11,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def end_in_order() -> None:
-    """Let each of them raise KeyboardInterrupt, so that everything that was started is ended as well; except a
-    closed terminal, where nohup has us ignore that. (Scripts have what they start with `&` ignore Ctrl-C, and
-    may still mean to end it by SIGINT.)"""
+    """Let each of them raise KeyboardInterrupt, so that everything that was started is ended as well; except
+    a closed terminal, where nohup has us ignore that. (Scripts have what they start with `&` ignore Ctrl-C,
+    and may still mean to end it by SIGINT.)"""
     for number in ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
