@@ -77,7 +77,10 @@ class Columns:
         if self.several and not self.stacked:
             grid.add_column(numbers.pop(), justify="right", no_wrap=True)
             grid.add_column("arm", no_wrap=True)
-        numbers += ["\n".join(wrap(name, LONGEST_LABEL)) for name in self.shown]
+        # Of several arms, short ones are shown here.
+        numbers += (
+            self.shown if self.several else ["\n".join(wrap(name, LONGEST_LABEL)) for name in self.shown]
+        )
         numbers += ["ratio", "interval", "n", *(["failed"] if self.failing else [])]
         for title in numbers:
             grid.add_column(title, justify="right", no_wrap=True)
