@@ -244,10 +244,12 @@ MARKUP, MARKUP_OF_TABLES = "\\`*_[]<>|", "|"
 
 
 def plain(text: str) -> str:
-    """Text that Markdown does not read as markup, except its code spans."""
+    """Text that Markdown does not read as markup, except its code spans. One with a `<` is text, too: no
+    reader, however it pairs the backticks, finds HTML."""
     parts = CODE.split(" ".join(text.splitlines()))
     return "".join(
-        escaped(part, MARKUP_OF_TABLES if place % 2 else MARKUP) for place, part in enumerate(parts)
+        escaped(part, MARKUP_OF_TABLES if place % 2 and "<" not in part else MARKUP)
+        for place, part in enumerate(parts)
     )
 
 

@@ -111,7 +111,7 @@ def draw_curves(
         "beyond the percentile."
     )
     figure, panels = grid(list(curves), list(style), finding, about, palette)
-    for axes, (scenario, cells) in zip(panels, curves.items(), strict=True):
+    for axes, cells in zip(panels, curves.values(), strict=True):
         ends: list[tuple[float, str, str]] = []
         seen: list[float] = []
         most = 0.0

@@ -77,9 +77,7 @@ def proof_lines(proof: Proof, run: Run) -> list[str]:
         lines.append("this was interrupted: `duel resume` continues it")
     if proof.changed:
         routes = units.listed(proof.changed)
-        lines.append(
-            f"the advice for {routes} has changed since this was measured: run `duel prove` again"
-        )
+        lines.append(f"the advice for {routes} has changed since this was measured: run `duel prove` again")
     if proof.apart:
         lines.append(
             "rounds, warnings and charts of this: followed/report/report.html in the run's directory"
@@ -96,8 +94,8 @@ def cell_line(cell: CellProof, proof: Proof) -> str:
 
 
 def share_text(cell: CellProof) -> str:
-    """`serves ×1.21 (1.10–1.33) of all-async, ×1.10 (1.02–1.19) of all-sync`; of what is not known `throughput
-    against all-sync: undecided`."""
+    """`serves ×1.21 (1.10–1.33) of all-async, ×1.10 (1.02–1.19) of all-sync`; of what is not known
+    `throughput against all-sync: undecided`."""
     shares, undecided = [], []
     for one in cell.beside:
         metric = units.METRIC_NAMES[one.metric]
