@@ -95,7 +95,7 @@ def test_names_stay_whole_beside_failure_rates(tmp_path: Path, width: int) -> No
     assert "0% / 0.75%" in out.getvalue()
 
 
-@pytest.mark.parametrize(("width", "failures"), [(80, 45), (90, 45), (110, 0), (130, 45)])
+@pytest.mark.parametrize(("width", "failures"), [(80, 45), (90, 45), (116, 0), (136, 45)])
 def test_long_names_of_two_arms_cut_no_number(tmp_path: Path, width: int, failures: int) -> None:
     def script(arm: str, _: Cell, round: int) -> Scripted:
         failed = failures if arm == "storefront-head" else 0

@@ -238,19 +238,18 @@ def machine_text(run: Run) -> str:
 
 
 CODE = re.compile(r"(`[^`]+`)")
-TAG = re.compile(r"<\w")
 
 MARKUP, MARKUP_OF_TABLES = "\\`*_[]<>|", "|"
 """What a backslash escapes: in a code span only what would end the cell of a table."""
 
 
 def plain(text: str) -> str:
-    """Text that Markdown does not read as markup, except its code spans. One with a tag is none of ours: not
-    every reader of Markdown leaves it alone there."""
+    """Text that Markdown does not read as markup, except its code spans. One with a `<` is text, too: no
+    reader, however it pairs the backticks, finds HTML."""
     parts = CODE.split(" ".join(text.splitlines()))
-    spans = [place % 2 == 1 and not TAG.search(part) for place, part in enumerate(parts)]
     return "".join(
-        escaped(part, MARKUP_OF_TABLES if span else MARKUP) for part, span in zip(parts, spans, strict=True)
+        escaped(part, MARKUP_OF_TABLES if place % 2 and "<" not in part else MARKUP)
+        for place, part in enumerate(parts)
     )
 
 

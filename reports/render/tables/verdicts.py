@@ -27,11 +27,11 @@ STYLES: dict[VerdictWord, str] = {
 NARROW = 90
 """Characters below which there is no room for the names of several arms beside their scenario's."""
 
-WIDE, WIDE_WITH_FAILURES = 110, 130
+WIDE, WIDE_WITH_FAILURES = 116, 136
 """Characters from which there is room for latencies: with less, names would be broken."""
 
-LONGEST_LABEL = 8
-"""Characters of an arm's name in a line of its heading: as many as its values have."""
+LONGEST_LABEL = 9
+"""Characters of an arm's name in a line of its heading: about as many as its values have."""
 
 LONGEST_PAIR = 22
 """Characters of the names of two arms in one line of a heading."""

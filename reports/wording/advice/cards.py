@@ -70,7 +70,7 @@ def card_advice(card: Card) -> str:
 
 
 def card_cell(card: Card, run: Run) -> str:
-    """The scenario, with the load of the card's figures where the run has several: `cached at 1 user`."""
+    """The scenario, with the load of a card's figures where the run has several: `cached at 1 user`."""
     several = len({cell.load for cell in run.plan.cells}) > 1
     return str(card.verdict.cell) if several else card.scenario
 
