@@ -48,9 +48,7 @@ def more_threads(
         held = tuple(one.name for one in (better, arm) if held_back(run, cell, one.name))
         limit = capping(held, arm.name, interval, metric)
         bounds = known_ends(interval.low, interval.high, limit)
-        note = ThreadsSeen(
-            limited.name, run.threads(arm.name), better.name, metric, interval.ratio, bounds
-        )
+        note = ThreadsSeen(limited.name, run.threads(arm.name), better.name, metric, interval.ratio, bounds)
         place = position(interval, run.plan.margin) if limit is None else limit.place
         if place in enough:
             return True, [note]
