@@ -108,6 +108,8 @@ def carry_out(case: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
+    # Tests may run under nohup, which runs of theirs would respect.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     hurry()
     count_every_trial()
     leave_charts_out()

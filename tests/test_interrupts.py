@@ -32,12 +32,18 @@ PATIENCE = 60.0
 """Seconds after which a run that should end is considered hung."""
 
 
+def as_in_a_terminal() -> None:
+    """Tests may run under nohup, which runs of theirs would respect."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def started(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """A run in progress."""
     with subprocess.Popen(
         [*DUEL, *SHORT, "-t", "0.6", *GATES], cwd=directory, env={**undirected(), **PLAIN}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=as_in_a_terminal,  # noqa: PLW1509  # the tests have no other threads then
     ) as process:  # fmt: skip
         try:
             yield process
