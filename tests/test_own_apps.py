@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -284,9 +283,10 @@ def test_the_latency_of_a_first_arrival_includes_what_its_user_does_once(
     assert np.all(samples.start[looks] >= samples.due[looks])
 
 
-def test_what_a_command_starts_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_a_command_starts_in_the_background_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A script that restarts a server was said to take more than 120 s: the server held its output open."""
-    began = time.monotonic()
-    run_before(Hooks(before_trial=("sh", "-c", "echo restarted; sleep 60 &")), app("counting"), tmp_path)
-    assert time.monotonic() - began < 30.0
+    monkeypatch.setattr("loadtests.serving.hooks.PATIENCE", 8.0)
+    run_before(Hooks(before_trial=("sh", "-c", "echo restarted; sleep 16 &")), app("counting"), tmp_path)
     assert (tmp_path / "hooks.log").read_text() == "restarted\n"

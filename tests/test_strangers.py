@@ -22,7 +22,7 @@ from loadtests.measure.runs import change_since
 from loadtests.plan.plan import LocustFile
 from loadtests.records.arrays import packed, unpacked
 from loadtests.records.directory import RunDirectory
-from loadtests.records.files import open_log, write_whole
+from loadtests.records.files import open_log, write_whole, writing
 from loadtests.records.samples import SAMPLE_ROW
 from loadtests.system.processes import Child
 from reports.analysis.readings import Readings
@@ -322,3 +322,15 @@ def test_a_baseline_names_an_arm_once_and_in_one_line(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(RecordError, match="an arm stands twice in one cell"):
         baseline.read(path)
+
+
+def test_a_tree_that_cannot_be_copied_is_one_clear_error(tmp_path: Path) -> None:
+    """A full disk raised a list with an entry for every file."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "gone").symlink_to("nowhere")
+    with (
+        pytest.raises(CannotWrite, match=r"copy: \[Errno 2\] No such file"),
+        writing(tmp_path / "copy") as path,
+    ):
+        shutil.copytree(tree, path)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import struct
 import zipfile
@@ -124,8 +125,10 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         yield path
     except OSError as error:
+        # Of a tree that was copied, a list with a reason for each file.
+        why = error.args[0][0][-1] if isinstance(error, shutil.Error) else error.strerror or error
         raise CannotWrite(
-            f"cannot write {path}: {error.strerror or error}",
+            f"cannot write {path}: {why}",
             hint="make room, or choose another place with --out",
         ) from None
 
